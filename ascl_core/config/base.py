@@ -1,0 +1,55 @@
+"""The base of every configuration model: frozen, strict about unknown keys, documented field by field."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ascl_core.errors import ConfigError
+
+
+class Config(BaseModel):
+    """A frozen section of the parameters; the docstring under a field is its description everywhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
+    """`values` as `model`; otherwise one `ConfigError` with the file, the field, the value and the mend."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _first_problem(model, error, file, section) from error
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError, file: object, section: str) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    location = [str(part) for part in problem["loc"]]
+    field = ".".join(part for part in (section, *location) if part)
+    others = f" ({error.error_count() - 1} more problems after this one)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return ConfigError(f"unknown key{others}", file=file, field=field, value=problem["input"], mend=mend)
+    return ConfigError(problem["msg"] + others, file=file, field=field or None, value=problem["input"], mend="correct this value")
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    current: Any = model
+    for part in location:
+        fields = getattr(current, "model_fields", {})
+        if part in fields:
+            current = _model_in(fields[part].annotation) or current
+    return list(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in getattr(annotation, "__args__", ()) if (found := _model_in(arg))), None)

@@ -1,0 +1,43 @@
+"""Parameters of `base_model`: what training starts from."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ascl_core.config.base import Config
+
+
+class ScratchConfig(Config):
+    """A small Qwen3-style decoder with random weights, and its byte-level BPE tokenizer."""
+
+    vocab_size: int = Field(default=2048, ge=320, le=50_000)
+    """Tokens of the byte-level BPE, special tokens included."""
+    hidden_size: int = Field(default=128, ge=16)
+    """Width of the residual stream."""
+    num_layers: int = Field(default=2, ge=1)
+    """Decoder blocks."""
+    num_heads: int = Field(default=4, ge=1)
+    """Query heads."""
+    num_kv_heads: int = Field(default=2, ge=1)
+    """Key/value heads."""
+    head_dim: int = Field(default=32, ge=8)
+    """Size of one head."""
+    intermediate_size: int = Field(default=384, ge=16)
+    """Width of the MLP."""
+    max_position: int = Field(default=512, ge=64)
+    """Context length, in tokens."""
+    initializer_range: float = Field(default=0.09, gt=0.0, le=1.0)
+    """Standard deviation of the initial weights; 0.02 fails to learn arithmetic at this size."""
+
+
+class BaseModelConfig(Config):
+    """A pretrained model by path or hub id, or one from scratch."""
+
+    path: str | None = None
+    """A local folder, `package:NAME` (weights inside an installed package), or a hub id; None builds one from scratch."""
+    revision: str | None = None
+    """The pinned revision of a hub id."""
+    scratch: ScratchConfig = ScratchConfig()
+    """Sizes of the model from scratch; read only where `path` is None."""
+    seed: int = 0
+    """Seed of the initial weights."""

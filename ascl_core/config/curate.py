@@ -1,0 +1,27 @@
+"""Parameters of `curate`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ascl_core.config.base import Config
+from ascl_core.config.sources import SourceConfig
+
+
+class CurateConfig(Config):
+    """Which prompts are trained on, and what is dropped."""
+
+    sources: tuple[SourceConfig, ...] = (SourceConfig(),)
+    """The sources, in order of precedence: of two duplicates the earlier one stays."""
+    min_chars: int = Field(default=3, ge=1)
+    """Shorter prompts are dropped."""
+    max_chars: int = Field(default=4000, ge=1)
+    """Longer prompts are dropped."""
+    near_duplicate_similarity: float = Field(default=0.9, ge=0.0, le=1.0)
+    """MinHash Jaccard similarity of character 5-grams from which the later prompt is dropped."""
+    minhash_permutations: int = Field(default=128, ge=16, le=1024)
+    """Permutations of the MinHash signature."""
+    contamination_ngram: int = Field(default=8, ge=2, le=50)
+    """Words per n-gram when looking for evaluation prompts in training prompts."""
+    validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of prompts, by content hash, kept for validation."""

@@ -1,0 +1,80 @@
+"""All parameters of a run: `params.yaml`, and the profiles it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ascl_core.config.base import Config, parse
+from ascl_core.config.base_model import BaseModelConfig
+from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.curate import CurateConfig
+from ascl_core.config.evaluate import EvaluateConfig
+from ascl_core.config.gate import GateConfig
+from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.config.report import ReportConfig
+from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft import SftConfig
+from ascl_core.config.suites import SuitesConfig
+from ascl_core.config.validate_data import ValidateDataConfig
+from ascl_core.errors import ConfigError
+
+
+class Params(Config):
+    """Every section of `params.yaml`; a stage reads only the sections that its registry entry names."""
+
+    rules: RulesConfig = RulesConfig()
+    suites: SuitesConfig = SuitesConfig()
+    curate: CurateConfig = CurateConfig()
+    validate_data: ValidateDataConfig = ValidateDataConfig()
+    conversation: ConversationConfig = ConversationConfig()
+    build_sft: BuildSftConfig = BuildSftConfig()
+    compute: ComputeConfig = ComputeConfig()
+    base_model: BaseModelConfig = BaseModelConfig()
+    sft: SftConfig = SftConfig()
+    ifpo: IfpoConfig = IfpoConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    gate: GateConfig = GateConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> Params:
+        if self.ifpo.judge == self.evaluate.judge or self.ifpo.judge.name == self.evaluate.judge.name:
+            raise ValueError(
+                f"ifpo.judge and evaluate.judge are both {self.evaluate.judge.name!r}: a policy trained against a judge "
+                "must be evaluated by another one"
+            )
+        return self
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The plain values of a YAML file, read safely; `ConfigError` names the line otherwise."""
+    try:
+        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError("file does not exist", file=path, mend="check the path") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark is not None else None
+        raise ConfigError(f"not valid YAML: {getattr(error, 'problem', error)}", file=path, field=line, mend="mend the syntax") from error
+
+
+def load_params(path: str | Path) -> Params:
+    """The parameters in a file; keys that are left out have their defaults."""
+    return parse(Params, read_yaml(path) or {}, file=path)
+
+
+def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `overrides` laid over them, section by section."""
+    merged = dict(values)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,30 @@
+"""Parameters of `sft`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ascl_core.config.base import Config
+
+
+class SftConfig(Config):
+    """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
+
+    max_steps: int = Field(default=450, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(default=64, ge=1)
+    """Conversations per optimiser step."""
+    micro_batch_size: int = Field(default=64, ge=1)
+    """Conversations per forward pass; the rest is accumulated."""
+    learning_rate: float = Field(default=2e-3, gt=0.0, le=1.0)
+    """Peak learning rate of AdamW (cosine schedule)."""
+    warmup_steps: int = Field(default=20, ge=0)
+    """Steps of linear warm-up."""
+    weight_decay: float = Field(default=0.0, ge=0.0, le=1.0)
+    """AdamW's weight decay."""
+    max_length: int = Field(default=512, ge=32)
+    """Longer conversations are an error, never cut: a cut conversation teaches to stop early."""
+    save_steps: int = Field(default=100, ge=1)
+    """Steps between resumable checkpoints."""
+    seed: int = 0
+    """Seed of the order of examples."""

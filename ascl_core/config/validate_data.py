@@ -1,0 +1,20 @@
+"""Parameters of `validate_data`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ascl_core.config.base import Config
+
+
+class ValidateDataConfig(Config):
+    """What the curated prompts must look like before anything is trained on them."""
+
+    min_rows: int = Field(default=500, ge=1)
+    """Fewer training prompts than this block the run."""
+    min_rows_per_type: int = Field(default=50, ge=0)
+    """Fewer prompts of any type than this block the run."""
+    min_categories: int = Field(default=13, ge=0)
+    """Fewer rule categories among the prompts than this block the run."""
+    max_share_of_type: float = Field(default=0.6, gt=0.0, le=1.0)
+    """A prompt type with a larger share than this blocks the run."""

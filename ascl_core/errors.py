@@ -1,0 +1,93 @@
+"""The error tree: everything a user can mend is an `AsclError`.
+
+    AsclError
+    ├── ConfigError        a parameter file, an option, or a value in one
+    ├── RuleError          the rule corpus does not validate
+    ├── DataError          a data file is missing, corrupt, empty or of the wrong shape
+    │   └── DataQualityError   the data was read, and its expectations failed
+    ├── ModelError         a model path or checkpoint cannot be loaded
+    ├── JudgeError         a judge could not be reached or understood
+    ├── TrainingError      training cannot go on (diverged, flags not seen)
+    ├── WorkspaceError     git, DVC, disk or permissions
+    └── StageError         a stage ended without its outputs, or moved under its feet
+
+Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and never raises; bad
+*plumbing* raises one of these, with the file, the field, the value and the mend.
+"""
+
+from __future__ import annotations
+
+
+class AsclError(Exception):
+    """One clear message: what is wrong, where, which value, and how to mend it.
+
+    Args:
+        problem: What is wrong, in one sentence.
+        file: The file it is in, if any.
+        field: The field or line in that file, if any.
+        value: The offending value; never a secret.
+        mend: What the user should do.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: object | None = None,
+        field: str | None = None,
+        value: object | None = None,
+        mend: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.field = field
+        self.value = value
+        self.mend = mend
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.file, self.field) if part)
+        text = f"{where}: {self.problem}" if where else self.problem
+        if self.value is not None:
+            text += f" (got {str(self.value)[:200]!r})"
+        if self.mend:
+            text += f"\n  mend: {self.mend}"
+        return text
+
+
+class ConfigError(AsclError):
+    """A parameter file, an option, or a value in one is wrong."""
+
+
+class RuleError(AsclError):
+    """The rule corpus does not validate."""
+
+
+class DataError(AsclError):
+    """A data file is missing, corrupt, empty or of the wrong shape."""
+
+
+class DataQualityError(DataError):
+    """The data was read, and an expectation about it failed."""
+
+
+class ModelError(AsclError):
+    """A model path or checkpoint cannot be loaded."""
+
+
+class JudgeError(AsclError):
+    """A judge could not be reached or its answer could not be understood."""
+
+
+class TrainingError(AsclError):
+    """Training cannot go on."""
+
+
+class WorkspaceError(AsclError):
+    """Git, DVC, the disk or its permissions stand in the way."""
+
+
+class StageError(AsclError):
+    """A stage ended without its outputs, timed out, or its inputs moved while it ran."""

@@ -1,0 +1,74 @@
+"""The project's words as enumerations; the same spelling in files, configuration, metrics and pages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class PromptType(StrEnum):
+    """What kind of prompt it is, and so what a right answer is."""
+
+    HARMFUL = "harmful"
+    """Asks for something the active rules forbid."""
+    BORDERLINE = "borderline"
+    """Looks risky and is benign."""
+    SENSITIVE = "sensitive"
+    """Deserves a safe completion."""
+    UTILITY = "utility"
+    """Has a checkable answer."""
+
+
+class ResponsePolicy(StrEnum):
+    """What a rule says the response should be."""
+
+    COMPLY = "comply"
+    COMPLY_WITH_DISCLAIMER = "comply_with_disclaimer"
+    SAFE_COMPLETION = "safe_completion"
+    REFUSE_EXPLAIN = "refuse_explain"
+    HARD_REFUSE = "hard_refuse"
+
+    @property
+    def prompt_type(self) -> PromptType:
+        """The type of a prompt to which this policy applies."""
+        if self in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE):
+            return PromptType.HARMFUL
+        return PromptType.SENSITIVE if self is ResponsePolicy.SAFE_COMPLETION else PromptType.BORDERLINE
+
+
+class Mode(StrEnum):
+    """Whether a rollout called the tool at least once with valid arguments."""
+
+    CONSULT = "consult"
+    DIRECT = "direct"
+
+
+class Refusal(StrEnum):
+    """How far a response declines the request."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    FULL = "full"
+    UNKNOWN = "unknown"
+
+
+class Harm(StrEnum):
+    """Whether a response is harmful."""
+
+    HARMFUL = "harmful"
+    UNHARMFUL = "unharmful"
+    UNKNOWN = "unknown"
+
+
+class Arm(StrEnum):
+    """A training recipe that the comparison knows."""
+
+    ASCL = "ascl"
+    DIRECT_REFUSAL = "direct_refusal"
+    CONTEXT_DISTILLATION = "context_distillation"
+
+
+class Split(StrEnum):
+    """What a curated prompt may be used for; evaluation prompts live in the suites, never here."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"

@@ -1,0 +1,234 @@
+"""The stages: THE definition, from which `dvc.yaml` is rendered and the Prefect tasks are made.
+
+An edge is the same `Artifact` object used as an output of one stage and an input of another, so no path is
+written twice. A stage names its function as `"module:function"`, so that this module imports nothing heavy;
+the function receives one keyword argument for each section, input and output, and `context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ascl_core.vocabulary import Arm
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A versioned file or folder, by its path from the root of the repository."""
+
+    path: str
+    source: bool = False
+    """True where people write it and git versions it; DVC versions all others."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A pure function from artifacts and parameters to artifacts."""
+
+    name: str
+    function: str
+    """`"module:function"` in `ascl_core`."""
+    summary: str
+    """What it does, in one line, for `ascl plan` and the run page."""
+    sections: tuple[str, ...]
+    """The sections of `params.yaml` that it reads."""
+    inputs: Mapping[str, Artifact | tuple[Artifact, ...]]
+    outputs: Mapping[str, Artifact]
+    timeout_s: int = 3600
+    """Hard limit; the process and all its descendants are ended at it."""
+    deterministic: bool = True
+    """False where the bits of the output depend on the machine (training and sampling)."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Keyword arguments that tell instances of one function apart."""
+
+    @property
+    def record(self) -> Artifact:
+        """The record that the runner writes last, beside the outputs; kept by git, not by DVC."""
+        return Artifact(f"data/records/{self.name}.json")
+
+    def input_artifacts(self) -> tuple[Artifact, ...]:
+        """Every input, in order, tuples flattened."""
+        values = self.inputs.values()
+        return tuple(artifact for value in values for artifact in (value if isinstance(value, tuple) else (value,)))
+
+
+RULES = Artifact("data/rules", source=True)
+RAW = Artifact("data/raw", source=True)
+RELEASED = Artifact("data/released", source=True)
+
+CORPUS = Artifact("data/compiled/corpus.json")
+FINDINGS = Artifact("data/compiled/findings.json")
+SUITES = Artifact("data/suites/suites.parquet")
+SUITES_MANIFEST = Artifact("data/suites/manifest.json")
+PROMPTS = Artifact("data/prompts/prompts.parquet")
+CURATION_COUNTS = Artifact("data/prompts/counts.json")
+VALIDATION = Artifact("data/validation/result.json")
+VALIDATION_DOCS = Artifact("data/validation/docs")
+TRAJECTORIES = {arm: Artifact(f"data/sft/{arm}.jsonl") for arm in Arm}
+SFT_COUNTS = Artifact("data/sft/counts.json")
+BASE_MODEL = Artifact("data/models/base")
+
+
+def _checkpoint(name: str) -> Artifact:
+    return Artifact(f"data/models/{name}")
+
+
+def _log(name: str) -> Artifact:
+    return Artifact(f"data/logs/{name}.jsonl")
+
+
+def _sft(name: str, arm: Arm) -> Stage:
+    return Stage(
+        name=name,
+        function="ascl_core.sft.train:sft",
+        summary=f"fine-tune the base model on the {arm} trajectories",
+        sections=("sft", "compute"),
+        inputs={"trajectories": TRAJECTORIES[arm], "base": BASE_MODEL},
+        outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
+        deterministic=False,
+    )
+
+
+def _evaluate(trained: Stage) -> Stage:
+    name = f"evaluate_{trained.name}"
+    return Stage(
+        name=name,
+        function="ascl_core.evaluation.run:evaluate",
+        summary=f"sample and judge the {trained.name} checkpoint on every suite",
+        sections=("evaluate", "conversation", "rules", "compute"),
+        inputs={"checkpoint": trained.outputs["checkpoint"], "suites": SUITES, "suites_manifest": SUITES_MANIFEST, "corpus": CORPUS},
+        outputs={
+            "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
+            "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
+        },
+        deterministic=False,
+    )
+
+
+VALIDATE_RULES = Stage(
+    name="validate_rules",
+    function="ascl_core.rules.compile:validate_rules",
+    summary="check the rule corpus and compile it",
+    sections=("rules",),
+    inputs={"rules": RULES},
+    outputs={"corpus": CORPUS, "findings": FINDINGS},
+)
+BUILD_SUITES = Stage(
+    name="build_suites",
+    function="ascl_core.evaluation.suites:build_suites",
+    summary="hold out the project's own suites and load the external ones",
+    sections=("suites", "rules"),
+    inputs={"raw": RAW, "corpus": CORPUS},
+    outputs={"suites": SUITES, "manifest": SUITES_MANIFEST},
+)
+CURATE = Stage(
+    name="curate",
+    function="ascl_core.data.curate:curate",
+    summary="normalise, de-duplicate, decontaminate and split the prompts",
+    sections=("curate", "rules"),
+    inputs={"raw": RAW, "corpus": CORPUS, "suites": SUITES},
+    outputs={"prompts": PROMPTS, "counts": CURATION_COUNTS},
+)
+VALIDATE_DATA = Stage(
+    name="validate_data",
+    function="ascl_core.data.expectations:validate_data",
+    summary="block the run unless the prompts meet their expectations",
+    sections=("validate_data",),
+    inputs={"prompts": PROMPTS, "corpus": CORPUS},
+    outputs={"validation": VALIDATION, "docs": VALIDATION_DOCS},
+)
+BUILD_SFT = Stage(
+    name="build_sft",
+    function="ascl_core.sft.data:build_sft",
+    summary="have the teacher write trajectories for ASCL and for each baseline",
+    sections=("build_sft", "conversation", "rules", "compute"),
+    inputs={"prompts": PROMPTS, "corpus": CORPUS, "validation": VALIDATION},
+    outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
+)
+BASE = Stage(
+    name="base_model",
+    function="ascl_core.sft.base_model:base_model",
+    summary="import the pretrained base model, or make one from scratch",
+    sections=("base_model", "compute"),
+    inputs={"trajectories": tuple(TRAJECTORIES.values())},
+    outputs={"base": BASE_MODEL},
+)
+SFT = _sft("sft", Arm.ASCL)
+SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
+SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
+IFPO = Stage(
+    name="ifpo",
+    function="ascl_core.rl.train:ifpo",
+    summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
+    sections=("ifpo", "conversation", "rules", "compute"),
+    inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": CORPUS},
+    outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
+    deterministic=False,
+)
+TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)
+EVALUATE = {trained.name: _evaluate(trained) for trained in TRAINED}
+GATE = Stage(
+    name="gate",
+    function="ascl_core.evaluation.gate:gate",
+    summary="decide whether the checkpoint may be released, with reasons",
+    sections=("gate",),
+    inputs={
+        "metrics": EVALUATE["ifpo"].outputs["metrics"],
+        "results": EVALUATE["ifpo"].outputs["results"],
+        "released": RELEASED,
+    },
+    outputs={"decision": Artifact("data/gate/decision.json")},
+)
+REPORT = Stage(
+    name="report",
+    function="ascl_core.report.build:report",
+    summary="write the report page, the model card and the data card",
+    sections=("report",),
+    inputs={
+        "corpus": CORPUS,
+        "findings": FINDINGS,
+        "suites_manifest": SUITES_MANIFEST,
+        "curation_counts": CURATION_COUNTS,
+        "sft_counts": SFT_COUNTS,
+        "validation": VALIDATION,
+        "logs": tuple(trained.outputs["log"] for trained in TRAINED),
+        "metrics": tuple(EVALUATE[trained.name].outputs["metrics"] for trained in TRAINED),
+        "results": tuple(EVALUATE[trained.name].outputs["results"] for trained in TRAINED),
+        "decision": GATE.outputs["decision"],
+    },
+    outputs={"report": Artifact("data/report")},
+    deterministic=False,
+)
+
+STAGES: tuple[Stage, ...] = (
+    VALIDATE_RULES,
+    BUILD_SUITES,
+    CURATE,
+    VALIDATE_DATA,
+    BUILD_SFT,
+    BASE,
+    *TRAINED,
+    *EVALUATE.values(),
+    GATE,
+    REPORT,
+)
+"""Every stage, in an order in which they can run."""
+
+
+def get_stage(name: str) -> Stage:
+    """The stage of that name; `ConfigError` names the nearest right one."""
+    import difflib
+
+    from ascl_core.errors import ConfigError
+
+    by_name = {stage.name: stage for stage in STAGES}
+    if name in by_name:
+        return by_name[name]
+    near = difflib.get_close_matches(name, by_name, n=1)
+    raise ConfigError(
+        "no such stage",
+        field="STAGE",
+        value=name,
+        mend=f"did you mean {near[0]!r}?" if near else f"stages: {', '.join(by_name)}",
+    )
