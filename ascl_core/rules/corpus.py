@@ -1,0 +1,180 @@
+"""The rule corpus as data: what a rule is, and the compiled corpus that every later stage reads.
+
+Rules are written as YAML under `data/rules/`; `ascl_core.rules.compile` checks and compiles them to one
+`corpus.json`, in which each rule carries the SHA-256 of its content and the corpus one digest over all.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ascl_core.artifacts import read_json, sha256_json
+from ascl_core.config.base import Config, parse
+from ascl_core.errors import RuleError
+from ascl_core.vocabulary import ResponsePolicy
+
+EVERYWHERE = "*"
+"""The jurisdiction of a rule that is in force everywhere."""
+
+
+class Severity(StrEnum):
+    """How bad it is when the rule is broken."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Element(Config):
+    """Something that a safe completion must contain."""
+
+    id: str
+    """A short name of the element, such as `see_a_doctor`."""
+    any_of: tuple[str, ...] = Field(min_length=1)
+    """Lower-case phrases; one of them must occur in the answer."""
+
+
+class Example(Config):
+    """A prompt, and the response policy that the rule gives it."""
+
+    prompt: str
+    verdict: ResponsePolicy
+
+
+class Provenance(Config):
+    """Where a rule comes from."""
+
+    author: str
+    source: str
+    licence: str
+
+
+class Rule(Config):
+    """One safety policy."""
+
+    id: str = Field(pattern=r"^[A-Z]{3}-\d{2,3}$")
+    """Category and number; never reused."""
+    title: str = Field(min_length=3, max_length=80)
+    category: str
+    """Category id of the taxonomy."""
+    topic: str | None = None
+    """Shared by rules that are variants of one another by jurisdiction or date."""
+    text: str = Field(min_length=20)
+    """What the model is told; untrusted input to a prompt."""
+    policy: ResponsePolicy
+    allowed: tuple[str, ...] = ()
+    disallowed: tuple[str, ...] = ()
+    safe_completion: tuple[Element, ...] = ()
+    """What an answer under `safe_completion` must contain."""
+    examples: tuple[Example, ...] = ()
+    severity: Severity
+    precedence: int = Field(ge=0, le=1000)
+    """Of two rules that apply, the higher one decides."""
+    jurisdictions: tuple[str, ...] = Field(min_length=1)
+    """Where the rule is in force; `*` is everywhere."""
+    status: Literal["active", "draft", "deprecated", "retired"]
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    """Semantic version: major where a verdict may flip, minor where guidance is added, patch for wording."""
+    effective_from: date
+    effective_until: date | None = None
+    """The first day on which it is no longer in force."""
+    supersedes: tuple[str, ...] = ()
+    see_also: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    query: str = Field(min_length=3, max_length=60)
+    """The canonical short search phrase; variants of one topic share it."""
+    provenance: Provenance
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the rule's content; the version is left out, so that a change without a bump shows."""
+        return sha256_json(self.model_dump(mode="json", exclude={"version"}))
+
+    def in_force(self, at: date, jurisdiction: str) -> bool:
+        """Whether the rule is active at that day and place."""
+        there = EVERYWHERE in self.jurisdictions or jurisdiction in self.jurisdictions
+        then = self.effective_from <= at and (self.effective_until is None or at < self.effective_until)
+        return self.status == "active" and there and then
+
+
+class Category(Config):
+    """One category of the taxonomy."""
+
+    name: str
+    title: str
+    hazards: tuple[str, ...]
+    """The MLCommons hazards that it covers, `S1` to `S14`."""
+
+
+class Taxonomy(Config):
+    """The categories and the jurisdictions that rules may name."""
+
+    categories: dict[str, Category]
+    jurisdictions: dict[str, str]
+
+
+class Corpus(Config):
+    """The compiled rules, sorted by id."""
+
+    taxonomy: Taxonomy
+    rules: tuple[Rule, ...]
+
+    @property
+    def categories(self) -> dict[str, Category]:
+        """The categories by id."""
+        return self.taxonomy.categories
+
+    @property
+    def jurisdictions(self) -> tuple[str, ...]:
+        """The jurisdictions that rules tell apart, sorted."""
+        return tuple(sorted(self.taxonomy.jurisdictions))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the taxonomy and every rule's id, version and content."""
+        rules = {rule.id: [rule.version, rule.sha256] for rule in self.rules}
+        return sha256_json({"taxonomy": self.taxonomy.model_dump(mode="json"), "rules": rules})
+
+    @cached_property
+    def _by_id(self) -> dict[str, Rule]:
+        return {rule.id: rule for rule in self.rules}
+
+    def rule(self, rule_id: str) -> Rule:
+        """The rule of that id; `RuleError` suggests the nearest one."""
+        if rule_id in self._by_id:
+            return self._by_id[rule_id]
+        import difflib
+
+        near = difflib.get_close_matches(rule_id, self._by_id, n=1, cutoff=0.4)
+        raise RuleError("no such rule", field="rule id", value=rule_id, mend=f"did you mean {near[0]}?" if near else "ascl rules list")
+
+    def active(self, at: date, jurisdiction: str) -> tuple[Rule, ...]:
+        """The rules in force at that day and place, sorted by id."""
+        return tuple(rule for rule in self.rules if rule.in_force(at, jurisdiction))
+
+    def variants(self, rule: Rule) -> tuple[Rule, ...]:
+        """All rules of the same topic, itself included."""
+        return tuple(other for other in self.rules if other.topic == rule.topic) if rule.topic else (rule,)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `corpus.json`: the corpus, its digest, and a lock of every rule's version and SHA-256."""
+        lock = {rule.id: {"version": rule.version, "sha256": rule.sha256} for rule in self.rules}
+        return {"digest": self.digest, "lock": lock, **self.model_dump(mode="json")}
+
+
+def load_corpus(path: Path) -> Corpus:
+    """The corpus in a compiled `corpus.json`; `RuleError` if its digest does not match its content."""
+    values = read_json(path)
+    digest = values.pop("digest", None)
+    values.pop("lock", None)
+    corpus = parse(Corpus, values, file=path)
+    if corpus.digest != digest:
+        raise RuleError("digest does not match the content", file=path, field="digest", value=digest, mend="compile again: ascl run")
+    return corpus
