@@ -111,7 +111,7 @@ VALIDATE_RULES = Stage(
     function="ascl_core.rules.compile:validate_rules",
     summary="check the rule corpus and compile it",
     sections=("rules",),
-    inputs={"rules": RULES},
+    inputs={"rule_files": RULES},
     outputs={"corpus": CORPUS, "findings": FINDINGS},
 )
 BUILD_SUITES = Stage(
@@ -120,7 +120,7 @@ BUILD_SUITES = Stage(
     summary="hold out the project's own suites and load the external ones",
     sections=("suites", "rules"),
     inputs={"raw": RAW, "corpus": CORPUS},
-    outputs={"suites": SUITES, "manifest": SUITES_MANIFEST},
+    outputs={"suite_prompts": SUITES, "manifest": SUITES_MANIFEST},
 )
 CURATE = Stage(
     name="curate",
@@ -197,7 +197,7 @@ REPORT = Stage(
         "results": tuple(EVALUATE[trained.name].outputs["results"] for trained in TRAINED),
         "decision": GATE.outputs["decision"],
     },
-    outputs={"report": Artifact("data/report")},
+    outputs={"page": Artifact("data/report")},
     deterministic=False,
 )
 
