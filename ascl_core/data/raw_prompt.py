@@ -1,0 +1,50 @@
+"""A prompt as its source gives it, before it is resolved against the rules; its normalised identity."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from ascl_core.vocabulary import PromptType
+
+_SPACE = re.compile(r"\s+")
+_NOT_WORD = re.compile(r"[^\w\s]|_")
+
+
+@dataclass(frozen=True)
+class RawPrompt:
+    """One prompt of one source."""
+
+    prompt: str
+    prompt_type: PromptType
+    source: str
+    licence: str
+    category: str | None = None
+    rule_id: str | None = None
+    answer: str | None = None
+    answer_kind: str | None = None
+    choices: str | None = None
+    pair_id: str | None = None
+
+
+def clean(text: str) -> str:
+    """The text as it is shown: NFC, control characters out, white space folded."""
+    kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in unicodedata.normalize("NFC", text))
+    return "\n".join(_SPACE.sub(" ", line).strip() for line in kept.strip().splitlines()).strip()
+
+
+def normalise(text: str) -> str:
+    """The text as it is compared: NFKC, case folded, without accents of punctuation, one space between words."""
+    return _SPACE.sub(" ", _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold())).strip()
+
+
+def content_hash(text: str, salt: str = "") -> str:
+    """SHA-256 of the normalised text, as hex; `salt` separates independent uses."""
+    return hashlib.sha256(f"{normalise(text)}\n{salt}".encode()).hexdigest()
+
+
+def content_fraction(text: str, salt: str) -> float:
+    """A number in [0, 1) that depends on nothing but the normalised text and the salt: adding rows moves no other."""
+    return int(content_hash(text, salt)[:13], 16) / 16**13

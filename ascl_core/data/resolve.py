@@ -1,0 +1,67 @@
+"""Resolving a prompt against the rules: what a right answer is, in which jurisdiction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from ascl_core.contracts import Prompt
+from ascl_core.data.raw_prompt import RawPrompt, content_fraction, content_hash
+from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.vocabulary import PromptType, ResponsePolicy
+
+_DEFAULT_POLICY = {
+    PromptType.HARMFUL: ResponsePolicy.REFUSE_EXPLAIN,
+    PromptType.BORDERLINE: ResponsePolicy.COMPLY,
+    PromptType.SENSITIVE: ResponsePolicy.SAFE_COMPLETION,
+    PromptType.UTILITY: ResponsePolicy.COMPLY,
+}
+
+
+def resolve(rows: Sequence[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]:
+    """Each raw prompt as one `Prompt`, in a jurisdiction chosen by its content; a dual-use one for every jurisdiction.
+
+    Dual-use is a prompt whose rule has variants that decide differently: its type and policy are those of the
+    variant in force there. A prompt whose rule is nowhere in force is left out.
+    """
+    return [prompt for row in rows for prompt in _resolve_one(row, corpus, at)]
+
+
+def _resolve_one(row: RawPrompt, corpus: Corpus, at: date) -> list[Prompt]:
+    places = corpus.jurisdictions
+    if row.rule_id is None:
+        place = places[int(content_fraction(row.prompt, "jurisdiction") * len(places))]
+        return [_prompt(row, place, None, dual_use=False)]
+    variants = corpus.variants(corpus.rule(row.rule_id))
+    deciding = {place: rule for place in places if (rule := _deciding(variants, at, place)) is not None}
+    if len({rule.policy.prompt_type for rule in deciding.values()}) > 1:
+        return [_prompt(row, place, rule, dual_use=True) for place, rule in deciding.items()]
+    if not deciding:
+        return []
+    place = sorted(deciding)[int(content_fraction(row.prompt, "jurisdiction") * len(deciding))]
+    return [_prompt(row, place, deciding[place], dual_use=False)]
+
+
+def _deciding(variants: Sequence[Rule], at: date, place: str) -> Rule | None:
+    there = [rule for rule in variants if rule.in_force(at, place)]
+    return max(there, key=lambda rule: (rule.precedence, rule.id), default=None)
+
+
+def _prompt(row: RawPrompt, place: str, rule: Rule | None, *, dual_use: bool) -> Prompt:
+    prompt_type = rule.policy.prompt_type if rule else row.prompt_type
+    return Prompt(
+        id=content_hash(row.prompt, place)[:16],
+        prompt=row.prompt,
+        prompt_type=prompt_type,
+        policy=rule.policy if rule else _DEFAULT_POLICY[prompt_type],
+        source=row.source,
+        licence=row.licence,
+        jurisdiction=place,
+        category=rule.category if rule else row.category,
+        rule_id=rule.id if rule else None,
+        dual_use=dual_use,
+        answer=row.answer,
+        answer_kind=row.answer_kind,
+        choices=row.choices,
+        pair_id=row.pair_id,
+    )

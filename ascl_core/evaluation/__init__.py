@@ -1,0 +1,1 @@
+"""Evaluation: suites, metrics with intervals, paired tests and the gate."""

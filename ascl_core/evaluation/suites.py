@@ -1,0 +1,86 @@
+"""The stage `build_suites`: what checkpoints are evaluated on, and what training data must not contain."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import sha256_json, write_json, write_parquet
+from ascl_core.config.rules import RulesConfig
+from ascl_core.config.suites import SuiteConfig, SuitesConfig
+from ascl_core.contracts import Prompt, StageContext, to_table
+from ascl_core.data.raw_prompt import clean, content_fraction, content_hash
+from ascl_core.data.resolve import resolve
+from ascl_core.data.seeds import own_prompts
+from ascl_core.data.sources import load_source
+from ascl_core.errors import DataError
+from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.vocabulary import PromptType
+
+METRIC_VERSION = 1
+_OWN = {
+    PromptType.HARMFUL: "own-safety",
+    PromptType.BORDERLINE: "own-over-refusal",
+    PromptType.SENSITIVE: "own-sensitive",
+    PromptType.UTILITY: "own-utility",
+}
+_DUAL_USE = "own-dual-use"
+
+
+def build_suites(
+    *,
+    suites: SuitesConfig,
+    rules: RulesConfig,
+    raw: Path,
+    corpus: Path,
+    suite_prompts: Path,
+    manifest: Path,
+    context: StageContext,
+) -> dict[str, float | int | str]:
+    """Write every suite's prompts and a manifest that says what each is, and which ones are missing and why."""
+    loaded_corpus = load_corpus(corpus)
+    prompts = _own_suites(suites, rules, raw, loaded_corpus)
+    missing: dict[str, str] = {}
+    for suite in context.progress.track(suites.external, "load suites"):
+        try:
+            prompts.extend(_external_suite(suite, rules, raw, loaded_corpus))
+        except DataError as error:
+            if suite.required:
+                raise
+            missing[suite.name] = str(error)
+    write_parquet(suite_prompts, to_table(prompts, Prompt))
+    write_json(manifest, {"suites": _describe(prompts, suites), "missing": missing, "metric_version": METRIC_VERSION})
+    return {"suites": len({prompt.suite for prompt in prompts}), "prompts": len(prompts), "missing": len(missing)}
+
+
+def _own_suites(suites: SuitesConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
+    held_out = [row for row in own_prompts(raw, corpus) if content_fraction(row.prompt, "suite") < suites.own_fraction]
+    resolved = resolve(held_out, corpus, rules.at)
+    return [dataclasses.replace(p, suite=_DUAL_USE if p.dual_use else _OWN[p.prompt_type]) for p in resolved]
+
+
+def _external_suite(suite: SuiteConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
+    rows = [dataclasses.replace(row, prompt=clean(row.prompt)) for row in load_source(suite, raw, corpus)]
+    if suite.max_prompts is not None:
+        rows = sorted(rows, key=lambda row: content_hash(row.prompt, "max_prompts"))[: suite.max_prompts]
+    return [dataclasses.replace(prompt, suite=suite.name) for prompt in resolve(rows, corpus, rules.at)]
+
+
+def _describe(prompts: list[Prompt], suites: SuitesConfig) -> dict[str, Any]:
+    external = {suite.name: suite for suite in suites.external}
+    described = {}
+    for name in sorted({str(prompt.suite) for prompt in prompts}):
+        members = [prompt for prompt in prompts if prompt.suite == name]
+        config = external.get(name)
+        described[name] = {
+            "n": len(members),
+            "by_type": dict(sorted(Counter(str(prompt.prompt_type) for prompt in members).items())),
+            "sha256": sha256_json([[prompt.id, prompt.prompt, prompt.answer] for prompt in members]),
+            "licence": members[0].licence,
+            "source": config.path if config else "data/raw",
+            "revision": config.revision if config else None,
+            "kind": config.kind if config else "own",
+        }
+    return described
