@@ -1,0 +1,79 @@
+# Two commands do everything, set-up included, on a machine that has only Python 3.11, git and make:
+#   make run     the whole pipeline with the tiny profile, ends with a report and the gate's decision
+#   make test    every check
+# On a machine without a GPU, torch's CPU build is taken from UV_FIND_LINKS (a folder of wheels) or from
+# UV_EXTRA_INDEX_URL (an index that carries it), if either is set; otherwise the package index decides.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+MACHINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
+LOCK ?= requirements/$(MACHINE).lock
+INSTALLED := .venv/.installed-$(basename $(notdir $(LOCK)))
+UV_PIP := $(BIN)/uv pip
+ARGS ?=
+COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --override requirements/overrides.txt \
+           --no-header --no-annotate --no-emit-find-links --quiet
+
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_COMPILE_BYTECODE ?= 1
+export UV_LINK_MODE ?= copy
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export VLLM_NO_USAGE_STATS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help setup run test format lint types check lock clean
+
+help: ## Say what the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(INSTALLED) ## Install the locked environment into .venv (skipped while nothing changed)
+
+run: setup ## Set up, then run the pipeline; ARGS="--profile small" is passed on
+	@$(BIN)/ascl run $(ARGS)
+
+test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests
+	@$(BIN)/pytest $(ARGS)
+
+check: lint types setup ## Everything of `make test` but the tests
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/ascl stages check
+
+lint: setup ## Check formatting and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: setup ## Check types
+	@$(BIN)/mypy
+
+format: setup ## Format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: setup ## Resolve the locks anew from pyproject.toml
+	@$(COMPILE) --extra dev --no-emit-package uv -o requirements/cpu.lock
+	@$(COMPILE) --extra dev --extra vllm -o requirements/gpu.lock
+	@sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements/cpu.lock requirements/gpu.lock
+
+clean: ## Remove the environment and the caches; data, checkpoints and records stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install it, or name another 3.11 or 3.12: make PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(INSTALLED): $(LOCK) pyproject.toml | $(BIN)/uv
+	$(UV_PIP) install --no-deps -r $(LOCK)
+	$(UV_PIP) install --no-deps --quiet -e .
+	@touch $@
