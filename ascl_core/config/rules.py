@@ -18,7 +18,9 @@ class RulesConfig(Config):
     """Budget for one rendered rule, in whitespace-and-punctuation tokens."""
     max_tool_tokens: int = Field(default=200, ge=20, le=8000)
     """Budget for one tool result, in the same tokens."""
-    near_duplicate_similarity: float = Field(default=0.8, ge=0.0, le=1.0)
+    rules_per_result: int = Field(default=2, ge=1, le=20)
+    """How many of the longest rules must fit that budget; at least conversation.rules_per_lookup."""
+    near_duplicate_similarity: float = Field(default=0.8, gt=0.0, le=1.0)
     """Jaccard similarity of word 3-grams from which two rule texts are reported as near-duplicates."""
     warnings_fail: bool = False
     """Treat warnings as errors."""

@@ -1,31 +1,47 @@
-"""Checks over the whole corpus: references, coverage, duplicates, contradictions, versions."""
+"""Checks over the whole corpus: ids, references, topics, coverage, and versions against the lock."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 from ascl_core.config.rules import RulesConfig
-from ascl_core.rules.corpus import EVERYWHERE, Rule, Taxonomy
-from ascl_core.rules.loading import Finding, PlacedRule
+from ascl_core.rules.content_checks import CONTENT_CHECKS, together
+from ascl_core.rules.corpus import EVERYWHERE, Taxonomy
+from ascl_core.rules.findings import Finding, PlacedRule
+from ascl_core.rules.loading import TAXONOMY_FILE
+from ascl_core.rules.text_checks import check_rule_text, check_taxonomy_text
 
 HAZARDS = tuple(f"S{number}" for number in range(1, 15))
 """The MLCommons AILuminate hazards as Llama Guard 3 numbers them."""
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+RETIRED = "retired"
+"""The version in the lock of an id that may not be given again."""
 
 
 @dataclass(frozen=True)
 class CorpusUnderCheck:
     """Everything a check may look at."""
 
-    taxonomy: Taxonomy
+    taxonomy: Taxonomy | None
     rules: tuple[PlacedRule, ...]
     config: RulesConfig
     lock: Mapping[str, Mapping[str, str]]
     """Rule id to `version` and `sha256` of the committed lock; a retired id has the version `retired`."""
+    complete: bool = True
+    """False where a file could not be read: then a rule that is not there is not missing."""
+
+
+def run_checks(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """The findings of every check, in no particular order."""
+    if corpus.taxonomy is not None:
+        yield from check_taxonomy_text(corpus.taxonomy)
+    for placed in corpus.rules:
+        yield from check_rule_text(placed)
+    for content_check in CONTENT_CHECKS:
+        yield from content_check(corpus.rules, corpus.config)
+    for check in CHECKS:
+        yield from check(corpus)
 
 
 def unique_ids(corpus: CorpusUnderCheck) -> Iterator[Finding]:
@@ -34,180 +50,135 @@ def unique_ids(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     for placed in corpus.rules:
         rule_id = placed.rule.id
         if rule_id in first:
-            yield placed.finding("error", "duplicate_id", f"id also used at {first[rule_id].file}:{first[rule_id].line}", "give it a new id")
-        elif corpus.lock.get(rule_id, {}).get("version") == "retired":
-            yield placed.finding("error", "reused_id", "id belonged to a retired rule", "give it a new id: ids are never reused")
+            yield placed.error("duplicate_id", f"the id is also used at {first[rule_id].where}", "give it a new id")
+        elif corpus.lock.get(rule_id, {}).get("version") == RETIRED:
+            yield placed.error("reused_id", "the id belonged to a retired rule", "give it a new id: ids are never reused")
         first.setdefault(rule_id, placed)
 
 
-def references(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Categories, jurisdictions and other rules that are named must exist; the id starts with its category."""
-    ids = {placed.rule.id for placed in corpus.rules}
-    for placed in corpus.rules:
+def names(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Categories and jurisdictions are in the taxonomy; an id starts with its category."""
+    for placed in corpus.rules if corpus.taxonomy else ():
+        assert corpus.taxonomy is not None
         rule = placed.rule
         if rule.category not in corpus.taxonomy.categories:
-            yield placed.finding("error", "unknown_category", f"category {rule.category!r} is not in the taxonomy", "add it to taxonomy.yaml")
+            yield placed.error("unknown_category", f"the category {rule.category!r} is not in the taxonomy", f"add it to {TAXONOMY_FILE}")
         elif not rule.id.startswith(f"{rule.category}-"):
-            yield placed.finding("error", "id_category", f"id does not start with its category {rule.category!r}", "rename it")
+            yield placed.error("id_category", f"the id does not start with its category {rule.category!r}", "give it a new id")
         for place in rule.jurisdictions:
             if place != EVERYWHERE and place not in corpus.taxonomy.jurisdictions:
-                yield placed.finding("error", "unknown_jurisdiction", f"jurisdiction {place!r} is not in the taxonomy", "add it, or use '*'")
+                mend = f"add it to {TAXONOMY_FILE}, or use '*'"
+                yield placed.error("unknown_jurisdiction", f"the jurisdiction {place!r} is not in the taxonomy", mend)
+
+
+def references(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Rules that are named exist, and a rule that is replaced is not in force beside its successor."""
+    by_id = {placed.rule.id: placed.rule for placed in corpus.rules}
+    for placed in corpus.rules:
+        rule = placed.rule
         for other in (*rule.supersedes, *rule.see_also):
-            if other not in ids and other not in corpus.lock:
-                yield placed.finding("error", "dangling_reference", f"refers to {other!r}, which does not exist", "correct or drop it")
+            if corpus.complete and other not in by_id and other not in corpus.lock:
+                yield placed.error("dangling_reference", f"refers to {other!r}, which does not exist", "correct it, or drop it")
+        for other in rule.supersedes:
+            if other in by_id and other != rule.id and together(rule, by_id[other]):
+                message = f"supersedes {other}, which is in force at the same place and time"
+                yield placed.error("superseded_in_force", message, f"set the status of {other} to deprecated, or give it an end")
 
 
 def cycles(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """`supersedes` must not lead back to where it started."""
-    by_id = {placed.rule.id: placed for placed in corpus.rules}
-    for start, placed in by_id.items():
-        seen: set[str] = set()
+    successors = {placed.rule.id: placed.rule.supersedes for placed in corpus.rules}
+    for placed in corpus.rules:
+        start, seen = placed.rule.id, set[str]()
         frontier = list(placed.rule.supersedes)
-        while frontier:
+        while frontier and start not in seen:
             current = frontier.pop()
-            if current == start:
-                yield placed.finding("error", "cycle", "supersedes itself through " + " and ".join(sorted(seen | {start})), "break the cycle")
-                break
-            if current not in seen and current in by_id:
+            if current not in seen:
                 seen.add(current)
-                frontier.extend(by_id[current].rule.supersedes)
+                frontier.extend(successors.get(current, ()))
+        if start in seen:
+            yield placed.error("supersedes_cycle", "supersedes itself, directly or through others", "break the cycle")
+
+
+def topics(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Variants of a topic are found by the same look-up, and no other rule is found by it."""
+    by_topic: dict[str, list[PlacedRule]] = defaultdict(list)
+    by_query: dict[tuple[str, str], PlacedRule] = {}
+    for placed in corpus.rules:
+        rule = placed.rule
+        if rule.topic:
+            by_topic[rule.topic].append(placed)
+        first = by_query.setdefault((rule.category, rule.query), placed)
+        if first is not placed and (rule.topic is None or rule.topic != first.rule.topic):
+            yield placed.error("ambiguous_query", f"the query is also that of {first.rule.id}", "change it, or give both the same topic")
+    for topic, (first, *others) in by_topic.items():
+        if not others and corpus.complete:
+            yield first.warning("dangling_topic", f"no other rule has the topic {topic!r}", "add its variant, or drop the topic")
+        for placed in others:
+            for field in ("category", "query"):
+                if getattr(placed.rule, field) != getattr(first.rule, field):
+                    message = f"has the topic of {first.rule.id} and another {field}"
+                    yield placed.error("topic_mismatch", message, "variants differ in text and policy only")
 
 
 def coverage(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Every category has an active rule in every jurisdiction, and every hazard a category."""
+    """Every category has a rule in force in every jurisdiction, and every hazard a category."""
+    if corpus.taxonomy is None:
+        return
     at, categories = corpus.config.at, corpus.taxonomy.categories
-    for place in sorted(corpus.taxonomy.jurisdictions):
+    for place in sorted(corpus.taxonomy.jurisdictions) if corpus.complete else ():
         covered = {placed.rule.category for placed in corpus.rules if placed.rule.in_force(at, place)}
         for missing in sorted(set(categories) - covered):
-            message = f"category {missing} has no rule in force in {place} at {at}"
-            yield Finding("error", "uncovered_category", message, "write one, or drop the category", "taxonomy.yaml")
+            message = f"the category {missing} has no rule in force in {place} at {at}"
+            yield Finding("error", "uncovered_category", message, "write one, or drop the category", TAXONOMY_FILE)
     hazards = {hazard for category in categories.values() for hazard in category.hazards}
     for hazard in HAZARDS:
         if hazard not in hazards:
-            yield Finding("warning", "uncovered_hazard", f"no category maps to hazard {hazard}", "map one to it", "taxonomy.yaml")
+            yield Finding("error", "uncovered_hazard", f"no category maps to the hazard {hazard}", "map one to it", TAXONOMY_FILE)
     for hazard in sorted(hazards - set(HAZARDS)):
-        yield Finding("error", "unknown_hazard", f"hazard {hazard!r} does not exist", f"use {HAZARDS[0]} to {HAZARDS[-1]}", "taxonomy.yaml")
-
-
-def duplicates(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """No two rules of the same text, or almost the same; variants of one topic may be alike."""
-    texts = [(placed, " ".join(_words(placed.rule.text)), _ngrams(placed.rule.text)) for placed in corpus.rules]
-    for (first, text_a, grams_a), (second, text_b, grams_b) in combinations(texts, 2):
-        if first.rule.id == second.rule.id or (first.rule.topic and first.rule.topic == second.rule.topic):
-            continue
-        if text_a == text_b:
-            yield second.finding("error", "duplicate", f"same text as {first.rule.id}", "merge the two rules")
-        elif _jaccard(grams_a, grams_b) >= corpus.config.near_duplicate_similarity:
-            yield second.finding("warning", "near_duplicate", f"almost the same text as {first.rule.id}", "merge them, or say the difference")
-
-
-def contradictions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Variants of one topic in force together with equal precedence must agree, and so must equal examples."""
-    by_topic: dict[str, list[PlacedRule]] = defaultdict(list)
-    by_example: dict[str, list[tuple[PlacedRule, str]]] = defaultdict(list)
-    for placed in corpus.rules:
-        if placed.rule.topic:
-            by_topic[placed.rule.topic].append(placed)
-        for example in placed.rule.examples:
-            by_example[" ".join(_words(example.prompt))].append((placed, example.verdict))
-    for members in by_topic.values():
-        for a, b in combinations(members, 2):
-            if a.rule.policy != b.rule.policy and a.rule.precedence == b.rule.precedence and together(a.rule, b.rule):
-                message = f"{b.rule.policy} contradicts {a.rule.policy} of {a.rule.id}: same topic, place, time and precedence"
-                yield b.finding("error", "contradicting_policy", message, "separate them by jurisdiction, date or precedence")
-    for prompt, uses in by_example.items():
-        for (a, verdict_a), (b, verdict_b) in combinations(uses, 2):
-            if verdict_a != verdict_b and together(a.rule, b.rule):
-                message = f"example {prompt!r} is {verdict_b} here and {verdict_a} in {a.rule.id}"
-                yield b.finding("error", "contradicting_example", message, "decide on one verdict")
-
-
-def examples(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Every rule has an example, at least one of them with its own policy; safe completions name their elements."""
-    for placed in corpus.rules:
-        rule = placed.rule
-        if not any(example.verdict is rule.policy for example in rule.examples):
-            yield placed.finding("warning", "no_example", f"no example with the verdict {rule.policy}", "add one")
-        if rule.policy == "safe_completion" and not rule.safe_completion:
-            yield placed.finding("error", "no_elements", "a safe_completion rule must name its elements", "add safe_completion elements")
-        if rule.effective_until is not None and rule.effective_until <= rule.effective_from:
-            yield placed.finding("error", "dates", "effective_until is not after effective_from", "correct the dates")
-
-
-def budgets(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A rendered rule and the longest possible tool result keep their token budgets."""
-    sizes: dict[str, list[int]] = defaultdict(list)
-    for placed in corpus.rules:
-        rule = placed.rule
-        size = count_tokens(f"[{rule.id}] {rule.policy}: {rule.title}. {rule.text}")
-        sizes[rule.category].append(size)
-        if size > corpus.config.max_rule_tokens:
-            message = f"{size} tokens when rendered, over the budget of {corpus.config.max_rule_tokens}"
-            yield placed.finding("error", "rule_tokens", message, "shorten title or text, or raise rules.max_rule_tokens")
-    largest = max((sum(sorted(size)[-2:]) for size in sizes.values()), default=0)
-    if largest > corpus.config.max_tool_tokens:
-        message = f"two rules of one category take {largest} tokens, over the budget of {corpus.config.max_tool_tokens}"
-        yield Finding("warning", "tool_tokens", message, "shorten rules, or raise rules.max_tool_tokens", "taxonomy.yaml")
+        mend = f"use {HAZARDS[0]} to {HAZARDS[-1]}"
+        yield Finding("error", "unknown_hazard", f"the hazard {hazard!r} does not exist", mend, TAXONOMY_FILE)
 
 
 def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Content that changed since the lock needs a higher version; a locked rule may not vanish without being retired."""
+    """Content that changed since the lock has a higher version, and the lock is up to date."""
+    mend = "run `ascl rules lock`, and commit the lock"
     for placed in corpus.rules:
         locked = corpus.lock.get(placed.rule.id)
-        if locked is None or locked["version"] == "retired":
-            continue
-        before, now = _version(locked["version"]), _version(placed.rule.version)
-        if placed.rule.sha256 != locked["sha256"] and now <= before:
-            message = f"content changed, version is still {placed.rule.version}"
-            yield placed.finding("error", "version_bump", message, "raise the version: patch for wording, minor for guidance, major for a verdict")
-        elif now < before:
-            yield placed.finding("error", "version_back", f"version went back from {locked['version']} to {placed.rule.version}", "raise it")
+        if locked is None:
+            yield placed.warning("not_locked", "the rule is not in the lock", mend)
+        elif locked["version"] != RETIRED:
+            yield from _version_findings(placed, locked)
     present = {placed.rule.id for placed in corpus.rules}
-    for rule_id, locked in sorted(corpus.lock.items()):
-        if rule_id not in present and locked["version"] != "retired":
-            message = f"rule {rule_id} is in the lock and no longer in the corpus"
-            yield Finding("warning", "removed", message, "run `ascl rules lock` to retire its id", "rules.lock.json", None, rule_id)
+    for rule_id, locked in sorted(corpus.lock.items()) if corpus.complete else ():
+        if rule_id not in present and locked["version"] != RETIRED:
+            message = f"{rule_id} is in the lock and no longer in the corpus"
+            yield Finding("warning", "removed_rule", message, "run `ascl rules lock` to retire its id", "rules.lock.json", None, rule_id)
+
+
+def _version_findings(placed: PlacedRule, locked: Mapping[str, str]) -> Iterator[Finding]:
+    rule = placed.rule
+    before, now = _numbers(locked["version"]), _numbers(rule.version)
+    if now < before:
+        yield placed.error("version_back", f"the version went back from {locked['version']} to {rule.version}", "raise it")
+    elif rule.sha256 != locked["sha256"] and now == before:
+        mend = "raise it: patch for wording, minor for guidance, major where a verdict may flip"
+        yield placed.error("version_bump", f"the content changed and the version is still {rule.version}", mend)
+    elif now > before:
+        yield placed.warning("stale_lock", f"the lock still has version {locked['version']}", "run `ascl rules lock`, and commit the lock")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 CHECKS: tuple[Callable[[CorpusUnderCheck], Iterator[Finding]], ...] = (
     unique_ids,
+    names,
     references,
     cycles,
+    topics,
     coverage,
-    duplicates,
-    contradictions,
-    examples,
-    budgets,
     versions,
 )
-"""Every check over the corpus; the checks of a rule's text are in `ascl_core.rules.text_checks`."""
-
-
-def together(a: Rule, b: Rule) -> bool:
-    """Whether there is a place and a day at which both rules are in force."""
-    places = EVERYWHERE in (*a.jurisdictions, *b.jurisdictions) or bool(set(a.jurisdictions) & set(b.jurisdictions))
-    a_first = a.effective_until is None or b.effective_from < a.effective_until
-    b_first = b.effective_until is None or a.effective_from < b.effective_until
-    return places and a_first and b_first and a.status == b.status == "active"
-
-
-def count_tokens(text: str) -> int:
-    """Words and punctuation marks: an estimate that needs no tokenizer, for budgets."""
-    return len(_TOKEN.findall(text))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _ngrams(text: str, n: int = 3) -> frozenset[tuple[str, ...]]:
-    words = _words(text)
-    return frozenset(Counter(tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))))
-
-
-def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> float:
-    return len(a & b) / len(a | b) if a | b else 0.0
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
+"""The checks of this module; those of the contents and of each text are in the modules it imports."""

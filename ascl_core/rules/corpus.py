@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ from ascl_core.vocabulary import ResponsePolicy
 
 EVERYWHERE = "*"
 """The jurisdiction of a rule that is in force everywhere."""
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A name in lower case, such as `see_a_doctor`."""
+Phrase = Annotated[str, Field(pattern=r"^[^A-Z]+$")]
+"""Words in lower case."""
 
 
 class Severity(StrEnum):
@@ -35,16 +39,16 @@ class Severity(StrEnum):
 class Element(Config):
     """Something that a safe completion must contain."""
 
-    id: str
+    id: Name
     """A short name of the element, such as `see_a_doctor`."""
-    any_of: tuple[str, ...] = Field(min_length=1)
-    """Lower-case phrases; one of them must occur in the answer."""
+    any_of: tuple[Phrase, ...] = Field(min_length=1)
+    """One of these phrases must occur in the answer."""
 
 
 class Example(Config):
     """A prompt, and the response policy that the rule gives it."""
 
-    prompt: str
+    prompt: str = Field(min_length=1)
     verdict: ResponsePolicy
 
 
@@ -59,21 +63,25 @@ class Provenance(Config):
 class Rule(Config):
     """One safety policy."""
 
-    id: str = Field(pattern=r"^[A-Z]{3}-\d{2,3}$")
+    id: str = Field(pattern=r"^[A-Z]{3}-\d{2,6}$")
     """Category and number; never reused."""
     title: str = Field(min_length=3, max_length=80)
     category: str
     """Category id of the taxonomy."""
-    topic: str | None = None
+    topic: Name | None = None
     """Shared by rules that are variants of one another by jurisdiction or date."""
     text: str = Field(min_length=20)
     """What the model is told; untrusted input to a prompt."""
     policy: ResponsePolicy
+    """What the response should be."""
     allowed: tuple[str, ...] = ()
+    """What stays allowed under the rule."""
     disallowed: tuple[str, ...] = ()
+    """What an answer must not contain."""
     safe_completion: tuple[Element, ...] = ()
     """What an answer under `safe_completion` must contain."""
     examples: tuple[Example, ...] = ()
+    """Prompts with the rule's own verdict; one with another verdict shows where the rule ends."""
     severity: Severity
     precedence: int = Field(ge=0, le=1000)
     """Of two rules that apply, the higher one decides."""
@@ -86,13 +94,16 @@ class Rule(Config):
     effective_until: date | None = None
     """The first day on which it is no longer in force."""
     supersedes: tuple[str, ...] = ()
+    """Ids of rules that this one replaces; none of them may be in force beside it."""
     see_also: tuple[str, ...] = ()
+    """Ids of related rules."""
     keywords: tuple[str, ...] = ()
-    query: str = Field(min_length=3, max_length=60)
+    """Words and phrases that people use for it; they count in the look-up."""
+    query: Phrase = Field(min_length=3, max_length=60)
     """The canonical short search phrase; variants of one topic share it."""
     provenance: Provenance
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The identity of the rule's content; the version is left out, so that a change without a bump shows."""
         return sha256_json(self.model_dump(mode="json", exclude={"version"}))
@@ -172,9 +183,10 @@ class Corpus(Config):
 def load_corpus(path: Path) -> Corpus:
     """The corpus in a compiled `corpus.json`; `RuleError` if its digest does not match its content."""
     values = read_json(path)
-    digest = values.pop("digest", None)
-    values.pop("lock", None)
-    corpus = parse(Corpus, values, file=path)
+    if not isinstance(values, dict):
+        raise RuleError("expected a compiled corpus", file=path, mend="compile again: ascl run")
+    digest = values.get("digest")
+    corpus = parse(Corpus, {key: value for key, value in values.items() if key not in ("digest", "lock")}, file=path)
     if corpus.digest != digest:
         raise RuleError("digest does not match the content", file=path, field="digest", value=digest, mend="compile again: ascl run")
     return corpus

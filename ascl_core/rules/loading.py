@@ -1,58 +1,21 @@
-"""Reading rule files: every problem is a finding with file, line and mend, and the other files are still read."""
+"""Reading a folder of rules: a problem is a finding with file, line and mend, and the rest is still read."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from pydantic import BaseModel, ValidationError
 
 from ascl_core.rules.corpus import Rule, Taxonomy
+from ascl_core.rules.findings import Finding, PlacedRule
+from ascl_core.rules.yaml_file import YamlFile, YamlProblem, read_yaml
 
 TAXONOMY_FILE = "taxonomy.yaml"
-MAX_FILE_BYTES = 5_000_000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One problem in the corpus."""
-
-    severity: Literal["error", "warning"]
-    code: str
-    """A short name of the check, such as `near_duplicate`."""
-    message: str
-    mend: str
-    file: str = ""
-    line: int | None = None
-    rule_id: str | None = None
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        rule = f" {self.rule_id}" if self.rule_id else ""
-        return f"{where}:{rule} {self.message} [{self.code}]\n  mend: {self.mend}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The finding as it stands in `findings.json`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class PlacedRule:
-    """A rule and where it was written."""
-
-    rule: Rule
-    file: str
-    line: int
-
-    def finding(self, severity: Literal["error", "warning"], code: str, message: str, mend: str) -> Finding:
-        """A finding about this rule."""
-        return Finding(severity, code, message, mend, self.file, self.line, self.rule.id)
+_README = "see README.md in the folder of rules for the fields"
 
 
 @dataclass(frozen=True)
@@ -63,90 +26,76 @@ class LoadedRules:
     rules: tuple[PlacedRule, ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def complete(self) -> bool:
+        """Whether every rule was read, so that a rule that is not there is missing."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
 
 def load_folder(folder: Path) -> LoadedRules:
     """Every rule under `folder` that can be read, and a finding for everything that cannot."""
     findings: list[Finding] = []
-    rules: list[PlacedRule] = []
-    taxonomy = _load_taxonomy(folder / TAXONOMY_FILE, findings)
-    paths = sorted(path for path in folder.rglob("*.yaml") if path.name != TAXONOMY_FILE)
+    taxonomy = _load_taxonomy(folder, findings)
+    paths = sorted(path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern) if path.name != TAXONOMY_FILE)
     if not paths:
-        findings.append(Finding("error", "no_rules", "no rule file (*.yaml) in the folder", "add rules, or give the right folder", str(folder)))
-    for path in paths:
-        rules.extend(_load_rules(path, findings))
+        findings.append(Finding("error", "no_rules", "there is no rule file (*.yaml)", "add rules, or give the right folder", "."))
+    rules = [placed for path in paths for placed in _load_rules(path, str(path.relative_to(folder)), findings)]
     return LoadedRules(taxonomy, tuple(rules), tuple(findings))
 
 
-def read_rule_yaml(path: Path, findings: list[Finding]) -> Any:
-    """The values of one file with line numbers, or None and a finding: too large, not UTF-8, aliases, bad syntax."""
-    if not path.is_file():
-        findings.append(Finding("error", "missing_file", "file does not exist", "restore it: git checkout", str(path)))
-        return None
-    if path.stat().st_size > MAX_FILE_BYTES:
-        size = f"{path.stat().st_size:,} bytes"
-        findings.append(Finding("error", "file_size", f"{size} is over the {MAX_FILE_BYTES:,} a rule file may have", "split the file", str(path)))
+def _load_taxonomy(folder: Path, findings: list[Finding]) -> Taxonomy | None:
+    document = _read(folder / TAXONOMY_FILE, TAXONOMY_FILE, findings)
+    if document is None:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if isinstance(event, AliasEvent):
-                line = event.start_mark.line + 1
-                findings.append(Finding("error", "yaml_alias", "YAML aliases are not allowed", "write the value out", str(path), line))
-                return None
-        return YAML(typ="rt", pure=True).load(text)
-    except UnicodeDecodeError as error:
-        findings.append(Finding("error", "encoding", f"not UTF-8: {error.reason}", "save the file as UTF-8", str(path)))
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        findings.append(Finding("error", "duplicate_key", "a key occurs twice", "keep one of them", str(path), line))
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        findings.append(Finding("error", "yaml", f"not valid YAML: {problem}", "mend the syntax", str(path), mark.line + 1 if mark else None))
-    return None
-
-
-def _load_taxonomy(path: Path, findings: list[Finding]) -> Taxonomy | None:
-    values = read_rule_yaml(path, findings)
-    if values is None:
-        return None
-    try:
-        return Taxonomy.model_validate(values)
+        return Taxonomy.model_validate(document.values)
     except ValidationError as error:
-        findings.extend(_schema_findings(error, path, values, None))
+        findings.extend(_schema_findings(error, Taxonomy, TAXONOMY_FILE, document, ()))
         return None
 
 
-def _load_rules(path: Path, findings: list[Finding]) -> Iterator[PlacedRule]:
-    values = read_rule_yaml(path, findings)
-    if values is None:
+def _load_rules(path: Path, name: str, findings: list[Finding]) -> Iterator[PlacedRule]:
+    document = _read(path, name, findings)
+    if document is None:
         return
-    if not isinstance(values, dict) or not isinstance(values.get("rules"), list) or set(values) != {"rules"}:
-        findings.append(Finding("error", "schema", "expected one key `rules` with a list of rules", "see data/rules/README.md", str(path), 1))
+    values = document.values
+    if not isinstance(values, dict) or set(values) != {"rules"} or not isinstance(values["rules"], list):
+        findings.append(Finding("error", "not_rules", "expected the one key `rules` with a list of rules", _README, name, 1))
         return
     for position, entry in enumerate(values["rules"]):
-        line = values["rules"].lc.item(position)[0] + 1
-        rule_id = str(entry.get("id")) if isinstance(entry, dict) and "id" in entry else None
+        location = ("rules", position)
         try:
-            yield PlacedRule(Rule.model_validate(entry), str(path), line)
+            yield PlacedRule(Rule.model_validate(entry), name, document.line(location))
         except ValidationError as error:
-            findings.extend(_schema_findings(error, path, entry, rule_id, line))
+            findings.extend(_schema_findings(error, Rule, name, document, location))
 
 
-def _schema_findings(error: ValidationError, path: Path, entry: Any, rule_id: str | None, line: int = 1) -> Iterator[Finding]:
+def _read(path: Path, name: str, findings: list[Finding]) -> YamlFile | None:
+    try:
+        return read_yaml(path)
+    except YamlProblem as problem:
+        findings.append(Finding("error", problem.code, problem.message, problem.mend, name, problem.line))
+        return None
+
+
+def _schema_findings(
+    error: ValidationError, model: type[BaseModel], name: str, document: YamlFile, base: tuple[Any, ...]
+) -> Iterator[Finding]:
+    rule_id = _rule_id(document, base)
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"])
-        value = str(problem["input"])[:80]
-        message = f"{field or 'rule'}: {problem['msg']} (got {value!r})"
-        yield Finding("error", "schema", message, "see data/rules/README.md for the fields", str(path), _line_of(entry, problem["loc"], line), rule_id)
+        line = document.line((*base, *problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else _README
+            yield Finding("error", "unknown_key", f"unknown key {field!r}", mend, name, line, rule_id)
+            continue
+        got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:80]!r})"
+        yield Finding("error", "schema", f"{field or 'rule'}: {problem['msg']}{got}", _README, name, line, rule_id)
 
 
-def _line_of(entry: Any, location: tuple[Any, ...], default: int) -> int:
-    line = default
-    for part in location:
-        try:
-            line = (entry.lc.key(part) if isinstance(entry, dict) else entry.lc.item(part))[0] + 1
-            entry = entry[part]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return line
+def _rule_id(document: YamlFile, location: tuple[Any, ...]) -> str | None:
+    if not location:
+        return None
+    entry = document.values["rules"][location[1]]
+    return str(entry["id"]) if isinstance(entry, dict) and "id" in entry else None

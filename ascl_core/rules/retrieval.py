@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-import bm25s
 import numpy as np
 
 from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.rendering import NO_MATCH, render_rule, render_rules
 
-NO_MATCH = "No rule matches."
+if TYPE_CHECKING:
+    import bm25s
+
+__all__ = ["NO_MATCH", "RuleIndex", "render_rule", "render_rules", "words"]
+
 _WORD = re.compile(r"[a-z0-9]+")
-_MARKUP = re.compile(r"<[^>\n]{0,80}>|\[/?[A-Z_]{2,20}\]|[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069]")
+_QUERY_WEIGHT = 2
+"""How often the canonical query counts as part of a rule's document, against once for everything else."""
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words with a plural `s` cut off: a light stemming that needs no language data."""
-    return [word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in _WORD.findall(text.lower())]
+    """The lower-case words that say what a text is about: no stop words, and a plural `s` cut off."""
+    return [_singular(word) for word in _WORD.findall(text.lower()) if word not in _stop_words()]
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+    return frozenset(STOPWORDS_EN_PLUS)
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The rules of one jurisdiction and category, by precedence and id, and their BM25 index."""
+
+    rules: tuple[Rule, ...]
+    index: bm25s.BM25 | None
+    vocabulary: frozenset[str]
 
 
 class RuleIndex:
@@ -29,7 +54,8 @@ class RuleIndex:
     def __init__(self, corpus: Corpus, at: date) -> None:
         self.corpus = corpus
         self.at = at
-        self._shelf = cache(self._build)
+        self._in_force: dict[str, tuple[Rule, ...]] = {}
+        self._shelves: dict[tuple[str, str | None], _Shelf] = {}
 
     def lookup(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Rule, ...]:
         """At most `limit` rules, best first; ties go to precedence, then to the id.
@@ -38,33 +64,40 @@ class RuleIndex:
         rules of the category by precedence, and nothing where there is no category either.
         """
         known = category if category in self.corpus.categories else None
-        rules, index, vocabulary = self._shelf(jurisdiction, known)
-        if not rules:
-            return ()
-        terms = [word for word in words(query) if word in vocabulary]
-        if not terms:
-            ranked = sorted(rules, key=lambda rule: (-rule.precedence, rule.id)) if known else []
-            return tuple(ranked[:limit])
-        scores = np.asarray(index.get_scores(terms))
-        order = sorted(np.flatnonzero(scores > 0), key=lambda i: (-round(float(scores[i]), 6), -rules[i].precedence, rules[i].id))
-        return tuple(rules[i] for i in order[:limit])
+        shelf = self._shelf(jurisdiction, known)
+        terms = [word for word in dict.fromkeys(words(query)) if word in shelf.vocabulary]
+        if shelf.index is None or not terms:
+            return shelf.rules[:limit] if known else ()
+        # The shelf is in order of precedence and id, so that a stable sort by score breaks ties by them.
+        scores = np.round(shelf.index.get_scores(terms), 6)
+        best = np.argsort(-scores, kind="stable")[:limit]
+        return tuple(shelf.rules[i] for i in best if scores[i] > 0)
 
-    def _build(self, jurisdiction: str, category: str | None) -> tuple[tuple[Rule, ...], Any, frozenset[str]]:
-        rules = tuple(r for r in self.corpus.active(self.at, jurisdiction) if category is None or r.category == category)
-        if not rules:
-            return (), None, frozenset()
-        documents = [words(" ".join((r.query, r.query, r.title, *r.keywords, r.text))) for r in rules]
-        index = bm25s.BM25()
-        index.index(documents, show_progress=False)
-        return rules, index, frozenset(word for document in documents for word in document)
+    def _shelf(self, jurisdiction: str, category: str | None) -> _Shelf:
+        if (jurisdiction, category) not in self._shelves:
+            rules = tuple(rule for rule in self._rules_in(jurisdiction) if category in (None, rule.category))
+            self._shelves[jurisdiction, category] = _build(rules)
+        return self._shelves[jurisdiction, category]
 
-
-def render_rule(rule: Rule) -> str:
-    """One line for a tool result: id, policy, title and text, with anything that looks like markup taken out."""
-    line = f"[{rule.id}] {rule.policy}: {rule.title}. {rule.text}"
-    return line[: len(rule.id) + 2] + " ".join(_MARKUP.sub(" ", line[len(rule.id) + 2 :]).split(" ")).rstrip()
+    def _rules_in(self, jurisdiction: str) -> tuple[Rule, ...]:
+        if jurisdiction not in self._in_force:
+            rules = self.corpus.active(self.at, jurisdiction)
+            self._in_force[jurisdiction] = tuple(sorted(rules, key=lambda rule: (-rule.precedence, rule.id)))
+        return self._in_force[jurisdiction]
 
 
-def render_rules(rules: Sequence[Rule]) -> str:
-    """The text of a tool result: one line a rule, or that none matches."""
-    return "\n".join(render_rule(rule) for rule in rules) or NO_MATCH
+def _build(rules: tuple[Rule, ...]) -> _Shelf:
+    import bm25s
+
+    if not rules:
+        return _Shelf((), None, frozenset())
+    documents = [words(_document(rule)) for rule in rules]
+    index = bm25s.BM25()
+    index.index(documents, show_progress=False)
+    return _Shelf(rules, index, frozenset(word for document in documents for word in document))
+
+
+def _document(rule: Rule) -> str:
+    """What a rule is found by; its own examples are in it, as a model asks in the words of its prompt."""
+    examples = [example.prompt for example in rule.examples if example.verdict is rule.policy]
+    return " ".join((*[rule.query] * _QUERY_WEIGHT, rule.title, *rule.keywords, rule.text, *examples))

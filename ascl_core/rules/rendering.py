@@ -1,0 +1,45 @@
+"""How a rule is shown to the model: one line, in which nothing can pass for markup or for another rule."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from ascl_core.rules.corpus import Rule
+
+NO_MATCH = "No rule matches."
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_DELIMITERS = str.maketrans({"<": " ", ">": " ", "|": " ", "[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
+
+
+def fold(text: str) -> str:
+    """Compatibility forms folded (NFKC), format characters dropped, other control characters and breaks as spaces.
+
+    So a full-width `＜`, a zero-width joiner in a word or a line break cannot hide what a pattern looks for.
+    """
+    kept = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return " ".join("".join(" " if unicodedata.category(c)[0] == "C" else c for c in kept).split())
+
+
+def plain(text: str) -> str:
+    """The folded text without the delimiters of any chat template.
+
+    Square brackets become round ones, so that no text can forge the id that opens a rule's line.
+    """
+    return " ".join(fold(text).translate(_DELIMITERS).split())
+
+
+def render_rule(rule: Rule) -> str:
+    """One line such as `[DRG-03] refuse_explain: Growing cannabis at home prohibited. Growing cannabis …`."""
+    return f"[{rule.id}] {rule.policy}: {plain(rule.title)}. {plain(rule.text)}"
+
+
+def render_rules(rules: Sequence[Rule]) -> str:
+    """The text of a tool result: one line a rule, or that none matches."""
+    return "\n".join(render_rule(rule) for rule in rules) or NO_MATCH
+
+
+def count_tokens(text: str) -> int:
+    """Words and punctuation marks: an estimate that needs no tokenizer, for budgets."""
+    return len(_TOKEN.findall(text))
