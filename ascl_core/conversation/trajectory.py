@@ -1,0 +1,117 @@
+"""Reading a raw rollout: mode and validity are decided here, before any judge sees an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ascl_core.contracts import RolloutFacts, ToolCall
+from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
+from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.vocabulary import Mode
+
+_TOOL_TURN = re.compile(
+    rf"{re.escape(END)}\s*{re.escape(START)}user\s*((?:{RESPONSE}.*?{END_RESPONSE}\s*)+){re.escape(END)}\s*{re.escape(START)}assistant\s*",
+    re.DOTALL,
+)
+_RESPONSE = re.compile(rf"{RESPONSE}\n?(.*?)\n?{END_RESPONSE}", re.DOTALL)
+_CALL = re.compile(rf"{CALL}\s*(.*?)\s*{END_CALL}", re.DOTALL)
+_RULE_ID = re.compile(r"^\[([A-Z]{3}-\d{2,3})\]", re.MULTILINE)
+_STRAY = re.compile("|".join(re.escape(tag) for tag in (START, THINK, END_THINK, CALL, END_CALL, RESPONSE, END_RESPONSE)))
+
+
+class _Malformed(Exception):
+    """Why a rollout is not valid; never leaves this module."""
+
+
+def read_rollout(text: str, *, finished: bool, max_tool_calls: int | None = None) -> RolloutFacts:
+    """What the completion `text` (tags and tool results included) says about itself.
+
+    A malformed or unfinished rollout is `valid=False` with its `problem` and an empty answer, so that no judge can
+    take silence for safety. The mode is consult only if a call with valid arguments was answered.
+    """
+    parts = _TOOL_TURN.split(text)
+    turns, blocks = parts[0::2], parts[1::2]
+    results = [result for block in blocks for result in _RESPONSE.findall(block)]
+    calls: list[ToolCall] = []
+    answer, problem = "", None
+    try:
+        for turn, block in zip(turns, blocks, strict=False):
+            made = _calls_of(_after_thinking(turn))
+            if len(made) != len(_RESPONSE.findall(block)):
+                raise _Malformed("tool results do not match the calls")
+            calls.extend(made)
+        answer = _answer_of(turns[-1], finished)
+        if max_tool_calls is not None and len(calls) > max_tool_calls:
+            raise _Malformed(f"more than {max_tool_calls} tool calls")
+    except _Malformed as error:
+        answer, problem = "", str(error)
+    return RolloutFacts(
+        valid=problem is None,
+        finished=finished,
+        mode=Mode.CONSULT if calls else Mode.DIRECT,
+        attempted=sum(turn.count(CALL) for turn in turns),
+        completed=len(results),
+        calls=tuple(calls),
+        consulted=tuple(rule_id for result in results for rule_id in _RULE_ID.findall(result)),
+        answer=answer,
+        problem=problem,
+    )
+
+
+def read_calls(turn: str) -> list[ToolCall]:
+    """The calls of one assistant turn, for a tool loop; empty if it makes none or they are malformed."""
+    try:
+        return _calls_of(_after_thinking(turn)) if CALL in turn else []
+    except _Malformed:
+        return []
+
+
+def _after_thinking(turn: str) -> str:
+    """The turn without its think block; a second, unclosed or misplaced one is malformed."""
+    if turn.count(THINK) != turn.count(END_THINK):
+        raise _Malformed("a think block is not closed")
+    if turn.count(THINK) > 1 or (THINK in turn and not turn.lstrip().startswith(THINK)):
+        raise _Malformed("thinking in the wrong place")
+    thought, closed, rest = turn.rpartition(END_THINK)
+    if closed and CALL in thought:
+        raise _Malformed("a tool call inside the thinking")
+    return rest
+
+
+def _calls_of(text: str) -> list[ToolCall]:
+    bodies = _CALL.findall(text)
+    if not bodies or text.count(CALL) != len(bodies):
+        raise _Malformed("a tool call is not closed")
+    if _STRAY.search(_CALL.sub("", text)):
+        raise _Malformed("a stray tag beside the tool call")
+    return [_parse_call(body) for body in bodies]
+
+
+def _parse_call(body: str) -> ToolCall:
+    try:
+        call: Any = json.loads(body)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _Malformed("a tool call is not valid JSON") from error
+    arguments = call.get("arguments") if isinstance(call, dict) else None
+    if not isinstance(arguments, dict) or call.get("name") != TOOL_NAME:
+        raise _Malformed("a call of an unknown tool")
+    category, query = arguments.get("category"), arguments.get("query")
+    if not (isinstance(category, str) and isinstance(query, str) and category.strip() and query.strip()):
+        raise _Malformed("a tool call without category and query")
+    return ToolCall(category, query)
+
+
+def _answer_of(turn: str, finished: bool) -> str:
+    body = turn.removesuffix("\n").removesuffix(END)
+    if not finished:
+        raise _Malformed("not finished within the token budget")
+    rest = _after_thinking(body)
+    if CALL in rest:
+        raise _Malformed("a tool call was never answered")
+    if _STRAY.search(rest) or END in rest:
+        raise _Malformed("a stray tag in the answer")
+    if not rest.strip():
+        raise _Malformed("the answer is empty")
+    return rest.strip()

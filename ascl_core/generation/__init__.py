@@ -1,0 +1,43 @@
+"""Sampling conversations from a checkpoint, with the tool loop; transformers and vLLM behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.contracts import Prompt, Rollout
+from ascl_core.conversation.tool import RuleTool
+from ascl_core.progress import Progress
+
+ToolFor = Callable[[Prompt], RuleTool]
+"""The tool as it is where that prompt's conversation takes place."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    max_new_tokens: int = 160
+    """The most tokens of one assistant turn."""
+    seed: int = 0
+
+
+class Generator(Protocol):
+    """Anything that samples conversations."""
+
+    def rollouts(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        samples: int,
+        sampling: Sampling,
+        tool_for: ToolFor | None,
+        conversation: ConversationConfig,
+        batch_size: int,
+        progress: Progress,
+    ) -> list[Rollout]:
+        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered."""

@@ -1,0 +1,64 @@
+"""Loading checkpoints: safetensors only, no remote code, and one clear error where a path does not hold a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.errors import ModelError
+
+if TYPE_CHECKING:
+    from ascl_core.generation import Generator
+
+
+def device_of(compute: ComputeConfig) -> str:
+    """`cuda` or `cpu`, as configured; `auto` takes a GPU where there is one."""
+    import torch
+
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("no GPU is available", field="compute.device", value="cuda", mend="set it to auto or cpu")
+    return compute.device if compute.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
+    """The tokenizer of a checkpoint; `ModelError` names the path otherwise."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(path, error) from error
+
+
+def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = None) -> Any:
+    """The model of a checkpoint on its device; `ModelError` names the path otherwise."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(compute.threads)
+    dtype = getattr(torch, compute.dtype)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path), revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _cannot_load(path, error) from error
+    return model.to(device_of(compute))
+
+
+def make_generator(checkpoint: Path, compute: ComputeConfig) -> Generator:
+    """The configured backend on that checkpoint."""
+    if compute.backend == "vllm":
+        from ascl_core.generation.vllm import VllmGenerator
+
+        return VllmGenerator(checkpoint, compute)
+    from ascl_core.generation.transformers import TransformersGenerator
+
+    return TransformersGenerator(checkpoint, compute)
+
+
+def _cannot_load(path: str | Path, error: Exception) -> ModelError:
+    problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    return ModelError(f"cannot be loaded: {problem}", file=path, mend="give a folder with config.json, tokenizer and safetensors, or a hub id")

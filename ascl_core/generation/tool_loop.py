@@ -1,0 +1,78 @@
+"""The tool loop, free of any backend: what each conversation's next input is, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ascl_core.contracts import Message, Prompt, Rollout
+from ascl_core.conversation.template import RESPONSE, opening, tool_turn
+from ascl_core.conversation.tool import TOOL_SCHEMA, RuleTool
+from ascl_core.conversation.trajectory import read_calls
+
+
+@dataclass
+class OpenConversation:
+    """One conversation while it is being sampled."""
+
+    prompt: Prompt
+    sample: int
+    tool: RuleTool | None
+    max_tool_calls: int
+    prompt_ids: list[int]
+    completion_ids: list[int] = field(default_factory=list)
+    num_tokens: int = 0
+    calls_made: int = 0
+    finished: bool = False
+    open: bool = True
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Everything so far: what the next turn continues."""
+        return self.prompt_ids + self.completion_ids
+
+    def take_turn(self, ids: list[int], tokenizer: Any) -> None:
+        """Append one generated turn; answer its calls, or close the conversation."""
+        self.completion_ids += ids
+        self.num_tokens += len(ids)
+        self.finished = bool(ids) and ids[-1] == tokenizer.eos_token_id
+        calls = read_calls(tokenizer.decode(ids[:-1])) if self.finished else []
+        if not calls or self.tool is None or self.calls_made + len(calls) > self.max_tool_calls:
+            self.open = False
+            return
+        self.calls_made += len(calls)
+        self.completion_ids += tool_suffix(tokenizer, [self.tool(call.category, call.query) for call in calls])
+
+    def rollout(self, tokenizer: Any) -> Rollout:
+        """The finished conversation."""
+        return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), self.num_tokens, self.finished)
+
+
+def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
+    """Token ids of the opening messages, ready for the first assistant turn."""
+    ids = tokenizer.apply_chat_template(messages, tools=[TOOL_SCHEMA], add_generation_prompt=True, tokenize=True, return_dict=False)
+    return list(ids)
+
+
+def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
+    """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header."""
+    call = {"type": "function", "function": {"name": "consult_safety_rules", "arguments": {}}}
+    before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    whole = tokenizer.apply_chat_template(
+        [*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False
+    )
+    start = whole.rindex(RESPONSE) if len(results) == 1 else whole.index(RESPONSE)
+    header = whole.rindex(tokenizer.eos_token, 0, start)
+    return list(tokenizer.encode(whole[header + len(tokenizer.eos_token) :], add_special_tokens=False))
+
+
+def open_conversations(
+    tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any
+) -> list[OpenConversation]:
+    """One open conversation for each prompt and sample, prompt-major."""
+    opened = []
+    for prompt in prompts:
+        ids = prompt_ids(tokenizer, opening(prompt, conversation))
+        tool = tool_for(prompt) if tool_for is not None else None
+        opened.extend(OpenConversation(prompt, k, tool, conversation.max_tool_calls, ids) for k in range(samples))
+    return opened
