@@ -1,0 +1,95 @@
+"""`params.yaml`: resolving a profile into it without ever losing an edit that a person made there."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ascl_core.artifacts import write_text
+from ascl_core.config.params import Params, load_params, read_yaml
+from ascl_core.config.profiles import lay_over, resolve_profile, to_yaml
+from ascl_core.errors import ConfigError
+
+FILE = "params.yaml"
+_COMMAND = "ascl params write"
+_EXPLAINED = "Every key is explained in docs/configuration.md."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which profile and which settings `params.yaml` was resolved from."""
+
+    profile: str
+    settings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return shlex.join([*_COMMAND.split(), "--profile", self.profile, *(word for s in self.settings for word in ("--set", s))])
+
+
+def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), *, overwrite: bool = False) -> Params:
+    """Resolve into `params.yaml` and return what is in it now.
+
+    With a profile: the defaults, the profile, the settings. Without: what is there, with the settings laid over it.
+    `ConfigError` where a profile would replace values that neither a profile nor git's HEAD could give back.
+    """
+    path = root / FILE
+    origin = read_origin(root)
+    if profile is None and not settings:
+        return load_params(path)
+    if profile is not None:
+        params = resolve_profile(root, profile, settings)
+        if origin is None and not overwrite and _only_copy(root):
+            raise ConfigError(
+                "holds values that were edited by hand and are in no commit; the profile would replace them",
+                file=path,
+                mend="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
+            )
+        return _write(path, params, Origin(profile, tuple(settings)))
+    if origin is not None:
+        origin = Origin(origin.profile, (*origin.settings, *settings))
+        return _write(path, resolve_profile(root, origin.profile, origin.settings), origin)
+    return _write(path, lay_over(read_yaml(path) or {}, settings, file=path), None)
+
+
+def read_origin(root: Path) -> Origin | None:
+    """The profile and settings that the file's first line names, if they still give exactly its values."""
+    path = root / FILE
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        origin = _parse_origin(first)
+        if origin is not None and resolve_profile(root, origin.profile, origin.settings) == load_params(path):
+            return origin
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return None
+    return None
+
+
+def _parse_origin(line: str) -> Origin | None:
+    if not line.startswith(f"# {_COMMAND} --profile "):
+        return None
+    try:
+        words = shlex.split(line.removeprefix(f"# {_COMMAND} "))
+    except ValueError:
+        return None
+    options = list(zip(words[::2], words[1::2], strict=False))
+    settings = tuple(value for option, value in options[1:] if option == "--set")
+    return Origin(options[0][1], settings) if len(words) == 2 * len(options) else None
+
+
+def _write(path: Path, params: Params, origin: Origin | None) -> Params:
+    text = to_yaml(params, f"{origin or 'Edited by hand.'}\n{_EXPLAINED}")
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    return params
+
+
+def _only_copy(root: Path) -> bool:
+    """Whether the file's present text is in no commit at HEAD."""
+    path = root / FILE
+    if not path.exists():
+        return False
+    committed = subprocess.run(["git", "show", f"HEAD:./{FILE}"], cwd=root, capture_output=True, check=False)
+    return committed.returncode != 0 or committed.stdout != path.read_bytes()
