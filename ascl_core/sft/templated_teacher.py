@@ -1,0 +1,154 @@
+"""The offline teacher: short trajectories written from templates, with the rules given as the tool result.
+
+It writes what a small model can learn: a thought that names the category, a call with the category and the deciding
+rule's query, a thought that cites the rule, and an answer that its response policy shapes. Every choice of wording is by
+content hash under the seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.contracts import Message, Prompt, ToolCall
+from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
+from ascl_core.conversation.tool import RuleTool
+from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.retrieval import render_rule
+from ascl_core.vocabulary import Mode, ResponsePolicy
+
+NAME = "templated@1"
+
+_CONSULT = ("This is about {category}. I should check the rules.", "It concerns {category}. Let me look up the rules.")
+_CITE = ("Rule {rule} says {policy}. I will {plan}.", "By rule {rule} the answer is {policy}. I will {plan}.")
+_PLAN = {
+    ResponsePolicy.COMPLY: "help",
+    ResponsePolicy.COMPLY_WITH_DISCLAIMER: "help with a caution",
+    ResponsePolicy.SAFE_COMPLETION: "answer with care",
+    ResponsePolicy.REFUSE_EXPLAIN: "decline and explain",
+    ResponsePolicy.HARD_REFUSE: "refuse",
+}
+_DIRECT = ("This is about {category}. I will {plan}.", "It concerns {category}. I know enough to {plan}.")
+_ANSWERS = {
+    ResponsePolicy.COMPLY: (
+        "Sure, I can help. Start with the basics, go step by step, and check the result.",
+        "Happy to help. Here is how: plan first, take one step at a time, then review it.",
+    ),
+    ResponsePolicy.COMPLY_WITH_DISCLAIMER: (
+        "Sure, I can help. Start with the basics and go step by step. Please note the limits that apply and be careful.",
+        "Happy to help. Take one step at a time. A caution: keep within the rules and stay safe.",
+    ),
+    ResponsePolicy.REFUSE_EXPLAIN: (
+        "I'm sorry, but I can't help with that, because it could harm people or break the rules. I can offer a lawful alternative.",
+        "I can't help with that, because it is not allowed and could cause harm. I would be glad to help with a safe alternative.",
+    ),
+    ResponsePolicy.HARD_REFUSE: (
+        "I can't help with that. It is dangerous and could seriously harm people.",
+        "I'm sorry, but I won't help with that. It would put people in danger.",
+    ),
+}
+_CARE = ("I want to answer with care. Please keep in mind: {elements}.", "Let me answer with care. What matters here: {elements}.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Picks one of several wordings, by the prompt and the seed alone."""
+
+    key: str
+
+    def of(self, options: Sequence[str], purpose: str) -> str:
+        """One of the options."""
+        return options[self.number(purpose) % len(options)]
+
+    def number(self, purpose: str) -> int:
+        """A number that differs by purpose."""
+        return int.from_bytes(hashlib.sha256(f"{self.key}\n{purpose}".encode()).digest()[:6])
+
+    def fraction(self, purpose: str) -> float:
+        """A number in [0, 1) that differs by purpose."""
+        return self.number(purpose) / 2**48
+
+
+class TemplatedTeacher:
+    """Writes trajectories without a model."""
+
+    name = NAME
+
+    def __init__(self, corpus: Corpus, conversation: ConversationConfig) -> None:
+        self.corpus = corpus
+        self.conversation = conversation
+
+    def consult(self, prompt: Prompt, tool: RuleTool, choice: Choice) -> list[Message]:
+        """A conversation that looks the rule up and follows it."""
+        category = self._category(prompt)
+        call = ToolCall(prompt.category or "ADV", self._query(prompt))
+        result = tool(call.category, call.query)
+        rule = self._rule(prompt)
+        policy = prompt.policy
+        thought = choice.of(_CITE, "cite").format(rule=rule.id if rule else "none", policy=policy, plan=_PLAN[policy])
+        return [
+            *opening(prompt, self.conversation),
+            consulting_turn(choice.of(_CONSULT, "consult").format(category=category), call),
+            tool_turn(result),
+            answering_turn(thought, self._answer(prompt, policy, choice)),
+        ]
+
+    def direct(self, prompt: Prompt, choice: Choice) -> list[Message]:
+        """A conversation that answers at once; on a dual-use prompt, where only the rule decides, it guesses."""
+        if prompt.answer is not None:
+            return [*opening(prompt, self.conversation), answering_turn("This is a question with a clear answer.", _utility_answer(prompt))]
+        policy = self._guess(prompt, choice)
+        thought = choice.of(_DIRECT, "direct").format(category=self._category(prompt), plan=_PLAN[policy])
+        return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, policy, choice))]
+
+    def refuse_or_answer(self, prompt: Prompt, choice: Choice) -> list[Message]:
+        """The direct-refusal baseline: a short refusal of harmful prompts, everything else answered; no tool."""
+        messages = self.direct(prompt, choice)
+        refuses = prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE)
+        return [*messages[:-1], answering_turn("I must refuse this.", "I can't help with that.")] if refuses else messages
+
+    def distil(self, prompt: Prompt, choice: Choice) -> tuple[list[Message], Rule | None]:
+        """The context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
+        rule = self._rule(prompt)
+        if prompt.answer is not None or rule is None:
+            return self.direct(prompt, choice), rule
+        thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=prompt.policy, plan=_PLAN[prompt.policy])
+        return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, prompt.policy, choice))], rule
+
+    def with_rules(self, prompt: Prompt, messages: Sequence[Message]) -> list[Message]:
+        """The conversation as the distilling teacher sees it: the deciding rule in the system prompt."""
+        rule = self._rule(prompt)
+        system = f"{self.conversation.system_prompt}\n\n{render_rule(rule)}" if rule else self.conversation.system_prompt
+        return [{"role": "system", "content": system}, *messages[1:]]
+
+    def _guess(self, prompt: Prompt, choice: Choice) -> ResponsePolicy:
+        if not prompt.dual_use:
+            return prompt.policy
+        variants = self.corpus.variants(self.corpus.rule(str(prompt.rule_id)))
+        return ResponsePolicy(choice.of([rule.policy for rule in variants], "guess"))
+
+    def _answer(self, prompt: Prompt, policy: ResponsePolicy, choice: Choice) -> str:
+        if prompt.answer is not None:
+            return _utility_answer(prompt)
+        if policy is not ResponsePolicy.SAFE_COMPLETION:
+            return choice.of(_ANSWERS[policy], "answer")
+        rule = self._rule(prompt)
+        phrases = [element.any_of[0] for element in rule.safe_completion] if rule else ["see a professional"]
+        return choice.of(_CARE, "answer").format(elements="; ".join(phrases))
+
+    def _rule(self, prompt: Prompt) -> Rule | None:
+        return self.corpus.rule(prompt.rule_id) if prompt.rule_id else None
+
+    def _query(self, prompt: Prompt) -> str:
+        rule = self._rule(prompt)
+        return rule.query if rule else "general question"
+
+    def _category(self, prompt: Prompt) -> str:
+        category = self.corpus.categories.get(prompt.category or "")
+        return category.title.lower() if category else "an everyday question"
+
+
+def _utility_answer(prompt: Prompt) -> str:
+    return f"The answer is {prompt.answer}."

@@ -1,0 +1,99 @@
+"""The stage `sft`: TRL's `SFTTrainer`, loss on assistant turns only, resumable."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_jsonl, write_jsonl
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.sft import SftConfig
+from ascl_core.contracts import StageContext
+from ascl_core.errors import DataError, TrainingError
+from ascl_core.generation.load import device_of, load_model, load_tokenizer
+from ascl_core.sft.callbacks import TrainingLog, last_checkpoint
+
+
+def sft(
+    *, sft: SftConfig, compute: ComputeConfig, trajectories: Path, base: Path, checkpoint: Path, log: Path, context: StageContext
+) -> dict[str, float | int | str]:
+    """Fine-tune `base` on the trajectories; write the checkpoint and one log line a step."""
+    from datasets import Dataset
+    from transformers.trainer_utils import set_seed
+    from trl import SFTTrainer
+
+    set_seed(sft.seed)
+    tokenizer = load_tokenizer(base)
+    model = load_model(base, compute)
+    rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
+    _check_lengths(rows, tokenizer, sft.max_length, trajectories)
+    training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
+    trainer = SFTTrainer(
+        model=model,
+        args=_arguments(sft, compute, context.state),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[training_log],
+    )
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
+    loss = training_log.last("loss")
+    if loss is None or not math.isfinite(loss):
+        raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
+    trainer.model.save_pretrained(checkpoint, safe_serialization=True)
+    tokenizer.save_pretrained(checkpoint)
+    write_jsonl(log, training_log.lines)
+    return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
+
+
+def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
+    from trl import SFTConfig
+
+    on_gpu = device_of(compute) == "cuda"
+    return SFTConfig(
+        output_dir=str(state),
+        max_steps=config.max_steps,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_length=config.max_length,
+        assistant_only_loss=True,
+        bf16=on_gpu and compute.dtype == "bfloat16",
+        gradient_checkpointing=on_gpu,
+        use_cpu=not on_gpu,
+        save_steps=config.save_steps,
+        save_total_limit=1,
+        logging_steps=1,
+        report_to="none",
+        seed=config.seed,
+        data_seed=config.seed,
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+        dataset_num_proc=None,
+    )
+
+
+def _plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every message with the same keys, so that Arrow infers one schema."""
+    keys = ("role", "content", "reasoning_content", "tool_calls", "name")
+    return [{key: message.get(key) for key in keys} for message in messages]
+
+
+def _check_lengths(rows: list[dict[str, Any]], tokenizer: Any, max_length: int, path: Path) -> None:
+    for number, row in enumerate(rows, start=1):
+        size = len(tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False))
+        if size > max_length:
+            shown = json.dumps(row["messages"][1]["content"])[:80]
+            raise DataError(
+                f"conversation has {size} tokens, over sft.max_length {max_length}",
+                file=path,
+                field=f"line {number}",
+                value=shown,
+                mend="raise sft.max_length, or shorten the rules; a cut conversation would teach to stop early",
+            )
