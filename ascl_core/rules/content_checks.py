@@ -21,12 +21,15 @@ _ROUNDING = 1e-9
 
 
 def duplicates(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Finding]:
-    """No two rules of the same text, or almost the same; variants of one topic may be alike."""
+    """No rule repeats the text of an earlier one, or almost; variants of one topic may be alike."""
+    reported = set[int]()
     texts = [_words(placed.rule.text) for placed in rules]
     for i, j, similarity in similar_pairs([_shingles(text) for text in texts], config.near_duplicate_similarity):
         first, second = rules[i], rules[j]
-        if first.rule.id == second.rule.id or (first.rule.topic and first.rule.topic == second.rule.topic):
+        same_topic = first.rule.topic is not None and first.rule.topic == second.rule.topic
+        if j in reported or same_topic or first.rule.id == second.rule.id:
             continue
+        reported.add(j)
         if texts[i] == texts[j]:
             yield second.error("duplicate_text", f"the text is that of {first.rule.id}", "merge the two rules")
         else:

@@ -89,12 +89,13 @@ class RuleIndex:
 def _build(rules: tuple[Rule, ...]) -> _Shelf:
     import bm25s
 
-    if not rules:
-        return _Shelf((), None, frozenset())
     documents = [words(_document(rule)) for rule in rules]
+    vocabulary = frozenset(word for document in documents for word in document)
+    if not vocabulary:
+        return _Shelf(rules, None, vocabulary)
     index = bm25s.BM25()
     index.index(documents, show_progress=False)
-    return _Shelf(rules, index, frozenset(word for document in documents for word in document))
+    return _Shelf(rules, index, vocabulary)
 
 
 def _document(rule: Rule) -> str:

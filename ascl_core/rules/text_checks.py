@@ -32,7 +32,7 @@ _INJECTION = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"\b(?:https?|ftps?|file|data|javascript|mailto):\S+|\bwww\.\S+|\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|edu|gov|info|biz|dev|app|ai|co|ru|cn|de|uk)\b",
+    r"\b(?:https?|ftps?|file|data|javascript|mailto):\S+|\bwww\.\S+|(?<![@\w.-])(?:[a-z0-9-]+\.)+(?:com|org|net|io|edu|gov|info|biz|dev|app|ai|co|ru|cn|de|uk)\b",
     re.IGNORECASE,
 )
 # Words that German, French, Spanish, Italian or Dutch write the same way (a, in, so, an, on, was, of) are left out.

@@ -1,0 +1,114 @@
+"""The look-up finds the right rule of the real corpus, everywhere, and in small corpora what must come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.compile import check_folder
+from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.retrieval import RuleIndex
+from tests.builders import make_corpus, make_rule
+
+FOLDER = Path(__file__).parents[2] / "data" / "rules"
+AT = RulesConfig().at
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """The real corpus."""
+    result = check_folder(FOLDER, RulesConfig())
+    assert result.corpus is not None, [str(finding) for finding in result.errors]
+    return result.corpus
+
+
+def ids(rules: Sequence[Rule]) -> list[str]:
+    """The ids, in order."""
+    return [rule.id for rule in rules]
+
+
+def test_the_real_corpus_has_no_findings() -> None:
+    assert [str(finding) for finding in check_folder(FOLDER, RulesConfig(warnings_fail=True)).findings] == []
+
+
+def test_the_canonical_query_finds_every_rule_first_everywhere(corpus: Corpus) -> None:
+    index = RuleIndex(corpus, AT)
+    for place in corpus.jurisdictions:
+        for rule in corpus.active(AT, place):
+            for category in (rule.category, None, "NOPE"):
+                assert index.lookup(category=category, query=rule.query, jurisdiction=place, limit=1) == (rule,), (rule.id, place, category)
+
+
+def test_every_example_of_a_rules_own_policy_finds_it_first_in_its_category(corpus: Corpus) -> None:
+    index = RuleIndex(corpus, AT)
+    for place in corpus.jurisdictions:
+        for rule in corpus.active(AT, place):
+            for example in (example for example in rule.examples if example.verdict is rule.policy):
+                found = index.lookup(category=rule.category, query=example.prompt, jurisdiction=place, limit=1)
+                assert ids(found) == [rule.id], (example.prompt, place)
+
+
+def test_variants_differ_only_in_what_the_tool_alone_can_tell(corpus: Corpus) -> None:
+    topics = {rule.topic for rule in corpus.rules if rule.topic}
+    assert len(topics) == 8
+    for topic in topics:
+        permitted, restricted = sorted((rule for rule in corpus.rules if rule.topic == topic), key=lambda rule: rule.jurisdictions)
+        assert (permitted.jurisdictions, restricted.jurisdictions) == (("XA",), ("XB",))
+        assert (permitted.policy, restricted.policy) == ("comply_with_disclaimer", "refuse_explain")
+        for field in ("category", "query", "keywords", "severity", "precedence", "status", "effective_from"):
+            assert getattr(permitted, field) == getattr(restricted, field), (topic, field)
+        assert [example.prompt for example in permitted.examples] == [example.prompt for example in restricted.examples]
+
+
+def test_the_real_rules_are_short_and_complete(corpus: Corpus) -> None:
+    assert len(corpus.rules) == 66
+    for rule in corpus.rules:
+        assert 18 <= len(rule.text.split()) <= 35, rule.id
+        assert 2 <= len(rule.examples) <= 3, rule.id
+        assert 4 <= len(rule.keywords) <= 8, rule.id
+        assert 2 <= len(rule.query.split()) <= 4, rule.id
+        assert rule.allowed, rule.id
+        assert rule.disallowed, rule.id
+
+
+def test_ties_go_to_precedence_and_then_to_the_id() -> None:
+    rules = [make_rule(id="CYB-01"), make_rule(id="CYB-02", precedence=20), make_rule(id="CYB-03")]
+    index = RuleIndex(make_corpus(*rules), AT)
+    found = index.lookup(category="CYB", query="administration", jurisdiction="XA", limit=3)
+    assert ids(found) == ["CYB-02", "CYB-01", "CYB-03"]
+
+
+def test_a_query_without_a_known_word_gives_the_category_by_precedence_and_nothing_without_one() -> None:
+    index = RuleIndex(make_corpus(make_rule(id="CYB-01"), make_rule(id="CYB-02", precedence=20)), AT)
+    for query in ("", "the of and", "zebra"):
+        assert ids(index.lookup(category="CYB", query=query, jurisdiction="XA", limit=1)) == ["CYB-02"]
+        assert index.lookup(category=None, query=query, jurisdiction="XA", limit=1) == ()
+
+
+def test_only_the_rules_of_the_day_the_place_and_the_category_are_found() -> None:
+    rules = [
+        make_rule(id="CYB-01", jurisdictions=["XA"]),
+        make_rule(id="CYB-02", effective_until="2026-11-01"),
+        make_rule(id="CYB-03", effective_from="2026-11-01"),
+        make_rule(id="CYB-04", status="draft"),
+        make_rule(id="DRG-01", category="DRG"),
+    ]
+    corpus = make_corpus(*rules)
+
+    def found(at: date, place: str, category: str | None = "CYB") -> list[str]:
+        return ids(RuleIndex(corpus, at).lookup(category=category, query="administration", jurisdiction=place, limit=9))
+
+    assert found(date(2026, 10, 31), "XA") == ["CYB-01", "CYB-02"]
+    assert found(date(2026, 11, 1), "XA") == ["CYB-01", "CYB-03"]
+    assert found(date(2026, 11, 1), "XB") == ["CYB-03"]
+    assert found(date(2026, 11, 1), "XB", None) == ["CYB-03", "DRG-01"]
+    assert found(date(2025, 1, 1), "XA") == []
+
+
+def test_a_rule_of_stop_words_alone_does_not_break_the_index() -> None:
+    rule = make_rule(title="the and of", text="the and of to it is a the and of", keywords=["of"], query="the and", examples=[])
+    assert RuleIndex(make_corpus(rule), AT).lookup(category="CYB", query="the", jurisdiction="XA", limit=1) == (rule,)
