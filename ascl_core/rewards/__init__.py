@@ -1,0 +1,1 @@
+"""Rewards: verified answers, and the reward of one rollout."""
