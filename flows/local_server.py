@@ -1,0 +1,114 @@
+"""A Prefect server of this run's own: on a free port, with SQLite under `.ascl/prefect`, gone when the run is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ascl_core.errors import WorkspaceError
+
+_START_S = 120.0
+_STOP_S = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def prefect_server(root: Path) -> Iterator[str]:
+    """Yield the URL of the API to use: the one in `PREFECT_API_URL`, or that of a local server that ends with the block.
+
+    The local server also ends when this process is killed.
+    """
+    if given := os.environ.get("PREFECT_API_URL"):
+        yield given
+        return
+    with _local_server(root / ".ascl" / "prefect") as url:
+        os.environ["PREFECT_API_URL"] = url
+        try:
+            yield url
+        finally:
+            del os.environ["PREFECT_API_URL"]
+
+
+@contextmanager
+def _local_server(home: Path) -> Iterator[str]:
+    home.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    log = home / "server.log"
+    with open(log, "wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+            + ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
+            env={**os.environ, **_settings(home, port)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_ends_with(os.getpid()),
+        )
+    try:
+        _wait_until_ready(server, f"http://127.0.0.1:{port}/api/ready", log)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        _stop(server)
+
+
+def _settings(home: Path, port: int) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'server.db'}",
+        "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",
+    }
+
+
+def _ends_with(parent: int) -> Callable[[], None]:
+    """What the child does first: ask the kernel to end it when its parent dies, and check that it has not died yet."""
+
+    def ask() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return ask
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.1)
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
+    raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
