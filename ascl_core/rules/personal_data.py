@@ -7,6 +7,7 @@ import re
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d[\d ()/.-]{6,}\d(?!\w)")
+_DECIMAL = re.compile(r"\d+\.\d+")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])")
 
@@ -23,7 +24,8 @@ def personal_data(text: str) -> str | None:
         return "an IP address"
     if any(_is_iban(match) for match in _IBAN.findall(text)):
         return "a bank account number"
-    return next((kind for match in _DIGITS.findall(text) if (kind := _number_kind(match))), None)
+    numbers = (match for match in _DIGITS.findall(text) if not _DECIMAL.fullmatch(match))
+    return next((kind for number in numbers if (kind := _number_kind(number))), None)
 
 
 def _number_kind(text: str) -> str | None:

@@ -74,6 +74,7 @@ PERSONAL = {
     "host 192.168.0.1": "an IP address",
     "host 2001:db8::1": "an IP address",
     "host 999.1.1.1": None,
+    "pi is 3.141592653589": None,
     "version 1.2.3 of 2026-01-01, at 10:30": None,
 }
 
