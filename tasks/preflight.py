@@ -1,0 +1,221 @@
+"""What this machine must have before the first expensive step: each check says what it found and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+import psutil
+
+from ascl_core.config.params import Params, load_params
+from ascl_core.errors import AsclError, WorkspaceError
+
+_GIB = 1 << 30
+MIN_DISK_GIB = 0.5
+ENOUGH_DISK_GIB = 5.0
+ENOUGH_MEMORY_GIB = 3.0
+_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a run needs, and whether it is there."""
+
+    name: str
+    level: Literal["ok", "warning", "error"]
+    found: str
+    mend: str = ""
+
+
+def blocking(root: Path, params: Params) -> list[Check]:
+    """The checks without which a run cannot end well; quick enough to run before every one."""
+    return [_git(root), _disk(root), _writable(root), *_compute(params), *_model(params), *_sources(params)]
+
+
+def every(root: Path) -> list[Check]:
+    """All checks, for `ascl doctor`."""
+    try:
+        params: Params | None = load_params(root / "params.yaml")
+        parameters = Check("params.yaml", "ok", "every key is known and in range")
+    except AsclError as error:
+        params, parameters = None, Check("params.yaml", "error", error.problem, str(error))
+    of_params = [*_compute(params), *_model(params), *_sources(params)] if params else []
+    machine = [_python(), _packages(root), _cores(), _memory(), _gpu(), _port()]
+    return [*machine, _git(root), _dvc(root), _remote(root), _disk(root), _writable(root), parameters, *of_params]
+
+
+def require(root: Path, params: Params) -> None:
+    """Raise `WorkspaceError` for the first thing that a run needs and this machine lacks."""
+    for check in blocking(root, params):
+        if check.level == "error":
+            raise WorkspaceError(check.found, field=check.name, mend=check.mend)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    return Check("python", "ok" if fits else "error", version, "" if fits else "use Python 3.11 or 3.12")
+
+
+def _packages(root: Path) -> Check:
+    lock = root / "requirements" / ("gpu.lock" if _gpus() else "cpu.lock")
+    if not lock.exists():
+        return Check("packages", "warning", f"no lock at {lock}", "restore it: git checkout")
+    wanted = dict(line.split("==") for line in lock.read_text().splitlines() if "==" in line and ";" not in line)
+    wrong = sorted(f"{name} {_installed(name)} instead of {version}" for name, version in wanted.items() if not _matches(name, version))
+    if wrong:
+        return Check("packages", "warning", f"{len(wrong)} differ from {lock.name}: {', '.join(wrong[:3])}", "make setup")
+    return Check("packages", "ok", f"{len(wanted)} as in {lock.name}")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _matches(name: str, version: str) -> bool:
+    installed = _installed(name)
+    return installed is not None and installed.partition("+")[0] == version.partition("+")[0]
+
+
+def _cores() -> Check:
+    cores = os.cpu_count() or 1
+    return Check("cores", "ok" if cores > 1 else "warning", str(cores), "" if cores > 1 else "training will be slow")
+
+
+def _memory() -> Check:
+    available = psutil.virtual_memory().available / _GIB
+    enough = available >= ENOUGH_MEMORY_GIB
+    return Check("memory", "ok" if enough else "warning", f"{available:.1f} GiB free", "" if enough else "close other programs")
+
+
+def _gpus() -> list[str]:
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return listed.stdout.splitlines() if listed.returncode == 0 else []
+
+
+def _gpu() -> Check:
+    gpus = _gpus()
+    return Check("gpu", "ok", gpus[0] if gpus else "none; the tiny profile needs none")
+
+
+def _port() -> Check:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+        return Check("port", "ok", "127.0.0.1 can be listened on")
+    except OSError as error:
+        return Check("port", "error", f"127.0.0.1 cannot be listened on: {error}", "set PREFECT_API_URL to a server elsewhere")
+
+
+def _git(root: Path) -> Check:
+    if shutil.which("git") is None:
+        return Check("git", "error", "git is not installed", "install git")
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        reason = head.stderr.strip().splitlines()[0] if head.stderr.strip() else "no commit"
+        return Check(
+            "git", "error", f"{root} is no git repository with a commit: {reason}", "git init && git add . && git commit, or clone anew"
+        )
+    changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=False).stdout
+    count = len(changed.splitlines())
+    if count:
+        return Check(
+            "git", "warning", f"{head.stdout.strip()}, and {count} files not committed", "commit them, so that the record names them"
+        )
+    return Check("git", "ok", head.stdout.strip())
+
+
+def _dvc(root: Path) -> Check:
+    if importlib.util.find_spec("dvc") is None:
+        return Check("dvc", "error", "DVC is not installed", "make setup")
+    if not (root / ".dvc" / "config").exists():
+        return Check("dvc", "warning", "not set up yet", "the first ascl run does it")
+    return Check("dvc", "ok", importlib.metadata.version("dvc"))
+
+
+def _remote(root: Path) -> Check:
+    config = root / ".dvc" / "config"
+    text = config.read_text() if config.exists() else ""
+    url = re.search(r"^\s*url\s*=\s*(.+)$", text, re.MULTILINE)
+    return Check("remote", "ok", url[1].strip()) if url else Check("remote", "warning", "none configured", "dvc remote add -d NAME URL")
+
+
+def _disk(root: Path) -> Check:
+    free = shutil.disk_usage(root).free / _GIB
+    if free < MIN_DISK_GIB:
+        return Check(
+            "disk", "error", f"{free:.2f} GiB free at {root}, {MIN_DISK_GIB} GiB are needed", "free some space, or: dvc gc --workspace"
+        )
+    level: Literal["ok", "warning"] = "ok" if free >= ENOUGH_DISK_GIB else "warning"
+    return Check("disk", level, f"{free:.1f} GiB free", "" if level == "ok" else "larger profiles need more")
+
+
+def _writable(root: Path) -> Check:
+    for folder in (root, root / "data", root / ".ascl", root / ".dvc" / "cache"):
+        if folder.exists():
+            try:
+                with tempfile.NamedTemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                return Check(
+                    "write permission",
+                    "error",
+                    f"cannot write to {folder}: {error.strerror}",
+                    f"give yourself write permission on {folder}",
+                )
+    return Check("write permission", "ok", "the repository can be written to")
+
+
+def _compute(params: Params) -> Iterator[Check]:
+    compute = params.compute
+    if compute.device == "cuda" and not _gpus():
+        yield Check("compute.device", "error", "params.yaml asks for a GPU (cuda) and there is none", "set compute.device to auto or cpu")
+    if "vllm" in (compute.backend, params.build_sft.teacher) and importlib.util.find_spec("vllm") is None:
+        yield Check(
+            "vllm",
+            "error",
+            "params.yaml asks for vLLM and it is not installed",
+            "install the vllm extra, or set compute.backend to transformers",
+        )
+
+
+def _model(params: Params) -> Iterator[Check]:
+    named = {"base_model.path": params.base_model.path, "build_sft.teacher_model": params.build_sft.teacher_model}
+    for field, path in named.items():
+        if path is None:
+            continue
+        if path.startswith("package:"):
+            found = importlib.util.find_spec(path.removeprefix("package:")) is not None
+        else:
+            found = _HUB_ID.match(path) is not None or Path(path).expanduser().exists()
+        if not found:
+            yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist", "give a local folder, package:NAME or a hub id")
+
+
+def _sources(params: Params) -> Iterator[Check]:
+    wanted = [(f"curate.sources {s.name}", s.path, True) for s in params.curate.sources]
+    wanted += [(f"suites.external {s.name}", s.path, s.required) for s in params.suites.external]
+    for field, path, required in wanted:
+        if path is None or path.startswith("hub:") or "://" in path:
+            continue
+        place = Template(path).safe_substitute({"ASCL_EXTERNAL_DATA": "../shared/data", **os.environ})
+        if not Path(place).exists():
+            mend = "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"
+            yield Check(f"params.yaml: {field}", "error" if required else "warning", f"{place} does not exist", mend)
