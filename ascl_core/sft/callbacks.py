@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,18 @@ class TrainingLog(TrainerCallback):
         self.max_steps = max_steps
         self.context = context
         self.steps: dict[int, dict[str, Any]] = {}
-        self._step_started_s = time.monotonic()
 
     @property
     def lines(self) -> list[dict[str, Any]]:
         """The header, then the steps in order."""
         return [self.header, *(self.steps[step] for step in sorted(self.steps))]
+
+    @staticmethod
+    def quieten(trainer: Any) -> None:
+        """Take the printing of every step away: the log and the progress bar say it."""
+        from transformers import PrinterCallback
+
+        trainer.remove_callback(PrinterCallback)
 
     def last(self, name: str) -> float | None:
         """The value of the last step that logged it."""
@@ -49,10 +54,8 @@ class TrainingLog(TrainerCallback):
         line = self._take({**(logs or {}), "step": state.global_step})
         if "loss" in line and not math.isfinite(line["loss"]):
             raise TrainingError(f"the loss is {line['loss']} at step {state.global_step}", mend="lower the learning rate")
-        now_s = time.monotonic()
-        note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward", "consult_rate") if name in line)
+        note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward/mean", "consult_rate") if name in line)
         self.context.progress.update(self.header["stage"], state.global_step, self.max_steps, note)
-        self._step_started_s = now_s
 
     def _take(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         figures = {k: float(v) for k, v in entry.items() if k not in _SKIPPED and k != "step" and isinstance(v, int | float)}

@@ -38,6 +38,7 @@ def sft(
         processing_class=tokenizer,
         callbacks=[training_log],
     )
+    training_log.quieten(trainer)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
     loss = training_log.last("loss")

@@ -1,0 +1,41 @@
+"""The environment of one rollout, as TRL's tool loop sees it: one tool, in the prompt's jurisdiction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.conversation.tool import RuleTool
+from ascl_core.rules.retrieval import RuleIndex
+
+
+def environment_factory(index: RuleIndex, conversation: ConversationConfig) -> Callable[[], Any]:
+    """A factory of environments over one rule index, for `GRPOTrainer(environment_factory=…)`.
+
+    TRL takes every public method of the class for a tool, and its schema from the signature and docstring.
+    """
+
+    class RuleEnvironment:
+        """One conversation's access to the rules."""
+
+        def __init__(self) -> None:
+            self._tool: RuleTool | None = None
+
+        def reset(self, jurisdiction: str, **row: Any) -> None:
+            """Begin a rollout of that row."""
+            self._tool = RuleTool(index, jurisdiction, conversation.rules_per_lookup)
+
+        def consult_safety_rules(self, category: str, query: str) -> str:
+            """
+            Look up the safety rules that apply to a request.
+
+            Args:
+                category: Id of the rule category, such as CYB.
+                query: A short phrase that says what the request is about.
+            """
+            if self._tool is None:
+                raise RuntimeError("the environment was not reset")
+            return self._tool(category, query)
+
+    return RuleEnvironment

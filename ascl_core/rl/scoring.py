@@ -1,0 +1,78 @@
+"""Scoring a batch of rollouts: facts, verdicts and rewards, with the figures that are logged."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.ifpo import RewardConfig
+from ascl_core.contracts import Prompt, RolloutFacts, Verdict
+from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.judges import Item, Judge
+from ascl_core.rewards.reward import RewardParts, score
+from ascl_core.rules.corpus import Corpus
+from ascl_core.vocabulary import Mode
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """The rewards of a batch, and everything that is logged about it; lists are parallel."""
+
+    prompts: tuple[Prompt, ...]
+    facts: tuple[RolloutFacts, ...]
+    parts: tuple[RewardParts, ...]
+
+    @property
+    def rewards(self) -> list[float]:
+        """NaN where no judge could say."""
+        return [math.nan if part.total is None else part.total for part in self.parts]
+
+    @property
+    def consulted(self) -> list[bool]:
+        """Whether each rollout consulted, from its messages and never from a mask."""
+        return [fact.mode is Mode.CONSULT for fact in self.facts]
+
+    def figures(self) -> dict[str, float]:
+        """Means over the batch: consult rates, validity, reward components and outcomes; what has no data is left out."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for prompt, fact, part in zip(self.prompts, self.facts, self.parts, strict=True):
+            consulted = float(fact.mode is Mode.CONSULT)
+            kind = "dual_use" if prompt.dual_use else str(prompt.prompt_type)
+            for name in ("consult_rate", f"consult_rate/{kind}"):
+                values[name].append(consulted)
+            values["valid_rate"].append(float(fact.valid))
+            values["consult/attempted"].append(float(fact.attempted))
+            values["consult/completed"].append(float(fact.completed))
+            values["not_judged"].append(float(part.total is None))
+            if part.total is not None:
+                values["reward/mean"].append(part.total)
+                values[f"reward/{kind}"].append(part.total)
+            for component, value in part.components.items():
+                values[f"reward/{component}"].append(value)
+        return {name: sum(v) / len(v) for name, v in values.items()}
+
+
+class Scorer:
+    """Reads, judges and rewards rollouts."""
+
+    def __init__(self, corpus: Corpus, judge: Judge, reward: RewardConfig, conversation: ConversationConfig) -> None:
+        self.corpus = corpus
+        self.judge = judge
+        self.reward = reward
+        self.conversation = conversation
+
+    def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
+        """One reward a rollout; malformed ones never reach the judge, and a judge that fails rewards nobody."""
+        limit = self.conversation.max_tool_calls
+        facts = [read_rollout(text, finished=end, max_tool_calls=limit) for text, end in zip(texts, finished, strict=True)]
+        valid = [i for i, fact in enumerate(facts) if fact.valid]
+        items = [Item(prompts[i].prompt, facts[i].answer, prompts[i].prompt_type) for i in valid]
+        verdicts: dict[int, Verdict] = dict(zip(valid, self.judge.judge(items), strict=True))
+        parts = [
+            score(fact, prompt, verdicts.get(i), self.corpus.rule(prompt.rule_id) if prompt.rule_id else None, self.reward)
+            for i, (fact, prompt) in enumerate(zip(facts, prompts, strict=True))
+        ]
+        return ScoredBatch(tuple(prompts), tuple(facts), tuple(parts))

@@ -1,0 +1,173 @@
+"""The stage `ifpo`: reinforcement learning from the SFT checkpoint, with the tool in the loop, resumable."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_parquet, write_jsonl
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.config.rules import RulesConfig
+from ascl_core.contracts import Prompt, StageContext, from_table
+from ascl_core.conversation.template import opening
+from ascl_core.errors import DataError, TrainingError
+from ascl_core.generation.load import device_of, load_model, load_tokenizer
+from ascl_core.generation.tool_loop import tool_suffix
+from ascl_core.judges import get_judge
+from ascl_core.rl.environment import environment_factory
+from ascl_core.rl.scoring import Scorer
+from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.retrieval import RuleIndex, render_rules
+from ascl_core.sft.callbacks import TrainingLog, last_checkpoint
+from ascl_core.vocabulary import Split
+
+_WRITTEN_TOKENS = 96
+"""What a rollout writes itself around the tool result, at least: two thoughts, a call and an answer."""
+
+
+def ifpo(
+    *,
+    ifpo: IfpoConfig,
+    conversation: ConversationConfig,
+    rules: RulesConfig,
+    compute: ComputeConfig,
+    checkpoint_in: Path,
+    prompts: Path,
+    corpus: Path,
+    checkpoint: Path,
+    log: Path,
+    context: StageContext,
+) -> dict[str, float | int | str]:
+    """Train with GRPO and rebalanced advantages; write the checkpoint and one log line a step."""
+    from transformers.trainer_utils import set_seed
+
+    from ascl_core.rl.trainer import IfpoTrainer
+
+    set_seed(ifpo.seed)
+    loaded_corpus = load_corpus(corpus)
+    training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
+    schedule = schedule_prompts(training, ifpo, prompts)
+    index = RuleIndex(loaded_corpus, rules.at)
+    tokenizer = load_tokenizer(checkpoint_in)
+    check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
+    training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
+    trainer = IfpoTrainer(
+        ifpo=ifpo,
+        scorer=Scorer(loaded_corpus, get_judge(ifpo.judge), ifpo.reward, conversation),
+        prompts_by_id={prompt.id: prompt for prompt in training},
+        model=load_model(checkpoint_in, compute),
+        reward_funcs=[_reward_of_the_scorer],
+        args=_arguments(ifpo, conversation, compute, context.state),
+        train_dataset=_dataset(schedule, conversation),
+        processing_class=tokenizer,
+        environment_factory=environment_factory(index, conversation),
+        callbacks=[training_log],
+    )
+    training_log.quieten(trainer)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
+    if training_log.last("consult_rate") is None:
+        raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
+    trainer.model.save_pretrained(checkpoint, safe_serialization=True)
+    tokenizer.save_pretrained(checkpoint)
+    write_jsonl(log, training_log.lines)
+    last = {name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None}
+    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last}
+
+
+def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) -> list[Prompt]:
+    """The prompt of every group, in order: kinds by their share in `prompt_mix`, each kind shuffled and repeated evenly.
+
+    The order depends on nothing but the seed, so that a resumed run sees what an uninterrupted one would.
+    """
+    draw = random.Random(config.seed)
+    total = config.max_steps * config.prompts_per_step
+    shares = {kind: share for kind, share in sorted(config.prompt_mix.items()) if share > 0}
+    pools = {kind: [p for p in prompts if kind_of(p) == kind] for kind in shares}
+    if empty := [kind for kind, pool in pools.items() if not pool]:
+        raise DataError("no training prompt of this kind", file=path, field=f"ifpo.prompt_mix.{empty[0]}", mend="set its share to 0")
+    cycles = {kind: _cycle(pool, draw) for kind, pool in pools.items()}
+    kinds = draw.choices(list(shares), weights=list(shares.values()), k=total)
+    return [next(cycles[kind]) for kind in kinds]
+
+
+def kind_of(prompt: Prompt) -> str:
+    """`dual_use`, or the prompt's type: the keys of `prompt_mix`."""
+    return "dual_use" if prompt.dual_use else str(prompt.prompt_type)
+
+
+def check_budget(tokenizer: Any, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, config: IfpoConfig) -> None:
+    """`TrainingError` unless the longest tool result fits: TRL would drop one that does not, silently."""
+    results = [
+        render_rules(index.lookup(category=category, query="", jurisdiction=place, limit=conversation.rules_per_lookup))
+        for category in corpus.categories
+        for place in corpus.jurisdictions
+    ]
+    results += [render_rules([rule]) for rule in corpus.rules]
+    longest = max(len(tool_suffix(tokenizer, [result])) for result in results)
+    needed = longest + _WRITTEN_TOKENS
+    if needed > config.max_completion_length:
+        raise TrainingError(
+            f"a rollout with the longest tool result needs {needed} tokens",
+            field="ifpo.max_completion_length",
+            value=config.max_completion_length,
+            mend=f"raise it to at least {needed}",
+        )
+
+
+def _cycle(pool: list[Prompt], draw: random.Random) -> Any:
+    while True:
+        yield from draw.sample(pool, len(pool))
+
+
+def _dataset(schedule: list[Prompt], conversation: ConversationConfig) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list([{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction} for p in schedule])
+
+
+def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, state: Path) -> Any:
+    from trl import GRPOConfig
+
+    on_gpu = device_of(compute) == "cuda"
+    rollouts = config.prompts_per_step * config.group_size
+    return GRPOConfig(
+        output_dir=str(state),
+        max_steps=config.max_steps,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=rollouts // config.micro_batch_size,
+        steps_per_generation=rollouts // config.micro_batch_size,
+        num_generations=config.group_size,
+        num_iterations=1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="constant",
+        loss_type="grpo",
+        beta=config.beta,
+        epsilon=config.epsilon,
+        temperature=config.temperature,
+        max_completion_length=config.max_completion_length,
+        max_tool_calling_iterations=conversation.max_tool_calls,
+        mask_truncated_completions=False,
+        shuffle_dataset=False,
+        bf16=on_gpu and compute.dtype == "bfloat16",
+        gradient_checkpointing=on_gpu,
+        use_cpu=not on_gpu,
+        save_steps=config.save_steps,
+        save_total_limit=1,
+        logging_steps=1,
+        report_to="none",
+        seed=config.seed,
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+        log_completions=False,
+    )
+
+
+def _reward_of_the_scorer(**_: Any) -> list[float]:
+    """Stands in TRL's list of reward functions; `IfpoTrainer` scores rollouts itself and never calls it."""
+    raise TrainingError("TRL called the reward function itself", mend="this TRL version computes rewards elsewhere")

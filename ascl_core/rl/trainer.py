@@ -1,0 +1,87 @@
+"""IFPO on TRL: `GRPOTrainer` with its advantages replaced; nothing else of it is changed.
+
+Only two methods are overridden (TRL 1.16): `_calculate_rewards`, which also gathers each rollout's mode, and
+`_generate_and_score_completions`, whose returned `"advantages"` are this process's slice and are exchanged for ours. If
+the modes were not seen in between, training stops: silence would be plain GRPO under another name.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from accelerate.utils import gather
+from trl import GRPOTrainer
+
+from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.contracts import Prompt
+from ascl_core.errors import TrainingError
+from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
+from ascl_core.rl.scoring import Scorer
+
+_LOST_CONSULTATIONS_ALARM = 0.05
+_logger = logging.getLogger(__name__)
+
+
+class IfpoTrainer(GRPOTrainer):
+    """`GRPOTrainer` whose advantages are rebalanced by inverse mode frequency."""
+
+    def __init__(self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ifpo = ifpo
+        self.scorer = scorer
+        self.prompts_by_id = prompts_by_id
+        self._rewards: torch.Tensor | None = None
+        self._consulted: torch.Tensor | None = None
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        device = self.accelerator.device
+        texts = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)
+        finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
+        batch = self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished)
+        rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
+        self._rewards = gather(rewards)
+        self._consulted = gather(torch.tensor(batch.consulted, device=device))
+        self._log_figures(batch.figures())
+        return self._rewards[:, None]
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        self._rewards = self._consulted = None
+        output = super()._generate_and_score_completions(inputs)
+        if self._rewards is None or self._consulted is None or "advantages" not in output:
+            raise TrainingError("the mode of the rollouts was not seen", mend="this TRL version calls its reward functions elsewhere")
+        advantages = self._rebalanced(self._rewards, self._consulted)
+        local = output["advantages"].shape[0]
+        start = self.accelerator.process_index * local
+        output["advantages"] = advantages[start : start + local].to(output["advantages"])
+        return output
+
+    def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
+        """Advantages (N,) of the whole batch over all processes."""
+        size = self.num_generations if self.model.training else self.num_generations_eval
+        weights = mode_weights(rewards, consulted, size, max_weight=self.ifpo.max_weight, frequency=self.ifpo.frequency)
+        weights = decay(weights, self.state.global_step, self.ifpo.weight_decay_steps)
+        spread = rewards.nan_to_num(0.0).reshape(-1, size)
+        self._log_figures(
+            {
+                "weights/mean": float(weights.mean()),
+                "weights/max": float(weights.max()),
+                "groups/one_mode": one_mode_fraction(rewards, consulted, size),
+                "groups/zero_variance": float((spread.amax(1) - spread.amin(1) < 1e-8).float().mean()),
+            }
+        )
+        return weighted_advantages(rewards, consulted, size, weights, rebalance=self.ifpo.rebalance)
+
+    def _log_figures(self, figures: dict[str, float]) -> None:
+        mode = "train" if self.model.training else "eval"
+        for name, value in figures.items():
+            self._metrics[mode][name].append(value)
+        attempted, completed = figures.get("consult/attempted", 0.0), figures.get("consult/completed", 0.0)
+        if attempted - completed > _LOST_CONSULTATIONS_ALARM * max(attempted, 1e-9) and attempted > 0:
+            _logger.warning(
+                "step %d: %.2f consultations attempted per rollout, %.2f completed: malformed calls, or results that do not fit",
+                self.state.global_step,
+                attempted,
+                completed,
+            )
