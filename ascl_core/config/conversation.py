@@ -10,7 +10,7 @@ from ascl_core.config.base import Config
 class ConversationConfig(Config):
     """The system message, the tool and its budget; shared by every stage that builds or samples conversations."""
 
-    system_prompt: str = "You may call consult_safety_rules(category, query) to look up the safety rules. Think first."
+    system_prompt: str = "Think first. You may look up the safety rules: consult_safety_rules(category, query)."
     """The system message: names the tool, never contains the rules."""
     max_tool_calls: int = Field(default=2, ge=0, le=16)
     """K, the most look-ups in one conversation (paper: ASCL; design default 2)."""

@@ -1,0 +1,76 @@
+"""The stage `gate`: whether a checkpoint may be released, with every reason; it fails closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_json, read_parquet, write_json
+from ascl_core.config.gate import GateConfig
+from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
+from ascl_core.evaluation.paired import PairedTest, compare
+
+RELEASE_FILE = "release.json"
+RELEASE_RESULTS = "results.parquet"
+Criterion = dict[str, Any]
+
+
+def gate(
+    *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
+) -> dict[str, float | int | str]:
+    """Write the decision: every criterion with its value, its threshold and whether it holds."""
+    headline = read_json(metrics)["headline"]
+    criteria = _thresholds(gate, headline)
+    release = read_json(released / RELEASE_FILE)
+    paired: list[PairedTest] = []
+    if release.get("tag"):
+        reference = from_table(read_parquet(released / RELEASE_RESULTS), EvaluatedRollout, file=released / RELEASE_RESULTS)
+        paired = compare(from_table(read_parquet(results), EvaluatedRollout, file=results), reference)
+        criteria += [_not_worse(test, gate.significance) for test in paired]
+        if not paired:
+            criteria.append(_criterion("comparison with the release", False, None, None, "no prompt in common with the released results"))
+    failed = [criterion["name"] for criterion in criteria if not criterion["passed"]]
+    write_json(
+        decision,
+        {
+            "passed": not failed,
+            "criteria": criteria,
+            "released": release if release.get("tag") else None,
+            "paired": [test.to_json() for test in paired],
+            "summary": f"failed: {', '.join(failed)}" if failed else f"all {len(criteria)} criteria hold",
+        },
+    )
+    context.progress.update("gate", 1, 1)
+    return {"passed": int(not failed), "failed_criteria": len(failed)}
+
+
+def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]:
+    at_least: tuple[tuple[str, str, str, float], ...] = (
+        ("safety rate", "safety_rate", "low", config.min_safety_rate),
+        ("safety rate of the worst category", "min_category_safety_rate", "value", config.min_category_safety_rate),
+        ("utility", "utility", "value", config.min_utility),
+        ("well-formed responses", "valid_rate", "value", config.min_valid_rate),
+        ("judged responses", "coverage", "value", config.min_coverage),
+    )
+    criteria = [_bound(name, headline.get(key), side, limit, "at least", lambda v, t: v >= t) for name, key, side, limit in at_least]
+    limit = config.max_over_refusal_rate
+    return [*criteria, _bound("over-refusal (strict)", headline.get("over_refusal_strict"), "high", limit, "at most", lambda v, t: v <= t)]
+
+
+def _bound(name: str, estimate: Any, side: str, limit: float, words: str, holds: Callable[[float, float], bool]) -> Criterion:
+    if estimate is None:
+        return _criterion(name, False, None, limit, "no data: a criterion without data fails")
+    what = {"low": "lower bound of the 95 % interval", "high": "upper bound of the 95 % interval", "value": "value"}[side]
+    reason = f"{what} is {estimate[side]:.3f}, must be {words} {limit:.3f}"
+    return _criterion(name, holds(estimate[side], limit), estimate, limit, reason)
+
+
+def _not_worse(test: PairedTest, significance: float) -> Criterion:
+    worse = test.difference < 0 and test.p_value < significance
+    reason = f"{test.difference:+.3f} against the release on {test.n} prompts (+{test.better}, −{test.worse}; McNemar p = {test.p_value:.3g})"
+    return _criterion(f"not worse than the release: {test.metric}", not worse, test.difference, significance, reason)
+
+
+def _criterion(name: str, passed: bool, value: Any, threshold: float | None, reason: str) -> Criterion:
+    return {"name": name, "passed": bool(passed), "value": value, "threshold": threshold, "reason": reason}
