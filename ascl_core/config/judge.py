@@ -4,15 +4,55 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from ascl_core.config.base import Config
 
+SingleName = Literal["rules", "exemplars", "qwen3guard", "wildguard", "llama_guard", "harmbench", "openai"]
 
-class JudgeConfig(Config):
-    """One judge."""
 
-    name: Literal["rules", "exemplars", "qwen3guard", "wildguard", "llama_guard", "harmbench", "openai"] = "rules"
-    """`rules` and `exemplars` need no weights and no network."""
+class _Source(Config):
+    name: str
     model: str | None = None
     """Path, hub id or endpoint model of a model-based judge; None takes the judge's own."""
+    revision: str | None = None
+    """The pinned revision of a hub id."""
     base_url: str | None = None
-    """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
+    """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
+
+    @model_validator(mode="after")
+    def _endpoint_names_its_model(self) -> _Source:
+        if self.name == "openai" and not self.model:
+            raise ValueError("judge `openai` needs a model")
+        return self
+
+
+class MemberConfig(_Source):
+    """One judge of an ensemble."""
+
+    name: SingleName
+    """One of the judges."""
+
+
+class JudgeConfig(_Source):
+    """One judge, or an ensemble of several."""
+
+    name: Literal[SingleName, "ensemble"] = "rules"
+    """`rules` and `exemplars` need no weights and no network; `ensemble` votes over its members."""
+    members: tuple[MemberConfig, ...] = Field(default=(), max_length=9)
+    """`ensemble`: at least two judges."""
+    cache: str | None = ".ascl/verdicts.sqlite"
+    """The file that keeps the verdicts of model-based judges, so that nothing is judged twice; None keeps none."""
+
+    @model_validator(mode="after")
+    def _ensemble_has_members(self) -> JudgeConfig:
+        if self.name == "ensemble" and len(self.members) < 2:
+            raise ValueError("an ensemble needs at least two members")
+        if self.name != "ensemble" and self.members:
+            raise ValueError("only an ensemble has members")
+        return self
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The judges that give the verdict."""
+        return frozenset(member.name for member in self.members) if self.members else frozenset({self.name})

@@ -46,9 +46,9 @@ class Params(Config):
 
     @model_validator(mode="after")
     def _judges_differ(self) -> Params:
-        if self.ifpo.judge == self.evaluate.judge or self.ifpo.judge.name == self.evaluate.judge.name:
+        if shared := self.ifpo.judge.names & self.evaluate.judge.names:
             raise ValueError(
-                f"ifpo.judge and evaluate.judge are both {self.evaluate.judge.name!r}: a policy trained against a judge "
+                f"ifpo.judge and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
                 "must be evaluated by another one"
             )
         return self

@@ -45,7 +45,7 @@ def evaluate(
     index = RuleIndex(loaded_corpus, rules.at)
     tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
     rollouts = _sample(evaluate, conversation, compute, checkpoint, prompts, tools, context)
-    judge = get_judge(evaluate.judge)
+    judge = get_judge(evaluate.judge, compute)
     rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
     summary = {

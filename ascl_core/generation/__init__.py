@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
@@ -28,6 +28,12 @@ class Sampling:
 
 class Generator(Protocol):
     """Anything that samples conversations."""
+
+    tokenizer: Any
+    """The checkpoint's own tokenizer, as transformers loads it."""
+
+    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
+        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context."""
 
     def rollouts(
         self,

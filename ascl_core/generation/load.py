@@ -40,7 +40,7 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
     torch.set_num_threads(compute.threads)
     dtype = getattr(torch, compute.dtype)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             str(path), revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, SafetensorError) as error:
@@ -48,17 +48,28 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
     return model.to(device_of(compute))
 
 
-def make_generator(checkpoint: Path, compute: ComputeConfig) -> Generator:
+def make_generator(checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> Generator:
     """The configured backend on that checkpoint."""
     if compute.backend == "vllm":
         from ascl_core.generation.vllm import VllmGenerator
 
-        return VllmGenerator(checkpoint, compute)
+        return VllmGenerator(checkpoint, compute, revision)
     from ascl_core.generation.transformers import TransformersGenerator
 
-    return TransformersGenerator(checkpoint, compute)
+    return TransformersGenerator(checkpoint, compute, revision)
+
+
+def identity(model: str | Path, revision: str | None = None) -> str:
+    """What tells two models apart: a hub id with its revision, or a folder's name with the digest of its content."""
+    from ascl_core.artifacts import digest
+
+    folder = Path(model)
+    if folder.is_dir():
+        return f"{folder.resolve().name}#{digest(folder)[:12]}"
+    return f"{model}@{revision}" if revision else str(model)
 
 
 def _cannot_load(path: str | Path, error: Exception) -> ModelError:
     problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return ModelError(f"cannot be loaded: {problem}", file=path, mend="give a folder with config.json, tokenizer and safetensors, or a hub id")
+    mend = "give a folder with config.json, tokenizer and safetensors, or a hub id"
+    return ModelError(f"cannot be loaded: {problem}", file=path, mend=mend)

@@ -58,19 +58,15 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
     """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header."""
     call = {"type": "function", "function": {"name": "consult_safety_rules", "arguments": {}}}
     before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
-    whole = tokenizer.apply_chat_template(
-        [*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False
-    )
+    whole = tokenizer.apply_chat_template([*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False)
     start = whole.rindex(RESPONSE) if len(results) == 1 else whole.index(RESPONSE)
     header = whole.rindex(tokenizer.eos_token, 0, start)
     return list(tokenizer.encode(whole[header + len(tokenizer.eos_token) :], add_special_tokens=False))
 
 
-def open_conversations(
-    tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any
-) -> list[OpenConversation]:
+def open_conversations(tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any) -> list[OpenConversation]:
     """One open conversation for each prompt and sample, prompt-major."""
-    opened = []
+    opened: list[OpenConversation] = []
     for prompt in prompts:
         ids = prompt_ids(tokenizer, opening(prompt, conversation))
         tool = tool_for(prompt) if tool_for is not None else None

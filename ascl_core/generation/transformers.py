@@ -20,9 +20,11 @@ from ascl_core.progress import Progress
 class TransformersGenerator:
     """One checkpoint in memory."""
 
-    def __init__(self, checkpoint: Path, compute: ComputeConfig) -> None:
-        self.tokenizer = load_tokenizer(checkpoint)
-        self.model: Any = load_model(checkpoint, compute).eval()
+    def __init__(self, checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> None:
+        self.tokenizer = load_tokenizer(checkpoint, revision)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.model: Any = load_model(checkpoint, compute, revision).eval()
 
     def rollouts(
         self,
@@ -45,25 +47,43 @@ class TransformersGenerator:
                 progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [conversation.rollout(self.tokenizer) for conversation in everything]
 
-    @torch.inference_mode()
+    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
+        """See `Generator`; the same inputs, batch size and seed give the same tokens.
+
+        Greedy sampling leaves torch's random state alone, so that a judge does not disturb a training run.
+        """
+        if sampling.temperature:
+            torch.manual_seed(sampling.seed)
+        outputs: list[list[int]] = [[] for _ in inputs]
+        fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.model.config.max_position_embeddings]
+        order = sorted(fitting, key=lambda i: len(inputs[i]))
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            for i, ids in zip(batch, self._continue([inputs[i] for i in batch], sampling), strict=True):
+                outputs[i] = ids
+        return outputs
+
     def _turn(self, batch: list[OpenConversation], sampling: Sampling) -> None:
-        room = self.model.config.max_position_embeddings - max(len(c.input_ids) for c in batch)
+        turns = self._continue([conversation.input_ids for conversation in batch], sampling)
+        for conversation, ids in zip(batch, turns, strict=True):
+            conversation.take_turn(ids, self.tokenizer)
+
+    @torch.inference_mode()
+    def _continue(self, batch: list[list[int]], sampling: Sampling) -> list[list[int]]:
+        """One generated turn for each input; empty for all if the longest leaves no room."""
+        room = self.model.config.max_position_embeddings - max(len(ids) for ids in batch)
         if room <= 0:
-            for conversation in batch:
-                conversation.finished = conversation.open = False
-            return
-        inputs = self.tokenizer.pad({"input_ids": [c.input_ids for c in batch]}, padding_side="left", return_tensors="pt")
-        inputs = inputs.to(self.model.device)
-        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if sampling.temperature else {"do_sample": False}
+            return [[] for _ in batch]
+        inputs = self.tokenizer.pad({"input_ids": batch}, padding_side="left", return_tensors="pt").to(self.model.device)
+        sampled = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
         ids = self.model.generate(
             **inputs,
             max_new_tokens=min(sampling.max_new_tokens, room),
             eos_token_id=self.tokenizer.eos_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
-            **drawing,
+            **(sampled if sampling.temperature else {"do_sample": False}),
         )
-        for conversation, row in zip(batch, ids[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-            conversation.take_turn(_until_end(row, self.tokenizer.eos_token_id), self.tokenizer)
+        return [_until_end(row, self.tokenizer.eos_token_id) for row in ids[:, inputs["input_ids"].shape[1] :].tolist()]
 
 
 def _until_end(ids: list[int], end: int) -> list[int]:

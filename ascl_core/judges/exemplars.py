@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class ExemplarsJudge:
 
 def _terms(text: str) -> list[str]:
     words = _WORD.findall(text.replace("’", "'").lower())[:_OPENING_WORDS]
-    return words + [f"{a}_{b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a}_{b}" for a, b in pairwise(words)]
 
 
 def _harm(refusal: Refusal, prompt_type: PromptType | None) -> Harm:

@@ -58,7 +58,7 @@ def ifpo(
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
     trainer = IfpoTrainer(
         ifpo=ifpo,
-        scorer=Scorer(loaded_corpus, get_judge(ifpo.judge), ifpo.reward, conversation),
+        scorer=Scorer(loaded_corpus, get_judge(ifpo.judge, compute), ifpo.reward, conversation),
         prompts_by_id={prompt.id: prompt for prompt in training},
         model=load_model(checkpoint_in, compute),
         reward_funcs=[_reward_of_the_scorer],

@@ -54,7 +54,7 @@ def build_sft(
     loaded_corpus = load_corpus(corpus)
     training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
     index = RuleIndex(loaded_corpus, rules.at)
-    judge = get_judge(build_sft.judge)
+    judge = get_judge(build_sft.judge, compute)
     writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute)
     summary: dict[str, Any] = {}
     for arm, path in ((Arm.ASCL, ascl), (Arm.DIRECT_REFUSAL, direct_refusal), (Arm.CONTEXT_DISTILLATION, context_distillation)):

@@ -1,0 +1,100 @@
+"""Sampling with vLLM: every open conversation in one call; vLLM batches them, and its prefix cache keeps what they share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.contracts import Prompt, Rollout
+from ascl_core.errors import ModelError
+from ascl_core.generation import Sampling, ToolFor
+from ascl_core.generation.load import device_of, load_tokenizer
+from ascl_core.generation.tool_loop import open_conversations
+from ascl_core.progress import Progress
+
+_GPU_SHARE = 0.45
+"""Of the GPU's memory, so that a policy and a judge fit side by side."""
+_CPU_CACHE_GIB = "1"
+
+
+class VllmGenerator:
+    """One checkpoint in a vLLM engine of this process."""
+
+    def __init__(self, checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> None:
+        self.tokenizer = load_tokenizer(checkpoint, revision)
+        self.engine = _engine(checkpoint, compute, revision)
+        self.context_length: int = self.engine.llm_engine.model_config.max_model_len
+
+    def rollouts(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        samples: int,
+        sampling: Sampling,
+        tool_for: ToolFor | None,
+        conversation: ConversationConfig,
+        batch_size: int,
+        progress: Progress,
+    ) -> list[Rollout]:
+        """See `Generator`; the batch size is vLLM's own affair."""
+        everything = open_conversations(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        while waiting := [c for c in everything if c.open]:
+            turns = self.complete([c.input_ids for c in waiting], sampling=sampling, batch_size=batch_size)
+            for one, ids in zip(waiting, turns, strict=True):
+                one.take_turn(ids, self.tokenizer)
+            progress.update("generate", sum(not c.open for c in everything), len(everything))
+        return [one.rollout(self.tokenizer) for one in everything]
+
+    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
+        """See `Generator`; each input has a seed of its own, so that equal inputs give different samples."""
+        outputs: list[list[int]] = [[] for _ in inputs]
+        fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
+        requests = [{"prompt_token_ids": inputs[i]} for i in fitting]
+        drawing = [self._sampling_params(len(inputs[i]), i, sampling) for i in fitting]
+        results = self.engine.generate(requests, drawing, use_tqdm=False) if requests else []
+        for i, result in zip(fitting, results, strict=True):
+            outputs[i] = self._with_end(result.outputs[0])
+        return outputs
+
+    def _sampling_params(self, input_length: int, number: int, sampling: Sampling) -> Any:
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=sampling.temperature,
+            max_tokens=min(sampling.max_new_tokens, self.context_length - input_length),
+            seed=sampling.seed * 1_000_003 + number,
+            stop_token_ids=[self.tokenizer.eos_token_id],
+            detokenize=False,
+        )
+
+    def _with_end(self, output: Any) -> list[int]:
+        """The ids, closed by the end token if the model ended its turn."""
+        ids, end = list(output.token_ids), self.tokenizer.eos_token_id
+        return [*ids, end] if output.finish_reason == "stop" and ids[-1:] != [end] else ids
+
+
+def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None) -> Any:
+    on_cpu = device_of(compute) == "cpu"
+    if on_cpu:
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    if importlib.util.find_spec("vllm") is None:
+        raise ModelError(
+            "vLLM is not installed", field="compute.backend", value="vllm", mend="install the vllm extra, or set it to transformers"
+        )
+    from vllm import LLM
+
+    options: dict[str, Any] = {"enforce_eager": True} if on_cpu else {"gpu_memory_utilization": _GPU_SHARE}
+    try:
+        return LLM(
+            model=str(checkpoint), revision=revision, dtype=compute.dtype, trust_remote_code=False, load_format="safetensors", **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        mend = "give a folder with config.json, tokenizer and safetensors, or a hub id; free memory if it ran out"
+        raise ModelError(f"cannot be loaded by vLLM: {problem}", file=checkpoint, mend=mend) from error

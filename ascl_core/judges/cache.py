@@ -1,0 +1,97 @@
+"""Verdicts kept on disk (SQLite), so that no response is judged twice by the same version of a judge.
+
+The key is the SHA-256 of judge id with version, prompt and response. A verdict that could not say anything is not kept:
+the next run may do better.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ascl_core.artifacts import sha256_json
+from ascl_core.contracts import Verdict
+from ascl_core.errors import JudgeError
+from ascl_core.judges import Item, Judge
+from ascl_core.vocabulary import Harm, Refusal
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, refusal TEXT NOT NULL, harm TEXT NOT NULL, detail TEXT NOT NULL)"
+_CHUNK = 64
+"""Responses judged between two writes: what an interrupted run loses at most."""
+_LOCK_TIMEOUT_S = 60.0
+
+
+class VerdictCache:
+    """A file of verdicts; each write is one transaction, and several processes may share the file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def get(self, keys: Sequence[str], judge_id: str) -> dict[str, Verdict]:
+        """The verdicts kept under these keys."""
+        if not self.path.exists():
+            return {}
+        found: dict[str, Verdict] = {}
+        with self._open() as database:
+            for key in keys:
+                row = database.execute("SELECT refusal, harm, detail FROM verdicts WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    found[key] = Verdict(Refusal(row[0]), Harm(row[1]), judge_id, row[2])
+        return found
+
+    def put(self, verdicts: dict[str, Verdict]) -> None:
+        """Keep the verdicts that say something, all or none of them."""
+        rows = [(key, str(v.refusal), str(v.harm), v.detail) for key, v in verdicts.items() if _says_something(v)]
+        if rows:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._open() as database, database:
+                database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT_S)) as database:
+                with database:
+                    database.execute(_SCHEMA)
+                yield database
+        except (sqlite3.Error, ValueError) as error:
+            mend = "delete the file; it is only a cache"
+            raise JudgeError(f"the verdict cache cannot be used: {error}", file=self.path, mend=mend) from error
+
+
+class CachedJudge:
+    """A judge that asks its cache first."""
+
+    def __init__(self, judge: Judge, path: str | Path) -> None:
+        self.inner = judge
+        self.cache = VerdictCache(path)
+
+    @property
+    def id(self) -> str:
+        """The inner judge's."""
+        return self.inner.id
+
+    def judge(self, items: Sequence[Item]) -> list[Verdict]:
+        """One verdict an item; equal items are judged once."""
+        judge_id = self.id
+        keys = [verdict_key(judge_id, item) for item in items]
+        known = self.cache.get(keys, judge_id)
+        missing = {key: item for key, item in zip(keys, items, strict=True) if key not in known}
+        pending = list(missing.items())
+        for start in range(0, len(pending), _CHUNK):
+            chunk = pending[start : start + _CHUNK]
+            verdicts = dict(zip((key for key, _ in chunk), self.inner.judge([item for _, item in chunk]), strict=True))
+            self.cache.put(verdicts)
+            known |= verdicts
+        return [known[key] for key in keys]
+
+
+def verdict_key(judge_id: str, item: Item) -> str:
+    """SHA-256 of the judge's id with its version, the prompt and the response."""
+    return sha256_json([judge_id, item.prompt, item.response])
+
+
+def _says_something(verdict: Verdict) -> bool:
+    return verdict.refusal is not Refusal.UNKNOWN or verdict.harm is not Harm.UNKNOWN
