@@ -63,7 +63,7 @@ class Endpoint:
         return urlsplit(self.base_url).netloc
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Message:
-        """The reply to the messages; `options` are further fields of the request.
+        """The reply to the messages, with its `finish_reason`; `options` are further fields of the request.
 
         Raises `error` where the endpoint cannot be reached, refuses, or answers with no chat completion.
         """
@@ -100,12 +100,11 @@ class Endpoint:
 
     def _reply(self, content: bytes) -> Message:
         try:
-            message = json.loads(content)["choices"][0]["message"]
-        except (ValueError, LookupError, TypeError):
-            message = None
-        if not isinstance(message, dict):
-            raise self._failure(f"no chat completion: {self._shown(content[:2000])}", "base_url must be of an OpenAI-compatible server")
-        return message
+            choice = json.loads(content)["choices"][0]
+            return {**choice["message"], "finish_reason": choice.get("finish_reason")}
+        except (ValueError, LookupError, TypeError, AttributeError):
+            problem = f"no chat completion: {self._shown(content[:2000])}"
+            raise self._failure(problem, "base_url must be that of an OpenAI-compatible server") from None
 
     def _shown(self, content: bytes) -> str:
         text = " ".join(content.decode("utf-8", "replace").split())
