@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ascl_core.errors import DataError
+from ascl_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,6 +90,21 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid JSON lines: {error}", file=path, mend="mend or restore the file") from error
     return rows
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The plain values of a YAML file, read safely; `ConfigError` names the line otherwise."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError("file does not exist", file=path, mend="check the path") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark is not None else None
+        raise ConfigError(f"not valid YAML: {getattr(error, 'problem', error)}", file=path, field=line, mend="mend the syntax") from error
 
 
 def write_parquet(path: str | Path, table: pa.Table) -> None:

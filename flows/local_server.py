@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -12,15 +11,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ascl_core.errors import WorkspaceError
+from tasks.supervisor import end_with_parent
 
 _START_S = 120.0
 _STOP_S = 5.0
-_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def _local_server(home: Path) -> Iterator[str]:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_ends_with(os.getpid()),
+            preexec_fn=end_with_parent(os.getpid(), signal.SIGKILL),
         )
     try:
         _wait_until_ready(server, f"http://127.0.0.1:{port}/api/ready", log)
@@ -73,18 +72,6 @@ def _settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "0",
     }
-
-
-def _ends_with(parent: int) -> Callable[[], None]:
-    """What the child does first: ask the kernel to end it when its parent dies, and check that it has not died yet."""
-
-    def ask() -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return ask
 
 
 def _free_port() -> int:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.artifacts import write_text
-from ascl_core.config.params import Params, load_params, read_yaml
+from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.config.params import Params, load_params
 from ascl_core.config.profiles import lay_over, resolve_profile, to_yaml
 from ascl_core.errors import ConfigError
 

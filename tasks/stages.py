@@ -38,13 +38,13 @@ class Stage:
     timeout_s: int = 3600
     """Hard limit; the process and all its descendants are ended at it."""
     deterministic: bool = True
-    """False where the bits of the output depend on the machine (training and sampling)."""
+    """False where the bits of an output depend on the machine (training and sampling) or on the time."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Keyword arguments that tell instances of one function apart."""
 
     @property
     def record(self) -> Artifact:
-        """The record that the runner writes last, beside the outputs; kept by git, not by DVC."""
+        """The record that the runner writes last; versioned with the outputs that it describes."""
         return Artifact(f"data/records/{self.name}.json")
 
     def input_artifacts(self) -> tuple[Artifact, ...]:
@@ -137,6 +137,7 @@ VALIDATE_DATA = Stage(
     sections=("validate_data",),
     inputs={"prompts": PROMPTS, "corpus": CORPUS},
     outputs={"validation": VALIDATION, "docs": VALIDATION_DOCS},
+    deterministic=False,  # the data docs carry the time; the result does not
 )
 BUILD_SFT = Stage(
     name="build_sft",
@@ -154,6 +155,7 @@ BASE = Stage(
     inputs={"trajectories": tuple(TRAJECTORIES.values())},
     outputs={"base": BASE_MODEL},
 )
+DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE)
 SFT = _sft("sft", Arm.ASCL)
 SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
 SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
@@ -196,18 +198,14 @@ REPORT = Stage(
         "metrics": tuple(EVALUATE[trained.name].outputs["metrics"] for trained in TRAINED),
         "results": tuple(EVALUATE[trained.name].outputs["results"] for trained in TRAINED),
         "decision": GATE.outputs["decision"],
+        "records": tuple(stage.record for stage in (*DATA_STAGES, *TRAINED, *EVALUATE.values(), GATE)),
     },
     outputs={"page": Artifact("data/report")},
     deterministic=False,
 )
 
 STAGES: tuple[Stage, ...] = (
-    VALIDATE_RULES,
-    BUILD_SUITES,
-    CURATE,
-    VALIDATE_DATA,
-    BUILD_SFT,
-    BASE,
+    *DATA_STAGES,
     *TRAINED,
     *EVALUATE.values(),
     GATE,

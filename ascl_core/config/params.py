@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
 from ascl_core.config.base_model import BaseModelConfig
 from ascl_core.config.build_sft import BuildSftConfig
@@ -24,7 +23,6 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sft import SftConfig
 from ascl_core.config.suites import SuitesConfig
 from ascl_core.config.validate_data import ValidateDataConfig
-from ascl_core.errors import ConfigError
 
 
 class Params(Config):
@@ -52,18 +50,6 @@ class Params(Config):
                 "must be evaluated by another one"
             )
         return self
-
-
-def read_yaml(path: str | Path) -> Any:
-    """The plain values of a YAML file, read safely; `ConfigError` names the line otherwise."""
-    try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError("file does not exist", file=path, mend="check the path") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}" if mark is not None else None
-        raise ConfigError(f"not valid YAML: {getattr(error, 'problem', error)}", file=path, field=line, mend="mend the syntax") from error
 
 
 def load_params(path: str | Path) -> Params:

@@ -11,8 +11,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import parse
-from ascl_core.config.params import Params, merge, read_yaml
+from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
 
 FOLDER = "profiles"

@@ -57,7 +57,9 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _kind(field: FieldInfo) -> str:
-    bounds = [f"{sign} {getattr(limit, name):g}" for limit in field.metadata for kind, (name, sign) in _BOUNDS.items() if isinstance(limit, kind)]
+    bounds = [
+        f"{sign} {getattr(limit, name):g}" for limit in field.metadata for kind, (name, sign) in _BOUNDS.items() if isinstance(limit, kind)
+    ]
     return _cell(", ".join([_type(field.annotation), *bounds]))
 
 

@@ -74,7 +74,9 @@ def curate(
         if not rows:
             raise DataError("no prompt is left", file=raw, field=step, mend="check the sources and the thresholds of `curate`")
     result = [_split(prompt, curate) for prompt in resolve(rows, loaded_corpus, rules.at)]
-    steps.append({"step": "resolved against the rules", "kept": len(result), "dropped": 0, "examples": [], "by_source": _by(result, "source")})
+    steps.append(
+        {"step": "resolved against the rules", "kept": len(result), "dropped": 0, "examples": [], "by_source": _by(result, "source")}
+    )
     write_parquet(prompts, to_table(result, Prompt))
     write_json(counts, {"steps": steps, **{f"by_{name}": _by(result, name) for name in ("prompt_type", "split", "source")}})
     context.progress.update("curate", len(filters), len(filters))
@@ -93,8 +95,7 @@ def _exact_duplicates(rows: list[RawPrompt]) -> list[Reason]:
     first: dict[str, RawPrompt] = {}
     reasons: list[Reason] = []
     for row in rows:
-        # Signs decide what an arithmetic prompt asks, so its text is compared as it stands.
-        key = row.prompt.casefold() if row.answer is not None else normalise(row.prompt)
+        key = normalise(row.prompt)
         reasons.append(f"same as one of {first[key].source}" if key in first else None)
         first.setdefault(key, row)
     return reasons

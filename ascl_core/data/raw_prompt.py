@@ -11,6 +11,8 @@ from ascl_core.vocabulary import PromptType
 
 _SPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]|_")
+_OPERATOR = re.compile(r"(?<=\d)\s*([-+*/×÷])\s*(?=\d)")
+_OPERATOR_WORDS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "by", "÷": "by"}
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,20 @@ class RawPrompt:
 
 def clean(text: str) -> str:
     """The text as it is shown: NFC, control characters out, white space folded."""
-    kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in unicodedata.normalize("NFC", text))
+    kept = "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in unicodedata.normalize("NFC", text)
+    )
     return "\n".join(_SPACE.sub(" ", line).strip() for line in kept.strip().splitlines()).strip()
 
 
 def normalise(text: str) -> str:
-    """The text as it is compared: NFKC, case folded, without accents of punctuation, one space between words."""
-    return _SPACE.sub(" ", _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold())).strip()
+    """The text as it is compared: NFKC, case folded, without punctuation, one space between words.
+
+    An operator between two numbers is a word: it decides what an arithmetic prompt asks.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[1]]} ", plain)
+    return _SPACE.sub(" ", _NOT_WORD.sub(" ", worded)).strip()
 
 
 def content_hash(text: str, salt: str = "") -> str:

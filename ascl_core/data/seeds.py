@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
-from ascl_core.config.params import read_yaml
 from ascl_core.data.raw_prompt import RawPrompt, content_hash
 from ascl_core.data.utility import KINDS
 from ascl_core.errors import DataError
@@ -73,7 +73,9 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
         if seed.rule not in known:
             raise DataError("no such rule", file=path, field=f"seeds[{number}].rule", value=seed.rule, mend="name a rule of data/rules")
         if unknown := [frame for frame in seed.frames if frame not in values.frames]:
-            raise DataError("no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], mend=f"one of {', '.join(values.frames)}")
+            raise DataError(
+                "no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], mend=f"one of {', '.join(values.frames)}"
+            )
         rule = corpus.rule(seed.rule)
         for prompt in _expand(values, seed):
             yield RawPrompt(
@@ -89,9 +91,7 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
 
 def _expand(values: SafetySeeds, seed: Seed) -> list[str]:
     frames = [frame for family in seed.frames for frame in values.frames[family]]
-    sentences = [
-        _sentence(frame, f"{action} {thing}") for frame, action, thing in product(frames, seed.actions, seed.objects)
-    ]
+    sentences = [_sentence(frame, f"{action} {thing}") for frame, action, thing in product(frames, seed.actions, seed.objects)]
     return _sample(sentences, values.per_seed)
 
 

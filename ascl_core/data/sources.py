@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from ascl_core.config.params import read_yaml
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.sources import SourceConfig
 from ascl_core.data.raw_prompt import RawPrompt, content_hash
 from ascl_core.data.seeds import own_prompts
@@ -116,7 +116,9 @@ def _read_hub(source: SourceConfig, name: str) -> pd.DataFrame:
     try:
         return load_dataset(name, split=source.hub_split, revision=source.revision, trust_remote_code=False).to_pandas()
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot be loaded from the hub: {error}", file=name, mend="check the id and the network, or give a local path") from error
+        raise DataError(
+            f"cannot be loaded from the hub: {error}", file=name, mend="check the id and the network, or give a local path"
+        ) from error
 
 
 def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:

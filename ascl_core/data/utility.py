@@ -57,5 +57,13 @@ def _choice(spec: dict[str, Any]) -> Iterator[Question]:
                     yield f"Which is a kind of {kind}: {listed}", "ABC"[position], "choice", "ABC", "words"
 
 
-KINDS = {"add": _add, "subtract": _subtract, "larger": _larger, "smaller": _smaller, "next": _next, "opposite": _opposite, "choice": _choice}
+KINDS = {
+    "add": _add,
+    "subtract": _subtract,
+    "larger": _larger,
+    "smaller": _smaller,
+    "next": _next,
+    "opposite": _opposite,
+    "choice": _choice,
+}
 """The kinds that `data/raw/utility.yaml` may name."""

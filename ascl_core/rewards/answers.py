@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from fractions import Fraction
 
@@ -10,7 +11,8 @@ Number = Fraction
 
 _NUMERAL = r"[-+−–]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?<=\d)(?:[eE][-+]?\d{1,4})?(?:\s?/\s?\d+(?:\.\d+)?)?\s?%?"
 _ANY_NUMBER = re.compile(rf"(?<![\w.])(?:{_NUMERAL})(?![\w/]*\d)")
-_FRAC = re.compile(r"([-−]?)\s*\\[dt]?frac\s*\{?\s*(\d+)\s*\}?\s*\{?\s*(\d+)\s*\}?")
+_FRAC = re.compile(r"([-−]?)\s*\\[dt]?frac\s*\{?\s*(-?\d+)\s*\}?\s*\{?\s*(\d+)\s*\}?")
+_MIXED = re.compile(r"(?<![\w.,/])(\d+)\s+(\d+)\s?/\s?(\d*[1-9]\d*)(?![\w./])")
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 _MARKER = re.compile(r"####|(?:final |correct |my )?answer\s*(?:is|:|=|would be|was)+\s*:?|\b(?:therefore|thus|hence|so|in total|total)\b[^.\n]*?(?:=|\bis\b|\bare\b)", re.I)
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
@@ -67,7 +69,7 @@ def extract_choice(text: str, letters: str) -> str | None:
     if re.fullmatch(rf"\W*({letter})\W*", text):
         return re.sub(r"\W", "", text).upper()
     lead = r"(?:answer|choice|option|select|choose|pick)\b(?:\s+(?:is|was|would be|option|choice|letter|must be|should be))*\s*[:=]?\s*"
-    strong = rf"{lead}[*_`(\[\"']{{0,4}}({letter})(?![\w'’])"
+    strong = rf"{lead}[*_`(\[\"']{{0,4}}({letter})(?!\w|['’]\w)"
     found = [m for m in re.finditer(strong, text, re.I) if not _is_word(m, text)]
     if found:
         alternatives = re.match(rf"[\s*_`)\].,]*(?:or|and|/)\s*[*_`(\[]{{0,3}}({letter})\b", text[found[-1].end() :], re.I)
@@ -75,7 +77,14 @@ def extract_choice(text: str, letters: str) -> str | None:
     upper = f"[{re.escape(letters.upper())}]"
     if re.search(rf"\b({upper})\s*(?:or|and|/)\s*(?!\1)({upper})\b", text):
         return None
-    patterns = (rf"\*\*\(?({upper})\b[^*\n]*\*\*", rf"(?:^|\n)\s*\(?({upper})[).:](?:\s|$)", rf"\(({upper})\)", rf"(?:^|[\s:=])({upper})\W*$")
+    text = re.sub(rf"(?:^|[\s(*])({upper})[)*]* (?:is|are) (?:not|never|wrong|incorrect|false)\b", " ", text)
+    patterns = (
+        rf"\b({upper})[)*]* (?:is|must be|would be) (?:the )?(?:\w+ )?(?:correct|right|answer|choice|option)\b",
+        rf"\*\*\(?({upper})\b[^*\n]*\*\*",
+        rf"(?:^|\n)\s*\(?({upper})[).:](?:\s|$)",
+        rf"\(({upper})\)",
+        rf"(?:^|[\n:=,;]|\b(?:is|be|with|for|say|so|thus|hence|therefore))\s*({upper})\W*$",
+    )
     for pattern in patterns:
         chosen = {match.upper() for match in re.findall(pattern, text)}
         if len(chosen) == 1:
@@ -109,6 +118,7 @@ def _verify_math(answer: str, gold: str) -> tuple[bool, bool]:
     from math_verify import parse
     from math_verify import verify as same
 
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns once that it runs without its own timeout
     parsed = parse(_clean(answer), parsing_timeout=None)
     return bool(parsed) and bool(same(parse(f"${gold}$", parsing_timeout=None), parsed, timeout_seconds=None)), bool(parsed)
 
@@ -131,13 +141,16 @@ def _clean(text: str) -> str:
 
 
 def _numbers(text: str) -> list[Fraction]:
-    text = _FRAC.sub(lambda m: f" {m[1]}{m[2]}/{m[3]} ", text).replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\,", "")
+    text = _FRAC.sub(lambda m: f" {m[1]}{m[2]}/{m[3]} ".replace("--", ""), text).replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\,", "")
+    text = _MIXED.sub(lambda m: f"{int(m[1]) * int(m[3]) + int(m[2])}/{m[3]}", text)
     found = []
     for match in _ANY_NUMBER.finditer(text):
         token = match[0]
-        # A sign right behind a digit, a letter or a bracket is an operation: "10 - 3", "x-3".
-        if token.lstrip()[:1] in "+-" and re.search(r"[\w)\]%]\s*$", text[: match.start()]):
-            token = token.lstrip()[1:]
+        # A sign behind a digit or a bracket, or between two spaces, is an operation: "10 - 3", "x-3", "x - 3", but not "is -3".
+        before, signed = text[: match.start()], token.lstrip()
+        behind_letter = r"[^\W\d]\s*$" if re.match(r"[-+]\s", signed) else r"[^\W\d]$"
+        if signed[:1] in ("+", "-") and re.search(rf"[\d)\]%]\s*$|{behind_letter}", before):
+            token = signed[1:]
         if (value := _parse(token)) is not None:
             found.append(value)
     return found

@@ -17,7 +17,7 @@ from ascl_core.conversation.template import answering_turn, consulting_turn, ope
 from ascl_core.conversation.tool import RuleTool
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.rules.retrieval import render_rule
-from ascl_core.vocabulary import Mode, ResponsePolicy
+from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
 

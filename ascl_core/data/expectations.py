@@ -1,0 +1,180 @@
+"""The stage `validate_data`: Great Expectations on the curated prompts; a failed expectation blocks the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ascl_core.artifacts import read_parquet, write_json
+from ascl_core.config.validate_data import ValidateDataConfig
+from ascl_core.contracts import StageContext
+from ascl_core.errors import DataQualityError
+from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
+
+if TYPE_CHECKING:
+    import great_expectations as gx
+    import pandas as pd
+
+_SITE = "docs"
+_SHOWN = 3
+
+
+def validate_data(
+    *, validate_data: ValidateDataConfig, prompts: Path, corpus: Path, validation: Path, docs: Path, context: StageContext
+) -> dict[str, float | int | str]:
+    """Write every expectation's result and the data docs; `DataQualityError` names the first that fail.
+
+    Then the results and the docs are in the folder for resumable state, as no output of a failed stage is published.
+    """
+    rows = read_parquet(prompts).to_pandas()
+    by_type = _by_type(rows)
+    compiled = load_corpus(corpus)
+    context.progress.update("check expectations", 0, 1)
+    suites = {"prompts": (rows, _of_prompts(validate_data, compiled)), "prompt types": (by_type, _of_types(validate_data))}
+    result = _run(suites, docs)
+    context.progress.update("check expectations", 1, 1)
+    failed = [e for e in result["expectations"] if not e["success"]]
+    if failed:
+        write_json(context.state / "result.json", result)
+        listed = "; ".join(f"{e['meaning']} (found {e['observed']})" for e in failed[:_SHOWN])
+        raise DataQualityError(
+            f"{len(failed)} of {len(result['expectations'])} expectations failed: {listed}",
+            file=prompts,
+            mend="mend the sources or the limits in the section validate_data of params.yaml",
+        )
+    write_json(validation, result)
+    return dict(result["statistics"])
+
+
+def _by_type(rows: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    counts = rows["prompt_type"].value_counts()
+    numbers = [int(counts.get(str(kind), 0)) for kind in PromptType]
+    share = [number / max(len(rows), 1) for number in numbers]
+    return pd.DataFrame({"prompt_type": [str(kind) for kind in PromptType], "rows": numbers, "share": share})
+
+
+def _of_prompts(config: ValidateDataConfig, corpus: Corpus) -> list[tuple[str, gx.expectations.Expectation]]:
+    import great_expectations.expectations as gxe
+    from great_expectations.expectations.row_conditions import Column
+
+    types, policies = [str(t) for t in PromptType], [str(p) for p in ResponsePolicy]
+    pairs = [(str(policy), str(policy.prompt_type)) for policy in ResponsePolicy]
+    pairs.append((str(ResponsePolicy.COMPLY), str(PromptType.UTILITY)))
+    is_utility = Column("prompt_type") == str(PromptType.UTILITY)
+    is_not_utility = Column("prompt_type") != str(PromptType.UTILITY)
+    return [
+        (f"there are at least {config.min_rows} prompts", gxe.ExpectTableRowCountToBeBetween(min_value=config.min_rows)),
+        *(
+            (f"every prompt has its {name}", gxe.ExpectColumnValuesToNotBeNull(column=name))
+            for name in ("id", "prompt", "source", "licence")
+        ),
+        ("no id occurs twice", gxe.ExpectColumnValuesToBeUnique(column="id")),
+        (
+            "no prompt occurs twice in one jurisdiction",
+            gxe.ExpectCompoundColumnsToBeUnique(column_list=["prompt", "jurisdiction"]),
+        ),
+        (
+            "no prompt is blank or has control characters",
+            gxe.ExpectColumnValuesToNotMatchRegex(column="prompt", regex=r"^\s*$|[\x00-\x08\x0b-\x1f\x7f]"),
+        ),
+        ("every prompt type is known", gxe.ExpectColumnValuesToBeInSet(column="prompt_type", value_set=types)),
+        ("every policy is known", gxe.ExpectColumnValuesToBeInSet(column="policy", value_set=policies)),
+        (
+            "the policy fits the prompt type",
+            gxe.ExpectColumnPairValuesToBeInSet(column_A="policy", column_B="prompt_type", value_pairs_set=pairs),
+        ),
+        ("every split is known", gxe.ExpectColumnValuesToBeInSet(column="split", value_set=[str(s) for s in Split])),
+        ("every category is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="category", value_set=sorted(corpus.categories))),
+        ("every rule is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="rule_id", value_set=[r.id for r in corpus.rules])),
+        (
+            f"the prompts are of at least {config.min_categories} categories",
+            gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=config.min_categories),
+        ),
+        ("every utility prompt has an answer", gxe.ExpectColumnValuesToNotBeNull(column="answer", row_condition=is_utility)),
+        ("every other prompt has a category", gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=is_not_utility)),
+    ]
+
+
+def _of_types(config: ValidateDataConfig) -> list[tuple[str, gx.expectations.Expectation]]:
+    import great_expectations.expectations as gxe
+
+    return [
+        (
+            f"there are at least {config.min_rows_per_type} prompts of every type",
+            gxe.ExpectColumnMinToBeBetween(column="rows", min_value=config.min_rows_per_type),
+        ),
+        (
+            f"no prompt type has more than {config.max_share_of_type:.0%} of the prompts",
+            gxe.ExpectColumnMaxToBeBetween(column="share", max_value=config.max_share_of_type),
+        ),
+    ]
+
+
+def _run(suites: dict[str, tuple[pd.DataFrame, list[tuple[str, gx.expectations.Expectation]]]], docs: Path) -> dict[str, Any]:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+
+        logging.getLogger("great_expectations").setLevel(logging.ERROR)
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        context.add_data_docs_site(
+            site_name=_SITE,
+            site_config={
+                "class_name": "SiteBuilder",
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+                "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())},
+            },
+        )
+        frames = context.data_sources.add_pandas("curated")
+        expectations = [result for name, (frame, wanted) in suites.items() for result in _check(context, frames, name, frame, wanted)]
+        context.build_data_docs(site_names=[_SITE])
+    successful = sum(e["success"] for e in expectations)
+    return {
+        "success": successful == len(expectations),
+        "statistics": {"evaluated": len(expectations), "successful": successful},
+        "expectations": expectations,
+    }
+
+
+def _check(
+    context: Any, frames: Any, name: str, frame: pd.DataFrame, wanted: list[tuple[str, gx.expectations.Expectation]]
+) -> list[dict[str, Any]]:
+    import great_expectations as gx
+
+    suite = context.suites.add(gx.ExpectationSuite(name=name))
+    for meaning, expectation in wanted:
+        expectation.notes = meaning
+        expectation.meta = {"meaning": meaning}
+        suite.add_expectation(expectation)
+    batch = frames.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    checkpoint = context.checkpoints.add(gx.Checkpoint(name=name, validation_definitions=[definition], result_format="SUMMARY"))
+    outcome = checkpoint.run(batch_parameters={"dataframe": frame})
+    (run,) = outcome.run_results.values()
+    return [_plain(result) for result in run.results]
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    values = result.to_json_dict()
+    config, found = values["expectation_config"], values.get("result", {})
+    kwargs = {k: v for k, v in config["kwargs"].items() if k != "batch_id"}
+    observed = found.get("observed_value")
+    if observed is None:
+        observed = found.get("partial_unexpected_list") or f"{found.get('unexpected_count', 0)} unexpected"
+    problem = (values.get("exception_info") or {}).get("exception_message")
+    return {
+        "meaning": config["meta"]["meaning"],
+        "expectation": config["type"],
+        "column": kwargs.get("column"),
+        "kwargs": kwargs,
+        "success": bool(values["success"]),
+        "observed": problem or observed,
+    }

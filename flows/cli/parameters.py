@@ -1,0 +1,64 @@
+"""`ascl params`: show, resolve and document the parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import out, repository_root
+
+app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
+Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Change one parameter; may be repeated.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite-params", help="Replace edits in params.yaml that are in no commit.")]
+
+
+@app.command()
+def show(section: Annotated[str | None, typer.Argument(help="Only this section, such as ifpo.")] = None) -> None:
+    """Show every parameter of the next run with its value.
+
+    Example:  ascl params show ifpo
+    """
+    from ruamel.yaml import YAML
+
+    from ascl_core.config.params import load_params
+    from ascl_core.errors import ConfigError
+
+    params = load_params(repository_root() / "params.yaml").model_dump(mode="json")
+    if section is not None and section not in params:
+        raise ConfigError("no such section", file="params.yaml", value=section, mend=f"one of {', '.join(params)}")
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump({section: params[section]} if section else params, out.file)
+
+
+@app.command()
+def write(profile: Profile = None, setting: Settings = None, overwrite: Overwrite = False) -> None:
+    """Resolve a profile and settings into params.yaml, without running anything.
+
+    Example:  ascl params write --profile tiny --set sft.max_steps=100
+    """
+    from tasks.parameters import read_origin, write_params
+
+    root = repository_root()
+    write_params(root, profile, setting or (), overwrite=overwrite)
+    out.print(f"params.yaml: {read_origin(root) or 'edited by hand'}")
+
+
+@app.command()
+def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False) -> None:
+    """Write docs/configuration.md from the models.
+
+    Example:  ascl params docs --check
+    """
+    from ascl_core.artifacts import write_text
+    from ascl_core.config.reference import reference
+
+    path = repository_root() / "docs" / "configuration.md"
+    if not check:
+        write_text(path, reference())
+    elif not path.exists() or path.read_text(encoding="utf-8") != reference():
+        out.print("docs/configuration.md is out of date; mend: ascl params docs")
+        raise typer.Exit(1)
+    out.print("docs/configuration.md is up to date")

@@ -1,0 +1,104 @@
+"""`ascl rules`: check, show, list and lock the rules under `data/rules`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ascl_core.errors import RuleError
+from flows.cli.console import COLOURS, out, print_table, repository_root, shown
+
+if TYPE_CHECKING:
+    from ascl_core.rules.corpus import Corpus
+
+app = typer.Typer(help="Check, show, list and lock the safety rules.", no_args_is_help=True)
+Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder with rule files; data/rules if not given.")]
+
+
+@app.command()
+def check(folder: Folder = None) -> None:
+    """Check every rule and say file, line, rule and mend of each finding; exit status 1 where there is an error.
+
+    Example:  ascl rules check
+    """
+    from ascl_core.config.params import load_params
+    from ascl_core.rules.compile import check_folder
+
+    folder, root = _place(folder)
+    result = check_folder(folder, load_params(root / "params.yaml").rules)
+    for finding in result.findings:
+        out.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}", soft_wrap=True)
+    errors = len(result.errors)
+    warnings = len(result.findings) - errors
+    if result.corpus is None:
+        out.print(f"[red]{errors} errors[/], {warnings} warnings in {shown(folder, root)}")
+        raise typer.Exit(1)
+    out.print(f"[green]{len(result.corpus.rules)} rules are fine[/], {warnings} warnings; corpus {result.corpus.digest[:12]}")
+
+
+@app.command()
+def show(rule_id: Annotated[str, typer.Argument(metavar="ID", help="A rule id, such as CYB-03.")], folder: Folder = None) -> None:
+    """Show one rule with everything it says.
+
+    Example:  ascl rules show DRG-02
+    """
+    from ruamel.yaml import YAML
+
+    corpus = _corpus(*_place(folder))
+    rule = corpus.rule(rule_id)
+    values = rule.model_dump(mode="json")
+    YAML().dump({name: value for name, value in values.items() if value not in (None, [], ())}, out.file)
+    out.print(f"sha256: {rule.sha256}")
+    if others := [other.id for other in corpus.variants(rule) if other.id != rule.id]:
+        out.print(f"variants of the same topic: {', '.join(others)}")
+
+
+@app.command(name="list")
+def list_rules(
+    category: Annotated[str | None, typer.Option(help="Only this category, such as CYB.")] = None, folder: Folder = None
+) -> None:
+    """List the rules, one a line.
+
+    Example:  ascl rules list --category DRG
+    """
+    corpus = _corpus(*_place(folder))
+    rules = [rule for rule in corpus.rules if category is None or rule.category == category.upper()]
+    if not rules:
+        raise RuleError("no such category", field="--category", value=category, mend=f"one of {', '.join(sorted(corpus.categories))}")
+    print_table(
+        ("id", "policy", "where", "version", "title"),
+        [(rule.id, rule.policy, ",".join(rule.jurisdictions), rule.version, rule.title) for rule in rules],
+    )
+
+
+@app.command()
+def lock(folder: Folder = None) -> None:
+    """Write the lock that remembers each rule's version and content; commit it with the rules.
+
+    Example:  ascl rules lock
+    """
+    from ascl_core.rules.lock import write_lock
+
+    folder, root = _place(folder)
+    out.print(f"{len(write_lock(folder))} rules locked in {shown(folder, root)}")
+
+
+def _place(folder: Path | None) -> tuple[Path, Path]:
+    """The folder with the rules and the repository's root; a folder that was given counts from where the person is."""
+    given = folder.resolve() if folder else None
+    root = repository_root()
+    return given or root / "data" / "rules", root
+
+
+def _corpus(folder: Path, root: Path) -> Corpus:
+    from ascl_core.config.params import load_params
+    from ascl_core.rules.compile import check_folder
+
+    result = check_folder(folder, load_params(root / "params.yaml").rules)
+    if result.corpus is None:
+        first = result.errors[0]
+        raise RuleError(f"the rules do not compile: {first}", file=folder, mend="ascl rules check lists every problem")
+    return result.corpus

@@ -1,0 +1,72 @@
+"""The main flow: from the rules to a gated checkpoint and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from tasks import preflight, stages
+from tasks.materialise import Outcome
+from tasks.parameters import write_params
+from tasks.prefect_stage import StageRunner
+from tasks.summary import Decision, markdown, read_decision
+
+
+@dataclass(frozen=True)
+class PostTrainResult:
+    """What every stage did, and what the gate decided."""
+
+    outcomes: list[Outcome]
+    decision: Decision
+
+
+@flow(name="post_train", task_runner=ThreadPoolTaskRunner(max_workers=len(stages.STAGES)), persist_result=False, validate_parameters=True)
+def post_train(
+    profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
+    settings: Annotated[list[str], Field(description="Changed parameters, such as sft.max_steps=100.")] = [],  # noqa: B006
+    force: Annotated[list[str], Field(description="Stages to run even where they are up to date.")] = [],  # noqa: B006
+    max_parallel: Annotated[int, Field(ge=1, le=16, description="How many stages may run at a time.")] = 1,
+) -> PostTrainResult:
+    """Retrain the model on the rules as they are, evaluate it beside its baselines, gate it, and report.
+
+    What is up to date is reused. Raises the error of the first stage that fails; what was finished stays.
+    """
+    root = Path.cwd()
+    preflight.require(root, write_params(root, profile, settings))
+    run = StageRunner(force=[stages.get_stage(name).name for name in force], max_parallel=max_parallel)
+
+    rules = run(stages.VALIDATE_RULES)
+    suites = run(stages.BUILD_SUITES, rules)
+    prompts = run(stages.CURATE, rules, suites)
+    validation = run(stages.VALIDATE_DATA, rules, prompts)
+    trajectories = run(stages.BUILD_SFT, rules, prompts, validation)
+    base = run(stages.BASE, trajectories)
+
+    direct_refusal = run(stages.SFT_DIRECT_REFUSAL, trajectories, base)
+    context_distillation = run(stages.SFT_CONTEXT_DISTILLATION, trajectories, base)
+    sft = run(stages.SFT, trajectories, base)
+    ifpo = run(stages.IFPO, sft, prompts, rules)
+
+    direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules)
+    context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules)
+    sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules)
+    ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules)
+
+    gate = run(stages.GATE, ifpo_metrics)
+    run(
+        stages.REPORT,
+        *(rules, suites, prompts, trajectories, validation),
+        *(direct_refusal, context_distillation, sft, ifpo),
+        *(direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
+    )
+
+    outcomes = run.outcomes()
+    decision = read_decision(root)
+    create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
+    return PostTrainResult(outcomes, decision)

@@ -1,0 +1,36 @@
+"""`python -m tasks STAGE`: run one stage, as `dvc repro` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ascl_core.errors import AsclError
+from tasks.runner import run_stage
+from tasks.stages import STAGES, get_stage
+from tasks.supervisor import end_with_parent
+
+
+def main() -> int:
+    """Run the stage that the command line names; an error is one message and the error's exit status."""
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        print(f"usage: python -m tasks STAGE\n\nRun one stage. Stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
+        return 2
+    if "DVC_STAGE" in os.environ:
+        end_with_parent(os.getppid(), signal.SIGTERM)()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        finished = run_stage(Path.cwd(), get_stage(sys.argv[1]))
+    except AsclError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    if finished is not None:
+        metrics = ", ".join(f"{name} {value}" for name, value in finished.record["metrics"].items())
+        print(f"{sys.argv[1]}: {finished.record['seconds']} s; {metrics}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

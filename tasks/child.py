@@ -1,0 +1,55 @@
+"""The process in which a stage's function runs: `python -m tasks.child STAGE WORK`; started by the supervisor alone."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import write_json
+from ascl_core.config.params import load_params
+from ascl_core.contracts import StageContext
+from ascl_core.errors import AsclError
+from tasks.stages import Artifact, Stage, get_stage
+
+STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
+
+
+def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
+    """Call the stage's function with its sections, inputs and outputs, and return the metrics that it returns."""
+    module, _, name = stage.function.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    params = load_params(root / "params.yaml")
+    arguments: dict[str, Any] = {section: getattr(params, section) for section in stage.sections}
+    arguments |= {key: _paths(root, value) for key, value in stage.inputs.items()}
+    for key, artifact in stage.outputs.items():
+        arguments[key] = work / OUT / artifact.path
+        arguments[key].parent.mkdir(parents=True, exist_ok=True)
+    context = StageContext(state=work / STATE)
+    context.state.mkdir(parents=True, exist_ok=True)
+    inspect.signature(function).bind(**arguments, **stage.constants, context=context)
+    return dict(function(**arguments, **stage.constants, context=context))
+
+
+def main() -> int:
+    """Run one stage; a user's error is left as JSON for the supervisor, any other one is in the log."""
+    stage, work = get_stage(sys.argv[1]), Path(sys.argv[2])
+    try:
+        write_json(work / METRICS, call(Path.cwd(), stage, work))
+    except AsclError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        values = {"problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
+        value = None if error.value is None else str(error.value)
+        write_json(work / ERROR, {"type": type(error).__name__, **values, "value": value})
+        return error.exit_status
+    return 0
+
+
+def _paths(root: Path, value: Artifact | tuple[Artifact, ...]) -> Path | tuple[Path, ...]:
+    return tuple(root / artifact.path for artifact in value) if isinstance(value, tuple) else root / value.path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""One stage as a Prefect task: the only module of `tasks` that knows Prefect.
+
+Prefect decides when a stage is looked at; whether it must run is decided by `materialise` alone, so Prefect's
+result cache and result storage are off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from contextvars import ContextVar
+from typing import Any, Protocol
+from uuid import UUID
+
+from prefect import Task, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Cancelled
+
+from ascl_core.progress import ProgressEvent
+from tasks.materialise import Outcome, materialise
+from tasks.stages import Stage
+
+_PROGRESS_INTERVAL_S = 2.0
+
+
+class Listener(Protocol):
+    """Who watches the stages of a run, such as the terminal; called from the threads in which they run."""
+
+    def started(self, stage: Stage) -> None: ...
+    def progressed(self, stage: Stage, event: ProgressEvent) -> None: ...
+    def finished(self, stage: Stage, outcome: Outcome | None) -> None: ...
+
+
+listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+"""Set around a flow call by whoever wants to watch it in this process."""
+
+
+class StageRunner:
+    """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
+
+    Calling it with a stage and the futures of the stages that it needs returns the stage's own future.
+    """
+
+    def __init__(self, *, force: Collection[str] = (), max_parallel: int = 1) -> None:
+        self._force = frozenset(force)
+        self._slots = threading.BoundedSemaphore(max_parallel)
+        self._failure: BaseException | None = None
+        self._submitted: list[PrefectFuture[Any]] = []
+
+    def __call__(self, stage: Stage, *after: PrefectFuture[Any]) -> PrefectFuture[Any]:
+        future = self._task(stage).submit(wait_for=list(after))
+        self._submitted.append(future)
+        return future
+
+    def outcomes(self) -> list[Outcome]:
+        """What each stage did, in the order in which they were asked for; raises what the first failing one raised."""
+        for future in self._submitted:
+            future.wait()
+        if self._failure is not None:
+            raise self._failure
+        return [future.result() for future in self._submitted]
+
+    def _task(self, stage: Stage) -> Task[[], Any]:
+        @task(name=stage.name, task_run_name=stage.name, description=stage.summary, persist_result=False, cache_policy=NO_CACHE)
+        def run_stage() -> Any:
+            with self._slots:
+                if self._failure is not None:
+                    return Cancelled(message="not started: another stage failed")
+                return self._run(stage)
+
+        return run_stage
+
+    def _run(self, stage: Stage) -> Outcome:
+        watcher = _Watcher(stage)
+        outcome = None
+        watcher.started()
+        try:
+            outcome = materialise(stage, force=stage.name in self._force, on_event=watcher.progressed)
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+        finally:
+            watcher.finished(outcome)
+        return outcome
+
+
+class _Watcher:
+    """Tells Prefect, and whoever listens in this process, how far a stage is."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._listener = listener.get()
+        self._artifact: UUID | None = None
+        self._told_s = 0.0
+
+    def started(self) -> None:
+        if self._listener:
+            self._listener.started(self._stage)
+
+    def progressed(self, event: ProgressEvent) -> None:
+        if self._listener:
+            self._listener.progressed(self._stage, event)
+        if event.total and time.monotonic() - self._told_s >= _PROGRESS_INTERVAL_S:
+            self._told_s = time.monotonic()
+            self._tell_prefect(100.0 * event.done / event.total, f"{event.task} {event.note}".strip())
+
+    def finished(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            get_run_logger().info("%s: %s", outcome.action, "; ".join(outcome.reasons))
+            if self._artifact is not None:
+                self._tell_prefect(100.0, outcome.action)
+        if self._listener:
+            self._listener.finished(self._stage, outcome)
+
+    def _tell_prefect(self, percent: float, description: str) -> None:
+        if self._artifact is None:
+            key = self._stage.name.replace("_", "-")
+            self._artifact = create_progress_artifact(progress=percent, key=key, description=description)
+        else:
+            update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)

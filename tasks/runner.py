@@ -1,0 +1,164 @@
+"""Running a stage: in a scratch folder of its own, published by rename, its record written last.
+
+    scratch/<stage>/<digest of data, code and parameters>/
+        state/          what the function can resume from
+        out/            what it wrote
+        record.json     there once it is finished and checked; then only the publication is left
+
+A run that is killed at any point goes on from here: with the same inputs it resumes from `state/`, or only
+publishes what is finished.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ascl_core.errors
+from ascl_core.artifacts import digest, read_json, write_json
+from ascl_core.errors import AsclError, StageError, WorkspaceError
+from ascl_core.progress import ProgressEvent
+from tasks import child
+from tasks.digests import Dependencies, read_dependencies
+from tasks.record import make_record
+from tasks.stages import Stage
+from tasks.supervisor import OnEvent, only_supervisor, run_supervised
+
+SCRATCH = "scratch"
+RECORD = "record.json"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run of a stage left behind."""
+
+    record: dict[str, Any]
+    log: Path
+
+
+def run_stage(
+    root: Path, stage: Stage, *, on_event: OnEvent = lambda _: None, unless: Callable[[], bool] = lambda: False
+) -> Finished | None:
+    """Run the stage and publish its outputs; None if `unless` says, once nobody else runs it, that it need not run.
+
+    Raises the stage's own error, or `StageError` where it ran out of time, ended without its outputs, or where its
+    data, code or parameters were changed while it ran. Then nothing is published.
+    """
+    lock = root / ".ascl" / "locks" / f"{stage.name}.lock"
+    waiting = ProgressEvent(f"wait for another run of {stage.name}", 0, None)
+    with only_supervisor(lock, wait_s=stage.timeout_s, on_wait=lambda: on_event(waiting)):
+        if unless():
+            return None
+        try:
+            return _run(root, stage, lock, on_event)
+        except OSError as error:
+            raise _disk_error(error, root) from error
+
+
+def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent) -> Finished:
+    dependencies = read_dependencies(root, stage)
+    folder = root / SCRATCH / stage.name
+    work = folder / dependencies.digest[:16]
+    log = root / ".ascl" / "logs" / stage.name / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
+    _forget_others(folder, work)
+    if not _is_finished(root, stage, work):
+        _compute(root, stage, dependencies, work, lock, log, on_event)
+    record = read_json(work / RECORD)
+    _publish(root, stage, work)
+    write_json(root / stage.record.path, record)
+    shutil.rmtree(work)
+    return Finished(record, log)
+
+
+def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, lock: Path, log: Path, on_event: OnEvent) -> None:
+    started = datetime.now(UTC)
+    shutil.rmtree(work / child.OUT, ignore_errors=True)
+    for name in (child.ERROR, child.METRICS, RECORD):
+        (work / name).unlink(missing_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    status = run_supervised(
+        [sys.executable, "-m", "tasks.child", stage.name, str(work)],
+        lock=lock,
+        cwd=root,
+        log=log,
+        progress=work / "progress.jsonl",
+        timeout_s=stage.timeout_s,
+        on_event=on_event,
+    )
+    if status != 0:
+        raise _failure(stage, status, work, log)
+    outputs = {artifact.path: _output_digest(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
+    if moved := dependencies.moved(read_dependencies(root, stage)):
+        raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), mend="run it again")
+    write_json(work / RECORD, make_record(root, stage, dependencies, outputs, read_json(work / child.METRICS), started))
+
+
+def _output_digest(stage: Stage, work: Path, path: str, log: Path) -> str:
+    written = work / child.OUT / path
+    if not written.exists():
+        raise StageError(f"{stage.name} ended without writing it", file=path, mend=f"read {log}")
+    return digest(written)
+
+
+def _is_finished(root: Path, stage: Stage, work: Path) -> bool:
+    """Whether an earlier run was killed after its work, before or amid its publication, and nothing of it was lost since."""
+    if not (work / RECORD).exists():
+        return False
+    wanted = read_json(work / RECORD)["outputs"]
+    return all(
+        path in wanted and any(place.exists() and digest(place) == wanted[path] for place in (work / child.OUT / path, root / path))
+        for path in (artifact.path for artifact in stage.outputs.values())
+    )
+
+
+def _publish(root: Path, stage: Stage, work: Path) -> None:
+    old = work / "replaced"
+    for artifact in stage.outputs.values():
+        new, place = work / child.OUT / artifact.path, root / artifact.path
+        if not new.exists():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(place, old)
+        os.replace(new, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _forget_others(folder: Path, work: Path) -> None:
+    """Drop what is left of runs with other inputs: nothing will ask for it again."""
+    for other in folder.iterdir() if folder.exists() else ():
+        if other != work:
+            shutil.rmtree(other)
+
+
+def _failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclError:
+    if status is None:
+        limit = f"{stage.timeout_s} s"
+        return StageError(f"{stage.name} ran out of time and was ended", value=limit, mend="run it again: it goes on from its last save")
+    if (work / child.ERROR).exists():
+        values = read_json(work / child.ERROR)
+        kind = getattr(ascl_core.errors, values.pop("type"), StageError)
+        return kind(values.pop("problem"), **values)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1] if lines else "it printed nothing"
+    if "No space left on device" in last:
+        return WorkspaceError("no space left on the disk", file=work, mend="free some space, and run again: what was finished is kept")
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return StageError(f"{stage.name} {how}: {last[:300]}", mend=f"read {log}, and run again: it goes on from its last save")
+
+
+def _disk_error(error: OSError, root: Path) -> AsclError:
+    if error.errno in _NO_SPACE:
+        return WorkspaceError(
+            "no space left on the disk", file=error.filename or root, mend="free some space, and run again: what was finished is kept"
+        )
+    return WorkspaceError(error.strerror or str(error), file=error.filename or root, mend="check its permissions, and run again")

@@ -1,0 +1,57 @@
+"""What a run did, in words: the gate's decision, and a table of what every stage did and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ascl_core.artifacts import read_json
+from tasks.stages import GATE, REPORT
+
+
+class Done(Protocol):
+    """What a summary needs to know of a materialised stage."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def reasons(self) -> Sequence[str]: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided, and why not where it did not."""
+
+    passed: bool
+    summary: str
+    failing: tuple[str, ...]
+    """One line for each criterion that failed."""
+
+
+def read_decision(root: Path) -> Decision:
+    """The gate's decision as the last run left it."""
+    values = read_json(root / GATE.outputs["decision"].path)
+    failing = tuple(f"{c['name']}: {c['reason']}" for c in values["criteria"] if not c["passed"])
+    return Decision(bool(values["passed"]), str(values.get("summary", "")), failing)
+
+
+def report_page(root: Path) -> Path:
+    """Where the report is."""
+    return root / REPORT.outputs["page"].path / "index.html"
+
+
+def markdown(done: Sequence[Done], decision: Decision | None) -> str:
+    """The run as a Markdown page: the gate first, then every stage with its action, its reason and its time."""
+    lines = []
+    if decision is not None:
+        lines += [f"**Gate: {'passed' if decision.passed else 'not passed'}.** {decision.summary}", ""]
+        lines += [f"- {line}" for line in decision.failing] + ([""] if decision.failing else [])
+    lines += ["| stage | action | why | seconds |", "|---|---|---|---:|"]
+    lines += [f"| {d.stage} | {d.action} | {'; '.join(d.reasons)} | {d.seconds:.1f} |" for d in done]
+    return "\n".join(lines) + "\n"
