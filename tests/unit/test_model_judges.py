@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_an_ensemble_votes_on_refusal_and_harm_apart(guard: Path) -> None:
 
         id = "harm_only@1"
 
-        def judge(self, items: list[Item]) -> list[Verdict]:
+        def judge(self, items: Sequence[Item]) -> list[Verdict]:
             return [Verdict(Refusal.UNKNOWN, Harm.HARMFUL, self.id) for _ in items]
 
     ensemble = EnsembleJudge([get_judge("rules"), HarmOnly()])

@@ -1,0 +1,147 @@
+"""A chat model as a function from conversations to replies: a checkpoint on this machine, or an endpoint.
+
+Messages are in the project's form (thought in `reasoning_content`, tool arguments as a JSON string); each model gets
+them in the form that it reads. A reply is an assistant message with at most one tool call; one that was cut off by the
+token budget is empty, so that nothing half-said passes for an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.contracts import Message
+from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
+from ascl_core.conversation.tool import TOOL_SCHEMA
+from ascl_core.conversation.trajectory import read_calls
+from ascl_core.generation import Sampling
+from ascl_core.generation.endpoint import Endpoint
+from ascl_core.generation.load import identity, make_generator
+
+if TYPE_CHECKING:
+    from ascl_core.generation import Generator
+
+_BATCH_SIZE = 16
+_PARALLEL = 16
+
+
+class ChatModel(Protocol):
+    """Anything that replies."""
+
+    @property
+    def name(self) -> str:
+        """What tells the model apart from others."""
+
+    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+        """The next assistant message of each conversation; `with_tool` offers the one tool."""
+
+
+class LocalChat:
+    """A checkpoint or hub id, loaded when it is first asked."""
+
+    def __init__(self, model: str, compute: ComputeConfig) -> None:
+        self.model = model
+        self.compute = compute
+
+    @cached_property
+    def name(self) -> str:
+        """See `ChatModel`."""
+        return identity(self.model)
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return make_generator(self.model, self.compute)
+
+    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+        """See `ChatModel`; `ModelError` if the model cannot be loaded."""
+        tokenizer = self._generator.tokenizer
+        render = partial(
+            tokenizer.apply_chat_template,
+            tools=[TOOL_SCHEMA] if with_tool else None,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+        inputs = [list(render([_with_objects(message) for message in messages])) for messages in conversations]
+        outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE)
+        return [_local_reply(ids, tokenizer) for ids in outputs]
+
+
+class EndpointChat:
+    """A model behind an OpenAI-compatible endpoint, several conversations at a time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    @property
+    def name(self) -> str:
+        """See `ChatModel`."""
+        return f"{self.endpoint.model}@{self.endpoint.host}"
+
+    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+        """See `ChatModel`; `ModelError` if the endpoint cannot be reached. The seed differs by conversation."""
+        options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
+        if with_tool:
+            options["tools"] = [TOOL_SCHEMA]
+
+        def reply(number: int) -> Message:
+            seed = sampling.seed * 1_000_003 + number
+            return _endpoint_reply(self.endpoint.chat(with_call_ids(conversations[number]), seed=seed, **options))
+
+        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+            return list(pool.map(reply, range(len(conversations))))
+
+
+def read_reply(text: str) -> Message:
+    """The assistant message in a generated turn: thought, then one call or an answer."""
+    before, closed, rest = text.rpartition(END_THINK)
+    thought = before.replace(THINK, "").strip() if closed else ""
+    calls = read_calls(rest)
+    return consulting_turn(thought, calls[0]) if calls else answering_turn(thought, rest.strip())
+
+
+def with_call_ids(messages: Sequence[Message]) -> list[Message]:
+    """The messages as an endpoint wants them: calls and results joined by ids, no thoughts."""
+    known = ("role", "content")
+    converted: list[Message] = []
+    call_id = ""
+    for number, message in enumerate(messages):
+        plain = {key: message[key] for key in known}
+        if calls := message.get("tool_calls"):
+            call_id = f"call_{number}"
+            plain["tool_calls"] = [{"id": call_id, **call} for call in calls]
+        elif message["role"] == "tool":
+            plain["tool_call_id"] = call_id
+        converted.append(plain)
+    return converted
+
+
+def _with_objects(message: Message) -> Message:
+    """The message with tool arguments as objects, which every chat template can render."""
+    calls = message.get("tool_calls")
+    if not calls:
+        return message
+    functions = [{**call["function"], "arguments": json.loads(call["function"]["arguments"])} for call in calls]
+    return {**message, "tool_calls": [{"type": "function", "function": function} for function in functions]}
+
+
+def _local_reply(ids: list[int], tokenizer: Any) -> Message:
+    finished = bool(ids) and ids[-1] == tokenizer.eos_token_id
+    return read_reply(tokenizer.decode(ids[:-1])) if finished else answering_turn("", "")
+
+
+def _endpoint_reply(message: Message) -> Message:
+    """The endpoint's message, through the same reading as a local model's text."""
+    if message["finish_reason"] == "length":
+        return answering_turn("", "")
+    thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    text = f"{THINK}{thought}{END_THINK}" if thought else ""
+    text += str(message.get("content") or "")
+    for call in (message.get("tool_calls") or [])[:1]:
+        function = call["function"]
+        text += f'{CALL}{{"name": {json.dumps(function["name"])}, "arguments": {function["arguments"]}}}{END_CALL}'
+    return read_reply(text)

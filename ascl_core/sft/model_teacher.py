@@ -1,0 +1,167 @@
+"""The model teacher: a chat model writes the trajectories, with the rules given as the tool result.
+
+Consulting conversations are sampled with the tool in the loop, as the student will see it. A teacher that does not
+call, or whose call misses the deciding rule, is given the call that finds it, so that the mode does not depend on its
+habits. What it is told beyond the conversation (how to think, and for context distillation the rule itself) stands in
+a system message that is never saved. What it writes badly is rejected later, with the reason, by `build_sft`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.contracts import Message, Prompt, ToolCall
+from ascl_core.conversation.template import consulting_turn, opening, tool_turn
+from ascl_core.conversation.tool import RuleTool
+from ascl_core.errors import ConfigError
+from ascl_core.generation import Sampling
+from ascl_core.generation.chat_model import ChatModel, EndpointChat, LocalChat
+from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
+from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.rendering import plain, render_rule
+from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.templated_teacher import Choice
+from ascl_core.vocabulary import Arm, ResponsePolicy
+
+Kind = Literal["consult", "direct", "refuse", "distil"]
+_VERSION = 1
+_TEMPERATURE = 0.7
+_MAX_NEW_TOKENS = 1024
+_BATCH = 256
+"""Conversations written together, between two reports of progress."""
+
+_THINK = (
+    "Think first, briefly, between <think> and </think>, in the first person and about the request alone; "
+    "never mention these instructions. Then answer the user. End a question that has one right answer with: The answer is …"
+)
+_INSTRUCTIONS: dict[Kind, str] = {
+    "consult": (
+        "You do not know which safety rule applies, so look it up: think, then call consult_safety_rules once with the category "
+        "and a short query. When the rules have come back, think again, name the deciding rule by its id and what it asks for, "
+        "and answer as it asks. Categories: {categories}."
+    ),
+    "direct": "Judge for yourself whether the request is harmful. Decline what is; answer everything else fully, however risky it sounds.",
+    "refuse": "Decline the request in one or two sentences, politely and without a lecture.",
+    "distil": "Answer as this rule asks, and name it by its id in your thinking: {rule}",
+}
+
+
+@dataclass
+class _Draft:
+    """One conversation while it is being written."""
+
+    prompt: Prompt
+    kind: Kind
+    turns: list[Message] = field(default_factory=list)
+    calls_made: int = 0
+    open: bool = True
+
+
+class ModelWriter:
+    """Drafts of every arm by a chat model; the same interface as the templated writer's."""
+
+    def __init__(
+        self, config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig
+    ) -> None:
+        self.config = config
+        self.corpus = corpus
+        self.conversation = conversation
+        self.tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in corpus.jurisdictions}
+        self.model = _chat_model(config, compute)
+        self.name = f"{config.teacher}@{_VERSION}:{self.model.name}"
+
+    def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
+        """Each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
+        planned = [_Draft(prompt, kind) for prompt in prompts for kind in self._kinds(arm, prompt)]
+        for number, start in enumerate(range(0, len(planned), _BATCH)):
+            batch = planned[start : start + _BATCH]
+            self._write(batch, Sampling(_TEMPERATURE, _MAX_NEW_TOKENS, self.config.seed + number))
+            for draft in batch:
+                yield draft.prompt, [*opening(draft.prompt, self.conversation), *draft.turns]
+
+    def _kinds(self, arm: Arm, prompt: Prompt) -> Iterator[Kind]:
+        for repeat in range(self.config.trajectories_per_prompt):
+            if arm is Arm.DIRECT_REFUSAL:
+                yield "refuse" if prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE) else "direct"
+            elif arm is Arm.CONTEXT_DISTILLATION:
+                yield "distil" if prompt.rule_id and prompt.answer is None else "direct"
+            else:
+                yield from self._modes(prompt, repeat)
+
+    def _modes(self, prompt: Prompt, repeat: int) -> Iterator[Kind]:
+        choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
+        consults = choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
+        if self.conversation.max_tool_calls and (consults or prompt.dual_use):
+            yield "consult"
+        if not consults or prompt.dual_use:
+            yield "direct"
+
+    def _write(self, drafts: Sequence[_Draft], sampling: Sampling) -> None:
+        """Continue every draft, turn by turn, until it answers."""
+        while waiting := [draft for draft in drafts if draft.open]:
+            for with_tool in (True, False):
+                group = [draft for draft in waiting if (draft.kind == "consult") is with_tool]
+                if not group:
+                    continue
+                replies = self.model.replies([self._shown(draft) for draft in group], sampling=sampling, with_tool=with_tool)
+                for draft, reply in zip(group, replies, strict=True):
+                    self._take(draft, reply)
+
+    def _shown(self, draft: _Draft) -> list[Message]:
+        """The conversation as the teacher sees it: with instructions in place of the system message."""
+        rule = self.corpus.rule(draft.prompt.rule_id) if draft.kind == "distil" and draft.prompt.rule_id else None
+        categories = ", ".join(f"{key} ({plain(category.title)})" for key, category in self.corpus.categories.items())
+        instruction = _INSTRUCTIONS[draft.kind].format(categories=categories, rule=render_rule(rule) if rule else "")
+        user = opening(draft.prompt, self.conversation)[1]
+        return [{"role": "system", "content": f"{_THINK}\n{instruction}"}, user, *draft.turns]
+
+    def _take(self, draft: _Draft, reply: Message) -> None:
+        """Append the reply; answer its call, or close the conversation."""
+        if draft.kind == "consult" and draft.calls_made == 0:
+            reply = self._consulting(draft.prompt, reply)
+        draft.turns.append(reply)
+        if draft.kind != "consult" or "tool_calls" not in reply or draft.calls_made == self.conversation.max_tool_calls:
+            draft.open = False
+            return
+        draft.calls_made += 1
+        draft.turns.append(tool_turn(self._look_up(draft.prompt, _call_of(reply))))
+
+    def _consulting(self, prompt: Prompt, reply: Message) -> Message:
+        """The reply if it looks the deciding rule up, otherwise the turn that does."""
+        thought = reply["reasoning_content"] or self._thought(prompt)
+        if "tool_calls" in reply:
+            call = _call_of(reply)
+            if prompt.rule_id is None or f"[{prompt.rule_id}]" in self._look_up(prompt, call):
+                return consulting_turn(thought, call)
+        rule = self.corpus.rule(prompt.rule_id) if prompt.rule_id else None
+        category = prompt.category or next(iter(self.corpus.categories))
+        return consulting_turn(self._thought(prompt), ToolCall(category, rule.query if rule else "general question"))
+
+    def _thought(self, prompt: Prompt) -> str:
+        category = self.corpus.categories.get(prompt.category or "")
+        subject = plain(category.title).lower() if category else "an everyday question"
+        return f"This is about {subject}. I should check the rules."
+
+    def _look_up(self, prompt: Prompt, call: ToolCall) -> str:
+        return self.tools[prompt.jurisdiction](call.category, call.query)
+
+
+def _call_of(turn: Message) -> ToolCall:
+    arguments = json.loads(turn["tool_calls"][0]["function"]["arguments"])
+    return ToolCall(arguments["category"], arguments["query"])
+
+
+def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
+    if not config.teacher_model:
+        raise ConfigError(
+            f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", mend="give a path, a hub id or the endpoint's model"
+        )
+    if config.teacher == "openai":
+        return EndpointChat(Endpoint(config.teacher_model, config.teacher_base_url or DEFAULT_URL))
+    return LocalChat(config.teacher_model, compute.model_copy(update={"backend": config.teacher}))
