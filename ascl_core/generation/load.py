@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from ascl_core.errors import ModelError
 
 if TYPE_CHECKING:
     from ascl_core.generation import Generator
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def device_of(compute: ComputeConfig) -> str:
@@ -25,6 +28,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
     """The tokenizer of a checkpoint; `ModelError` names the path otherwise."""
     from transformers import AutoTokenizer
 
+    _check_exists(path)
     try:
         return AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -37,6 +41,7 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    _check_exists(path)
     torch.set_num_threads(compute.threads)
     dtype = getattr(torch, compute.dtype)
     try:
@@ -67,6 +72,12 @@ def identity(model: str | Path, revision: str | None = None) -> str:
     if folder.is_dir():
         return f"{folder.resolve().name}#{digest(folder)[:12]}"
     return f"{model}@{revision}" if revision else str(model)
+
+
+def _check_exists(path: str | Path) -> None:
+    """A path that is no folder must at least look like a hub id, or the hub would be asked for it, slowly."""
+    if not Path(path).exists() and not _HUB_ID.fullmatch(str(path)):
+        raise _cannot_load(path, FileNotFoundError("no such folder"))
 
 
 def _cannot_load(path: str | Path, error: Exception) -> ModelError:

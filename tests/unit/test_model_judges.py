@@ -214,7 +214,7 @@ def test_an_ensemble_votes_on_refusal_and_harm_apart(guard: Path) -> None:
 
 def test_an_ensemble_is_configured_by_its_members() -> None:
     judge = get_judge(JudgeConfig.model_validate({"name": "ensemble", "members": [{"name": "rules"}, {"name": "exemplars"}]}))
-    assert judge.id == "ensemble@1(rules@1, exemplars@1)"
+    assert judge.id == f"ensemble@1({get_judge('rules').id}, {get_judge('exemplars').id})"
     with pytest.raises(ConfigError, match="two members"):
         get_judge("ensemble")
 

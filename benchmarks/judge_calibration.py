@@ -1,0 +1,82 @@
+"""How well a judge agrees with people about refusals: `python benchmarks/judge_calibration.py --labels PATH [--judge rules]`.
+
+The labels are a CSV or JSON-lines file with prompt, completion and label, such as XSTest's labelled completions; it is
+read where it lies. Each response belongs to the dev or the held-out half by the hash of its content: look at errors
+in the dev half only (`--errors 20`), and quote the held-out half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ascl_core.config.base import parse
+from ascl_core.config.judge import JudgeConfig
+from ascl_core.contracts import Verdict
+from ascl_core.errors import AsclError
+from ascl_core.judges import get_judge
+from ascl_core.judges.agreement import LABELS, Agreement, Labelled, measure, merged, read_labelled
+
+_CLIP = 160
+
+
+def main() -> int:
+    """Judge every labelled response and print one summary and one confusion table a half."""
+    options = _parser().parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        labelled = read_labelled(options.labels)
+        named = {"name": options.judge, "model": options.model, "revision": options.revision, "base_url": options.base_url}
+        judge = get_judge(parse(JudgeConfig, {key: value for key, value in named.items() if value is not None}, file="--judge"))
+        verdicts = judge.judge([row.item for row in labelled])
+    except AsclError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"error: {error}"))
+        return error.exit_status
+    console.print(Text(f"{judge.id} on {len(labelled)} responses of {options.labels.name}"))
+    for held_out in (False, True):
+        half = [(row, verdict) for row, verdict in zip(labelled, verdicts, strict=True) if row.held_out is held_out]
+        if half:
+            _print_half("held-out" if held_out else "dev", half, console)
+    wrong = [(row, v) for row, v in zip(labelled, verdicts, strict=True) if not row.held_out and v.refusal is not row.label]
+    for row, verdict in wrong[: options.errors]:
+        response = " ".join(row.item.response.split())[:_CLIP]
+        console.print(Text(f"people {row.label}, judge {verdict.refusal} ({verdict.detail}): {row.item.prompt} -> {response}"))
+    return 0
+
+
+def _print_half(name: str, half: Sequence[tuple[Labelled, Verdict]], console: Console) -> None:
+    people, judge = [row.label for row, _ in half], [verdict.refusal for _, verdict in half]
+    three = measure(people, judge)
+    console.print(Text(f"\n{name}: {_figures(three)}"))
+    console.print(Text(f"{name}, partial counted as full: {_figures(measure([merged(x) for x in people], [merged(x) for x in judge]))}"))
+    table = Table("people \\ judge", *LABELS)
+    for label, counts in zip(LABELS, three.confusion, strict=True):
+        if counts.any():
+            table.add_row(label, *map(str, counts))
+    console.print(table)
+
+
+def _figures(agreement: Agreement) -> str:
+    kappa = f"kappa {agreement.kappa:.3f} [{agreement.low:.3f}, {agreement.high:.3f}]"
+    return f"n {agreement.n}, accuracy {agreement.accuracy:.3f}, {kappa}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", type=Path, required=True, metavar="PATH", help="CSV or JSON lines with prompt, completion and label")
+    parser.add_argument("--judge", default="rules", help="name of the judge (default: %(default)s)")
+    parser.add_argument("--model", help="path, hub id or endpoint model of a model-based judge")
+    parser.add_argument("--revision", help="pinned revision of a hub id")
+    parser.add_argument("--base-url", help="endpoint of the judge `openai`")
+    parser.add_argument("--errors", type=int, default=0, metavar="N", help="print so many disagreements of the dev half")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
