@@ -168,7 +168,8 @@ def mode_weights(
     n_direct = (judged & ~modes).sum(1, keepdim=True)
     both = (n_consult > 0) & (n_direct > 0)
     of_own_mode = torch.where(modes, n_consult, n_direct).clamp_min(1)
-    weights = torch.where(both, (n_consult + n_direct) / (2 * of_own_mode), torch.ones_like(of_own_mode, dtype=torch.float64))
+    inverse = (n_consult + n_direct).double() / (2 * of_own_mode)
+    weights = torch.where(both, inverse, torch.ones_like(inverse))
     return weights.clamp(max=max_weight if max_weight is not None else math.inf).to(rewards.dtype).reshape(-1)
 
 
