@@ -36,7 +36,6 @@ def make_record(
         "git": _git(root),
         "packages": _packages(root),
         "machine": _machine(),
-        "prefect_run": os.environ.get("ASCL_PREFECT_RUN"),
         "started": started.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": round((ended - started).total_seconds(), 2),

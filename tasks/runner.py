@@ -45,7 +45,12 @@ class Finished:
 
 
 def run_stage(
-    root: Path, stage: Stage, *, on_event: OnEvent = lambda _: None, unless: Callable[[], bool] = lambda: False
+    root: Path,
+    stage: Stage,
+    *,
+    on_event: OnEvent = lambda _: None,
+    unless: Callable[[], bool] = lambda: False,
+    run_id: str | None = None,
 ) -> Finished | None:
     """Run the stage and publish its outputs; None if `unless` says, once nobody else runs it, that it need not run.
 
@@ -58,12 +63,24 @@ def run_stage(
         if unless():
             return None
         try:
-            return _run(root, stage, lock, on_event)
+            return _run(root, stage, lock, on_event, run_id)
         except OSError as error:
             raise _disk_error(error, root) from error
 
 
-def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent) -> Finished:
+def is_published(root: Path, stage: Stage) -> bool:
+    """Whether the outputs are those of a finished run with the data, code and parameters of now, by their record."""
+    if not (root / stage.record.path).exists():
+        return False
+    record = read_json(root / stage.record.path)
+    outputs = record["outputs"]
+    paths = {artifact.path for artifact in stage.outputs.values()}
+    if set(outputs) != paths or not all((root / path).exists() and digest(root / path) == outputs[path] for path in paths):
+        return False
+    return bool(record["digest"] == read_dependencies(root, stage).digest)
+
+
+def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent, run_id: str | None) -> Finished:
     dependencies = read_dependencies(root, stage)
     folder = root / SCRATCH / stage.name
     work = folder / dependencies.digest[:16]
@@ -71,7 +88,7 @@ def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent) -> Finished:
     _forget_others(folder, work)
     if not _is_finished(root, stage, work):
         _compute(root, stage, dependencies, work, lock, log, on_event)
-    record = read_json(work / RECORD)
+    record = read_json(work / RECORD) | {"prefect_run": run_id}
     _publish(root, stage, work)
     write_json(root / stage.record.path, record)
     shutil.rmtree(work)
@@ -128,7 +145,7 @@ def _publish(root: Path, stage: Stage, work: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.is_dir():
             shutil.rmtree(old, ignore_errors=True)
-            os.rename(place, old)
+            place.rename(old)
         os.replace(new, place)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -28,6 +28,7 @@ from ascl_core.progress import ENVIRONMENT_VARIABLE, ProgressEvent
 MARK = "ASCL_STAGE_LOCK"
 _POLL_S = 0.1
 _GRACE_S = 5.0
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 OnEvent = Callable[[ProgressEvent], None]
@@ -51,7 +52,7 @@ def run_supervised(
     Its output goes to `log`, its progress events to `on_event`. However this ends, no process of it is left.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, MARK: str(lock), ENVIRONMENT_VARIABLE: str(progress), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, MARK: str(lock), ENVIRONMENT_VARIABLE: str(progress), **_ENVIRONMENT}
     with open(log, "ab") as output:
         process = subprocess.Popen(
             command,

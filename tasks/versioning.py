@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ascl_core.artifacts import read_yaml
 from ascl_core.errors import WorkspaceError
+from tasks.parameters import FILE as PARAMETERS
 from tasks.stages import Stage
 
 _THREADS = threading.RLock()
-_MISSING = "deleted"
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Staleness:
     reasons: tuple[str, ...]
     """What changed, each in a few words; empty where nothing did."""
     restorable: bool
-    """True where only outputs are missing: those that are recorded are still right."""
+    """True where only outputs are missing or changed: those that are recorded are still right."""
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
@@ -56,11 +58,12 @@ def staleness(root: Path, stages: list[Stage]) -> dict[str, Staleness]:
         try:
             with Repo(str(root)) as repo:
                 found = repo.status(targets=[stage.name for stage in stages])
+            recorded = _lock(root)
         except DvcException as error:
             raise WorkspaceError(
-                f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend=f"git checkout -- dvc.lock, or: {_repair(error)}"
+                f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
             ) from error
-    return {stage.name: _staleness(stage, found.get(stage.name, [])) for stage in stages}
+    return {stage.name: _staleness(root, stage, recorded.get(stage.name, {}), found.get(stage.name, [])) for stage in stages}
 
 
 def record(root: Path, stage: Stage) -> None:
@@ -73,7 +76,7 @@ def restore(root: Path, stage: Stage) -> bool:
     for command in ("checkout", "pull"):
         with _alone(root):
             done = _run(root, command, "--force", "--quiet", stage.name)
-        if done.returncode == 0 and all((root / artifact.path).exists() for artifact in stage.outputs.values()):
+        if done.returncode == 0 and not staleness(root, [stage])[stage.name]:
             return True
     return False
 
@@ -108,26 +111,45 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _staleness(stage: Stage, problems: list[Any]) -> Staleness:
+def _lock(root: Path) -> dict[str, Any]:
+    path = root / "dvc.lock"
+    return (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
+
+
+def _staleness(root: Path, stage: Stage, recorded: dict[str, Any], problems: list[Any]) -> Staleness:
+    if not recorded:
+        return Staleness(("it was never run here",), False)
     reasons: list[str] = []
-    outputs_missing = True
+    only_outputs = True
     for problem in problems:
-        if not isinstance(problem, dict):
-            reasons.append({"changed command": "its command changed"}.get(str(problem), str(problem)))
-            outputs_missing = False
-            continue
-        for kind, changes in problem.items():
-            missing = {change for change in _leaves(changes)} <= {_MISSING, "not in cache"}
-            outputs_missing &= kind == "changed outs" and missing
-            reasons.extend(_reason(path, change) for path, change in changes.items())
-    if not reasons:
-        return Staleness((), False)
-    never_ran = all(
-        problem == {"changed outs": _all_missing(stage)} for problem in problems if isinstance(problem, dict) and "changed outs" in problem
-    )
-    return Staleness(tuple(reasons) if not _never_recorded(reasons) else ("never run before",), outputs_missing and not never_ran)
+        changes = problem if isinstance(problem, dict) else {"command": problem}
+        for kind, changed in changes.items():
+            only_outputs &= kind == "changed outs"
+            reasons += _reasons(root, stage, recorded, kind, changed)
+    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
 
 
-def _leaves(changes: dict[str, Any]) -> Iterator[str]:
-    for change in changes.values():
-        yield from _leaves(change) if isinstance(change, dict) else (str(change),)
+def _reasons(root: Path, stage: Stage, recorded: dict[str, Any], kind: str, changed: Any) -> list[str]:
+    if kind == "changed outs":
+        return [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items()]
+    if kind != "changed deps":
+        return ["its definition in tasks/stages.py changed"]
+    data = {artifact.path for artifact in stage.input_artifacts()}
+    reasons = [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items() if path in data]
+    code = [path for path in changed if path not in data and path != PARAMETERS]
+    if code:
+        more = f" and {len(code) - _SHOWN} more files" if len(code) > _SHOWN else ""
+        reasons.append(f"code changed: {', '.join(code[:_SHOWN])}{more}")
+    if PARAMETERS in changed:
+        now = read_yaml(root / PARAMETERS) or {}
+        before = recorded.get("params", {}).get(PARAMETERS, {})
+        reasons += [line for section in stage.sections for line in _differences(section, before.get(section), now.get(section))]
+    return reasons
+
+
+def _differences(key: str, before: Any, now: Any) -> list[str]:
+    """`sft.max_steps: 600 → 100` for every value that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*before, *now])
+        return [line for name in keys for line in _differences(f"{key}.{name}", before.get(name), now.get(name))]
+    return [] if before == now else [f"{key}: {before} → {now}"]

@@ -25,13 +25,15 @@ def sft(
     from transformers.trainer_utils import set_seed
     from trl import SFTTrainer
 
+    from ascl_core.sft.trainer import AssistantLossTrainer
+
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     model = load_model(base, compute)
     rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
-    trainer = SFTTrainer(
+    trainer = (SFTTrainer if device_of(compute) == "cuda" else AssistantLossTrainer)(
         model=model,
         args=_arguments(sft, compute, context.state),
         train_dataset=Dataset.from_list(rows),
