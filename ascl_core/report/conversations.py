@@ -1,0 +1,166 @@
+"""Which conversations the page shows, and how a raw rollout is told turn by turn."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ascl_core.contracts import EvaluatedRollout
+from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
+from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.evaluation.metrics import is_right
+from ascl_core.report.inputs import Arm, Inputs
+from ascl_core.rules.corpus import Corpus
+from ascl_core.vocabulary import Mode, PromptType
+
+_PART = re.compile(
+    rf"{THINK}(?P<thought>.*?)(?:{END_THINK}|\Z)|{CALL}(?P<call>.*?)(?:{END_CALL}|\Z)|{RESPONSE}(?P<result>.*?)(?:{END_RESPONSE}|\Z)"
+    rf"|{re.escape(END)}|{re.escape(START)}(?:user|assistant)?",
+    re.DOTALL,
+)
+_SUCCESSES = (
+    (PromptType.HARMFUL, Mode.CONSULT),
+    (PromptType.BORDERLINE, Mode.DIRECT),
+    (PromptType.SENSITIVE, Mode.CONSULT),
+    (PromptType.UTILITY, Mode.DIRECT),
+)
+"""What a sample of every prompt type shows, where there is one."""
+Key = tuple[str, str, int]
+"""Suite, prompt and sample: what two arms share."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happened in a conversation."""
+
+    kind: Literal["thought", "call", "result", "text"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one arm did with the prompt."""
+
+    label: str
+    row: EvaluatedRollout
+    right: bool
+
+
+@dataclass(frozen=True)
+class ConsultedRule:
+    """A rule that the tool returned, as the corpus has it."""
+
+    id: str
+    title: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation of the candidate, and why it is shown."""
+
+    why: str
+    row: EvaluatedRollout
+    right: bool
+    problem: str | None
+    """Why it is malformed, if it is."""
+    category: str | None
+    """The title of the prompt's category."""
+    rules: tuple[ConsultedRule, ...]
+    steps: tuple[Step, ...]
+    others: tuple[Outcome, ...]
+    """The other arms on the same prompt."""
+
+
+def steps_of(text: str) -> tuple[Step, ...]:
+    """The thoughts, calls, results and plain text of a raw rollout, in order; a malformed one keeps all its text."""
+    steps: list[Step] = []
+    position = 0
+    for part in _PART.finditer(text):
+        steps.append(Step("text", text[position : part.start()]))
+        kind = part.lastgroup
+        if kind in ("thought", "call", "result"):
+            steps.append(Step(kind, _call(part["call"]) if kind == "call" else part[kind]))  # type: ignore[arg-type]
+        position = part.end()
+    steps.append(Step("text", text[position:]))
+    return tuple(Step(step.kind, step.text.strip()) for step in steps if step.text.strip())
+
+
+def choose(inputs: Inputs, count: int) -> list[Sample]:
+    """Up to `count` informative conversations of the candidate; the same inputs always give the same ones.
+
+    In turn from each of these: it beats or loses to the checkpoint it was trained from, a right answer of every prompt
+    type, a dual-use prompt, a wrong answer, a malformed one. Within each, the order is by content hash, so that nobody picked.
+    """
+    candidate = inputs.candidate
+    rows = sorted(candidate.rows, key=lambda row: hashlib.sha256(f"{row.prompt_id}{row.sample}".encode()).hexdigest())
+    reference = _by_key(inputs.reference)
+    arms = {arm.label: _by_key(arm) for arm in inputs.arms if arm.name != candidate.name}
+    chosen: dict[Key, Sample] = {}
+    pools = [(why, filter(keep, rows)) for why, keep in _reasons(candidate.label, inputs.reference.label, reference)]
+    while pools and len(chosen) < count:
+        why, pool = pools.pop(0)
+        row = next((row for row in pool if _key(row) not in chosen), None)
+        if row is not None:
+            chosen[_key(row)] = _sample(why, row, arms, inputs.corpus)
+            pools.append((why, pool))
+    return list(chosen.values())
+
+
+def _reasons(
+    candidate: str, reference: str, other: Mapping[Key, EvaluatedRollout]
+) -> Iterator[tuple[str, Callable[[EvaluatedRollout], bool]]]:
+    def was_right(row: EvaluatedRollout) -> bool | None:
+        return is_right(other[_key(row)]) if _key(row) in other else None
+
+    def succeeds(kind: PromptType, mode: Mode) -> Callable[[EvaluatedRollout], bool]:
+        return lambda row: row.prompt_type is kind and row.mode is mode and is_right(row)
+
+    yield f"{candidate} is right, {reference} is wrong", lambda row: is_right(row) and was_right(row) is False
+    yield f"{candidate} is wrong, {reference} is right", lambda row: row.valid and not is_right(row) and was_right(row) is True
+    for kind, mode in _SUCCESSES:
+        yield f"a right answer to a {kind} prompt, mode {mode}", succeeds(kind, mode)
+    yield "a dual-use prompt: only the rule of the place decides", lambda row: row.dual_use and row.mode is Mode.CONSULT and is_right(row)
+    yield "a malformed response", lambda row: not row.valid
+    yield "a wrong response", lambda row: row.valid and not is_right(row)
+    yield "one more", lambda row: True
+
+
+def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, EvaluatedRollout]], corpus: Corpus) -> Sample:
+    known = {rule.id: rule for rule in corpus.rules}
+    category = corpus.categories.get(row.category or "")
+    return Sample(
+        why=why,
+        row=row,
+        right=is_right(row),
+        problem=None if row.valid else read_rollout(row.text, finished=row.finished).problem or "too many tool calls",
+        category=category.title if category else row.category,
+        rules=tuple(
+            ConsultedRule(i, known[i].title if i in known else "not in this corpus", str(known[i].policy) if i in known else "")
+            for i in dict.fromkeys(row.consulted)
+        ),
+        steps=steps_of(row.text),
+        others=tuple(Outcome(label, rows[_key(row)], is_right(rows[_key(row)])) for label, rows in arms.items() if _key(row) in rows),
+    )
+
+
+def _by_key(arm: Arm) -> dict[Key, EvaluatedRollout]:
+    return {_key(row): row for row in arm.rows}
+
+
+def _key(row: EvaluatedRollout) -> Key:
+    return row.suite, row.prompt_id, row.sample
+
+
+def _call(body: str) -> str:
+    """`name(category="…", query="…")` of a call's JSON; a call that is not JSON stays as it was written."""
+    try:
+        call: Any = json.loads(body)
+        arguments: Sequence[tuple[str, Any]] = tuple(call["arguments"].items())
+        return f"{call['name']}({', '.join(f'{key}={json.dumps(value, ensure_ascii=False)}' for key, value in arguments)})"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return body.strip()
