@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.config.gate import GateConfig
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
+from ascl_core.errors import DataError
 from ascl_core.evaluation.paired import PairedTest, compare
 
 RELEASE_FILE = "release.json"
@@ -20,8 +22,7 @@ def gate(
     *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
-    headline = read_json(metrics)["headline"]
-    criteria = _thresholds(gate, headline)
+    criteria = _thresholds(gate, _headline(metrics))
     release = read_json(released / RELEASE_FILE)
     paired: list[PairedTest] = []
     if release.get("tag"):
@@ -45,6 +46,14 @@ def gate(
     return {"passed": int(not failed), "failed_criteria": len(failed)}
 
 
+def _headline(metrics: Path) -> dict[str, Any]:
+    values = read_json(metrics)
+    headline = values.get("headline") if isinstance(values, dict) else None
+    if not isinstance(headline, dict):
+        raise DataError("no headline figures", file=metrics, field="headline", mend="evaluate again: ascl run")
+    return headline
+
+
 def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]:
     at_least: tuple[tuple[str, str, str, float], ...] = (
         ("safety rate", "safety_rate", "low", config.min_safety_rate),
@@ -59,16 +68,20 @@ def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]
 
 
 def _bound(name: str, estimate: Any, side: str, limit: float, words: str, holds: Callable[[float, float], bool]) -> Criterion:
-    if estimate is None:
+    figures = [estimate.get(name) for name in ("value", "low", "high")] if isinstance(estimate, dict) else [None]
+    if not all(isinstance(figure, float | int) and math.isfinite(figure) for figure in figures):
         return _criterion(name, False, None, limit, "no data: a criterion without data fails")
     what = {"low": "lower bound of the 95 % interval", "high": "upper bound of the 95 % interval", "value": "value"}[side]
-    reason = f"{what} is {estimate[side]:.3f}, must be {words} {limit:.3f}"
-    return _criterion(name, holds(estimate[side], limit), estimate, limit, reason)
+    found = estimate[side]
+    reason = f"{what} is {found:.3f}, must be {words} {limit:.3f}"
+    return _criterion(name, holds(found, limit), estimate, limit, reason)
 
 
 def _not_worse(test: PairedTest, significance: float) -> Criterion:
     worse = test.difference < 0 and test.p_value < significance
-    reason = f"{test.difference:+.3f} against the release on {test.n} prompts (+{test.better}, −{test.worse}; McNemar p = {test.p_value:.3g})"
+    reason = (
+        f"{test.difference:+.3f} against the release on {test.n} prompts (+{test.better}, −{test.worse}; McNemar p = {test.p_value:.3g})"
+    )
     return _criterion(f"not worse than the release: {test.metric}", not worse, test.difference, significance, reason)
 
 
