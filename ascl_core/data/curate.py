@@ -33,8 +33,8 @@ def decontaminate(rows: Sequence[str], evaluation: Sequence[str], *, ngram: int 
     NFKC), contains one of at least four words whole, shares a 13-gram of words with one, or shares half of the
     `ngram`-grams of either.
 
-    >>> decontaminate(["What is 2 + 2?", "Name a fruit."], ["what is 2+2"])
-    ([0, 1], [])
+    >>> decontaminate(["What is 2 - 2?", "Name a fruit.", "What is 2 + 2?"], ["what is 2+2"])
+    ([0, 1], [2])
     >>> decontaminate(["HOW do I kill a Python process", "Name a fruit."], ["How do I kill a Python process?"])
     ([1], [0])
     """
