@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 Question = tuple[str, str, str, str | None, str]
@@ -35,7 +35,7 @@ def _smaller(spec: dict[str, Any]) -> Iterator[Question]:
 
 def _next(spec: dict[str, Any]) -> Iterator[Question]:
     for order in spec["orders"]:
-        for before, after in zip(order, order[1:], strict=False):
+        for before, after in pairwise(order):
             yield f"What comes after {before}", after, "text", None, "words"
             yield f"What comes before {after}", before, "text", None, "words"
 

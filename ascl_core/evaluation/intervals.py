@@ -64,7 +64,9 @@ def bootstrap_mean(values: Sequence[float], clusters: Sequence[str], seed: int =
     return Estimate(float(np.mean(values)), float(low), float(high), len(values))
 
 
-def combine(function: Callable[[np.ndarray, np.ndarray], np.ndarray], a: Estimate | None, b: Estimate | None, seed: int = 0) -> Estimate | None:
+def combine(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], a: Estimate | None, b: Estimate | None, seed: int = 0
+) -> Estimate | None:
     """A figure of two independent proportions, with a percentile interval from draws of their Beta posteriors."""
     if a is None or b is None or a.successes is None or b.successes is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,7 @@ class PairedTest:
 
 def compare(candidate: Sequence[EvaluatedRollout], reference: Sequence[EvaluatedRollout], seed: int = 0) -> list[PairedTest]:
     """A paired test for each prompt type, and for dual-use prompts, that both sets hold; types without data are left out."""
-    kinds: dict[str, Callable[[EvaluatedRollout], bool]] = {
-        f"right/{kind}": (lambda row, kind=kind: row.prompt_type is kind) for kind in PromptType
-    }
+    kinds: dict[str, Callable[[EvaluatedRollout], bool]] = {f"right/{kind}": partial(_is_of, kind) for kind in PromptType}
     kinds["right/dual_use"] = lambda row: row.dual_use
     tests = (_test(name, _scores(candidate, keep), _scores(reference, keep), seed) for name, keep in kinds.items())
     return [test for test in tests if test is not None]
@@ -57,6 +56,10 @@ def mcnemar(better: int, worse: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
+
+
+def _is_of(kind: PromptType, row: EvaluatedRollout) -> bool:
+    return row.prompt_type is kind
 
 
 def _scores(rows: Sequence[EvaluatedRollout], keep: Callable[[EvaluatedRollout], bool]) -> dict[tuple[str, str], float]:
