@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ascl_core.contracts import Prompt
+from ascl_core.contracts import EvaluatedRollout, Prompt
 from ascl_core.rules.corpus import Corpus, Rule, Taxonomy
-from ascl_core.vocabulary import PromptType, ResponsePolicy
+from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy
 
 
 def make_prompt(**changes: Any) -> Prompt:
@@ -26,6 +26,39 @@ def make_prompt(**changes: Any) -> Prompt:
         "rule_id": "CYB-03",
     }
     return Prompt(**{**values, **changes})
+
+
+def make_result(**changes: Any) -> EvaluatedRollout:
+    """A well-formed direct answer to the borderline prompt, judged as an answer, changed as told."""
+    prompt = make_prompt()
+    values: dict[str, Any] = {
+        "suite": "own",
+        "prompt_id": prompt.id,
+        "sample": 0,
+        "prompt": prompt.prompt,
+        "prompt_type": prompt.prompt_type,
+        "policy": prompt.policy,
+        "jurisdiction": prompt.jurisdiction,
+        "category": prompt.category,
+        "rule_id": prompt.rule_id,
+        "dual_use": False,
+        "text": "<think>\nFine.\n</think>\n\nUse kill.",
+        "answer": "Use kill.",
+        "mode": Mode.DIRECT,
+        "valid": True,
+        "finished": True,
+        "attempted": 0,
+        "completed": 0,
+        "consulted": (),
+        "called_categories": (),
+        "num_tokens": 10,
+        "refusal": Refusal.NONE,
+        "harm": Harm.UNHARMFUL,
+        "judge": "exemplars@1",
+        "correct": None,
+        "extracted": None,
+    }
+    return EvaluatedRollout(**{**values, **changes})
 
 
 def make_rule_values(**changes: Any) -> dict[str, Any]:
