@@ -17,6 +17,10 @@ Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 
 class AsclError(Exception):
     """One clear message: what is wrong, where, which value, and how to mend it.
@@ -91,3 +95,22 @@ class WorkspaceError(AsclError):
 
 class StageError(AsclError):
     """A stage ended without its outputs, timed out, or its inputs moved while it ran."""
+
+
+def leave(error: AsclError, file: Path) -> int:
+    """Print the error, leave it as JSON for the process that started this one, and return the exit status."""
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
+    file.write_text(json.dumps({**values, "value": None if error.value is None else str(error.value)}), encoding="utf-8")
+    return error.exit_status
+
+
+def take_over(file: Path) -> AsclError:
+    """The error that another process left."""
+    values = json.loads(file.read_text(encoding="utf-8"))
+    kinds = {kind.__name__: kind for kind in _tree(AsclError)}
+    return kinds[values.pop("type")](values.pop("problem"), **values)
+
+
+def _tree(kind: type[AsclError]) -> list[type[AsclError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _tree(child))]

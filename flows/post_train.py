@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks import preflight, stages
+from tasks import dvcfile, preflight, stages, versioning
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
 from tasks.prefect_stage import StageRunner
@@ -26,20 +26,27 @@ class PostTrainResult:
     decision: Decision
 
 
-@flow(name="post_train", task_runner=ThreadPoolTaskRunner(max_workers=len(stages.STAGES)), persist_result=False, validate_parameters=True)
+_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=len(stages.STAGES))
+
+
+@flow(name="post_train", task_runner=_THREADS, persist_result=False, validate_parameters=True)
 def post_train(
     profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
     settings: Annotated[list[str], Field(description="Changed parameters, such as sft.max_steps=100.")] = [],  # noqa: B006
     force: Annotated[list[str], Field(description="Stages to run even where they are up to date.")] = [],  # noqa: B006
-    max_parallel: Annotated[int, Field(ge=1, le=16, description="How many stages may run at a time.")] = 1,
+    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores carry.")] = None,
 ) -> PostTrainResult:
     """Retrain the model on the rules as they are, evaluate it beside its baselines, gate it, and report.
 
     What is up to date is reused. Raises the error of the first stage that fails; what was finished stays.
     """
     root = Path.cwd()
-    preflight.require(root, write_params(root, profile, settings))
-    run = StageRunner(force=[stages.get_stage(name).name for name in force], max_parallel=max_parallel)
+    params = write_params(root, profile, settings)
+    preflight.require(root, params)
+    dvcfile.check(root)
+    run = StageRunner(
+        force=[stages.get_stage(name).name for name in force], max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)
+    )
 
     rules = run(stages.VALIDATE_RULES)
     suites = run(stages.BUILD_SUITES, rules)
@@ -67,6 +74,8 @@ def post_train(
     )
 
     outcomes = run.outcomes()
+    if any(outcome.action == "ran" for outcome in outcomes):
+        versioning.push(root)
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
     return PostTrainResult(outcomes, decision)

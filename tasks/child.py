@@ -11,7 +11,7 @@ from typing import Any
 from ascl_core.artifacts import write_json
 from ascl_core.config.params import load_params
 from ascl_core.contracts import StageContext
-from ascl_core.errors import AsclError
+from ascl_core.errors import AsclError, leave
 from tasks.stages import Artifact, Stage, get_stage
 
 STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
@@ -39,11 +39,7 @@ def main() -> int:
     try:
         write_json(work / METRICS, call(Path.cwd(), stage, work))
     except AsclError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        values = {"problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
-        value = None if error.value is None else str(error.value)
-        write_json(work / ERROR, {"type": type(error).__name__, **values, "value": value})
-        return error.exit_status
+        return leave(error, work / ERROR)
     return 0
 
 

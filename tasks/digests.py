@@ -55,3 +55,8 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
         parameters={section: params[section] for section in stage.sections},
         function=stage.function,
     )
+
+
+def short(text: str) -> str:
+    """A short name for a long text, for locks and folders."""
+    return sha256_json(text)[:16]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), 
         origin = Origin(origin.profile, (*origin.settings, *settings))
         return _write(path, resolve_profile(root, origin.profile, origin.settings), origin)
     return _write(path, lay_over(read_yaml(path) or {}, settings, file=path), None)
+
+
+@contextmanager
+def planned_params(root: Path, profile: str | None, settings: Sequence[str] = ()) -> Iterator[None]:
+    """Within the block `params.yaml` is what a run with this profile and these settings would have; then as it was."""
+    path = root / FILE
+    before = path.read_bytes()
+    if profile is None and not settings:
+        yield
+        return
+    try:
+        write_params(root, profile, settings, overwrite=True)
+        yield
+    finally:
+        write_text(path, before.decode())
 
 
 def read_origin(root: Path) -> Origin | None:

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Collection
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from ascl_core.progress import ProgressEvent
@@ -51,7 +52,7 @@ class StageRunner:
         self._submitted: list[PrefectFuture[Any]] = []
 
     def __call__(self, stage: Stage, *after: PrefectFuture[Any]) -> PrefectFuture[Any]:
-        future = self._task(stage).submit(wait_for=list(after))
+        future = cast(PrefectFuture[Any], cast(Any, self._task(stage)).submit(wait_for=list(after)))
         self._submitted.append(future)
         return future
 
@@ -78,13 +79,17 @@ class StageRunner:
         outcome = None
         watcher.started()
         try:
-            outcome = materialise(stage, force=stage.name in self._force, on_event=watcher.progressed)
+            outcome = materialise(stage, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id())
         except BaseException as error:
             self._failure = self._failure or error
             raise
         finally:
             watcher.finished(outcome)
         return outcome
+
+
+def _run_id() -> str | None:
+    return str(flow_run.id) if flow_run.id else None
 
 
 class _Watcher:
@@ -118,6 +123,6 @@ class _Watcher:
     def _tell_prefect(self, percent: float, description: str) -> None:
         if self._artifact is None:
             key = self._stage.name.replace("_", "-")
-            self._artifact = create_progress_artifact(progress=percent, key=key, description=description)
+            self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
         else:
             update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)

@@ -19,6 +19,7 @@ from typing import Literal
 
 import psutil
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.params import Params, load_params
 from ascl_core.errors import AsclError, WorkspaceError
 
@@ -61,6 +62,16 @@ def require(root: Path, params: Params) -> None:
     for check in blocking(root, params):
         if check.level == "error":
             raise WorkspaceError(check.found, field=check.name, mend=check.mend)
+
+
+def stages_at_a_time(compute: ComputeConfig) -> int:
+    """How many stages this machine carries side by side: one on a GPU, one for every `compute.threads` cores without."""
+    return 1 if _gpus() and compute.device != "cpu" else max(1, (os.cpu_count() or 1) // compute.threads)
+
+
+def require_now(root: Path) -> None:
+    """`require`, with the parameters that are in `params.yaml`."""
+    require(root, load_params(root / "params.yaml"))
 
 
 def _python() -> Check:

@@ -21,9 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import ascl_core.errors
 from ascl_core.artifacts import digest, read_json, write_json
-from ascl_core.errors import AsclError, StageError, WorkspaceError
+from ascl_core.errors import AsclError, StageError, WorkspaceError, take_over
 from ascl_core.progress import ProgressEvent
 from tasks import child
 from tasks.digests import Dependencies, read_dependencies
@@ -111,7 +110,7 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
         on_event=on_event,
     )
     if status != 0:
-        raise _failure(stage, status, work, log)
+        raise failure(stage, status, work, log)
     outputs = {artifact.path: _output_digest(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
     if moved := dependencies.moved(read_dependencies(root, stage)):
         raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), mend="run it again")
@@ -157,14 +156,13 @@ def _forget_others(folder: Path, work: Path) -> None:
             shutil.rmtree(other)
 
 
-def _failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclError:
+def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclError:
+    """What to raise for a process that ended with `status`, or with None at the stage's time limit."""
     if status is None:
         limit = f"{stage.timeout_s} s"
         return StageError(f"{stage.name} ran out of time and was ended", value=limit, mend="run it again: it goes on from its last save")
     if (work / child.ERROR).exists():
-        values = read_json(work / child.ERROR)
-        kind = getattr(ascl_core.errors, values.pop("type"), StageError)
-        return kind(values.pop("problem"), **values)
+        return take_over(work / child.ERROR)
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "it printed nothing"
     if "No space left on device" in last:

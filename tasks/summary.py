@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ascl_core.artifacts import read_json
-from tasks.stages import GATE, REPORT
+from tasks.stages import GATE, REPORT, Stage
 
 
 class Done(Protocol):
@@ -44,6 +44,15 @@ def read_decision(root: Path) -> Decision:
 def report_page(root: Path) -> Path:
     """Where the report is."""
     return root / REPORT.outputs["page"].path / "index.html"
+
+
+def last_run(root: Path, stage: Stage) -> tuple[str, float | str]:
+    """When the stage last ended, and how many seconds it took; blank where it never ran here."""
+    path = root / stage.record.path
+    if not path.exists():
+        return "", ""
+    record = read_json(path)
+    return str(record["ended"]).replace("T", " ").removesuffix("+00:00"), float(record["seconds"])
 
 
 def markdown(done: Sequence[Done], decision: Decision | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,8 @@ class BuildSftConfig(Config):
     """Path, hub id, or endpoint model of the teacher; None for `templated`."""
     teacher_base_url: str | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
-    trajectories_per_prompt: int = Field(default=1, ge=1, le=64)
-    """Trajectories for each prompt and mode."""
+    trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)
+    """Trajectories for each prompt of that type and mode: how much of the training each type gets."""
     consult_share: dict[PromptType, float] = {
         PromptType.HARMFUL: 1.0,
         PromptType.BORDERLINE: 0.5,

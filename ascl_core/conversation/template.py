@@ -49,8 +49,8 @@ def render(messages: Sequence[Message]) -> str:
     """The conversation in our own template, as text: what a tokenizer of ours would see."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    rendered, _ = render_jinja_template(conversations=[list(messages)], chat_template=chat_template())
-    return rendered[0]
+    rendered = render_jinja_template(conversations=[list(messages)], chat_template=chat_template())[0]
+    return str(rendered[0])
 
 
 def completion_text(messages: Sequence[Message], prompt_length: int = 2) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ascl_core.artifacts import read_parquet, write_json
 from ascl_core.config.validate_data import ValidateDataConfig
@@ -124,7 +124,7 @@ def _run(suites: dict[str, tuple[pd.DataFrame, list[tuple[str, gx.expectations.E
 
         logging.getLogger("great_expectations").setLevel(logging.ERROR)
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = cast(Any, {"globally": False})
         context.add_data_docs_site(
             site_name=_SITE,
             site_config={

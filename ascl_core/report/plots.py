@@ -105,7 +105,7 @@ def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], 
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
         if share:
-            _percent_axis(axes.yaxis)
+            _percent_axis(axes.yaxis, whole=True)
             axes.set_ylim(-0.02, 1.02)
 
     return _svg(name, draw, (5.0, 3.0), alt)
@@ -129,27 +129,26 @@ def consult_plot(rates: Sequence[tuple[str, Sequence[Mapping[str, Any] | None]]]
         axes.grid(axis="y", visible=False)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("consult rate")
-        _percent_axis(axes.xaxis)
+        _percent_axis(axes.xaxis, whole=True)
         axes.spines["left"].set_visible(False)
 
     return _svg("consult", draw, (5.3, 0.62 * len(rates) + 0.8), alt)
 
 
 def moving_mean(values: Sequence[float], window: int = _WINDOW) -> list[float]:
-    """The centred mean over up to `window` neighbours; at the ends, over fewer.
+    """The centred mean over up to `window` neighbours; towards the ends, over fewer on both sides.
 
-    >>> moving_mean([0.0, 3.0, 6.0], window=3)
-    [1.5, 3.0, 4.5]
+    >>> moving_mean([0.0, 1.0, 8.0, 6.0], window=3)
+    [0.0, 3.0, 5.0, 6.0]
     """
-    half = window // 2
-    around = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
-    return [sum(near) / len(near) for near in around]
+    reach = [min(window // 2, i, len(values) - 1 - i) for i in range(len(values))]
+    return [sum(values[i - half : i + half + 1]) / (2 * half + 1) for i, half in enumerate(reach)]
 
 
-def _percent_axis(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _percent_axis(axis: Any, *, whole: bool = False) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axis.set_major_locator(MultipleLocator(0.25) if whole else MaxNLocator(6, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 

@@ -88,7 +88,7 @@ def sentence(inputs: Inputs) -> str:
         said.append(f"looks the rules up in {percent(after['value'])} of its responses{than}")
     passed = inputs.decision.get("passed")
     clauses = "; ".join(clause for clause in said if clause) or "was not evaluated"
-    verdict = "there is no decision" if passed is None else "it may be released" if passed else "it may not be released"
+    verdict = "there is no decision" if passed is None else "the gate let it pass" if passed else "the gate did not let it pass"
     summary = str(inputs.decision.get("summary") or "")
     return f"{inputs.candidate.label} {clauses}: {verdict}{f' ({summary})' if summary else ''}."
 
@@ -132,7 +132,7 @@ def _clause(arm: Arm, key: str, words: str) -> str:
     estimate = arm.estimate(key)
     if estimate is None:
         return ""
-    return words.format(percent(estimate["value"])) + f" (95 % interval {share_interval(estimate)}, n = {estimate['n']})"
+    return words.format(percent(estimate["value"])) + f" (95\u00a0% interval {share_interval(estimate)}, n\u00a0=\u00a0{estimate['n']})"
 
 
 def _tiles() -> list[tuple[str, str, str, str]]:
@@ -197,7 +197,7 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
     )
     losses = {arm.label: _series(arm.steps, "loss") for arm in inputs.arms if arm.name != CANDIDATE}
     by_type = {name: _series(steps, f"consult_rate/{kind}") for kind, name in kinds.items()}
-    rewards = {"all": _series(steps, "reward/mean"), **{name: _series(steps, f"reward/{kind}") for kind, name in kinds.items()}}
+    rewards = {**{name: _series(steps, f"reward/{kind}") for kind, name in kinds.items()}, "all": _series(steps, "reward/mean")}
     health = {
         "well-formed": "valid_rate",
         "groups with one mode": "groups/one_mode",
@@ -223,14 +223,19 @@ def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, flo
 
 
 def _curves(name: str, title: str, series: Series, label: str, *, share: bool = False) -> dict[str, Any]:
-    series = {key: values for key, values in series.items() if values}
     show: Callable[[float | None], str] = percent if share else number
-    rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items()]
+    rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items() if values]
     alt = f"{title}. Mean of the first and of the last {_ENDS} steps: " + "; ".join(
         f"{key} {first} to {last}" for key, first, last, _ in rows
     )
-    svg = Markup(plots.training_plot(name, series, f"{alt}.", label=label, share=share)) if series else None
-    return {"title": title, "svg": svg, "legend": _legend(list(series)), "rows": rows, "ends": _ENDS}
+    svg = Markup(plots.training_plot(name, series, f"{alt}.", label=label, share=share)) if rows else None
+    return {
+        "title": title,
+        "svg": svg,
+        "legend": [entry for entry in _legend(list(series)) if series[entry["label"]]],
+        "rows": rows,
+        "ends": _ENDS,
+    }
 
 
 def _mean(values: Sequence[tuple[int, float]]) -> float:
@@ -266,7 +271,7 @@ def _paired(inputs: Inputs) -> list[dict[str, Any]]:
 
 def _test(test: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(test["metric"]).removeprefix("right/")
-    finding = "no clear difference" if test["p_value"] >= 0.05 else "better" if test["difference"] > 0 else "worse"
+    finding = "unclear" if test["p_value"] >= 0.05 else "better" if test["difference"] > 0 else "worse"
     interval = f"{points(test['low'])} to {points(test['high'])}"
     return {
         **test,

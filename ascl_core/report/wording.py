@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 NO_DATA = "no data"
 _NARROW = "\u202f"
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|^\d+(?=[.)]))")
 
 KINDS = {
     "harmful": "harmful",
@@ -86,7 +86,7 @@ def short(digest: str | None) -> str:
 
 
 def markdown(text: object) -> Markup:
-    """Untrusted text as inert Markdown in one line: no markup, no link, no table cell of its own.
+    """Untrusted text as inert Markdown in one line: no markup, no list, no table cell of its own.
 
     >>> print(markdown("a | <b>b</b>"))
     a \\| &lt;b&gt;b&lt;/b&gt;

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ascl_core.artifacts import read_parquet, write_jsonl
 from ascl_core.config.compute import ComputeConfig
@@ -73,10 +73,12 @@ def ifpo(
     trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
-    trainer.model.save_pretrained(checkpoint, safe_serialization=True)
+    cast(Any, trainer.model).save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
     write_jsonl(log, training_log.lines)
-    last = {name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None}
+    last = {
+        name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
+    }
     return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last}
 
 

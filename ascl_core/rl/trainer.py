@@ -8,7 +8,7 @@ the modes were not seen in between, training stops: silence would be plain GRPO 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather
@@ -59,7 +59,7 @@ class IfpoTrainer(GRPOTrainer):
 
     def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
         """Advantages (N,) of the whole batch over all processes."""
-        size = self.num_generations if self.model.training else self.num_generations_eval
+        size = cast(int, self.num_generations if self._is_training() else self.num_generations_eval)
         weights = mode_weights(rewards, consulted, size, max_weight=self.ifpo.max_weight, frequency=self.ifpo.frequency)
         weights = decay(weights, self.state.global_step, self.ifpo.weight_decay_steps)
         spread = rewards.nan_to_num(0.0).reshape(-1, size)
@@ -73,8 +73,11 @@ class IfpoTrainer(GRPOTrainer):
         )
         return weighted_advantages(rewards, consulted, size, weights, rebalance=self.ifpo.rebalance)
 
+    def _is_training(self) -> bool:
+        return bool(cast(Any, self.model).training)
+
     def _log_figures(self, figures: dict[str, float]) -> None:
-        mode = "train" if self.model.training else "eval"
+        mode = "train" if self._is_training() else "eval"
         for name, value in figures.items():
             self._metrics[mode][name].append(value)
         attempted, completed = figures.get("consult/attempted", 0.0), figures.get("consult/completed", 0.0)

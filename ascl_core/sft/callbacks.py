@@ -23,7 +23,8 @@ class TrainingLog(TrainerCallback):
     """
 
     def __init__(self, stage: str, config: Mapping[str, Any], max_steps: int, context: StageContext) -> None:
-        self.header = {"stage": stage, "config": dict(config)}
+        self.stage = stage
+        self.header: dict[str, Any] = {"stage": stage, "config": dict(config)}
         self.max_steps = max_steps
         self.context = context
         self.steps: dict[int, dict[str, Any]] = {}
@@ -55,7 +56,7 @@ class TrainingLog(TrainerCallback):
         if "loss" in line and not math.isfinite(line["loss"]):
             raise TrainingError(f"the loss is {line['loss']} at step {state.global_step}", mend="lower the learning rate")
         note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward/mean", "consult_rate") if name in line)
-        self.context.progress.update(self.header["stage"], state.global_step, self.max_steps, note)
+        self.context.progress.update(self.stage, state.global_step, self.max_steps, note)
 
     def _take(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         figures = {k: float(v) for k, v in entry.items() if k not in _SKIPPED and k != "step" and isinstance(v, int | float)}

@@ -80,7 +80,7 @@ class TemplatedWriter:
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[Draft]:
         """Each prompt's conversations for that arm."""
         for prompt in prompts:
-            for repeat in range(self.config.trajectories_per_prompt):
+            for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
                 choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
                 for messages in self._conversations(arm, prompt, choice):
                     yield prompt, messages
@@ -98,9 +98,7 @@ class TemplatedWriter:
                 yield self.teacher.direct(prompt, choice)
 
 
-def _make_writer(
-    config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig
-) -> Any:
+def _make_writer(config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig) -> Any:
     if config.teacher == "templated":
         return TemplatedWriter(config, corpus, conversation, index)
     from ascl_core.sft.model_teacher import ModelWriter

@@ -86,7 +86,7 @@ class ModelWriter:
                 yield draft.prompt, [*opening(draft.prompt, self.conversation), *draft.turns]
 
     def _kinds(self, arm: Arm, prompt: Prompt) -> Iterator[Kind]:
-        for repeat in range(self.config.trajectories_per_prompt):
+        for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
             if arm is Arm.DIRECT_REFUSAL:
                 yield "refuse" if prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE) else "direct"
             elif arm is Arm.CONTEXT_DISTILLATION:

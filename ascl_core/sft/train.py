@@ -6,7 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ascl_core.artifacts import read_jsonl, write_jsonl
 from ascl_core.config.compute import ComputeConfig
@@ -46,7 +46,7 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
-    trainer.model.save_pretrained(checkpoint, safe_serialization=True)
+    cast(Any, trainer.model).save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
     write_jsonl(log, training_log.lines)
     return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}

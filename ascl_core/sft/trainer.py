@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import Sampler
@@ -40,7 +40,7 @@ class AssistantLossTrainer(SFTTrainer):
     """The same loss as TRL's, by the language model head on the assistant's tokens alone; for CPUs."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
+        lengths = [len(ids) for ids in cast(Any, train_dataset or self.train_dataset)["input_ids"]]
         batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         return LengthSortedBatches(lengths, batch, self.args.data_seed or self.args.seed)
 

@@ -30,7 +30,9 @@ Examples:
     ascl chat data/models/ifpo             talk to the checkpoint and see when it consults the rules
 """
 
-app = typer.Typer(help=_EXAMPLES, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    help=_EXAMPLES, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 pipeline.register(app)
 checkpoints.register(app)
 machine.register(app)

@@ -15,7 +15,16 @@ from ascl_core.errors import WorkspaceError
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "ran": "cyan", "reused": "green", "restored": "blue", "run": "cyan", "reuse": "green"}
+COLOURS = {
+    "ok": "green",
+    "warning": "yellow",
+    "error": "red",
+    "ran": "cyan",
+    "reused": "green",
+    "restored": "blue",
+    "run": "cyan",
+    "reuse": "green",
+}
 
 
 def print_error(message: str) -> None:
@@ -25,12 +34,12 @@ def print_error(message: str) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A plain table; words with a colour of their own get it, numbers stand right."""
-    rows = [[_text(cell) for cell in row] for row in rows]
+    texts = [[_text(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
-        numeric = bool(rows) and all(row[index].replace(".", "").replace(" s", "").isdigit() or not row[index] for row in rows)
+        numeric = bool(texts) and all(row[index].replace(".", "").replace(" s", "").isdigit() or not row[index] for row in texts)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+    for row in texts:
         table.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row))
     out.print(table)
 

@@ -10,7 +10,9 @@ from flows.cli.console import out, repository_root
 
 app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
 Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Change one parameter; may be repeated.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Change one parameter; may be repeated.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite-params", help="Replace edits in params.yaml that are in no commit.")]
 
 

@@ -28,7 +28,8 @@ def write() -> None:
     from ascl_core.artifacts import write_text
     from tasks import dvcfile
 
-    write_text(repository_root() / "dvc.yaml", dvcfile.render())
+    root = repository_root()
+    write_text(root / dvcfile.FILE, dvcfile.render(root))
     out.print("dvc.yaml written")
 
 
@@ -40,6 +41,5 @@ def check() -> None:
     """
     from tasks import dvcfile
 
-    repository_root()
-    dvcfile.check()
+    dvcfile.check(repository_root())
     out.print("dvc.yaml is up to date")

@@ -192,7 +192,7 @@ def test_direct_refusal_asks_for_a_refusal_of_harmful_prompts_alone(corpus: Corp
 
 
 def test_every_repeat_is_a_conversation_of_its_own(corpus: Corpus) -> None:
-    writer, _ = scripted_writer(corpus, good_teacher, trajectories_per_prompt=3)
+    writer, _ = scripted_writer(corpus, good_teacher, trajectories_per_prompt=dict.fromkeys(PromptType, 3))
     assert len(list(writer.drafts(Arm.CONTEXT_DISTILLATION, [HARMFUL, UTILITY]))) == 6
 
 

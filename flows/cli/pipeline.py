@@ -1,0 +1,127 @@
+"""`ascl run`, `ascl plan` and `ascl status`: the pipeline, what it would do, and how it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from flows.cli.console import COLOURS, out, print_table, repository_root, shown
+from flows.cli.parameters import Overwrite, Profile, Settings
+
+if TYPE_CHECKING:
+    from tasks.summary import Decision
+
+GATE_SAID_NO = 3
+Force = Annotated[list[str] | None, typer.Option("--force", "-f", metavar="STAGE", help="Run this stage even where it is up to date.")]
+Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="Stages at a time; as many as the cores carry if not given.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (run, plan, status):
+        app.command()(command)
+
+
+def run(
+    profile: Profile = None,
+    setting: Settings = None,
+    force: Force = None,
+    parallel: Parallel = None,
+    overwrite: Overwrite = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 3 where the gate does not pass.")] = False,
+) -> None:
+    """Run the pipeline: from the rules to a gated checkpoint and its report; what is up to date is reused.
+
+    Examples:  ascl run   |   ascl run --profile small   |   ascl run --set sft.max_steps=100   |   ascl run --force ifpo
+    """
+    import os
+
+    from flows.environment import prepare
+    from tasks.parameters import write_params
+    from tasks.stages import get_stage
+    from tasks.summary import report_page
+
+    root = repository_root()
+    prepare(root, debug="ASCL_DEBUG" in os.environ)
+    forced = [get_stage(name).name for name in force or ()]
+    write_params(root, profile, setting or (), overwrite=overwrite)
+
+    from flows.cli.watching import Watching
+    from flows.local_server import prefect_server
+    from tasks import preflight
+
+    preflight.require_now(root)
+    with out.status("starting a local Prefect server"), prefect_server(root) as server:
+        from flows.post_train import post_train
+        from tasks.prefect_stage import listener
+
+        with Watching() as watching:
+            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
+            token = listener.set(watching)
+            try:
+                result = post_train(force=forced, max_parallel=parallel)
+            finally:
+                listener.reset(token)
+    ran = sum(outcome.action == "ran" for outcome in result.outcomes)
+    out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
+    _print_decision(result.decision)
+    out.print(f"report: {shown(report_page(root), root)}", soft_wrap=True)
+    if strict and not result.decision.passed:
+        raise typer.Exit(GATE_SAID_NO)
+
+
+def plan(profile: Profile = None, setting: Settings = None, force: Force = None) -> None:
+    """Say which stages would run, why, and how long they took the last time; runs nothing and writes nothing.
+
+    Example:  ascl plan --set ifpo.rebalance=none
+    """
+    from tasks.parameters import planned_params
+    from tasks.plan import make_plan
+    from tasks.stages import get_stage
+
+    root = repository_root()
+    with planned_params(root, profile, setting or ()):
+        steps = make_plan(root, frozenset(get_stage(name).name for name in force or ()))
+    print_table(
+        ("stage", "would", "why", "last time"),
+        [(s.stage, s.action, "; ".join(s.reasons), "" if s.seconds == 0 else "unknown" if s.seconds is None else s.seconds) for s in steps],
+    )
+    to_run = [s for s in steps if s.action in ("run", "follow")]
+    known = sum(s.seconds or 0.0 for s in to_run)
+    unknown = sum(s.seconds is None for s in to_run)
+    more = f", and {unknown} stages that never ran here" if unknown else ""
+    out.print(
+        f"\n{len(to_run)} of {len(steps)} stages would run: {known:.0f} s of work by their last times{more}"
+        if to_run
+        else "\nnothing would run"
+    )
+
+
+def status() -> None:
+    """Say how the pipeline stands: which outputs are up to date, what the gate decided, where the report is.
+
+    Example:  ascl status
+    """
+    from tasks import versioning
+    from tasks.stages import STAGES
+    from tasks.summary import last_run, read_decision, report_page
+
+    root = repository_root()
+    stale = versioning.staleness(root, list(STAGES))
+    rows = [(s.name, "stale" if stale[s.name] else "ok", *last_run(root, s), "; ".join(stale[s.name].reasons)) for s in STAGES]
+    print_table(("stage", "state", "last run", "took", "why"), rows)
+    out.print()
+    if report_page(root).exists():
+        _print_decision(read_decision(root))
+        out.print(f"report: {shown(report_page(root), root)}", soft_wrap=True)
+    else:
+        out.print("no finished run yet: ascl run")
+
+
+def _print_decision(decision: Decision) -> None:
+    colour = COLOURS["ok" if decision.passed else "error"]
+    out.print(f"gate: [{colour}]{'passed' if decision.passed else 'not passed'}[/]: {escape(decision.summary)}", soft_wrap=True)
+    for line in decision.failing:
+        out.print(f"  [red]✗[/] {escape(line)}", soft_wrap=True)

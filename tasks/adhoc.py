@@ -1,0 +1,37 @@
+"""Work outside the pipeline's own outputs: the evaluation of any checkpoint, with any rules."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ascl_core.errors import ModelError
+from tasks.digests import short
+from tasks.runner import failure
+from tasks.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
+from tasks.supervisor import OnEvent, only_supervisor, run_supervised
+
+
+def evaluate_checkpoint(root: Path, checkpoint: Path, folder: Path, corpus: Path | None, on_event: OnEvent) -> Path:
+    """Evaluate the checkpoint on the suites of the last run; the results go to `folder`. Returns the path of its metrics."""
+    if not checkpoint.is_dir():
+        raise ModelError("no checkpoint is there", file=checkpoint, mend="give a folder with a model, such as data/models/ifpo")
+    stage = EVALUATE["ifpo"]
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = root / ".ascl" / "locks" / f"eval-{short(str(folder))}.lock"
+    log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
+    inputs = (checkpoint, root / SUITES.path, root / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
+    with only_supervisor(lock, wait_s=stage.timeout_s):
+        status = run_supervised(
+            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder)],
+            lock=lock,
+            cwd=root,
+            log=log,
+            progress=folder / "progress.jsonl",
+            timeout_s=stage.timeout_s,
+            on_event=on_event,
+        )
+    if status != 0:
+        raise failure(stage, status, folder, log)
+    return folder / "metrics.json"
