@@ -18,6 +18,7 @@ from pathlib import Path
 from ascl_core.errors import WorkspaceError
 from tasks.supervisor import end_with_parent
 
+_APP = "prefect.server.api.server:create_app"
 _START_S = 120.0
 _STOP_S = 5.0
 
@@ -46,8 +47,7 @@ def _local_server(home: Path) -> Iterator[str]:
     log = home / "server.log"
     with open(log, "wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-            + ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
+            [sys.executable, "-m", "uvicorn", "--factory", _APP, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
             env={**os.environ, **_settings(home, port)},
             stdin=subprocess.DEVNULL,
             stdout=output,
