@@ -29,9 +29,9 @@ def report(
     metrics: tuple[Path, ...],
     results: tuple[Path, ...],
     decision: Path,
+    records: tuple[Path, ...],
     page: Path,
     context: StageContext,
-    records: tuple[Path, ...] = (),
 ) -> dict[str, float | int | str]:
     """Write `index.html` (self-contained), `model_card.md`, `data_card.md` and `summary.json` into the folder `page`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from ascl_core.report.view import cautions, pareto_front
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.rendering import render_rule
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy
+from tasks.stages import REPORT
 from tests.builders import make_corpus, make_prompt, make_rule
 
 ARMS = {"sft_direct_refusal": 6, "sft_context_distillation": 5, "sft": 4, "ifpo": 2}
@@ -226,6 +228,11 @@ def structure(html: str) -> Structure:
     parser = Structure()
     parser.feed(html)
     return parser
+
+
+def test_report_takes_what_its_stage_gives() -> None:
+    given = {*REPORT.sections, *REPORT.inputs, *REPORT.outputs, "context"}
+    assert given == set(inspect.signature(report).parameters)
 
 
 def test_page_is_well_formed_and_its_ids_are_unique(html: str) -> None:
