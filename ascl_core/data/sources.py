@@ -33,7 +33,7 @@ def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawProm
     """Every prompt of one source, in file order, at most `max_rows` by content hash; an empty source is an error."""
     rows = own_prompts(own, corpus) if source.format == "own" else list(_FORMATS[source.format](source))
     if not rows:
-        raise DataError("source has no prompts", file=source.path or own, field=source.name, mend="check the file, or drop the source")
+        raise _empty(source.path or own, source)
     if source.max_rows is not None and len(rows) > source.max_rows:
         chosen = sorted(rows, key=lambda row: content_hash(row.prompt, "max_rows"))[: source.max_rows]
         kept = {id(row) for row in chosen}
@@ -60,13 +60,20 @@ def read_table(source: SourceConfig) -> pd.DataFrame:
     if path.startswith("hub:"):
         return _read_hub(source, path.removeprefix("hub:"))
     try:
-        return pd.concat([_read_file(file) for file in _files(path)], ignore_index=True)
+        table = pd.concat([_read_file(file) for file in _files(path)], ignore_index=True)
     except FileNotFoundError as error:
         raise DataError("file does not exist", file=path, mend="check the path, or drop the source") from error
     except (ValueError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"cannot be read: {error}", file=path, mend="restore the file") from error
+    if table.empty:
+        raise _empty(path, source)
+    return table
+
+
+def _empty(file: object, source: SourceConfig) -> DataError:
+    return DataError("source has no prompts", file=file, field=source.name, mend="check the file, or drop the source")
 
 
 def _files(path: str) -> list[str]:
@@ -104,10 +111,17 @@ def _read_json(path: str) -> Iterator[dict[str, Any]]:
             return
         for number, line in enumerate(file, start=1):
             if line.strip():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise DataError(f"not valid JSON: {error.msg}", file=path, field=f"line {number}", value=line.strip()[:80]) from error
+                yield _parse_line(line.strip(), path, number)
+
+
+def _parse_line(line: str, path: str, number: int) -> dict[str, Any]:
+    try:
+        value, problem = json.loads(line), "expected a JSON object"
+    except json.JSONDecodeError as error:
+        value, problem = None, f"not valid JSON: {error.msg}"
+    if not isinstance(value, dict):
+        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], mend="mend or drop the line")
+    return value
 
 
 def _read_hub(source: SourceConfig, name: str) -> pd.DataFrame:
@@ -160,8 +174,13 @@ def _star1(source: SourceConfig) -> Iterator[RawPrompt]:
     table = read_table(source)
     categories = read_yaml(Path(__file__).with_name("star1_categories.yaml"))
     for prompt, labels in zip(_column(table, "question", source), _column(table, "category", source), strict=True):
-        category = next((categories[label] for label in labels if label in categories), None)
+        category = next((categories[label] for label in _listed(labels) if label in categories), None)
         yield RawPrompt(prompt, PromptType.HARMFUL, source.name, source.licence, category=category)
+
+
+def _listed(value: Any) -> list[Any]:
+    """The items of a list's cell; none where the table has no list there."""
+    return [] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
 
 
 def _mitre_frr(source: SourceConfig) -> Iterator[RawPrompt]:
@@ -174,7 +193,9 @@ def _gsm8k(source: SourceConfig) -> Iterator[RawPrompt]:
     answers = _column(table, "answer", source)
     for number, (prompt, answer) in enumerate(zip(_column(table, "question", source), answers, strict=True), start=1):
         if "####" not in str(answer):
-            raise DataError("no final answer after ####", file=source.path, field=f"row {number}", value=str(answer)[-60:])
+            raise DataError(
+                "no final answer after ####", file=source.path, field=f"row {number}", value=str(answer)[-60:], mend="mend or drop the row"
+            )
         gold = str(answer).rsplit("####", 1)[1].strip()
         yield RawPrompt(prompt, PromptType.UTILITY, source.name, source.licence, answer=gold, answer_kind="number")
 
