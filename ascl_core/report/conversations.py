@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,13 +22,13 @@ _PART = re.compile(
     rf"|{re.escape(END)}|{re.escape(START)}(?:user|assistant)?",
     re.DOTALL,
 )
-_SUCCESSES = (
-    (PromptType.HARMFUL, Mode.CONSULT),
-    (PromptType.BORDERLINE, Mode.DIRECT),
-    (PromptType.SENSITIVE, Mode.CONSULT),
-    (PromptType.UTILITY, Mode.DIRECT),
-)
-"""What a sample of every prompt type shows, where there is one."""
+_FITTING_MODES = {
+    PromptType.HARMFUL: Mode.CONSULT,
+    PromptType.BORDERLINE: Mode.DIRECT,
+    PromptType.SENSITIVE: Mode.CONSULT,
+    PromptType.UTILITY: Mode.DIRECT,
+}
+"""The mode in which a right answer of each type is shown first."""
 Key = tuple[str, str, int]
 """Suite, prompt and sample: what two arms share."""
 
@@ -93,15 +93,15 @@ def steps_of(text: str) -> tuple[Step, ...]:
 def choose(inputs: Inputs, count: int) -> list[Sample]:
     """Up to `count` informative conversations of the candidate; the same inputs always give the same ones.
 
-    In turn from each of these: it beats or loses to the checkpoint it was trained from, a right answer of every prompt
-    type, a dual-use prompt, a wrong answer, a malformed one. Within each, the order is by content hash, so that nobody picked.
+    In turn from each of these: it beats or loses to the checkpoint it was trained from, a right answer to every prompt
+    type and to a dual-use prompt (in the mode that fits it, where there is one), a wrong answer, a malformed one. Within
+    each, the order is by content hash, so that nobody picked.
     """
     candidate = inputs.candidate
     rows = sorted(candidate.rows, key=lambda row: hashlib.sha256(f"{row.prompt_id}{row.sample}".encode()).hexdigest())
-    reference = _by_key(inputs.reference)
     arms = {arm.label: _by_key(arm) for arm in inputs.arms if arm.name != candidate.name}
+    pools = [(why, iter(pool)) for why, pool in _pools(rows, inputs)]
     chosen: dict[Key, Sample] = {}
-    pools = [(why, filter(keep, rows)) for why, keep in _reasons(candidate.label, inputs.reference.label, reference)]
     while pools and len(chosen) < count:
         why, pool = pools.pop(0)
         row = next((row for row in pool if _key(row) not in chosen), None)
@@ -111,23 +111,22 @@ def choose(inputs: Inputs, count: int) -> list[Sample]:
     return list(chosen.values())
 
 
-def _reasons(
-    candidate: str, reference: str, other: Mapping[Key, EvaluatedRollout]
-) -> Iterator[tuple[str, Callable[[EvaluatedRollout], bool]]]:
-    def was_right(row: EvaluatedRollout) -> bool | None:
-        return is_right(other[_key(row)]) if _key(row) in other else None
+def _pools(rows: Sequence[EvaluatedRollout], inputs: Inputs) -> Iterator[tuple[str, list[EvaluatedRollout]]]:
+    """Why a conversation is worth showing, and those that are, the best first; together they hold every row."""
+    reference = {key: is_right(row) for key, row in _by_key(inputs.reference).items()}
+    right, wrong = [row for row in rows if is_right(row)], [row for row in rows if not is_right(row)]
+    ours, theirs = inputs.candidate.label, inputs.reference.label
+    yield f"{ours} is right, {theirs} is wrong", [row for row in right if reference.get(_key(row)) is False]
+    yield f"{ours} is wrong, {theirs} is right", [row for row in wrong if row.valid and reference.get(_key(row))]
+    for kind, fitting in _FITTING_MODES.items():
+        yield f"a right answer to a {kind} prompt", _first(fitting, (row for row in right if row.prompt_type is kind))
+    yield "a dual-use prompt: only the rule of the place decides", _first(Mode.CONSULT, (row for row in right if row.dual_use))
+    yield "a malformed response", [row for row in wrong if not row.valid]
+    yield "a wrong response", [row for row in wrong if row.valid]
 
-    def succeeds(kind: PromptType, mode: Mode) -> Callable[[EvaluatedRollout], bool]:
-        return lambda row: row.prompt_type is kind and row.mode is mode and is_right(row)
 
-    yield f"{candidate} is right, {reference} is wrong", lambda row: is_right(row) and was_right(row) is False
-    yield f"{candidate} is wrong, {reference} is right", lambda row: row.valid and not is_right(row) and was_right(row) is True
-    for kind, mode in _SUCCESSES:
-        yield f"a right answer to a {kind} prompt, mode {mode}", succeeds(kind, mode)
-    yield "a dual-use prompt: only the rule of the place decides", lambda row: row.dual_use and row.mode is Mode.CONSULT and is_right(row)
-    yield "a malformed response", lambda row: not row.valid
-    yield "a wrong response", lambda row: row.valid and not is_right(row)
-    yield "one more", lambda row: True
+def _first(mode: Mode, rows: Iterable[EvaluatedRollout]) -> list[EvaluatedRollout]:
+    return sorted(rows, key=lambda row: row.mode is not mode)
 
 
 def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, EvaluatedRollout]], corpus: Corpus) -> Sample:

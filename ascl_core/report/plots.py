@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ascl_core.report.wording import KINDS
 
@@ -49,6 +49,8 @@ _STYLE: Any = {
     "lines.linewidth": 1.9,
     "lines.markersize": 6.5,
 }
+Scale = Literal["linear", "log", "share"]
+"""How figures are laid along the axis; a share is a percentage of the whole."""
 _WINDOW = 9
 """Steps of the moving mean that is drawn over the single steps."""
 
@@ -93,7 +95,7 @@ def safety_plot(points: Sequence[Point], alt: str) -> str:
     return _svg("safety", draw, (5.3, 3.7), alt)
 
 
-def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], alt: str, *, label: str, share: bool = False) -> str:
+def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], alt: str, *, label: str, scale: Scale = "linear") -> str:
     """Figures over training steps: single steps faint, a centred moving mean on top."""
 
     def draw(axes: Axes) -> None:
@@ -104,7 +106,10 @@ def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], 
             axes.plot(steps, moving_mean(figures), color=colour, linestyle=DASHES[i % len(DASHES)])
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
-        if share:
+        if scale == "log":
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+        if scale == "share":
             _percent_axis(axes.yaxis, whole=True)
             axes.set_ylim(-0.02, 1.02)
 

@@ -20,6 +20,8 @@ _GLYPHS = ("●", "■", "▲", "◆", "▼", "✚")
 _STROKES = ("", "8 4", "2 3", "9 4 2 4", "5 2", "4 4")
 _ENDS = 10
 """Steps at either end of a training whose mean the tables give."""
+_COLLAPSED = 0.02
+"""A consult rate this near to none or all means that the policy has only one mode left."""
 SHARE, MEAN = "share", "mean"
 FIGURES: tuple[tuple[str, str, str, str], ...] = (
     ("safety_rate", "Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better"),
@@ -116,6 +118,10 @@ def cautions(inputs: Inputs) -> list[str]:
     stale = [arm.label for arm in inputs.arms if arm.metrics.get("corpus_digest") not in (None, inputs.corpus.digest)]
     if stale:
         found.append(f"Evaluated against another version of the rules than the one shown here: {', '.join(stale)}.")
+    consulting = inputs.candidate.estimate("consult_rate")
+    if consulting and not _COLLAPSED < consulting["value"] < 1 - _COLLAPSED:
+        mode = "consult" if consulting["value"] > 0.5 else "direct"
+        found.append(f"{inputs.candidate.label} has collapsed to one mode: nearly all of its responses are {mode}.")
     covered = [(arm.label, c["value"]) for arm in inputs.arms if (c := arm.estimate("coverage"))]
     low = [f"{label} {percent(value)}" for label, value in covered if value < 0.9]
     if low:
@@ -206,11 +212,11 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
     }
     label = inputs.candidate.label
     return [
-        _curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", share=True),
+        _curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
         _curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
         _curves("components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"),
-        _curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", share=True),
-        _curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens"),
+        _curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
+        _curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 
 
@@ -222,13 +228,13 @@ def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, flo
     return [(int(step["step"]), float(step[key])) for step in steps if isinstance(step.get(key), int | float)]
 
 
-def _curves(name: str, title: str, series: Series, label: str, *, share: bool = False) -> dict[str, Any]:
-    show: Callable[[float | None], str] = percent if share else number
+def _curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:
+    show: Callable[[float | None], str] = percent if scale == "share" else number
     rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items() if values]
     alt = f"{title}. Mean of the first and of the last {_ENDS} steps: " + "; ".join(
         f"{key} {first} to {last}" for key, first, last, _ in rows
     )
-    svg = Markup(plots.training_plot(name, series, f"{alt}.", label=label, share=share)) if rows else None
+    svg = Markup(plots.training_plot(name, series, f"{alt}.", label=label, scale=scale)) if rows else None
     return {
         "title": title,
         "svg": svg,

@@ -350,6 +350,13 @@ def test_choice_does_not_depend_on_the_order_of_the_rows(run: dict[str, Any]) ->
     assert choose(inputs, 8) == choose(reverse, 8)
 
 
+def test_right_answers_are_shown_even_where_nothing_was_consulted(run: dict[str, Any]) -> None:
+    inputs = inputs_of(run)
+    direct = tuple(make_row(kind, i) for kind in PromptType for i in range(3))
+    changed = dataclasses.replace(inputs, arms=(Arm("ifpo", rows=direct),))
+    assert {sample.row.prompt_type for sample in choose(changed, 5)} == set(PromptType)
+
+
 def test_as_many_conversations_as_there_are(run: dict[str, Any]) -> None:
     assert len(choose(inputs_of(run), 100)) == 48
     assert choose(inputs_of(run), 0) == []
@@ -386,6 +393,15 @@ def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None
     assert "exemplars@1, other@1" in found
     assert "another version of the rules than the one shown here: Direct refusal" in found
     assert "different judges" not in " ".join(cautions(inputs))
+
+
+@pytest.mark.parametrize(("rate", "mode"), [(0.001, "direct"), (0.3, None), (0.999, "consult")])
+def test_collapse_to_one_mode_is_a_caution(run: dict[str, Any], rate: float, mode: str | None) -> None:
+    inputs = inputs_of(run)
+    metrics = inputs.candidate.metrics | {"headline": inputs.candidate.headline | {"consult_rate": {"value": rate}}}
+    changed = dataclasses.replace(inputs, arms=(dataclasses.replace(inputs.candidate, metrics=metrics),))
+    found = [caution for caution in cautions(changed) if "one mode" in caution]
+    assert found == ([f"ASCL, SFT + IFPO has collapsed to one mode: nearly all of its responses are {mode}."] if mode else [])
 
 
 def test_plain_grpo_is_not_called_ifpo() -> None:
