@@ -72,8 +72,8 @@ class IfpoConfig(Config):
     """Sampling temperature of rollouts."""
     max_completion_length: int = Field(default=320, ge=16)
     """Tokens for think + call + rules + think + answer; a tool result that does not fit is lost silently, so it is checked."""
-    prompt_mix: dict[str, float] = {"harmful": 1.0, "borderline": 1.0, "sensitive": 0.5, "utility": 0.5}
-    """Relative share of each prompt type among the groups."""
+    prompt_mix: dict[str, float] = {"harmful": 1.0, "borderline": 1.0, "dual_use": 1.0, "sensitive": 0.5, "utility": 0.5}
+    """Relative share of each prompt type among the groups; `dual_use` are those that only the rules of the place decide."""
     reward: RewardConfig = RewardConfig()
     """The values of the reward."""
     judge: JudgeConfig = JudgeConfig()

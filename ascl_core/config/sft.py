@@ -20,6 +20,8 @@ class SftConfig(Config):
     """Peak learning rate of AdamW (cosine schedule)."""
     warmup_steps: int = Field(default=20, ge=0)
     """Steps of linear warm-up."""
+    adam_beta2: float = Field(default=0.95, gt=0.0, lt=1.0)
+    """Decay of AdamW's second moments; short runs want it lower than the usual 0.999."""
     weight_decay: float = Field(default=0.0, ge=0.0, le=1.0)
     """AdamW's weight decay."""
     max_length: int = Field(default=512, ge=32)

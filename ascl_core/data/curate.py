@@ -73,10 +73,12 @@ def curate(
         steps.append(_count(step, rows, dropped))
         if not rows:
             raise DataError("no prompt is left", file=raw, field=step, mend="check the sources and the thresholds of `curate`")
-    result = [_split(prompt, curate) for prompt in resolve(rows, loaded_corpus, rules.at)]
-    steps.append(
-        {"step": "resolved against the rules", "kept": len(result), "dropped": 0, "examples": [], "by_source": _by(result, "source")}
-    )
+    resolved = [(row, resolve([row], loaded_corpus, rules.at)) for row in rows]
+    result = [_split(prompt, curate) for _, variants in resolved for prompt in variants]
+    left_out = [(row, f"rule {row.rule_id} is nowhere in force") for row, variants in resolved if not variants]
+    steps.append(_count("resolved against the rules", result, left_out))
+    if not result:
+        raise DataError("no prompt has a rule in force", file=corpus, field="rules.at", value=rules.at, mend="check the date and the rules")
     write_parquet(prompts, to_table(result, Prompt))
     write_json(counts, {"steps": steps, **{f"by_{name}": _by(result, name) for name in ("prompt_type", "split", "source")}})
     context.progress.update("curate", len(filters), len(filters))
@@ -124,7 +126,7 @@ def _split(prompt: Prompt, config: CurateConfig) -> Prompt:
     return dataclasses.replace(prompt, split=Split.VALIDATION if held_out else Split.TRAIN)
 
 
-def _count(step: str, kept: list[RawPrompt], dropped: list[tuple[RawPrompt, str]]) -> dict[str, Any]:
+def _count(step: str, kept: Sequence[RawPrompt | Prompt], dropped: list[tuple[RawPrompt, str]]) -> dict[str, Any]:
     examples = [{"prompt": row.prompt, "reason": reason} for row, reason in dropped[:_EXAMPLES]]
     return {"step": step, "kept": len(kept), "dropped": len(dropped), "examples": examples, "by_source": _by(kept, "source")}
 

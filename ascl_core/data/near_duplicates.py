@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from ascl_core.data.raw_prompt import normalise
 
 _SHINGLE_CHARS = 5
+_CANDIDATE_SIMILARITY = 0.8
+"""The index, which refuses thresholds near 1, only proposes; the signatures decide."""
 
 
 def find_near_duplicates(texts: Sequence[str], similarity: float, permutations: int) -> list[int | None]:
     """For each text the index of an earlier kept text of at least that Jaccard similarity (estimated), or None."""
     from datasketch import MinHash, MinHashLSH
 
-    index = MinHashLSH(threshold=similarity, num_perm=permutations)
+    index = MinHashLSH(threshold=min(similarity, _CANDIDATE_SIMILARITY), num_perm=permutations)
     signatures = MinHash.bulk([_shingles(text) for text in texts], num_perm=permutations, seed=1)
     found: list[int | None] = []
     for number, signature in enumerate(signatures):

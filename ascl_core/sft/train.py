@@ -64,6 +64,7 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
+        adam_beta2=config.adam_beta2,
         weight_decay=config.weight_decay,
         max_length=config.max_length,
         assistant_only_loss=True,
