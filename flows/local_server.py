@@ -21,6 +21,7 @@ from tasks.supervisor import end_with_parent
 _APP = "prefect.server.api.server:create_app"
 _START_S = 120.0
 _STOP_S = 5.0
+_DELIVER_S = 5.0
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def prefect_server(root: Path) -> Iterator[str]:
         try:
             yield url
         finally:
+            _deliver()
             del os.environ["PREFECT_API_URL"]
 
 
@@ -90,6 +92,15 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
         time.sleep(0.1)
     last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
     raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
+
+
+def _deliver() -> None:
+    """Have Prefect's background workers send what they hold; they outlive the block, and would go on trying to reach its server."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=_DELIVER_S)
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
