@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.params import Params, load_params
@@ -31,43 +31,32 @@ class Origin:
 
 
 def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), *, overwrite: bool = False) -> Params:
-    """Resolve into `params.yaml` and return what is in it now.
+    """Resolve into `params.yaml` and return what is in it now; without profile and settings the file is left alone.
 
-    With a profile: the defaults, the profile, the settings. Without: what is there, with the settings laid over it.
     `ConfigError` where a profile would replace values that neither a profile nor git's HEAD could give back.
     """
     path = root / FILE
-    origin = read_origin(root)
     if profile is None and not settings:
         return load_params(path)
-    if profile is not None:
-        params = resolve_profile(root, profile, settings)
-        if origin is None and not overwrite and _only_copy(root):
-            raise ConfigError(
-                "holds values that were edited by hand and are in no commit; the profile would replace them",
-                file=path,
-                mend="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
-            )
-        return _write(path, params, Origin(profile, tuple(settings)))
-    if origin is not None:
-        origin = Origin(origin.profile, (*origin.settings, *settings))
-        return _write(path, resolve_profile(root, origin.profile, origin.settings), origin)
-    return _write(path, lay_over(read_yaml(path) or {}, settings, file=path), None)
+    params, origin = _resolve(root, profile, settings)
+    if profile is not None and not overwrite and read_origin(root) is None and _only_copy(root):
+        raise ConfigError(
+            "holds values that were edited by hand and are in no commit; the profile would replace them",
+            file=path,
+            mend="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
+        )
+    text = to_yaml(params, f"{origin or 'Edited by hand.'}\n{_EXPLAINED}")
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    return params
 
 
-@contextmanager
-def planned_params(root: Path, profile: str | None, settings: Sequence[str] = ()) -> Iterator[None]:
-    """Within the block `params.yaml` is what a run with this profile and these settings would have; then as it was."""
-    path = root / FILE
-    before = path.read_bytes()
+def planned_values(root: Path, profile: str | None, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """What `params.yaml` would say in a run with this profile and these settings; writes nothing."""
     if profile is None and not settings:
-        yield
-        return
-    try:
-        write_params(root, profile, settings, overwrite=True)
-        yield
-    finally:
-        write_text(path, before.decode())
+        load_params(root / FILE)
+        return dict(read_yaml(root / FILE) or {})
+    return _resolve(root, profile, settings)[0].model_dump(mode="json")
 
 
 def read_origin(root: Path) -> Origin | None:
@@ -95,11 +84,14 @@ def _parse_origin(line: str) -> Origin | None:
     return Origin(options[0][1], settings) if len(words) == 2 * len(options) else None
 
 
-def _write(path: Path, params: Params, origin: Origin | None) -> Params:
-    text = to_yaml(params, f"{origin or 'Edited by hand.'}\n{_EXPLAINED}")
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
-    return params
+def _resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[Params, Origin | None]:
+    """With a profile: the defaults, the profile, the settings. Without: what is there, with the settings laid over it."""
+    if profile is None:
+        origin = read_origin(root)
+        if origin is None:
+            return lay_over(read_yaml(root / FILE) or {}, settings, file=root / FILE), None
+        profile, settings = origin.profile, (*origin.settings, *settings)
+    return resolve_profile(root, profile, settings), Origin(profile, tuple(settings))
 
 
 def _only_copy(root: Path) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ascl_core.artifacts import read_json
 from ascl_core.errors import DataError
@@ -26,9 +27,9 @@ class Step:
     """How long it took the last time; None where it never ran here, and 0 where it would not run."""
 
 
-def make_plan(root: Path, force: frozenset[str] = frozenset()) -> list[Step]:
-    """A step for each stage, in an order in which they can run."""
-    stale = versioning.staleness(root, list(STAGES))
+def make_plan(root: Path, force: frozenset[str] = frozenset(), parameters: Mapping[str, Any] | None = None) -> list[Step]:
+    """A step for each stage, in an order in which they can run; `parameters` count in place of `params.yaml`."""
+    stale = versioning.staleness(root, list(STAGES), parameters)
     makers = {artifact: stage.name for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
     steps: dict[str, Step] = {}
     for stage in STAGES:

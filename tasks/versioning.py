@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,11 @@ def ensure(root: Path) -> None:
         raise WorkspaceError("DVC is not set up here", file=root / ".dvc" / "config", mend="git checkout -- .dvc .dvcignore")
 
 
-def staleness(root: Path, stages: list[Stage]) -> dict[str, Staleness]:
-    """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it."""
+def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None) -> dict[str, Staleness]:
+    """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it.
+
+    With `parameters`, those count in place of what `params.yaml` says.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -63,7 +66,8 @@ def staleness(root: Path, stages: list[Stage]) -> dict[str, Staleness]:
             raise WorkspaceError(
                 f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
             ) from error
-    return {stage.name: _staleness(root, stage, recorded.get(stage.name, {}), found.get(stage.name, [])) for stage in stages}
+    now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
+    return {stage.name: _staleness(stage, recorded.get(stage.name, {}), found.get(stage.name, []), now) for stage in stages}
 
 
 def record(root: Path, stage: Stage) -> None:
@@ -116,20 +120,25 @@ def _lock(root: Path) -> dict[str, Any]:
     return (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
 
 
-def _staleness(root: Path, stage: Stage, recorded: dict[str, Any], problems: list[Any]) -> Staleness:
+def _staleness(stage: Stage, recorded: Mapping[str, Any], problems: list[Any], parameters: Mapping[str, Any]) -> Staleness:
     if not recorded:
         return Staleness(("it was never run here",), False)
     reasons: list[str] = []
-    only_outputs = True
+    before = recorded.get("params", {}).get(PARAMETERS, {})
+    parameter_reasons = [line for section in stage.sections for line in _differences(section, before.get(section), parameters.get(section))]
+    only_outputs = not parameter_reasons
     for problem in problems:
         changes = problem if isinstance(problem, dict) else {"command": problem}
         for kind, changed in changes.items():
-            only_outputs &= kind == "changed outs"
-            reasons += _reasons(root, stage, recorded, kind, changed)
+            found = _reasons(stage, kind, changed)
+            only_outputs &= kind == "changed outs" or not found
+            reasons += found
+    reasons += parameter_reasons
     return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
 
 
-def _reasons(root: Path, stage: Stage, recorded: dict[str, Any], kind: str, changed: Any) -> list[str]:
+def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
+    """What DVC found, in words, parameters apart: those are compared value by value."""
     if kind == "changed outs":
         return [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items()]
     if kind != "changed deps":
@@ -140,10 +149,6 @@ def _reasons(root: Path, stage: Stage, recorded: dict[str, Any], kind: str, chan
     if code:
         more = f" and {len(code) - _SHOWN} more files" if len(code) > _SHOWN else ""
         reasons.append(f"code changed: {', '.join(code[:_SHOWN])}{more}")
-    if PARAMETERS in changed:
-        now = read_yaml(root / PARAMETERS) or {}
-        before = recorded.get("params", {}).get(PARAMETERS, {})
-        reasons += [line for section in stage.sections for line in _differences(section, before.get(section), now.get(section))]
     return reasons
 
 

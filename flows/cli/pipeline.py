@@ -77,13 +77,13 @@ def plan(profile: Profile = None, setting: Settings = None, force: Force = None)
 
     Example:  ascl plan --set ifpo.rebalance=none
     """
-    from tasks.parameters import planned_params
+    from tasks.parameters import planned_values
     from tasks.plan import make_plan
     from tasks.stages import get_stage
 
     root = repository_root()
-    with planned_params(root, profile, setting or ()):
-        steps = make_plan(root, frozenset(get_stage(name).name for name in force or ()))
+    forced = frozenset(get_stage(name).name for name in force or ())
+    steps = make_plan(root, forced, planned_values(root, profile, setting or ()))
     print_table(
         ("stage", "would", "why", "last time"),
         [(s.stage, s.action, "; ".join(s.reasons), "" if s.seconds == 0 else "unknown" if s.seconds is None else s.seconds) for s in steps],
