@@ -55,7 +55,8 @@ class IfpoTrainer(GRPOTrainer):
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local
         output["advantages"] = advantages[start : start + local].to(output["advantages"])
-        return output
+        has_no_kl = self.beta == 0.0
+        return _without_idle(output, self.args.steps_per_generation) if self._is_training() and has_no_kl else output
 
     def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
         """Advantages (N,) of the whole batch over all processes."""
@@ -88,3 +89,29 @@ class IfpoTrainer(GRPOTrainer):
                 attempted,
                 completed,
             )
+
+
+def _without_idle(batch: dict[str, Any], num_chunks: int) -> dict[str, Any]:
+    """The batch without rollouts of advantage 0, for a loss without a KL term: they cost as much as others and move nothing.
+
+    Of N rollouts K stay, a multiple of the chunks into which TRL cuts the batch; their advantages are scaled by K/N, so that TRL's
+    mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
+    """
+    advantages = batch["advantages"]
+    n = len(advantages)
+    by_use = torch.argsort((advantages == 0).int(), stable=True)
+    k = max(1, -(-int((advantages != 0).sum()) // num_chunks)) * num_chunks
+    rows = by_use[:k].sort().values
+    prompt_width, width = batch["prompt_mask"].shape[1], batch["completion_mask"].shape[1]
+    first = prompt_width - int(batch["prompt_mask"][rows].sum(1).max())
+    last = int(batch["completion_mask"][rows].sum(1).max())
+
+    def kept(name: str, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or value.ndim == 0:
+            return [value[row] for row in rows.tolist()] if isinstance(value, list) else value
+        value = value[rows]
+        if name in ("prompt_ids", "prompt_mask"):
+            return value[:, first:]
+        return value[:, :last] if value.ndim == 2 and value.shape[1] == width else value
+
+    return {name: kept(name, value) for name, value in batch.items()} | {"advantages": advantages[rows] * (k / n)}
