@@ -55,12 +55,12 @@ def materialise(
         if not stale:
             return outcome("reused", f"nothing that it depends on changed since {_when(root, stage)}")
         reasons = stale.reasons
-        if stale.restorable and versioning.restore(root, stage):
+        if stale.restorable and not is_published(root, stage) and versioning.restore(root, stage):
             return outcome("restored", *reasons)
         finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
     versioning.record(root, stage)
     if finished is None:
-        return outcome("reused", "a run that did not get to record it had finished it")
+        return outcome("reused", "its outputs are in place and right; DVC had no record or no copy of them, and has them now")
     return outcome("ran", *reasons, log=finished.log)
 
 

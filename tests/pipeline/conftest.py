@@ -1,0 +1,38 @@
+"""Workspaces for the tests of the pipeline; the finished one is made once for all workers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.pipeline.workspace import Workspace, make_workspace
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workspace:
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    with FileLock(shared / "finished.lock"):
+        if (shared / "finished").exists():
+            return Workspace(shared / "finished")
+        shutil.rmtree(shared / "making", ignore_errors=True)
+        workspace = make_workspace(shared / "making")
+        workspace.ascl("run")
+        workspace.root.rename(shared / "finished")
+    return Workspace(shared / "finished")
+
+
+@pytest.fixture
+def finished(_finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace after `ascl run`; the test runs in it."""
+    workspace = _finished.copy(tmp_path / "finished")
+    monkeypatch.chdir(workspace.root)
+    return workspace
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing has run."""
+    return make_workspace(tmp_path / "fresh")

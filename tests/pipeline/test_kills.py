@@ -1,0 +1,210 @@
+"""Whatever is killed, whenever: nothing of it goes on, nothing is half-written, and the next run gives what an undisturbed one gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ascl_core.artifacts import digest
+from ascl_core.errors import StageError
+from ascl_core.progress import ProgressEvent
+from tasks.runner import run_stage
+from tasks.stages import SFT, VALIDATE_RULES, get_stage
+from tests.pipeline.workspace import Workspace, wait_until
+
+pytestmark = pytest.mark.slow
+WAYS = {"flow": ("ascl", "run"), "supervisor": (sys.executable, "-m", "tasks", "sft"), "dvc": ("dvc", "repro", "sft")}
+
+
+def saved(workspace: Workspace, name: str) -> list[Path]:
+    """The saves of a trainer that are whole."""
+    return list(workspace.scratch(get_stage(name)).glob("*/state/checkpoint-*/trainer_state.json"))
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("what", WAYS)
+def test_a_killed_run_leaves_no_process_and_the_next_one_resumes(finished: Workspace, what: str, by: signal.Signals) -> None:
+    recorded = finished.recorded()
+    finished.forget("sft")
+    process = finished.start(*WAYS[what])
+    wait_until(lambda: saved(finished, "sft") or process.poll() is not None, "a save")
+    assert process.poll() is None
+    process.send_signal(by)
+    process.wait(60)
+    wait_until(lambda: not finished.processes(), "the end of every process of the stage", 30)
+    assert not (finished.root / "data/models/sft").exists()
+    assert saved(finished, "sft")
+    said = finished.ascl("run")
+    assert "resume" in log_of(finished, "sft") or "Resuming" in log_of(finished, "sft"), log_of(finished, "sft")
+    assert finished.recorded() == recorded, said
+    assert "Data and pipelines are up to date." in finished.run("dvc", "status")
+
+
+def log_of(workspace: Workspace, name: str) -> str:
+    return sorted((workspace.root / ".ascl/logs" / name).iterdir())[-1].read_text(encoding="utf-8")
+
+
+def test_a_process_that_is_killed_fails_its_stage_and_the_next_run_resumes(finished: Workspace) -> None:
+    wanted = digest(finished.root / "data/models/sft")
+    finished.forget("sft")
+
+    def kill(event: ProgressEvent) -> None:
+        if event.done >= 3:
+            for process in finished.processes():
+                process.send_signal(signal.SIGKILL)
+
+    with pytest.raises(StageError, match=r"sft was killed by signal 9"):
+        run_stage(finished.root, SFT, on_event=kill)
+    assert not (finished.root / "data/models/sft").exists()
+    assert not (finished.root / SFT.record.path).exists()
+    assert run_stage(finished.root, SFT) is not None
+    assert digest(finished.root / "data/models/sft") == wanted
+
+
+def test_ifpo_resumes_to_the_same_bits(finished: Workspace) -> None:
+    recorded = finished.recorded()
+    finished.forget("ifpo")
+    process = finished.start(sys.executable, "-m", "tasks", "ifpo")
+    wait_until(lambda: saved(finished, "ifpo") or process.poll() is not None, "a save")
+    process.kill()
+    process.wait(60)
+    assert not (finished.root / "data/models/ifpo").exists()
+    finished.ascl("run")
+    assert finished.recorded() == recorded
+
+
+_DIES_BEFORE_IT_RECORDS = """
+import os
+from pathlib import Path
+from tasks import materialise, versioning
+from tasks.stages import get_stage
+versioning.record = lambda *_: os._exit(9)
+materialise.materialise(get_stage("curate"), root=Path.cwd())
+"""
+
+
+def test_a_run_that_dies_before_it_records_is_found_finished(finished: Workspace) -> None:
+    recorded = finished.recorded()
+    finished.forget("curate")
+    finished.python(_DIES_BEFORE_IT_RECORDS, status=9)
+    assert "curate" not in finished.lock()
+    said = finished.ascl("run")
+    assert "its outputs are in place and right" in said
+    assert "0 of 16 stages ran" in said
+    assert finished.recorded() == recorded
+
+
+_DIES_AMID_THE_PUBLICATION = """
+import os
+from pathlib import Path
+from tasks import runner
+from tasks.stages import get_stage
+replace, done = os.replace, []
+def once(source, target):
+    if "scratch" in str(source) and "/out/" in str(source):
+        if len(done) == {count}:
+            os._exit(9)
+        done.append(source)
+    replace(source, target)
+runner.os.replace = once
+runner.run_stage(Path.cwd(), get_stage("sft"))
+"""
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_a_publication_that_was_cut_off_is_finished_without_computing(finished: Workspace, count: int, forgotten: bool) -> None:
+    """With old outputs in place, and without: the folder of the checkpoint and the log are renamed one after the other."""
+    recorded = finished.recorded()
+    if forgotten:
+        finished.forget("sft")
+    finished.python(_DIES_AMID_THE_PUBLICATION.format(count=count), status=9)
+    logs = sorted((finished.root / ".ascl/logs/sft").iterdir())
+    if forgotten:
+        finished.ascl("run")
+    else:
+        assert run_stage(finished.root, SFT) is not None
+    assert sorted((finished.root / ".ascl/logs/sft").iterdir()) == logs, "it was published, not computed again"
+    assert finished.recorded() == recorded
+    assert not list(finished.scratch(SFT).iterdir())
+
+
+def test_dvc_killed_while_it_records_does_no_harm(finished: Workspace) -> None:
+    recorded = finished.recorded()
+    for delay_s in (0.2, 0.5, 0.8):
+        finished.forget("curate")
+        assert run_stage(finished.root, get_stage("curate")) is not None
+        process = finished.start("dvc", "commit", "--force", "curate")
+        time.sleep(delay_s)
+        process.kill()
+        process.wait()
+        assert "0 of 16 stages ran" in finished.ascl("run")
+        assert finished.recorded() == recorded
+
+
+_MATERIALISES = """
+from pathlib import Path
+from tasks.materialise import materialise
+from tasks.stages import SFT
+print(materialise(SFT, root=Path.cwd()).action)
+"""
+
+
+def test_two_runs_of_one_stage_are_one_writer_after_the_other(finished: Workspace) -> None:
+    wanted = digest(finished.root / "data/models/sft")
+    finished.forget("sft")
+    command = (sys.executable, "-c", _MATERIALISES)
+    both = [finished.start(*command), finished.start(*command)]
+    most = 0
+    while any(process.poll() is None for process in both):
+        most = max(most, len({p.pid for p in finished.processes() if "tasks.child" in " ".join(_command(p))}))
+        time.sleep(0.02)
+    said = sorted(process.communicate()[0].strip() for process in both)
+    assert said == ["ran", "reused"]
+    assert most == 1
+    assert digest(finished.root / "data/models/sft") == wanted
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [("data/rules/CYB.yaml", "data/rules"), ("ascl_core/rules/checks.py", "ascl_core/rules/checks.py"), ("params.yaml", "rules")],
+)
+def test_what_changes_while_a_stage_runs_fails_it_and_publishes_nothing(finished: Workspace, path: str, named: str) -> None:
+    before = digest(finished.root / "data/compiled/corpus.json")
+    file = finished.root / path
+    changed = file.read_text(encoding="utf-8").replace("max_rule_tokens: 80", "max_rule_tokens: 81") + "# changed\n"
+    edited: list[ProgressEvent] = []
+
+    def edit(event: ProgressEvent) -> None:
+        edited.append(event)
+        file.write_text(changed, encoding="utf-8")
+
+    with pytest.raises(StageError, match="changed while validate_rules ran") as caught:
+        run_stage(finished.root, VALIDATE_RULES, on_event=edit)
+    assert edited
+    assert named in str(caught.value)
+    assert digest(finished.root / "data/compiled/corpus.json") == before
+
+
+def test_a_leftover_of_a_killed_supervisor_is_ended_before_anything_starts(finished: Workspace) -> None:
+    """Even one in a session of its own, which no signal to a process group reaches."""
+    lock = finished.root / ".ascl/locks/gate.lock"
+    leftover = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], env={**os.environ, "ASCL_STAGE_LOCK": str(lock)}, start_new_session=True
+    )
+    assert run_stage(finished.root, get_stage("gate")) is not None
+    assert leftover.wait(10) == -signal.SIGTERM

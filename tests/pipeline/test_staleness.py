@@ -1,0 +1,101 @@
+"""What makes a stage stale, and that it makes no other one stale."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tasks import dvcfile, versioning
+from tasks.code import code_files
+from tasks.plan import make_plan
+from tasks.stages import EVALUATE, STAGES, get_stage
+from tests.pipeline.workspace import REPOSITORY, Workspace
+
+pytestmark = pytest.mark.slow
+TRAINS = {"sft", "sft_direct_refusal", "sft_context_distillation"}
+EVALUATES = {stage.name for stage in EVALUATE.values()}
+USERS = {
+    "ascl_core/rl/advantages.py": {"ifpo"},
+    "ascl_core/rewards/reward.py": {"ifpo"},
+    "ascl_core/sft/trainer.py": TRAINS,
+    "ascl_core/sft/templated_teacher.py": {"build_sft"},
+    "ascl_core/data/near_duplicates.py": {"curate"},
+    "ascl_core/data/expectations.py": {"validate_data"},
+    "ascl_core/evaluation/metrics.py": EVALUATES | {"report"},
+    "ascl_core/rules/retrieval.py": {"build_sft", "ifpo", *EVALUATES},
+    "ascl_core/report/style.css": {"report"},
+    "ascl_core/judges/exemplars.jsonl": {"build_sft", "ifpo", *EVALUATES},
+    "ascl_core/conversation/chat_template.jinja": {"build_sft", "base_model", "ifpo", *EVALUATES},
+    "ascl_core/artifacts.py": {stage.name for stage in STAGES},
+    "flows/post_train.py": set(),
+    "tasks/runner.py": set(),
+    "README.md": set(),
+}
+
+
+def stale(workspace: Workspace) -> set[str]:
+    return {name for name, why in versioning.staleness(workspace.root, list(STAGES)).items() if why}
+
+
+def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Workspace) -> None:
+    assert stale(finished) == set()
+    for path, users in USERS.items():
+        file = finished.root / path
+        before = file.read_bytes()
+        file.write_bytes(before + b"\n")
+        found = versioning.staleness(finished.root, list(STAGES))
+        assert {name for name, why in found.items() if why} == users, path
+        assert all(path in reason for why in found.values() for reason in why.reasons)
+        file.write_bytes(before)
+    assert stale(finished) == set()
+
+
+@pytest.mark.parametrize(
+    ("setting", "users", "reason"),
+    [
+        ("sft.max_steps=7", TRAINS, "sft.max_steps: 6 → 7"),
+        ("ifpo.rebalance=none", {"ifpo"}, "ifpo.rebalance: positive → none"),
+        ("gate.min_utility=0.1", {"gate"}, "gate.min_utility: 0.5 → 0.1"),
+        ("evaluate.seed=1", EVALUATES, "evaluate.seed: 0 → 1"),
+        ("ifpo.seed=0", set(), ""),
+    ],
+)
+def test_a_parameter_makes_stale_the_stages_that_read_it(finished: Workspace, setting: str, users: set[str], reason: str) -> None:
+    said = finished.ascl("plan", "--set", setting)
+    assert set(re.findall(r"^(\w+) +run ", said, re.MULTILINE)) == users
+    assert reason in said
+    assert stale(finished) == set(), "planning wrote nothing"
+    finished.ascl("params", "write", "--set", setting)
+    assert stale(finished) == users
+
+
+def test_a_rule_that_changed_runs_its_stage_and_the_others_follow(finished: Workspace) -> None:
+    file = finished.root / "data/rules/CYB.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    steps = {step.stage: step for step in make_plan(finished.root)}
+    assert steps["validate_rules"].action == "run"
+    assert steps["validate_rules"].reasons == ("data/rules changed",)
+    assert {name for name, step in steps.items() if step.action == "follow"} == {stage.name for stage in STAGES} - {"validate_rules"}
+    said = finished.ascl("run")
+    assert f"1 of {len(STAGES)} stages ran" in said, "a comment compiles to the same corpus, and nothing follows"
+
+
+def test_a_command_that_changed_in_the_registry_is_a_reason(finished: Workspace) -> None:
+    file = finished.root / "dvc.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("python -m tasks gate", "python -m tasks gate "), encoding="utf-8")
+    said = finished.ascl("run", status=1)
+    assert "dvc.yaml" in said
+    assert "ascl stages write" in said
+
+
+def test_dvc_yaml_is_what_the_registry_and_the_imports_say() -> None:
+    dvcfile.check(REPOSITORY)
+
+
+def test_code_of_a_stage_is_what_it_imports_and_their_data() -> None:
+    files = code_files(REPOSITORY, get_stage("gate"))
+    assert {"ascl_core/evaluation/gate.py", "ascl_core/evaluation/paired.py", "ascl_core/artifacts.py", "ascl_core/__init__.py"} <= set(
+        files
+    )
+    assert not [name for name in files if "/rl/" in name or "/sft/" in name or name.startswith(("tasks", "flows"))]

@@ -1,0 +1,169 @@
+"""A workspace for a test: the repository's files in a new git repository, with settings that let every real stage run in seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ascl_core.artifacts import read_yaml, write_text
+from tasks.stages import STAGES, Stage, get_stage
+from tasks.supervisor import MARK
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS = (
+    "suites.own_fraction=0.05",
+    "base_model.scratch.hidden_size=32",
+    "base_model.scratch.intermediate_size=64",
+    "base_model.scratch.num_heads=2",
+    "base_model.scratch.num_kv_heads=1",
+    "base_model.scratch.head_dim=16",
+    "build_sft.trajectories_per_prompt={harmful: 1, borderline: 1, sensitive: 1, utility: 1}",
+    "sft.max_steps=6",
+    "sft.save_steps=2",
+    "sft.batch_size=8",
+    "sft.micro_batch_size=8",
+    "ifpo.max_steps=4",
+    "ifpo.save_steps=2",
+    "ifpo.prompts_per_step=2",
+    "ifpo.group_size=2",
+    "ifpo.micro_batch_size=4",
+    "evaluate.max_new_tokens=8",
+)
+_NOBODY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One repository on disk, and what tests do with it."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Run this workspace's code, with the interpreter of the tests."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+        return {**kept, **_NOBODY, "PATH": path, "PYTHONPATH": str(self.root), "TERM": "dumb", "COLUMNS": "200"}
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command of the workspace in a session of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str, status: int | None = 0) -> str:
+        """What a command prints; fails unless it ends with that status."""
+        with self.start(*command) as process:
+            output, _ = process.communicate(timeout=500)
+        assert status is None or process.returncode == status, output
+        return output
+
+    def ascl(self, *arguments: str, status: int | None = 0) -> str:
+        """What `ascl …` prints."""
+        return self.run("ascl", *arguments, status=status)
+
+    def python(self, code: str, status: int | None = 0) -> str:
+        """What a piece of Python prints."""
+        return self.run(sys.executable, "-c", code, status=status)
+
+    def recorded(self) -> dict[str, str]:
+        """MD5 of every output in `dvc.lock`, by path, without those that tell times: records, logs, report, data docs."""
+        return {out["path"]: out["md5"] for entry in self.lock().values() for out in entry["outs"] if not out["path"].startswith(_TIMED)}
+
+    def lock(self) -> dict[str, Any]:
+        """The stages in `dvc.lock`."""
+        return dict((read_yaml(self.root / "dvc.lock") or {}).get("stages", {}))
+
+    def forget(self, *names: str) -> None:
+        """Make these stages never have run: no outputs, no record, nothing in `dvc.lock`."""
+        content = read_yaml(self.root / "dvc.lock")
+        for name in names:
+            del content["stages"][name]
+            for artifact in (*get_stage(name).outputs.values(), get_stage(name).record):
+                remove(self.root / artifact.path)
+        import yaml
+
+        write_text(self.root / "dvc.lock", yaml.safe_dump(content, sort_keys=False))
+
+    def scratch(self, stage: Stage) -> Path:
+        """Where a stage works."""
+        return self.root / "scratch" / stage.name
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs of a stage of this workspace, in whatever session."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK, "").startswith(f"{self.root}/") and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def copy(self, root: Path) -> Workspace:
+        """The same workspace at another place."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Workspace(root)
+
+    def snapshot(self) -> dict[str, tuple[int, int]]:
+        """Inode and time of change of every file that a stage has written, and of `dvc.lock`."""
+        paths = [self.root / "dvc.lock", *(artifact_path(self.root, stage) for stage in STAGES)]
+        files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+        return {str(file): (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+
+_TIMED = ("data/records/", "data/report", "data/logs/", "data/validation/docs")
+
+
+def artifact_path(root: Path, stage: Stage) -> Path:
+    """The folder or file of a stage's first output."""
+    return root / next(iter(stage.outputs.values())).path
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def make_workspace(root: Path) -> Workspace:
+    """The repository's files as they are now, committed, with the small settings; nothing has run."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-zco", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+    workspace = Workspace(root)
+    workspace.ascl("params", "write", "--profile", "tiny", *(word for setting in SETTINGS for word in ("--set", setting)))
+    workspace.run("git", "init", "--quiet")
+    workspace.run("git", "add", "--all")
+    workspace.run("git", "commit", "--quiet", "-m", "start")
+    return workspace
+
+
+def wait_until(holds: Callable[[], Any], what: str, timeout_s: float = 120.0) -> None:
+    """Wait until something holds; fails with `what` where it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not happen in {timeout_s:.0f} s"
+        time.sleep(0.01)
