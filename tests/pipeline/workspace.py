@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +29,11 @@ SETTINGS = (
     "base_model.scratch.num_kv_heads=1",
     "base_model.scratch.head_dim=16",
     "build_sft.trajectories_per_prompt={harmful: 1, borderline: 1, sensitive: 1, utility: 1}",
-    "sft.max_steps=6",
-    "sft.save_steps=2",
+    "sft.max_steps=24",
+    "sft.save_steps=4",
     "sft.batch_size=8",
     "sft.micro_batch_size=8",
-    "ifpo.max_steps=4",
+    "ifpo.max_steps=12",
     "ifpo.save_steps=2",
     "ifpo.prompts_per_step=2",
     "ifpo.group_size=2",
@@ -39,6 +41,30 @@ SETTINGS = (
     "evaluate.max_new_tokens=8",
 )
 _NOBODY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command that was started."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.file.read_text(encoding="utf-8")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def end(self, by: signal.Signals) -> None:
+        """Send it the signal, and wait for its end."""
+        assert self.goes_on, self.output
+        self.process.send_signal(by)
+        self.process.wait(60)
 
 
 @dataclass(frozen=True)
@@ -54,25 +80,21 @@ class Workspace:
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
         return {**kept, **_NOBODY, "PATH": path, "PYTHONPATH": str(self.root), "TERM": "dumb", "COLUMNS": "200"}
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
+    def start(self, *command: str) -> Running:
         """Start a command of the workspace in a session of its own."""
-        return subprocess.Popen(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        handle, name = tempfile.mkstemp(suffix=".out", dir=self.root.parent)
+        process = subprocess.Popen(
+            command, cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
         )
+        os.close(handle)
+        return Running(process, Path(name))
 
     def run(self, *command: str, status: int | None = 0) -> str:
         """What a command prints; fails unless it ends with that status."""
-        with self.start(*command) as process:
-            output, _ = process.communicate(timeout=500)
-        assert status is None or process.returncode == status, output
-        return output
+        running = self.start(*command)
+        ended = running.process.wait(timeout=500)
+        assert status is None or ended == status, running.output
+        return running.output
 
     def ascl(self, *arguments: str, status: int | None = 0) -> str:
         """What `ascl …` prints."""
