@@ -45,36 +45,34 @@ def post_train(
     params = write_params(root, profile, settings)
     preflight.require(root, params)
     dvcfile.check(root)
-    run = StageRunner(
-        force=[stages.get_stage(name).name for name in force], max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)
-    )
+    forced = [stages.get_stage(name).name for name in force]
+    with StageRunner(force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)) as run:
+        rules = run(stages.VALIDATE_RULES)
+        suites = run(stages.BUILD_SUITES, rules)
+        prompts = run(stages.CURATE, rules, suites)
+        validation = run(stages.VALIDATE_DATA, rules, prompts)
+        trajectories = run(stages.BUILD_SFT, rules, prompts, validation)
+        base = run(stages.BASE, trajectories)
 
-    rules = run(stages.VALIDATE_RULES)
-    suites = run(stages.BUILD_SUITES, rules)
-    prompts = run(stages.CURATE, rules, suites)
-    validation = run(stages.VALIDATE_DATA, rules, prompts)
-    trajectories = run(stages.BUILD_SFT, rules, prompts, validation)
-    base = run(stages.BASE, trajectories)
+        direct_refusal = run(stages.SFT_DIRECT_REFUSAL, trajectories, base)
+        context_distillation = run(stages.SFT_CONTEXT_DISTILLATION, trajectories, base)
+        sft = run(stages.SFT, trajectories, base)
+        ifpo = run(stages.IFPO, sft, prompts, rules)
 
-    direct_refusal = run(stages.SFT_DIRECT_REFUSAL, trajectories, base)
-    context_distillation = run(stages.SFT_CONTEXT_DISTILLATION, trajectories, base)
-    sft = run(stages.SFT, trajectories, base)
-    ifpo = run(stages.IFPO, sft, prompts, rules)
+        direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules)
+        context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules)
+        sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules)
+        ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules)
 
-    direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules)
-    context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules)
-    sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules)
-    ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules)
+        gate = run(stages.GATE, ifpo_metrics)
+        run(
+            stages.REPORT,
+            *(rules, suites, prompts, trajectories, validation),
+            *(direct_refusal, context_distillation, sft, ifpo),
+            *(direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
+        )
 
-    gate = run(stages.GATE, ifpo_metrics)
-    run(
-        stages.REPORT,
-        *(rules, suites, prompts, trajectories, validation),
-        *(direct_refusal, context_distillation, sft, ifpo),
-        *(direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
-    )
-
-    outcomes = run.outcomes()
+        outcomes = run.outcomes()
     if any(outcome.action == "ran" for outcome in outcomes):
         versioning.push(root)
     decision = read_decision(root)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ascl_core.errors import AsclError
-from tasks.runner import run_stage
+from tasks.runner import is_published, run_stage
 from tasks.stages import STAGES, get_stage
 from tasks.supervisor import end_with_parent
 
@@ -22,13 +22,16 @@ def main() -> int:
         end_with_parent(os.getppid(), signal.SIGTERM)()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        finished = run_stage(Path.cwd(), get_stage(sys.argv[1]))
+        root, stage = Path.cwd(), get_stage(sys.argv[1])
+        finished = run_stage(root, stage, unless=lambda: is_published(root, stage))
     except AsclError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
-    if finished is not None:
+    if finished is None:
+        print(f"{stage.name}: its outputs are in place and right")
+    else:
         metrics = ", ".join(f"{name} {value}" for name, value in finished.record["metrics"].items())
-        print(f"{sys.argv[1]}: {finished.record['seconds']} s; {metrics}")
+        print(f"{stage.name}: {finished.record['seconds']} s; {metrics}")
     return 0
 
 

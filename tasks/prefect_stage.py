@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from prefect.states import Cancelled
 from ascl_core.progress import ProgressEvent
 from tasks.materialise import Outcome, materialise
 from tasks.stages import Stage
+from tasks.supervisor import interruption
 
 _PROGRESS_INTERVAL_S = 2.0
 
@@ -42,7 +44,8 @@ listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 class StageRunner:
     """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
 
-    Calling it with a stage and the futures of the stages that it needs returns the stage's own future.
+    Calling it with a stage and the futures of the stages that it needs returns the stage's own future. An exception that
+    leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
     """
 
     def __init__(self, *, force: Collection[str] = (), max_parallel: int = 1) -> None:
@@ -50,6 +53,15 @@ class StageRunner:
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
         self._submitted: list[PrefectFuture[Any]] = []
+        self._interruption = threading.Event()
+
+    def __enter__(self) -> StageRunner:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self._failure = self._failure or error
+            self._interruption.set()
 
     def __call__(self, stage: Stage, *after: PrefectFuture[Any]) -> PrefectFuture[Any]:
         future = cast(PrefectFuture[Any], cast(Any, self._task(stage)).submit(wait_for=list(after)))
@@ -77,6 +89,7 @@ class StageRunner:
     def _run(self, stage: Stage) -> Outcome:
         watcher = _Watcher(stage)
         outcome = None
+        interruption.set(self._interruption)
         watcher.started()
         try:
             outcome = materialise(stage, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id())

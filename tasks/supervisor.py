@@ -15,9 +15,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import psutil
@@ -32,6 +34,9 @@ _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 OnEvent = Callable[[ProgressEvent], None]
+
+interruption: ContextVar[threading.Event] = ContextVar("interruption", default=threading.Event())  # noqa: B039
+"""Set in a thread by whoever may have to interrupt what is supervised in it: a signal reaches the main thread alone."""
 
 
 @contextmanager
@@ -50,6 +55,7 @@ def run_supervised(
     """Run `command` to its end and return its exit status (negative: the signal), or None when it ran out of time.
 
     Its output goes to `log`, its progress events to `on_event`. However this ends, no process of it is left.
+    Raises `StageError` where this thread's work is interrupted.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, MARK: str(lock), ENVIRONMENT_VARIABLE: str(progress), **_ENVIRONMENT}
@@ -70,6 +76,7 @@ def run_supervised(
         while process.poll() is None:
             if time.monotonic() > deadline:
                 return None
+            _heed_interruption(log)
             events.read()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_S)
@@ -120,6 +127,7 @@ def _acquire(descriptor: int, lock: Path, wait_s: float, on_wait: Callable[[], N
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
+            _heed_interruption(lock)
             if time.monotonic() > deadline:
                 raise StageError(
                     "another run has held this stage for too long", file=lock, value=f"{wait_s:.0f} s", mend="end that run, and run again"
@@ -128,6 +136,11 @@ def _acquire(descriptor: int, lock: Path, wait_s: float, on_wait: Callable[[], N
                 on_wait()
                 told = True
             time.sleep(_POLL_S)
+
+
+def _heed_interruption(file: Path) -> None:
+    if interruption.get().is_set():
+        raise StageError("the run was interrupted", file=file, mend="run it again: it goes on from its last save")
 
 
 class _Events:

@@ -23,7 +23,7 @@ from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, render_rules
-from ascl_core.sft.callbacks import TrainingLog, last_checkpoint
+from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.vocabulary import Split
 
 _WRITTEN_TOKENS = 96
@@ -70,7 +70,7 @@ def ifpo(
     )
     training_log.quieten(trainer)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
+    train(trainer, context.state)
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
     cast(Any, trainer.model).save_pretrained(checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -46,9 +47,11 @@ class TrainingLog(TrainerCallback):
         return next((line[name] for _, line in sorted(self.steps.items(), reverse=True) if name in line), None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take over the lines of the run that is resumed."""
+        """Take over the lines of the run that is resumed; `NothingLeft` where it was killed after its last step."""
         for entry in state.log_history:
             self._take(entry)
+        if state.global_step >= self.max_steps:
+            raise NothingLeft
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Keep the step's figures; a loss that is not finite ends the run."""
@@ -64,6 +67,16 @@ class TrainingLog(TrainerCallback):
         if figures:
             self.steps.setdefault(step, {"step": step}).update(figures)
         return {"step": step, **figures}
+
+
+class NothingLeft(Exception):
+    """The save that training resumes from is that of the last step; the trainer would take one more."""
+
+
+def train(trainer: Any, state: Path) -> None:
+    """Train to the last step, from the newest save under `state`; whether it was interrupted leaves no trace in the weights."""
+    with contextlib.suppress(NothingLeft):
+        trainer.train(resume_from_checkpoint=last_checkpoint(state))
 
 
 def last_checkpoint(folder: Path) -> str | None:

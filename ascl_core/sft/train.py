@@ -14,7 +14,7 @@ from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import device_of, load_model, load_tokenizer
-from ascl_core.sft.callbacks import TrainingLog, last_checkpoint
+from ascl_core.sft.callbacks import TrainingLog, train
 
 
 def sft(
@@ -42,7 +42,7 @@ def sft(
     )
     training_log.quieten(trainer)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=last_checkpoint(context.state))
+    train(trainer, context.state)
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")

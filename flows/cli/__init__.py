@@ -62,9 +62,10 @@ def main() -> None:
     os.environ.update({"ASCL_DEBUG": "1"} if debug else {})
     try:
         app()
-    except KeyboardInterrupt:
-        print_error("interrupted; what was finished is kept, and the next run goes on from there")
-        sys.exit(INTERRUPTED)
+    except SystemExit as leaving:  # typer turns Ctrl-C into this status
+        if leaving.code == INTERRUPTED:
+            print_error("interrupted; what was finished is kept, and the next run goes on from there")
+        raise
     except Exception as error:
         if debug:
             raise
