@@ -97,9 +97,11 @@ def _expand(values: SafetySeeds, seed: Seed) -> list[str]:
 
 def _utility_prompts(path: Path) -> Iterator[RawPrompt]:
     values = parse(UtilitySeeds, _read(path), file=path)
-    for spec in values.kinds:
+    for number, spec in enumerate(values.kinds):
         answers: dict[str, tuple[str, str, str | None]] = {}
         for question, answer, kind, choices, family in KINDS[spec.kind](spec.model_dump()):
+            if family not in values.frames:
+                raise DataError("no frames for it", file=path, field=f"kinds[{number}]", value=spec.kind, mend=f"add frames.{family}")
             answers.update({_sentence(frame, question): (answer, kind, choices) for frame in values.frames[family]})
         for prompt in _sample(list(answers), spec.count):
             answer, kind, choices = answers[prompt]
