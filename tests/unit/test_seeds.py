@@ -103,8 +103,11 @@ def test_comparisons_are_right(tmp_path: Path) -> None:
 
 def test_orders_are_asked_both_ways(tmp_path: Path) -> None:
     assert utility(tmp_path, kind="next", orders=[["one", "two", "three"]]) == {
-        "What comes after one?": "two", "What comes before two?": "one", "What comes after two?": "three", "What comes before three?": "two",
-    }  # fmt: skip
+        "What comes after one?": "two",
+        "What comes before two?": "one",
+        "What comes after two?": "three",
+        "What comes before three?": "two",
+    }
 
 
 def test_opposites_are_asked_both_ways(tmp_path: Path) -> None:
