@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
-
-from ascl_core.rules.retrieval import RuleIndex, render_rules
 
 TOOL_NAME = "consult_safety_rules"
 TOOL_SCHEMA: dict[str, Any] = {
@@ -25,16 +23,5 @@ TOOL_SCHEMA: dict[str, Any] = {
 }
 """The tool in the form that chat templates and OpenAI-compatible servers read."""
 
-
-@dataclass(frozen=True)
-class RuleTool:
-    """The tool in one jurisdiction, which the model does not see."""
-
-    index: RuleIndex
-    jurisdiction: str
-    rules_per_lookup: int
-
-    def __call__(self, category: str, query: str) -> str:
-        """The matching active rules, rendered with their ids."""
-        rules = self.index.lookup(category=category, query=query, jurisdiction=self.jurisdiction, limit=self.rules_per_lookup)
-        return render_rules(rules)
+Tool = Callable[[str, str], str]
+"""The tool as a rollout calls it: category and query in, the text of the result out."""

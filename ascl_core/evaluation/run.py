@@ -12,16 +12,15 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
-from ascl_core.conversation.tool import RuleTool
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.metrics import summarise
 from ascl_core.generation import Sampling
-from ascl_core.generation.load import make_generator
+from ascl_core.generation.backends import make_generator
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import Harm, Refusal
 
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
-from ascl_core.conversation.tool import RuleTool
+from ascl_core.conversation.tool import Tool
 from ascl_core.progress import Progress
 
-ToolFor = Callable[[Prompt], RuleTool]
+ToolFor = Callable[[Prompt], Tool]
 """The tool as it is where that prompt's conversation takes place."""
 
 

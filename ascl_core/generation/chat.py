@@ -22,14 +22,14 @@ from rich.text import Text
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
-from ascl_core.conversation.tool import TOOL_NAME, RuleTool
+from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.conversation.trajectory import read_calls, read_rollout
 from ascl_core.errors import AsclError, ConfigError
 from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.load import make_generator
+from ascl_core.generation.backends import make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 
 ANYWHERE = "ANY"

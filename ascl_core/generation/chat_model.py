@@ -19,8 +19,9 @@ from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, an
 from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling
+from ascl_core.generation.backends import make_generator
 from ascl_core.generation.endpoint import Endpoint
-from ascl_core.generation.load import identity, make_generator
+from ascl_core.generation.load import identity
 
 if TYPE_CHECKING:
     from ascl_core.generation import Generator

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.errors import ModelError
-
-if TYPE_CHECKING:
-    from ascl_core.generation import Generator
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -51,17 +48,6 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
     except (OSError, ValueError, SafetensorError) as error:
         raise _cannot_load(path, error) from error
     return model.to(device_of(compute))
-
-
-def make_generator(checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> Generator:
-    """The configured backend on that checkpoint."""
-    if compute.backend == "vllm":
-        from ascl_core.generation.vllm import VllmGenerator
-
-        return VllmGenerator(checkpoint, compute, revision)
-    from ascl_core.generation.transformers import TransformersGenerator
-
-    return TransformersGenerator(checkpoint, compute, revision)
 
 
 def identity(model: str | Path, revision: str | None = None) -> str:

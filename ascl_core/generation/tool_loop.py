@@ -7,7 +7,7 @@ from typing import Any
 
 from ascl_core.contracts import Message, Prompt, Rollout
 from ascl_core.conversation.template import RESPONSE, opening, tool_turn
-from ascl_core.conversation.tool import TOOL_SCHEMA, RuleTool
+from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
 from ascl_core.conversation.trajectory import read_calls
 
 
@@ -17,7 +17,7 @@ class OpenConversation:
 
     prompt: Prompt
     sample: int
-    tool: RuleTool | None
+    tool: Tool | None
     max_tool_calls: int
     prompt_ids: list[int]
     completion_ids: list[int] = field(default_factory=list)

@@ -19,7 +19,8 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Verdict
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling
-from ascl_core.generation.load import identity, make_generator
+from ascl_core.generation.backends import make_generator
+from ascl_core.generation.load import identity
 from ascl_core.judges import AnyConfig, Item
 from ascl_core.vocabulary import Harm, Refusal
 

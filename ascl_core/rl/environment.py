@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ascl_core.config.conversation import ConversationConfig
-from ascl_core.conversation.tool import RuleTool
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 
 
 def environment_factory(index: RuleIndex, conversation: ConversationConfig) -> Callable[[], Any]:

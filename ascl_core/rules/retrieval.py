@@ -102,3 +102,17 @@ def _document(rule: Rule) -> str:
     """What a rule is found by; its own examples are in it, as a model asks in the words of its prompt."""
     examples = [example.prompt for example in rule.examples if example.verdict is rule.policy]
     return " ".join((*[rule.query] * _QUERY_WEIGHT, rule.title, *rule.keywords, rule.text, *examples))
+
+
+@dataclass(frozen=True)
+class RuleTool:
+    """The tool in one jurisdiction, which the model does not see."""
+
+    index: RuleIndex
+    jurisdiction: str
+    rules_per_lookup: int
+
+    def __call__(self, category: str, query: str) -> str:
+        """The matching active rules, rendered with their ids."""
+        rules = self.index.lookup(category=category, query=query, jurisdiction=self.jurisdiction, limit=self.rules_per_lookup)
+        return render_rules(rules)

@@ -15,13 +15,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
 from ascl_core.conversation.template import completion_text
-from ascl_core.conversation.tool import RuleTool
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import DataError
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import Corpus, load_corpus
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
 from ascl_core.vocabulary import Arm, Mode, PromptType, Refusal, Split
 

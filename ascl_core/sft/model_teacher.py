@@ -18,14 +18,13 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import consulting_turn, opening, tool_turn
-from ascl_core.conversation.tool import RuleTool
 from ascl_core.errors import ConfigError
 from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import ChatModel, EndpointChat, LocalChat
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.rendering import plain, render_rule
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.sft.templated_teacher import Choice
 from ascl_core.vocabulary import Arm, ResponsePolicy
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
-from ascl_core.conversation.tool import RuleTool
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.retrieval import render_rule
+from ascl_core.rules.retrieval import RuleTool, render_rule
 from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
