@@ -86,6 +86,7 @@ class Supervised:
         for process in self.started:
             process.kill()
             process.wait()
+        end_marked(self.lock)
 
 
 @pytest.fixture
