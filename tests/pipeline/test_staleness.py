@@ -26,7 +26,7 @@ USERS = {
     "ascl_core/rules/retrieval.py": {"build_sft", "ifpo", *EVALUATES},
     "ascl_core/report/style.css": {"report"},
     "ascl_core/judges/exemplars.jsonl": {"build_sft", "ifpo", *EVALUATES},
-    "ascl_core/conversation/chat_template.jinja": {"build_sft", "base_model", "ifpo", *EVALUATES},
+    "ascl_core/conversation/chat_template.jinja": {"build_sft", "base_model", "ifpo", "report", *EVALUATES},
     "ascl_core/artifacts.py": {stage.name for stage in STAGES},
     "flows/post_train.py": set(),
     "tasks/runner.py": set(),
