@@ -32,7 +32,12 @@ def finished(_finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return workspace
 
 
+@pytest.fixture(scope="session")
+def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("fresh") / "made")
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Workspace:
+def fresh(_fresh: Workspace, tmp_path: Path) -> Workspace:
     """A workspace in which nothing has run."""
-    return make_workspace(tmp_path / "fresh")
+    return _fresh.copy(tmp_path / "fresh")
