@@ -17,6 +17,8 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=BaseModel)
+_OF_KEY = "[key]"
+"""What pydantic puts behind the name of a mapping's key that is no key."""
 
 
 def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
@@ -29,7 +31,7 @@ def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
 
 def _first_problem(model: type[BaseModel], error: ValidationError, file: object, section: str) -> ConfigError:
     problem = error.errors(include_url=False)[0]
-    location = [str(part) for part in problem["loc"]]
+    location = [str(part) for part in problem["loc"] if part != _OF_KEY]
     field = ".".join(part for part in (section, *location) if part)
     others = f" ({error.error_count() - 1} more problems after this one)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":

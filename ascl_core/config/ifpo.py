@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
 
 Rebalance = Literal["none", "all", "balanced", "positive", "reward", "within_mode"]
+PromptKind = Literal["harmful", "borderline", "dual_use", "sensitive", "utility"]
 
 
 class RewardConfig(Config):
@@ -72,7 +73,13 @@ class IfpoConfig(Config):
     """Sampling temperature of rollouts."""
     max_completion_length: int = Field(default=320, ge=16)
     """Tokens for think + call + rules + think + answer; a tool result that does not fit is lost silently, so it is checked."""
-    prompt_mix: dict[str, float] = {"harmful": 1.0, "borderline": 1.0, "dual_use": 1.0, "sensitive": 0.5, "utility": 0.5}
+    prompt_mix: dict[PromptKind, Annotated[float, Field(ge=0.0)]] = {
+        "harmful": 1.0,
+        "borderline": 1.0,
+        "dual_use": 1.0,
+        "sensitive": 0.5,
+        "utility": 0.5,
+    }
     """Relative share of each prompt type among the groups; `dual_use` are those that only the rules of the place decide."""
     reward: RewardConfig = RewardConfig()
     """The values of the reward."""
@@ -82,6 +89,12 @@ class IfpoConfig(Config):
     """Steps between resumable checkpoints."""
     seed: int = 0
     """Seed of prompt order and sampling."""
+
+    @model_validator(mode="after")
+    def _mix_draws(self) -> IfpoConfig:
+        if not any(self.prompt_mix.values()):
+            raise ValueError("prompt_mix must give at least one kind a share")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> IfpoConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
 
@@ -15,7 +15,7 @@ class SftConfig(Config):
     batch_size: int = Field(default=64, ge=1)
     """Conversations per optimiser step."""
     micro_batch_size: int = Field(default=64, ge=1)
-    """Conversations per forward pass; the rest is accumulated."""
+    """Conversations per forward pass, at most a whole batch; the rest is accumulated."""
     learning_rate: float = Field(default=2e-3, gt=0.0, le=1.0)
     """Peak learning rate of AdamW (cosine schedule)."""
     warmup_steps: int = Field(default=20, ge=0)
@@ -30,3 +30,9 @@ class SftConfig(Config):
     """Steps between resumable checkpoints."""
     seed: int = 0
     """Seed of the order of examples."""
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> SftConfig:
+        if self.batch_size % min(self.micro_batch_size, self.batch_size):
+            raise ValueError("batch_size must be a multiple of micro_batch_size")
+        return self

@@ -56,11 +56,12 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
     from trl import SFTConfig
 
     on_gpu = device_of(compute) == "cuda"
+    micro_batch_size = min(config.micro_batch_size, config.batch_size)
     return SFTConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
-        per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        per_device_train_batch_size=micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // micro_batch_size,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,

@@ -1,0 +1,321 @@
+"""IFPO on TRL's `GRPOTrainer`: its loss, the advantages that replace TRL's, what carries loss, what is logged, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from trl import GRPOTrainer
+
+from ascl_core.config.base import parse
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.errors import ConfigError, DataError, TrainingError
+from ascl_core.generation.load import load_tokenizer
+from ascl_core.rl import train, trainer
+from ascl_core.rl.advantages import STRATEGIES, decay, grpo_advantages, ifpo_advantages, mode_weights, weighted_advantages
+from ascl_core.rl.trainer import IfpoTrainer
+from ascl_core.rules.corpus import load_corpus
+from ascl_core.rules.rendering import NO_MATCH, render_rule
+from ascl_core.vocabulary import PromptType
+from tests.builders import make_prompt
+from tests.training.conftest import IFPO, World, make_prompts, stop_once_at, weights_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+GROUP = IFPO["group_size"]
+
+
+@dataclass
+class Step:
+    """What one step sampled and what was made of it; lists and tensors are by rollout."""
+
+    prompt_ids: list[str]
+    looked_up: torch.Tensor
+    """Whether a tool result is among the rollout's messages: TRL's own account of it."""
+    rewards: torch.Tensor
+    output: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """The steps of the training that the test runs; no rollout is left out of them."""
+    seen: list[Step] = []
+    score, generate = IfpoTrainer._calculate_rewards, IfpoTrainer._generate_and_score_completions
+
+    def keep_scores(self: Any, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        rewards = score(self, inputs, prompts, completions, completion_ids_list)
+        looked_up = torch.tensor([any(message["role"] == "tool" for message in messages) for messages in completions])
+        seen.append(Step([row["prompt_id"] for row in inputs], looked_up, rewards[:, 0].clone()))
+        return rewards
+
+    def keep_output(self: Any, inputs: Any) -> dict[str, Any]:
+        output = generate(self, inputs)
+        seen[-1].output = {name: value.clone() for name, value in output.items() if isinstance(value, torch.Tensor)}
+        return output
+
+    monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", keep_scores)
+    monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, chunks: batch)
+    return seen
+
+
+class StockTrainer(GRPOTrainer):
+    """TRL's trainer as it is, which is given the same rewards through a reward function."""
+
+    def __init__(self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, reward_funcs: Any, **kwargs: Any) -> None:
+        def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
+            texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
+            finished = [ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]
+            batch = scorer.score([prompts_by_id[i] for i in prompt_id], texts, finished)
+            self._metrics["train"]["consult_rate"].append(batch.figures()["consult_rate"])
+            return list(batch.rewards)
+
+        super().__init__(reward_funcs=[reward], **kwargs)
+
+
+def test_plain_grpo_has_the_loss_and_the_gradient_of_trls_own_trainer(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients: list[torch.Tensor] = []
+    clip = Accelerator.clip_grad_norm_
+
+    def keep(self: Any, parameters: Any, *arguments: Any) -> Any:
+        parameters = list(parameters)
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))
+        return clip(self, parameters, *arguments)
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", keep)
+    [ours] = world.ifpo(tmp_path / "ours", rebalance="none", max_steps=1)
+    monkeypatch.setattr(trainer, "IfpoTrainer", StockTrainer)
+    [theirs] = world.ifpo(tmp_path / "theirs", rebalance="none", max_steps=1)
+    for name in ("loss", "reward", "consult_rate", "completions/mean_length"):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6)
+    mine, other = gradients
+    assert other.norm() > 0.1
+    assert (mine - other).norm() < 1e-3 * other.norm()
+
+
+Formula = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+"""Advantages of rewards and modes at a step."""
+
+
+def _formula(strategy: str) -> Formula:
+    return lambda rewards, modes, step: ifpo_advantages(rewards, modes, GROUP, rebalance=strategy)
+
+
+FORMULAS: dict[str, tuple[dict[str, Any], Formula]] = {
+    **{strategy: ({"rebalance": strategy}, _formula(strategy)) for strategy in sorted(STRATEGIES)},
+    "default": ({}, lambda r, m, step: ifpo_advantages(r, m, GROUP)),
+    "capped": ({"rebalance": "all", "max_weight": 1.2}, lambda r, m, step: ifpo_advantages(r, m, GROUP, rebalance="all", max_weight=1.2)),
+    "frequencies of the batch": (
+        {"rebalance": "all", "frequency": "batch"},
+        lambda r, m, step: mode_weights(r, m, len(r), frequency="group") * grpo_advantages(r, GROUP),
+    ),
+    "decay": (
+        {"rebalance": "all", "weight_decay_steps": 2},
+        lambda r, m, step: weighted_advantages(r, m, GROUP, decay(mode_weights(r, m, GROUP), step, 2), rebalance="all"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "formula"), FORMULAS.values(), ids=FORMULAS)
+def test_training_uses_the_advantages_of_the_groups_it_sampled(
+    world: World, tmp_path: Path, steps: list[Step], changes: dict[str, Any], formula: Formula
+) -> None:
+    world.ifpo(tmp_path, **changes)
+    assert len(steps) == IFPO["max_steps"]
+    for number, step in enumerate(steps):
+        assert [step.prompt_ids[i] for i in range(0, 16, GROUP) for _ in range(GROUP)] == step.prompt_ids, "groups are contiguous"
+        torch.testing.assert_close(step.output["advantages"], formula(step.rewards, step.looked_up, number))
+    plain = torch.cat([grpo_advantages(step.rewards, GROUP) for step in steps])
+    assert plain.abs().max() > 0.5
+    rebalanced = not torch.cat([step.output["advantages"] for step in steps]).allclose(plain)
+    assert rebalanced == (changes.get("rebalance") != "none"), "the groups of this test are such that rebalancing shows"
+
+
+def test_the_tool_results_get_no_gradient_and_every_turn_of_the_assistant_does(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[dict[str, torch.Tensor], torch.Tensor]] = []
+    loss, log_probabilities = GRPOTrainer._compute_loss, GRPOTrainer._get_per_token_logps_and_entropies
+
+    def keep_batch(self: Any, model: Any, inputs: Any) -> Any:
+        seen.append((inputs, torch.empty(0)))
+        return loss(self, model, inputs)
+
+    def keep_log_probabilities(self: Any, *arguments: Any, **named: Any) -> Any:
+        logps, *others = log_probabilities(self, *arguments, **named)
+        logps.retain_grad()
+        seen[-1] = (seen[-1][0], logps)
+        return logps, *others
+
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", keep_batch)
+    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", keep_log_probabilities)
+    world.ifpo(tmp_path, max_steps=1)
+    tokenizer = load_tokenizer(world.root / "taught/model")
+    results = [render_rule(rule) for rule in load_corpus(world.root / "corpus.json").rules] + [NO_MATCH]
+    consulted = 0
+    for batch, logps in seen:
+        assert logps.grad is not None
+        for row in range(len(logps)):
+            ids, there = batch["completion_ids"][row], batch["completion_mask"][row].bool()
+            taught = logps.grad[row] != 0
+            text, learned, left = (tokenizer.decode(ids[mask]) for mask in (there, taught, there & ~taught))
+            if batch["advantages"][row] == 0:
+                assert learned == ""
+                continue
+            looked_up = "<tool_response>" in text
+            consulted += looked_up
+            assert "<tool_response>" not in learned
+            assert not any(result in learned for result in results)
+            assert looked_up == any(result in left for result in results)
+            assert learned.count("<|im_end|>") == text.count("<|im_start|>assistant") + 1
+    assert consulted > 0
+
+
+def test_what_is_logged_is_what_was_sampled(world: World, tmp_path: Path, steps: list[Step]) -> None:
+    lines = world.ifpo(tmp_path)
+    types = {prompt.id: str(prompt.prompt_type) for prompt in world.prompts}
+    for line, step in zip(lines, steps, strict=True):
+        looked_up = step.looked_up.float()
+        assert line["consult_rate"] == pytest.approx(float(looked_up.mean()))
+        for kind in set(types.values()):
+            of_kind = torch.tensor([types[prompt_id] == kind for prompt_id in step.prompt_ids])
+            assert (f"consult_rate/{kind}" in line) == (f"reward/{kind}" in line) == bool(of_kind.any()), "no data is no figure"
+            if of_kind.any():
+                assert line[f"consult_rate/{kind}"] == pytest.approx(float(looked_up[of_kind].mean()))
+                assert line[f"reward/{kind}"] == pytest.approx(float(step.rewards[of_kind].mean()))
+        assert line["reward/mean"] == pytest.approx(float(step.rewards.mean()))
+        assert line["reward/outcome"] + line["reward/repeated_lookup"] == pytest.approx(line["reward/mean"])
+        weights = mode_weights(step.rewards, step.looked_up, GROUP)
+        assert (line["weights/mean"], line["weights/max"]) == pytest.approx((float(weights.mean()), float(weights.max())))
+        modes = step.looked_up.reshape(-1, GROUP).float().mean(1)
+        assert line["groups/one_mode"] == pytest.approx(float(((modes == 0) | (modes == 1)).float().mean()))
+        assert {"valid_rate", "not_judged", "groups/zero_variance", "entropy", "loss", "grad_norm"} <= set(line)
+    assert 0 < lines[0]["consult_rate"] < 1
+
+
+def test_consultations_that_come_to_nothing_are_logged_and_said_aloud(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger=trainer.__name__):
+        [line] = world.ifpo(tmp_path, conversation=ConversationConfig(max_tool_calls=0), max_steps=1)
+    assert (line["consult_rate"], line["consult/completed"]) == (0, 0)
+    assert line["consult/attempted"] > 0.1
+    assert any("0.00 completed: malformed calls, or results that do not fit" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("kind", ["harmful", "utility"])
+def test_only_prompts_of_the_mix_are_sampled(world: World, tmp_path: Path, steps: list[Step], kind: str) -> None:
+    world.ifpo(tmp_path, prompt_mix={kind: 1.0, "borderline": 0.0})
+    types = {prompt.id: str(prompt.prompt_type) for prompt in world.prompts}
+    assert {types[prompt_id] for step in steps for prompt_id in step.prompt_ids} == {kind}
+
+
+def test_a_run_that_was_killed_after_its_last_save_trains_no_further(world: World, tmp_path: Path) -> None:
+    before = world.ifpo(tmp_path)
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
+    shutil.rmtree(tmp_path / "model")
+    (tmp_path / "log.jsonl").unlink()
+    assert world.ifpo(tmp_path) == before
+    assert {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()} == kept
+
+
+@pytest.mark.parametrize("killed_at", [3, 5])
+def test_an_interrupted_run_resumes_to_the_same_bits(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int) -> None:
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    wanted = world.ifpo(straight, max_steps=6)
+    with stop_once_at(killed_at, monkeypatch):
+        world.ifpo(resumed, max_steps=6)
+    (resumed / "state/checkpoint-6").mkdir()  # a save that a kill cut off
+    assert world.ifpo(resumed, max_steps=6) == wanted
+    before, after = weights_of(straight), weights_of(resumed)
+    assert all(before[name].equal(after[name]) for name in before)
+
+
+def test_the_seed_decides_what_training_does(world: World, tmp_path: Path) -> None:
+    first, again, other = (world.ifpo(tmp_path / name, seed=seed, max_steps=1) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert first == again
+    assert first != other
+
+
+def test_leaving_rollouts_without_advantage_out_changes_no_gradient(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = {"max_steps": 1, "prompts_per_step": 8, "group_size": 2}
+    left_out = world.ifpo(tmp_path / "left-out", **pairs)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, chunks: batch)
+    kept = world.ifpo(tmp_path / "kept", **pairs)
+    assert kept[0]["grad_norm"] > 0
+    assert kept[0]["groups/zero_variance"] > 0, "there were such rollouts"
+    assert left_out[0]["grad_norm"] == pytest.approx(kept[0]["grad_norm"], rel=1e-3)
+    assert left_out[0]["reward/mean"] == kept[0]["reward/mean"]
+
+
+def test_a_trl_that_scores_elsewhere_stops_training(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", GRPOTrainer._calculate_rewards)
+    with pytest.raises(TrainingError, match="TRL"):
+        world.ifpo(tmp_path, max_steps=1)
+
+
+def test_a_tool_result_that_cannot_fit_is_an_error_before_training(world: World, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"ifpo\.max_completion_length") as caught:
+        world.ifpo(tmp_path, max_completion_length=100)
+    assert "raise it to at least" in str(caught.value)
+
+
+def make_schedule(**changes: Any) -> tuple[list[str], list[str]]:
+    """The kinds and the ids of the prompts that IFPO draws from twelve plain and six dual-use ones."""
+    dual_use = [make_prompt(id=f"dual-{number}", dual_use=True) for number in range(6)]
+    config = IfpoConfig.model_validate({"max_steps": 500, "prompts_per_step": 4, "micro_batch_size": 32, **changes})
+    drawn = train.schedule_prompts([*make_prompts(), *dual_use], config, Path("prompts.parquet"))
+    return [train.kind_of(prompt) for prompt in drawn], [prompt.id for prompt in drawn]
+
+
+def test_prompts_are_drawn_by_their_shares_and_each_kind_is_used_evenly() -> None:
+    mix = {"harmful": 3.0, "dual_use": 1.0, "utility": 0.0}
+    kinds, ids = make_schedule(prompt_mix=mix)
+    assert len(kinds) == 2000
+    assert set(kinds) == {"harmful", "dual_use"}
+    assert kinds.count("harmful") / len(kinds) == pytest.approx(0.75, abs=0.04)
+    uses = Counter(prompt_id for prompt_id in ids if prompt_id.startswith("dual-"))
+    assert max(uses.values()) - min(uses.values()) <= 1
+    assert make_schedule(prompt_mix=mix) == (kinds, ids)
+
+
+def test_a_kind_without_prompts_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match=r"ifpo\.prompt_mix\.sensitive"):
+        make_schedule(prompt_mix={"sensitive": 1.0, "utility": 1.0})
+    assert {str(prompt.prompt_type) for prompt in make_prompts()} == {str(kind) for kind in PromptType} - {"sensitive"}
+
+
+def test_the_reference_of_the_kl_term_is_the_sft_checkpoint(world: World, tmp_path: Path) -> None:
+    first, second = world.ifpo(tmp_path, beta=0.1)
+    assert first["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert second["kl"] > 1e-6
+
+
+BAD = {
+    "rollouts that do not divide": ({"micro_batch_size": 5}, "ifpo", "multiple of micro_batch_size"),
+    "a strategy that is not there": ({"rebalance": "postive"}, "ifpo.rebalance", "'positive'"),
+    "a group of one": ({"group_size": 1}, "ifpo.group_size", "greater than or equal to 2"),
+    "a cap under 1": ({"max_weight": 0.5}, "ifpo.max_weight", "greater than or equal to 1"),
+    "a kind of prompt that is not there": ({"prompt_mix": {"harmfull": 1.0}}, "ifpo.prompt_mix.harmfull", "'harmful'"),
+    "a mix of nothing": ({"prompt_mix": {"harmful": 0.0}}, "ifpo", "at least one kind"),
+    "a misspelt key": ({"max_step": 1}, "ifpo.max_step", "did you mean 'max_steps'?"),
+    "a bonus for repeated look-ups": ({"reward": {"repeated_lookup": 0.1}}, "ifpo.reward.repeated_lookup", "less than or equal to 0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "field_name", "says"), BAD.values(), ids=BAD)
+def test_a_bad_parameter_is_named(changes: dict[str, Any], field_name: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(IfpoConfig, {**IFPO, **changes}, file="params.yaml", section="ifpo")
+    assert (caught.value.file, caught.value.field) == ("params.yaml", field_name)
+    assert says in str(caught.value)
