@@ -37,7 +37,7 @@ def check(root: Path) -> None:
 def _entry(root: Path, stage: Stage) -> dict[str, Any]:
     return {
         "desc": stage.summary,
-        "cmd": f"python -m tasks {stage.name}",
+        "cmd": f"exec python -m tasks {stage.name}",  # a shell in between would outlive a killed DVC, and the stage with it
         "deps": [*dict.fromkeys(artifact.path for artifact in stage.input_artifacts()), *code_files(root, stage)],
         "params": list(stage.sections),
         "outs": [artifact.path for artifact in (*stage.outputs.values(), stage.record)],

@@ -144,7 +144,7 @@ def test_dvc_yaml_has_for_each_stage_its_data_its_code_its_parameters_and_its_ou
     assert list(stages) == [stage.name for stage in STAGES]
     for stage in STAGES:
         entry = stages[stage.name]
-        assert entry["cmd"] == f"python -m tasks {stage.name}"
+        assert entry["cmd"] == f"exec python -m tasks {stage.name}"
         assert {artifact.path for artifact in stage.input_artifacts()} | set(code_files(REPOSITORY, stage)) == set(entry["deps"])
         assert len(entry["deps"]) == len(set(entry["deps"]))
         assert entry["params"] == list(stage.sections)

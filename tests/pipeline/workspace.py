@@ -78,7 +78,7 @@ class Workspace:
         """Run this workspace's code, with the interpreter of the tests."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-        return {**kept, **_NOBODY, "PATH": path, "PYTHONPATH": str(self.root), "TERM": "dumb", "COLUMNS": "200"}
+        return {**kept, **_NOBODY, "PATH": path, "PYTHONPATH": str(self.root), "SHELL": "/bin/sh", "TERM": "dumb", "COLUMNS": "200"}
 
     def start(self, *command: str) -> Running:
         """Start a command of the workspace in a session of its own."""
