@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -57,14 +57,18 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _kind(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(limit, name):g}" for limit in field.metadata for kind, (name, sign) in _BOUNDS.items() if isinstance(limit, kind)
-    ]
-    return _cell(", ".join([_type(field.annotation), *bounds]))
+    return _cell(", ".join([_type(field.annotation), *_bounds(field.metadata)]))
+
+
+def _bounds(metadata: Iterable[Any]) -> list[str]:
+    return [f"{sign} {getattr(limit, name):g}" for limit in metadata for kind, (name, sign) in _BOUNDS.items() if isinstance(limit, kind)]
 
 
 def _type(annotation: Any) -> str:
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner = [limit for part in parts[1:] for limit in (part.metadata if isinstance(part, FieldInfo) else [part])]
+        return ", ".join([_type(parts[0]), *_bounds(inner)])
     if origin is Literal:
         return " or ".join(f"`{part}`" for part in parts)
     if origin in (Union, types.UnionType):

@@ -18,7 +18,7 @@ class SourceConfig(Config):
     format: Literal["own", "rows", "star1", "mitre_frr", "gsm8k", "xstest", "mmlu_pro"] = "own"
     """`own` is this repository's seeds; `rows` any table with the columns below; the others are the public files' own shapes."""
     path: str | None = None
-    """A local file or folder, an `s3://` path, or a hub id (`hub:owner/name`); None for `own`. `$VARIABLES` are expanded."""
+    """A local file or folder, an object (`s3://bucket/key`) or a hub id (`hub:owner/name`); `~` and `$VARIABLES` are filled in."""
     revision: str | None = None
     """The pinned revision of a hub id."""
     hub_split: str = "train"
