@@ -1,21 +1,22 @@
 """Loading prompts from any source: this repository's seeds, the public files in their own shapes, any table.
 
-A path is a local file or folder, an `s3://` URL (by s3fs), or a hub id (`hub:owner/name`, by `datasets`).
-`$VARIABLES` are expanded; `$ASCL_EXTERNAL_DATA` defaults to `../shared/data`.
+A path is a local file or folder, an object behind a URL (`s3://bucket/key`, by s3fs), or a hub id (`hub:owner/name`, by
+`datasets`). `~` and `$VARIABLES` are expanded; `$ASCL_EXTERNAL_DATA` defaults to `../shared/data`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ascl_core.artifacts import read_yaml
 from ascl_core.config.sources import SourceConfig
+from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.data.raw_prompt import RawPrompt, content_hash
+from ascl_core.data.remote import fetch
 from ascl_core.data.seeds import own_prompts
 from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus
@@ -24,7 +25,6 @@ from ascl_core.vocabulary import PromptType
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_EXTERNAL_DATA = "../shared/data"
 _LETTERS = "ABCDEFGHIJKLMNOP"
 _TABLE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
@@ -41,15 +41,6 @@ def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawProm
     return rows
 
 
-def expand(path: str) -> str:
-    """The path with `$VARIABLES` filled in; `DataError` names a variable that is not set."""
-    values = {"ASCL_EXTERNAL_DATA": DEFAULT_EXTERNAL_DATA, **os.environ}
-    try:
-        return Template(path).substitute(values)
-    except (KeyError, ValueError) as error:
-        raise DataError(f"cannot expand {error}", file=path, mend="set the variable, or write the path out") from error
-
-
 def read_table(source: SourceConfig) -> pd.DataFrame:
     """The source as a table; `DataError` names the file, and the line where there is one."""
     import pandas as pd
@@ -57,8 +48,8 @@ def read_table(source: SourceConfig) -> pd.DataFrame:
     if source.path is None:
         raise DataError("needs a path", field=f"source {source.name}", mend="give `path`")
     path = expand(source.path)
-    if path.startswith("hub:"):
-        return _read_hub(source, path.removeprefix("hub:"))
+    if (name := hub_id(path)) is not None:
+        return _read_hub(source, name)
     try:
         table = pd.concat([_read_file(file) for file in _files(path)], ignore_index=True)
     except FileNotFoundError as error:
@@ -77,7 +68,7 @@ def _empty(file: object, source: SourceConfig) -> DataError:
 
 
 def _files(path: str) -> list[str]:
-    if "://" in path:
+    if is_url(path):
         return [path]
     if not Path(path).exists():
         raise FileNotFoundError(path)
@@ -92,17 +83,16 @@ def _files(path: str) -> list[str]:
 def _read_file(path: str) -> pd.DataFrame:
     import pandas as pd
 
-    if path.endswith(".parquet"):
-        return pd.read_parquet(path)
-    if path.endswith(".csv"):
-        return pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
-    return pd.DataFrame(list(_read_json(path)))
+    with BytesIO(fetch(path)) if is_url(path) else open(path, "rb") as file:
+        if path.endswith(".parquet"):
+            return pd.read_parquet(file)
+        if path.endswith(".csv"):
+            return pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+        return pd.DataFrame(list(_read_json(file, path)))
 
 
-def _read_json(path: str) -> Iterator[dict[str, Any]]:
-    import fsspec
-
-    with fsspec.open(path, "r", encoding="utf-8-sig") as file:
+def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
+    with TextIOWrapper(binary, encoding="utf-8-sig") as file:
         if path.endswith(".json"):
             values = json.load(file)
             if not isinstance(values, list):

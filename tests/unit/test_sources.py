@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from ascl_core.config.sources import SourceConfig
+from ascl_core.data.locations import expand, local_path
 from ascl_core.data.raw_prompt import RawPrompt
-from ascl_core.data.sources import expand, load_source
+from ascl_core.data.sources import load_source
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import PromptType
 from tests.builders import make_corpus
@@ -146,6 +147,17 @@ def test_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="NOT_SET_HERE") as caught:
         expand("$NOT_SET_HERE/a")
     assert caught.value.mend
+
+
+def test_a_path_is_local_unless_it_is_a_url_or_a_hub_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anyone")
+    monkeypatch.setenv("WHERE", "s3://bucket")
+    assert [local_path(path) for path in ("~/a.csv", "../a.csv", "hub:owner/name", "$WHERE/a.csv")] == [
+        "/home/anyone/a.csv",
+        "../a.csv",
+        None,
+        None,
+    ]
 
 
 class TestPublicFiles:
