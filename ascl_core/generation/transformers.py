@@ -68,17 +68,32 @@ class TransformersGenerator:
         for conversation, ids in zip(batch, turns, strict=True):
             conversation.take_turn(ids, self.tokenizer)
 
-    @torch.inference_mode()
     def _continue(self, batch: list[list[int]], sampling: Sampling) -> list[list[int]]:
-        """One generated turn for each input; empty for all if the longest leaves no room."""
-        room = self.model.config.max_position_embeddings - max(len(ids) for ids in batch)
-        if room <= 0:
-            return [[] for _ in batch]
+        """One generated turn for each input, as far as the context reaches; empty where an input fills it.
+
+        A long input cuts nobody else short: where it has no room left, the others go on without it.
+        """
+        context, end = self.model.config.max_position_embeddings, self.tokenizer.eos_token_id
+        turns: list[list[int]] = [[] for _ in batch]
+        while True:
+            left = [
+                min(sampling.max_new_tokens - len(turn), context - len(ids) - len(turn)) for ids, turn in zip(batch, turns, strict=True)
+            ]
+            going = [i for i, turn in enumerate(turns) if left[i] > 0 and turn[-1:] != [end]]
+            if not going:
+                return turns
+            inputs = [batch[i] + turns[i] for i in going]
+            for i, ids in zip(going, self._generate(inputs, min(left[i] for i in going), sampling), strict=True):
+                turns[i] += ids
+
+    @torch.inference_mode()
+    def _generate(self, batch: list[list[int]], max_new_tokens: int, sampling: Sampling) -> list[list[int]]:
+        """What follows each input, up to and with the end token."""
         inputs = self.tokenizer.pad({"input_ids": batch}, padding_side="left", return_tensors="pt").to(self.model.device)
         sampled = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
         ids = self.model.generate(
             **inputs,
-            max_new_tokens=min(sampling.max_new_tokens, room),
+            max_new_tokens=max_new_tokens,
             eos_token_id=self.tokenizer.eos_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
             **(sampled if sampling.temperature else {"do_sample": False}),

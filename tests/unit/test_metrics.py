@@ -219,6 +219,11 @@ class TestSummary:
         assert summary["missing"]["safety_rate"] == "no response of this kind"
         assert "consult_rate" not in summary["missing"]
 
+    def test_a_suite_whose_prompts_fill_the_context_says_so(self) -> None:
+        rows = [utility(False, suite="u", num_tokens=0, valid=False), utility(True, suite="u"), borderline(suite="o")]
+        assert summarise(rows, {})["missing"]["u"].startswith("1 of 2 responses are empty")
+        assert "o" not in summarise(rows, {})["missing"]
+
     def test_no_rollouts_have_no_figures_at_all(self) -> None:
         summary = summarise([], {})
         assert set(summary["headline"].values()) == {None}
