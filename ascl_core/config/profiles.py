@@ -1,4 +1,7 @@
-"""Profiles: named parameter files under `profiles/`, laid over the defaults; nothing in the code asks which one it is."""
+"""Profiles: named parameter files under `profiles/`, laid over the defaults; nothing in the code asks which one it is.
+
+A profile that says `extends: NAME` is laid over that profile.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
 
 FOLDER = "profiles"
+EXTENDS = "extends"
 
 
 def profile_names(root: Path) -> list[str]:
@@ -25,14 +29,11 @@ def profile_names(root: Path) -> list[str]:
 
 
 def read_profile(root: Path, name: str) -> dict[str, Any]:
-    """What a profile changes of the defaults; `ConfigError` names the nearest profile where there is none of that name."""
-    names = profile_names(root)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        mend = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
-        raise ConfigError("no such profile", file=root / FOLDER, field="--profile", value=name, mend=mend)
-    path = root / FOLDER / f"{name}.yaml"
-    return _mapping(read_yaml(path), path)
+    """What a profile changes of the defaults, laid over what the profile that it extends changes.
+
+    `ConfigError` names the nearest profile where there is none of that name, and profiles that extend each other.
+    """
+    return _read_profile(root, name, root / FOLDER, "--profile", ())
 
 
 def parse_setting(setting: str) -> dict[str, Any]:
@@ -78,6 +79,26 @@ def to_yaml(params: Params, header: str) -> str:
     text = StringIO()
     yaml.dump(params.model_dump(mode="json"), text)
     return "".join(f"# {line}\n" for line in header.splitlines()) + text.getvalue()
+
+
+def _read_profile(root: Path, name: Any, asked_in: Path, field: str, above: tuple[str, ...]) -> dict[str, Any]:
+    """`asked_in` and `field` say where the name stands, `above` which profiles extend this one."""
+    names = profile_names(root)
+    if name not in names:
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
+        raise ConfigError("no such profile", file=asked_in, field=field, value=name, mend=mend)
+    if name in above:
+        circle = " → ".join([*above, name])
+        raise ConfigError("profiles extend each other in a circle", file=asked_in, field=field, value=circle, mend="leave one of them out")
+    path = root / FOLDER / f"{name}.yaml"
+    values = _mapping(read_yaml(path), path)
+    if EXTENDS not in values:
+        return values
+    base = values.pop(EXTENDS)
+    below = _read_profile(root, base, path, EXTENDS, (*above, name))
+    parse(Params, below, file=root / FOLDER / f"{base}.yaml")  # so that a mistake in it is said to be in it
+    return merge(below, values)
 
 
 def _mapping(values: Any, path: Path) -> dict[str, Any]:

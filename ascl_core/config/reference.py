@@ -18,8 +18,9 @@ from ascl_core.config.params import Params
 _INTRODUCTION = """# Configuration
 
 `params.yaml` holds every parameter of a run. It is resolved from the defaults below, a profile under `profiles/` laid over them, and
-settings over both: `ascl run --profile tiny --set sft.max_steps=100`. An unknown key or a value out of bounds is an error that names the
-nearest right key. A stage runs again when a section that it reads has changed; `ascl plan` says which.
+settings over both: `ascl run --profile tiny --set sft.max_steps=100`. A profile with `extends: NAME` is laid over that one. An unknown
+key or a value out of bounds is an error that names the nearest right key. A stage runs again when a section that it reads has changed;
+`ascl plan` says which.
 
 This page is written by `ascl params docs` from the models in `ascl_core/config/`.
 """

@@ -14,7 +14,7 @@ class SuiteConfig(SourceConfig):
     """One external evaluation suite: a source with a name and a kind."""
 
     kind: Literal["safety", "over_refusal", "utility"] = "utility"
-    """Which metric it counts towards."""
+    """What it is there for, as the manifest says it; metrics go by the type of each prompt."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Take this many prompts, chosen by content hash; None takes all."""
     required: bool = False

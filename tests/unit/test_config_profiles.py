@@ -44,6 +44,38 @@ def test_a_profile_lies_over_the_defaults_and_settings_over_both(root: Path) -> 
     assert params.gate == Params().gate
 
 
+def test_a_profile_lies_over_the_one_that_it_extends(root: Path) -> None:
+    (root / "profiles" / "mine.yaml").write_text("extends: tiny\nsft:\n  batch_size: 8\n")
+    (root / "profiles" / "longer.yaml").write_text("extends: mine\nsft:\n  max_steps: 70\nreport: {title: Mine}\n")
+    params = resolve_profile(root, "longer")
+    assert (params.sft.max_steps, params.sft.batch_size, params.report.title) == (70, 8, "Mine")
+    assert resolve_profile(root, "mine").sft.max_steps == resolve_profile(root, "tiny").sft.max_steps == 7
+    write_params(root, "longer")
+    origin = read_origin(root)
+    assert origin is not None
+    assert origin.profile == "longer"
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"a": "extends: tinny"}, r"a\.yaml: extends: no such profile \(got 'tinny'\)\n  mend: did you mean 'tiny'\?"),
+        ({"a": "extends: [tiny]"}, r"a\.yaml: extends: no such profile"),
+        ({"a": "extends:"}, r"a\.yaml: extends: no such profile"),
+        ({"a": "extends: a"}, r"a\.yaml: extends: profiles extend each other in a circle \(got 'a → a'\)\n  mend: "),
+        ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* circle \(got 'a → b → c → a'\)"),
+        ({"a": "extends: b", "b": "sft: {max_stepz: 1}"}, r"b\.yaml: sft\.max_stepz: unknown key"),
+        ({"a": "extends: tiny\nsft: {max_stepz: 1}"}, r"a\.yaml: sft\.max_stepz: unknown key"),
+        ({"a": "extends: b", "b": "- 1"}, r"b\.yaml: expected sections"),
+    ],
+)
+def test_a_profile_that_cannot_be_extended_is_named_with_its_mend(root: Path, files: dict[str, str], says: str) -> None:
+    for name, text in files.items():
+        (root / "profiles" / f"{name}.yaml").write_text(f"{text}\n")
+    with pytest.raises(ConfigError, match=says):
+        resolve_profile(root, "a")
+
+
 def test_settings_that_only_fit_together_are_checked_together(root: Path) -> None:
     params = resolve_profile(root, "tiny", ["ifpo.prompts_per_step=5", "ifpo.group_size=4", "ifpo.micro_batch_size=20"])
     assert params.ifpo.micro_batch_size == 20
