@@ -5,29 +5,62 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import unicodedata
 from fractions import Fraction
 
 Number = Fraction
 """Numbers are exact: `0.1 + 0.2` and `3/10` are the same answer."""
 
-_NUMERAL = r"[-+−–]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?<=\d)(?:[eE][-+]?\d{1,4})?(?:\s?/\s?\d+(?:\.\d+)?)?\s?%?"
-_ANY_NUMBER = re.compile(rf"(?<![\w.])(?:{_NUMERAL})(?![\w/]*\d)")
-_FRAC = re.compile(r"([-−]?)\s*\\[dt]?frac\s*\{?\s*(-?\d+)\s*\}?\s*\{?\s*(\d+)\s*\}?")
-_MIXED = re.compile(r"(?<![\w.,/])(\d+)\s+(\d+)\s?/\s?(\d*[1-9]\d*)(?![\w./])")
-_BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
-_MARKER = re.compile(
-    r"####|(?:final |correct |my )?answer\s*(?:is|:|=|would be|was)+\s*:?"
-    r"|\b(?:therefore|thus|hence|so|in total|total)\b[^.\n]*?(?:=|\bis\b|\bare\b)",
-    re.I,
+_CURRENCY = "$€£¥₹"
+_NUMERAL = (
+    rf"[-+]?\s?[{_CURRENCY}]?\s?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)?(?:\.\d+)?(?<=\d)(?:[eE][-+]?\d{{1,4}})?(?:\s?/\s?\d+(?:\.\d+)?)?"
+    r"(?:\s?%|\s(?:thousand|million|billion|trillion)\b)?"
 )
+_ANY_NUMBER = re.compile(rf"(?<![\w.])(?<!\d:)(?:{_NUMERAL})(?![\w/]{{0,20}}\d|:\d)", re.I)
+_SCALE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_FRAC = re.compile(r"(?:(?<!\d)(\d+)\s?)?\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_MIXED = re.compile(r"(?<![\w.,/])(\d+)\s+(\d+)\s?/\s?(\d*[1-9]\d*)(?![\w./])")
+_VULGAR = re.compile(r"(?:(?<!\d)(\d+)\s?)?([¼-¾⅐-⅞])")
+_GROUPS = (
+    (re.compile(r"(?<![\d.,])\d{1,3}(?:'\d{3})+(?!\d)"), "'"),
+    (re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"), ","),
+    (re.compile(r"(?<![\d.,/:] )(?<![\d.,/])(?:\d{1,2}(?: \d{3})+|\d{3}(?: 000)+)(?![\d/]| \d)"), " "),
+)
+"""Digits grouped otherwise than by commas in threes, and what stands between the groups. `100 200 300` are three numbers."""
+_CONTINENTAL = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?!\d)")
+_UNIT_POWER = re.compile(r"(\\(?:text|mathrm)\s*\{[^{}]*\}|[^\W\d_])\s*\^\s*(?:\{\s*-?\d+\s*\}|-?\d)")
+_TIMES_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|[×x*·])\s*10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|([-+]?\d{1,3}))")
+_POWER = re.compile(r"(?<![\w.])(\d{1,6})\s*\^\s*(?:\{\s*(-?\d{1,3})\s*\}|(-?\d{1,3}))(?!\d)")
+_NEGATIVE = re.compile(rf"(?<!\d )\b(?:negative|minus)\s+(?=[{_CURRENCY}]?\d)", re.I)
+_REJECTED = re.compile(rf"(?:\bnot|n't)\s+(?:{_NUMERAL})(?!\w)", re.I)
+_GUESS = re.compile(r"(?<![\w.,/])(\d+) or (?!\1\b)\d+(?![\w/%]|\.\d)|\bbetween [^a-z.]{0,20}\d[^a-z.]{0,20} and [^a-z.]{0,9}\d", re.I)
+_BOXED = re.compile(r"\\f?boxed\s*(?:\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}|(\w))")
+_MARKER = re.compile(
+    r"####|\b(?:final |correct |my )?answer\b[\s*_]*(?:(?:is|:|=|would be|should be|must be|was|comes to)+\s*:?|(?<=\n))", re.I
+)
+_IS_THE_ANSWER = re.compile(rf"(?<![\w.])({_NUMERAL})[^\s\d]{{0,3}} is (?:the|my) (?:\w+ )?answer\b", re.I)
+_BOLD = re.compile(r"\*\*([^*\n]*\d[^*\n]*)\*\*")
+_MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|\\[()\[\]]|\$")
+_LEAD = (
+    r"\b(?:answers?|ans|choices?|options?|select(?:ed)?|choose|chose|pick(?:ed)?)\b"
+    r"(?:[\s,]+(?:is|are|was|would|must|should|be|option|choice|letter|correct|best|probably|likely|most|clearly|indeed|definitely|simply|therefore|thus"
+    r"|appears?|seems?|to|here|this|the|question|i|think|believe|both|either)){0,8}[\s*_`:=.]*[*_`(\[{\"']{0,4}"
+)
+_WRONG = r"(?i:(?:(?:is|are) )?(?:\w+ly )?(?:wrong|incorrect|false)|(?:is|are)(?:n't| not| never))\b"
+_FUNCTION_WORD = r"(?:because|since|as|and|or|but|for|with|due|given|which|by|if|when|while|not|correct|is|in|from|so)\b"
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+_PLAIN = {ord(sign): "-" for sign in "−–‑－﹣"} | {ord(space): " " for space in "\u00a0\u202f\u2009\u2007"}
+_MAX_DIGITS = 1000
+_MARKERS, _LINE = 20, 500
+"""So many of the last marked answers are read, and so much of the line after each: what is longer is no answer."""
 _MATH_SECONDS = 2
 
 
 def extract_number(text: str) -> Fraction | None:
     r"""The number that the text gives as its answer, or None.
 
-    In order: the last `\boxed{}`, what follows the last `####` or "the answer is", else the last number in the text.
+    In order: the last `\boxed{}`, what follows the last `####` or "the answer is", else the last number in bold in the last
+    sentence with a number, else the last number. `3 or 4` and `between 3 and 4` are guesses and give None.
 
     >>> extract_number("3 + 4 = 7, so she has $1,234.50 left. #### 1,234.50")
     Fraction(2469, 2)
@@ -36,13 +69,20 @@ def extract_number(text: str) -> Fraction | None:
     """
     text = _clean(text)
     if boxed := _BOXED.findall(text):
-        return _last_number(boxed[-1])
-    markers = list(_MARKER.finditer(text))
-    for marker in reversed([m for m in markers if m[0] == "####" or "answer" in m[0].lower()]):
-        first_line = text[marker.end() :].strip().split("\n")[0]
-        if (value := _first_number(first_line)) is not None:
+        return _last_number(boxed[-1][0] or boxed[-1][1])
+    for marker in list(_MARKER.finditer(text))[: -_MARKERS - 1 : -1]:
+        line = text[marker.end() : marker.end() + _LINE].strip().split("\n")[0]
+        if _GUESS.search(_first_sentence(line)):
+            return None
+        if (value := _first_number(line)) is not None:
             return value
-    return _last_number(text)
+    if named := _IS_THE_ANSWER.findall(text):
+        return _last_number(named[-1])
+    last = _last_sentence(text)
+    if _GUESS.search(last):
+        return None
+    bold = _BOLD.findall(last)
+    return _last_number(bold[-1] if bold else text)
 
 
 def numbers_equal(a: object, b: object, tolerance: float = 1e-9) -> bool:
@@ -68,28 +108,31 @@ def extract_choice(text: str, letters: str) -> str | None:
     >>> extract_choice("It is A or B.", "ABCD") is None
     True
     """
-    text = _clean(text).strip()
-    letter = f"[{re.escape(letters.upper() + letters.lower())}]"
-    if boxed := re.findall(rf"\\boxed\s*\{{\s*(?:\\text\s*\{{)?\s*\(?({letter})\b", text):
-        return boxed[-1].upper()
-    if re.fullmatch(rf"\W*({letter})\W*", text):
+    text = _MARKUP.sub(r"\1", _clean(text)).strip()
+    upper, either = re.escape(letters.upper()), re.escape(letters.upper() + letters.lower())
+    if boxed := [match.start() for match in re.finditer(r"\\f?boxed\b", text)]:
+        return _only_letter(text[boxed[-1] :], rf"\\f?boxed[\s{{(]*([{either}])(?!\w)", upper, before=text[: boxed[-1]])
+    if re.fullmatch(rf"\W*([{either}])\W*", text):
         return re.sub(r"\W", "", text).upper()
-    lead = r"(?:answer|choice|option|select|choose|pick)\b(?:\s+(?:is|was|would be|option|choice|letter|must be|should be))*\s*[:=]?\s*"
-    strong = rf"{lead}[*_`(\[\"']{{0,4}}({letter})(?!\w|['’]\w)"
-    found = [m for m in re.finditer(strong, text, re.I) if not _is_word(m, text)]
-    if found:
-        alternatives = re.match(rf"[\s*_`)\].,]*(?:or|and|/)\s*[*_`(\[]{{0,3}}({letter})\b", text[found[-1].end() :], re.I)
-        return None if alternatives and alternatives[1].upper() != found[-1][1].upper() else found[-1][1].upper()
-    upper = f"[{re.escape(letters.upper())}]"
-    if re.search(rf"\b({upper})\s*(?:or|and|/)\s*(?!\1)({upper})\b", text):
+    text = re.sub(rf"(?<!\w)(?i:option |choice )?{_listed(upper)} ?{_WRONG}", " ", text)
+    text = re.sub(rf"(?:\b(?:can)?not|n't|\bnever)(?: be)?(?: option)? {_listed(upper)}(?!\w)(?! is)", " ", text)
+    strong = [
+        match
+        for match in re.finditer(rf"{_LEAD}([{either}])(?!\w|['’]\w)", text, re.I)
+        if not _is_word(match[1], text[match.end() : match.end() + 20])
+    ]
+    if strong:
+        return _only_letter(text[strong[-1].start(1) :], rf"([{either}])", upper)
+    if re.search(rf"\b([{upper}])\s*(?:or|and|/|&)\s*(?!\1)([{upper}])\b", text):
         return None
-    text = re.sub(rf"(?:^|[\s(*])({upper})[)*]* (?:is|are) (?:not|never|wrong|incorrect|false)\b", " ", text)
     patterns = (
-        rf"\b({upper})[)*]* (?:is|must be|would be) (?:the )?(?:\w+ )?(?:correct|right|answer|choice|option)\b",
-        rf"\*\*\(?({upper})\b[^*\n]*\*\*",
-        rf"(?:^|\n)\s*\(?({upper})[).:](?:\s|$)",
-        rf"\(({upper})\)",
-        rf"(?:^|[\n:=,;]|\b(?:is|be|with|for|say|so|thus|hence|therefore))\s*({upper})\W*$",
+        rf"\b([{upper}])[)*:.]* (?:is|must be|would be)? ?(?:the |a )?(?:\w+ )?(?i:correct|right|answer|choice|option)\b(?! at first)",
+        rf"(?:^|\n)\(?([{upper}])[).:] [^\n]* is (?:right|correct)\b",
+        rf"\*\*\(?([{upper}])\b[^*\n]*\*\*",
+        rf"(?:^|\n)\s*\(?([{upper}])(?:[).:](?:\s|$)| [-–] |\s*(?:\n|$))",
+        rf"^\(?([{either}])\)\s",
+        rf"\(([{upper}])\)",
+        rf"(?:^|[\n:=,;?>]|'s|\b(?:is|be|with|for|say|so|thus|hence|therefore|but))\s*([{upper}])\W*(?:</\w+>)?$",
     )
     for pattern in patterns:
         chosen = {match.upper() for match in re.findall(pattern, text)}
@@ -132,37 +175,83 @@ def _verify_math(answer: str, gold: str) -> tuple[bool, bool]:
     return right, bool(parsed)
 
 
-def _is_word(match: re.Match[str], text: str) -> bool:
+def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str | None:
+    """The letter at the start of the text, unless another stands beside it: `A or B`, `A, C`."""
+    if not (match := re.match(pattern, text)):
+        return None
+    joined, opened = r"(?:,|;|\bor\b|\band\b|/|&)", r"[\s*_`(\[$]*(?:option |\\f?boxed[{(]*)?"
+    beside = rf"[\s*_`)\].}}$]*{joined}{opened}([{upper}])(?!\w|['’]\w)(?! (?:is|was|are|would|has|can)\b)"
+    after = re.match(beside, text[match.end() :])
+    earlier = re.search(rf"([{upper}])[)}}$\s]*{joined}[\s$]*$", before[-20:])
+    others = {found[1].upper() for found in (after, earlier) if found}
+    return None if others - {match[1].upper()} else match[1].upper()
+
+
+def _listed(upper: str) -> str:
+    """A pattern of one of the letters, or of several as in `A, B and (C)`."""
+    return rf"\(?[{upper}]\b[)*.:]{{0,4}}(?:(?:,? (?:and|or) |, ?)\(?[{upper}]\b[)*.:]{{0,4}}){{0,9}}"
+
+
+def _is_word(letter: str, after: str) -> bool:
     """Whether the letter is the article or pronoun of a sentence: `the answer is a bird`."""
-    return bool(match[1] in "aAiI" and match[1].islower() and re.match(r"\s+[a-z]", text[match.end() :]))
+    return letter in "aAiI" and bool(re.match(rf"\s+(?!{_FUNCTION_WORD})[a-z]", after))
 
 
 def _final_clause(text: str) -> str:
-    markers = [m for m in _MARKER.finditer(text) if "answer" in m[0].lower() or m[0] == "####"]
-    if markers:
+    if markers := list(_MARKER.finditer(text)):
         return text[markers[-1].end() :].strip().split("\n")[0]
     sentences = [s for s in re.split(r"[.!?\n]+", text) if s.strip()]
     return sentences[-1] if sentences else ""
 
 
+def _first_sentence(text: str) -> str:
+    return re.split(r"[.!?](?:\s|$)", text, maxsplit=1)[0]
+
+
+def _last_sentence(text: str) -> str:
+    """The last sentence that has a digit in it."""
+    sentences = [s for s in re.split(r"[.!?](?:\s|$)|\n", text) if re.search(r"\d", s)]
+    return sentences[-1] if sentences else ""
+
+
 def _clean(text: str) -> str:
-    return _THOUGHT.sub("", text).replace("−", "-").replace("–", "-").replace("\u00a0", " ").replace("\u202f", " ")
+    return _THOUGHT.sub("", text).translate(_PLAIN)
+
+
+def _plain_numerals(text: str) -> str:
+    """The text with its LaTeX, fractions, powers and groups of digits written as plain numerals."""
+    text = text.replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\,", "").replace("\\left", "").replace("\\right", "")
+    text = _FRAC.sub(_plain_fraction, text)
+    text = _VULGAR.sub(lambda m: f" {m[1] or ''} {Fraction(unicodedata.numeric(m[2])).limit_denominator(10)} ", text)
+    text = _TIMES_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
+    text = _UNIT_POWER.sub(r"\1 ", text)
+    text = _POWER.sub(lambda m: _plain_power(int(m[1]), int(m[2] or m[3])), text)
+    text = _NEGATIVE.sub("-", text)
+    for groups, between in _GROUPS:
+        text = groups.sub(lambda m, between=between: m[0].replace(between, ""), text)  # type: ignore[misc]
+    text = _CONTINENTAL.sub(lambda m: m[0].replace(".", "").replace(",", "."), text)
+    return _MIXED.sub(lambda m: f"{int(m[1]) * int(m[3]) + int(m[2])}/{m[3]}", text)
+
+
+def _plain_fraction(match: re.Match[str]) -> str:
+    whole, top, bottom = match[1], match[2] or match[3], match[4] or match[5]
+    return f" {whole} {top}/{bottom} " if whole else f"{top}/{bottom} "
+
+
+def _plain_power(base: int, exponent: int) -> str:
+    """A numeral, or nothing where it has more digits than Python reads or is no number."""
+    if len(str(base)) * abs(exponent) > _MAX_DIGITS or (base == 0 and exponent < 0):
+        return " "
+    return str(Fraction(base) ** exponent)
 
 
 def _numbers(text: str) -> list[Fraction]:
-    text = (
-        _FRAC.sub(lambda m: f" {m[1]}{m[2]}/{m[3]} ".replace("--", ""), text)
-        .replace("\\$", "$")
-        .replace("\\%", "%")
-        .replace("{,}", ",")
-        .replace("\\,", "")
-    )
-    text = _MIXED.sub(lambda m: f"{int(m[1]) * int(m[3]) + int(m[2])}/{m[3]}", text)
+    text = _REJECTED.sub(" ", _plain_numerals(text))
     found = []
     for match in _ANY_NUMBER.finditer(text):
         token = match[0]
         # A sign behind a digit or a bracket, or between two spaces, is an operation: "10 - 3", "x-3", "x - 3", but not "is -3".
-        before, signed = text[: match.start()], token.lstrip()
+        before, signed = text[max(0, match.start() - 9) : match.start()], token.lstrip()
         behind_letter = r"[^\W\d]\s*$" if re.match(r"[-+]\s", signed) else r"[^\W\d]$"
         if signed[:1] in ("+", "-") and re.search(rf"[\d)\]%]\s*$|{behind_letter}", before):
             token = signed[1:]
@@ -172,8 +261,12 @@ def _numbers(text: str) -> list[Fraction]:
 
 
 def _first_number(text: str) -> Fraction | None:
-    """The number right of an equals sign where there is one, else the first."""
-    numbers = _numbers(text.rsplit("=", 1)[-1]) if "=" in text else _numbers(text)
+    """The number that an equation in the text comes to, else the first."""
+    sides = [_numbers(side) for side in text.split("=")]
+    for numbers in reversed(sides[1:] and sides):
+        if len(numbers) == 1:
+            return numbers[0]
+    numbers = sides[-1] or [value for side in sides for value in side]
     return numbers[0] if numbers else None
 
 
@@ -186,7 +279,7 @@ def _number(value: object) -> Fraction | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        numbers = _numbers(value)
+        numbers = _numbers(_clean(value))
         return numbers[0] if len(numbers) == 1 else extract_number(value)
     try:
         return Fraction(value)  # type: ignore[call-overload, unused-ignore]
@@ -195,10 +288,11 @@ def _number(value: object) -> Fraction | None:
 
 
 def _parse(token: str) -> Fraction | None:
-    plain = re.sub(r"[\s,$€£]", "", token)
-    plain = plain.rstrip("%")
+    *_, last = words = token.split() or [""]
+    scale = _SCALE.get(last.lower(), 1)
+    plain = re.sub(rf"[\s,{_CURRENCY}]", "", "".join(words[:-1]) if scale > 1 else token).rstrip("%")
     try:
         top, _, bottom = plain.partition("/")
-        return Fraction(top) / Fraction(bottom) if bottom else Fraction(top)
+        return scale * (Fraction(top) / Fraction(bottom) if bottom else Fraction(top))
     except (ValueError, ZeroDivisionError):
         return None

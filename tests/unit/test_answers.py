@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -41,9 +42,42 @@ NUMBERS = {
     "operation without": ("x-3", 3),
     "negative after a word": ("The temperature is −5 degrees", -5),
     "negative after an equals sign": ("3 - 10 = -7", -7),
+    "boxed unit with a power": (r"\boxed{12\text{ cm}^2}", 12),
+    "boxed degrees": (r"\boxed{90^{\circ}}", 90),
+    "boxed mixed number": (r"\boxed{1\frac{1}{2}}", Fraction(3, 2)),
+    "boxed power": (r"\boxed{2^{10}}", 1024),
+    "boxed without braces": (r"so \boxed5 after 3 tries", 5),
+    "scientific": (r"\boxed{3.5 \times 10^{-2}}", Fraction(7, 200)),
+    "scientific in words": ("It is 3.5 × 10^4 metres", 35_000),
+    "thousands by spaces": ("The total is 12 500 euros.", 12_500),
+    "thousands by apostrophes": ("It costs 1'000 francs", 1000),
+    "lakhs": ("She owes ₹1,20,000", 120_000),
+    "millions": ("The answer is $1.5 million.", 1_500_000),
+    "continental": ("It is 10.000,50", Fraction(20_001, 2)),
+    "three numbers": ("sorted: 100 200 300", 300),
+    "negative in words": ("The answer is negative 5.", -5),
+    "minus sign of another width": ("The answer is －5", -5),
+    "vulgar fraction": ("The answer is 2½ cups.", Fraction(5, 2)),
+    "heading": ("## Final Answer\n18 miles, after 3 days", 18),
+    "rejected first": ("The answer is not 5, it is 6.", 6),
+    "rejected after": ("The answer is 5, not 6.", 5),
+    "equation the other way round": ("The answer is 18 = 9 * 2.", 18),
+    "reversed": ("17 is the final answer because 5 * 3 + 2 = 17; 3 was given.", 17),
+    "bold": ("She earns **$18** per day for 2 days", 18),
     "thinking is not the answer": (r"<think>\boxed{9}</think> 4", 4),
 }
-NOT_NUMBERS = ["", "no number", "The answer is twelve", "x2", "v1.2.3", "1/0"]
+NOT_NUMBERS = [
+    "",
+    "no number",
+    "The answer is twelve",
+    "x2",
+    "v1.2.3",
+    "1/0",
+    "The answer is 3 or 4.",
+    "It is between 3 and 5.",
+    "at 3:30 PM",
+    "not 5",
+]
 
 CHOICES = {
     "bare": ("(B)", "B"),
@@ -64,11 +98,29 @@ CHOICES = {
     "rejected on the way": ("B) Paris, because (A) is wrong", "B"),
     "not this, that": ("The answer is not A, it is B", "B"),
     "at the end": ("I'd go with B.", "B"),
+    "boxed with text": (r"$\boxed{\text{(C) }12}$", "C"),
+    "boxed in roman": (r"\boxed{\mathrm{C}}", "C"),
+    "bold marker": ("**Answer:** C", "C"),
+    "marker and bold line": ("**Correct Answer:**\n\n**C) Paris**", "C"),
+    "inline maths": ("The answer is $C$.", "C"),
+    "tag": ("<answer>C</answer>", "C"),
+    "hedged": ("The answer is probably C.", "C"),
+    "far from the marker": ("The correct answer to this question is C.", "C"),
+    "small with a bracket": ("c) Paris", "C"),
+    "on a line of its own": ("C\n\nBecause Paris is the capital.", "C"),
+    "list with a verdict each": ("A) Lyon is wrong.\nB) Nice is wrong.\nC) Paris is right.", "C"),
+    "verdicts only": ("A. Incorrect. B. Incorrect. C. Correct. D. Incorrect.", "C"),
+    "several rejected": ("A and C are wrong, B is right, D is wrong.", "B"),
+    "another rejected after it": ("C is correct because A is wrong", "C"),
+    "not this but that": ("The answer is not A but C.", "C"),
+    "reason with commas": ("The answer is C, A is too small.", "C"),
 }
 NOT_CHOICES = [
     "", "A bird is nice.", "I think a bird", "The answer is a bird", "It is A or B.", "The answer is A or B", "Answer: A/B",
     "The answer is both A and B", "Plan A failed", "I take vitamin C", "Vitamin C is found in fruit.", "The answer is not B.",
-    "A is the first letter.", "I pick Z", "The answer is E",
+    "A is the first letter.", "I pick Z", "The answer is E", "A) Lyon\nB) Nice\nC) Paris", "Both A and B are correct.", "Answers: A, C",
+    "Answer: A & B", r"\boxed{A, B}", r"\boxed{A} or \boxed{B}", r"\boxed{12}", "Answer: None of the above", "The answer cannot be A.",
+    "The answer is A cat", "Option A is incorrect, option B is incorrect.", "I'm torn between A and C.",
 ]  # fmt: skip
 
 
@@ -97,7 +149,9 @@ def test_the_pronoun_is_no_choice_where_i_is_a_letter() -> None:
     assert extract_choice("The answer is I.", "ABCDEFGHIJ") == "I"
 
 
-@pytest.mark.parametrize(("a", "b"), [("1,000", 1000), ("3/4", 0.75), ("$18.00", "18"), (0.1 + 0.2, "0.3"), ("-5", -5)])
+@pytest.mark.parametrize(
+    ("a", "b"), [("1,000", 1000), ("3/4", 0.75), ("$18.00", "18"), (0.1 + 0.2, "0.3"), ("-5", -5), ("-5", "−5"), ("½", 0.5), ("10^3", 1000)]
+)
 def test_equal_numbers(a: object, b: object) -> None:
     assert numbers_equal(a, b)
 
@@ -118,6 +172,15 @@ def test_equal_numbers(a: object, b: object) -> None:
 )
 def test_unequal_numbers(a: object, b: object) -> None:
     assert not numbers_equal(a, b)
+
+
+@pytest.mark.parametrize("piece", ["1 ", "1/", "½", "A, ", "A or ", "option ", "answer is ", "\\boxed{", "not 1 ", "between 1 "])
+def test_a_long_text_takes_no_longer_than_its_length(piece: str) -> None:
+    text = piece * (20_000 // len(piece))
+    start = time.process_time()
+    extract_number(text)
+    extract_choice(text, "ABCD")
+    assert time.process_time() - start < 5
 
 
 def test_the_tolerance_is_relative() -> None:
