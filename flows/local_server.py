@@ -33,7 +33,7 @@ def prefect_server(root: Path) -> Iterator[str]:
     if given := os.environ.get("PREFECT_API_URL"):
         yield given
         return
-    with _local_server(root / ".ascl" / "prefect") as url:
+    with local_server(root / ".ascl" / "prefect") as url:
         os.environ["PREFECT_API_URL"] = url
         try:
             yield url
@@ -43,7 +43,8 @@ def prefect_server(root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _local_server(home: Path) -> Iterator[str]:
+def local_server(home: Path) -> Iterator[str]:
+    """Yield the URL of the API of a server that keeps its files under `home` and ends with the block."""
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     log = home / "server.log"

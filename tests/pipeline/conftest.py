@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from flows.local_server import local_server
 from tests.pipeline.workspace import Workspace, make_workspace
 
 
@@ -24,10 +26,17 @@ def _finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Works
     return Workspace(shared / "finished")
 
 
+@pytest.fixture(scope="session")
+def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server for all runs of the tests: to start one takes longer than what most of them look at."""
+    with local_server(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
 @pytest.fixture
-def finished(_finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def finished(_finished: Workspace, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace after `ascl run`; the test runs in it."""
-    workspace = _finished.copy(tmp_path / "finished")
+    workspace = _finished.copy(tmp_path / "finished", api_url)
     monkeypatch.chdir(workspace.root)
     return workspace
 
@@ -38,6 +47,6 @@ def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def fresh(_fresh: Workspace, tmp_path: Path) -> Workspace:
+def fresh(_fresh: Workspace, api_url: str, tmp_path: Path) -> Workspace:
     """A workspace in which nothing has run."""
-    return _fresh.copy(tmp_path / "fresh")
+    return _fresh.copy(tmp_path / "fresh", api_url)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -51,7 +52,7 @@ def ran(said: str) -> list[str]:
 def test_a_killed_run_leaves_no_process_and_the_next_one_gives_the_same(finished: Workspace, what: str, by: signal.Signals) -> None:
     recorded = finished.recorded()
     finished.forget("sft")
-    running = finished.start(*WAYS[what])
+    running = replace(finished, api_url=None).start(*WAYS[what])
     wait_until(lambda: saved(finished, "sft") or not running.goes_on, "a save")
     running.end(by)
     wait_until(lambda: not finished.processes(), "the end of every process of the stage", 30)

@@ -72,13 +72,25 @@ class Workspace:
     """One repository on disk, and what tests do with it."""
 
     root: Path
+    api_url: str | None = None
+    """A Prefect server that runs already; without one, every `ascl run` starts its own."""
 
     @property
     def environment(self) -> dict[str, str]:
         """Run this workspace's code, with the interpreter of the tests."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-        return {**kept, **_NOBODY, "PATH": path, "PYTHONPATH": str(self.root), "SHELL": "/bin/sh", "TERM": "dumb", "COLUMNS": "200"}
+        server = {"PREFECT_API_URL": self.api_url} if self.api_url else {}
+        return {
+            **kept,
+            **_NOBODY,
+            **server,
+            "PATH": path,
+            "PYTHONPATH": str(self.root),
+            "SHELL": "/bin/sh",
+            "TERM": "dumb",
+            "COLUMNS": "200",
+        }
 
     def start(self, *command: str) -> Running:
         """Start a command of the workspace in a session of its own."""
@@ -138,10 +150,10 @@ class Workspace:
                 continue
         return found
 
-    def copy(self, root: Path) -> Workspace:
+    def copy(self, root: Path, api_url: str | None = None) -> Workspace:
         """The same workspace at another place."""
         shutil.copytree(self.root, root, symlinks=True)
-        return Workspace(root)
+        return Workspace(root, api_url)
 
     def snapshot(self) -> dict[str, tuple[int, int]]:
         """Inode and time of change of every file that a stage has written, and of `dvc.lock`."""
