@@ -44,6 +44,7 @@ def post_train(
     root = Path.cwd()
     params = write_params(root, profile, settings)
     preflight.require(root, params)
+    dvcfile.follow_sources(root)
     dvcfile.check(root)
     forced = [stages.get_stage(name).name for name in force]
     with StageRunner(force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)) as run:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ascl_core.errors import AsclError
+from tasks.dvcfile import check_sources
 from tasks.runner import is_published, run_stage
 from tasks.stages import STAGES, get_stage
 from tasks.supervisor import end_with_parent
@@ -23,6 +24,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         root, stage = Path.cwd(), get_stage(sys.argv[1])
+        check_sources(root, stage)
         finished = run_stage(root, stage, unless=lambda: is_published(root, stage))
     except AsclError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from ascl_core.artifacts import digest, sha256_file, sha256_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import WorkspaceError
 from tasks.code import code_files
+from tasks.sources import source_paths
 from tasks.stages import Stage
 
 
@@ -19,7 +20,7 @@ class Dependencies:
     """Everything that decides what a stage produces."""
 
     data: Mapping[str, str]
-    """SHA-256 of each input, by path."""
+    """SHA-256 of each input and of each local prompt source, by path."""
     code: Mapping[str, str]
     """SHA-256 of each file of code, by path."""
     parameters: Mapping[str, Any]
@@ -48,11 +49,13 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
                 mend=f"git checkout -- {artifact.path}" if artifact.source else "run the stage that makes it: ascl run",
             )
         data[artifact.path] = digest(root / artifact.path)
-    params = load_params(root / "params.yaml").model_dump(mode="json")
+    params = load_params(root / "params.yaml")
+    data |= {path: digest(root / path) for path in source_paths(root, stage, params)}
+    values = params.model_dump(mode="json")
     return Dependencies(
         data=data,
         code={path: sha256_file(root / path) for path in code_files(root, stage)},
-        parameters={section: params[section] for section in stage.sections},
+        parameters={section: values[section] for section in stage.sections},
         function=stage.function,
     )
 

@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Literal
 
 import psutil
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.params import Params, load_params
-from ascl_core.errors import AsclError, WorkspaceError
+from ascl_core.data.locations import local_path
+from ascl_core.errors import AsclError, DataError, WorkspaceError
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
@@ -224,9 +224,12 @@ def _sources(params: Params) -> Iterator[Check]:
     wanted = [(f"curate.sources {s.name}", s.path, True) for s in params.curate.sources]
     wanted += [(f"suites.external {s.name}", s.path, s.required) for s in params.suites.external]
     for field, path, required in wanted:
-        if path is None or path.startswith("hub:") or "://" in path:
+        level: Literal["warning", "error"] = "error" if required else "warning"
+        try:
+            place = local_path(path) if path is not None else None
+        except DataError as error:
+            yield Check(f"params.yaml: {field}", level, f"{error.file}: {error.problem}", error.mend or "")
             continue
-        place = Template(path).safe_substitute({"ASCL_EXTERNAL_DATA": "../shared/data", **os.environ})
-        if not Path(place).exists():
+        if place is not None and not Path(place).exists():
             mend = "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"
-            yield Check(f"params.yaml: {field}", "error" if required else "warning", f"{place} does not exist", mend)
+            yield Check(f"params.yaml: {field}", level, f"{place} does not exist", mend)

@@ -41,6 +41,8 @@ class Stage:
     """False where the bits of an output depend on the machine (training and sampling) or on the time."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Keyword arguments that tell instances of one function apart."""
+    sources: str | None = None
+    """Where the parameters list the prompt sources that it reads, besides its inputs, from anywhere: `SECTION.KEY`."""
 
     @property
     def record(self) -> Artifact:
@@ -121,6 +123,7 @@ BUILD_SUITES = Stage(
     sections=("suites", "rules"),
     inputs={"raw": RAW, "corpus": CORPUS},
     outputs={"suite_prompts": SUITES, "manifest": SUITES_MANIFEST},
+    sources="suites.external",
 )
 CURATE = Stage(
     name="curate",
@@ -129,6 +132,7 @@ CURATE = Stage(
     sections=("curate", "rules"),
     inputs={"raw": RAW, "corpus": CORPUS, "suites": SUITES},
     outputs={"prompts": PROMPTS, "counts": CURATION_COUNTS},
+    sources="curate.sources",
 )
 VALIDATE_DATA = Stage(
     name="validate_data",

@@ -19,8 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_yaml
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params
 from ascl_core.errors import WorkspaceError
+from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
+from tasks.sources import SourceChanges, source_changes
 from tasks.stages import Stage
 
 _THREADS = threading.RLock()
@@ -50,7 +54,8 @@ def ensure(root: Path) -> None:
 def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None) -> dict[str, Staleness]:
     """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it.
 
-    With `parameters`, those count in place of what `params.yaml` says.
+    With `parameters`, those count in place of what `params.yaml` says. Prompt sources count as the parameters name them,
+    whether or not `dvc.yaml` names them yet.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -67,7 +72,9 @@ def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | N
                 f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
             ) from error
     now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
-    return {stage.name: _staleness(stage, recorded.get(stage.name, {}), found.get(stage.name, []), now) for stage in stages}
+    params = parse(Params, now, file=root / PARAMETERS)
+    sources = {stage.name: source_changes(root, stage, params) for stage in stages}
+    return {s.name: _staleness(s, recorded.get(s.name, {}), found.get(s.name, []), now, sources[s.name]) for s in stages}
 
 
 def record(root: Path, stage: Stage) -> None:
@@ -120,36 +127,43 @@ def _lock(root: Path) -> dict[str, Any]:
     return (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
 
 
-def _staleness(stage: Stage, recorded: Mapping[str, Any], problems: list[Any], parameters: Mapping[str, Any]) -> Staleness:
+def _staleness(
+    stage: Stage, recorded: Mapping[str, Any], problems: list[Any], parameters: Mapping[str, Any], sources: SourceChanges
+) -> Staleness:
     if not recorded:
         return Staleness(("it was never run here",), False)
     reasons: list[str] = []
     before = recorded.get("params", {}).get(PARAMETERS, {})
     parameter_reasons = [line for section in stage.sections for line in _differences(section, before.get(section), parameters.get(section))]
-    only_outputs = not parameter_reasons
+    source_reasons = sources.reasons(_changed_dependencies(problems))
+    only_outputs = not parameter_reasons and not source_reasons
     for problem in problems:
         changes = problem if isinstance(problem, dict) else {"command": problem}
         for kind, changed in changes.items():
             found = _reasons(stage, kind, changed)
             only_outputs &= kind == "changed outs" or not found
             reasons += found
-    reasons += parameter_reasons
+    reasons += source_reasons + parameter_reasons
     return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
 
 
 def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
-    """What DVC found, in words, parameters apart: those are compared value by value."""
+    """What DVC found, in words, apart from parameters, which are compared value by value, and prompt sources."""
     if kind == "changed outs":
         return [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items()]
     if kind != "changed deps":
         return ["its definition in tasks/stages.py changed"]
     data = {artifact.path for artifact in stage.input_artifacts()}
     reasons = [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items() if path in data]
-    code = [path for path in changed if path not in data and path != PARAMETERS]
+    code = [path for path in changed if path.startswith(f"{PACKAGE}/")]
     if code:
         more = f" and {len(code) - _SHOWN} more files" if len(code) > _SHOWN else ""
         reasons.append(f"code changed: {', '.join(code[:_SHOWN])}{more}")
     return reasons
+
+
+def _changed_dependencies(problems: list[Any]) -> list[str]:
+    return [path for problem in problems if isinstance(problem, dict) for path in problem.get("changed deps", ())]
 
 
 def _differences(key: str, before: Any, now: Any) -> list[str]:

@@ -37,14 +37,16 @@ def show(section: Annotated[str | None, typer.Argument(help="Only this section, 
 
 @app.command()
 def write(profile: Profile = None, setting: Settings = None, overwrite: Overwrite = False) -> None:
-    """Resolve a profile and settings into params.yaml, without running anything.
+    """Resolve a profile and settings into params.yaml, without running anything; dvc.yaml follows where they name other sources.
 
     Example:  ascl params write --profile tiny --set sft.max_steps=100
     """
+    from tasks.dvcfile import follow_sources
     from tasks.parameters import read_origin, write_params
 
     root = repository_root()
     write_params(root, profile, setting or (), overwrite=overwrite)
+    follow_sources(root)
     out.print(f"params.yaml: {read_origin(root) or 'edited by hand'}")
 
 
