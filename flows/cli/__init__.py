@@ -19,15 +19,15 @@ Retrain the safety alignment of a language model when the safety rules change, a
 
 Examples:
 
-    ascl run                               run the pipeline; what is up to date is reused, and it says why
+    ascl run                          run the pipeline; reuse what is up to date
 
-    ascl plan                              say what would run, and why, without running it
+    ascl plan                         say what would run, and why
 
-    ascl rules check                       check the rules under data/rules, with file, line and mend
+    ascl rules check                  check the rules; name file, line and mend
 
-    ascl run --set sft.max_steps=100       the same pipeline with one parameter changed
+    ascl run --set sft.max_steps=100  the same run with one parameter changed
 
-    ascl chat data/models/ifpo             talk to the checkpoint and see when it consults the rules
+    ascl chat data/models/ifpo        talk to a checkpoint and see it consult
 """
 
 app = typer.Typer(
