@@ -41,7 +41,7 @@ run: setup ## Set up, then run the pipeline; ARGS="--profile small" is passed on
 	@$(BIN)/ascl run $(ARGS)
 
 test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 check: lint types setup ## Everything of `make test` but the tests
 	@$(BIN)/lint-imports --no-cache

@@ -23,6 +23,7 @@ from ascl_core.judges.model import (
     read_qwen3guard,
     read_wildguard,
 )
+from ascl_core.judges.rules import RulesJudge
 from ascl_core.vocabulary import Harm, Refusal
 from tests.tiny_model import make_model, save, teach
 
@@ -209,7 +210,7 @@ def test_an_ensemble_votes_on_refusal_and_harm_apart(guard: Path) -> None:
     assert (answered.refusal, answered.harm) == (Refusal.NONE, Harm.HARMFUL)
     # The rules judge calls a full refusal unharmful, the other one harmful: a tie.
     assert (refused.refusal, refused.harm) == (Refusal.FULL, Harm.UNKNOWN)
-    assert answered.judge == "ensemble@1(rules@1, harm_only@1)"
+    assert answered.judge == f"ensemble@1({RulesJudge.id}, harm_only@1)"
 
 
 def test_an_ensemble_is_configured_by_its_members() -> None:
