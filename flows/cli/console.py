@@ -59,5 +59,10 @@ def shown(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _text(cell: object) -> str:
     return f"{cell:.1f} s" if isinstance(cell, float) else "" if cell is None else str(cell)

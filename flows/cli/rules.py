@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from ascl_core.errors import RuleError
-from flows.cli.console import COLOURS, out, print_table, repository_root, shown
+from flows.cli.console import COLOURS, counted, out, print_table, repository_root, shown
 
 if TYPE_CHECKING:
     from ascl_core.rules.corpus import Corpus
@@ -34,9 +34,9 @@ def check(folder: Folder = None) -> None:
     errors = len(result.errors)
     warnings = len(result.findings) - errors
     if result.corpus is None:
-        out.print(f"[red]{errors} errors[/], {warnings} warnings in {shown(folder, root)}")
+        out.print(f"[red]{counted(errors, 'error')}[/], {counted(warnings, 'warning')} in {shown(folder, root)}")
         raise typer.Exit(1)
-    out.print(f"[green]{len(result.corpus.rules)} rules are fine[/], {warnings} warnings; corpus {result.corpus.digest[:12]}")
+    out.print(f"[green]{len(result.corpus.rules)} rules are fine[/], {counted(warnings, 'warning')}; corpus {result.corpus.digest[:12]}")
 
 
 @app.command()
