@@ -32,5 +32,5 @@ def dataset(name: str) -> Dataset:
 def nearest(name: str, others: tuple[str, ...] = ()) -> str:
     """What may have been meant, in words."""
     known = (*others, *names())
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = [other for other in known if name in other] or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"

@@ -110,7 +110,7 @@ class Dataset(Config):
     """What it is there for."""
     metric: Metric
     """The metric that it is read for, by its name in `metrics.json`."""
-    metric_version: int = Field(default=1, ge=1)
+    metric_version: int = Field(ge=1)
     """Raised when its rows, prompts or grading change such that figures before and after cannot be compared."""
     judge: str | None
     """The judge to prefer, by its name in `evaluate.judge`; null where the gold answer decides."""

@@ -32,6 +32,7 @@ def make_values(**changes: Any) -> dict[str, Any]:
         "what": "w",
         "kind": "safety",
         "metric": "safety_rate",
+        "metric_version": 1,
         "judge": None,
         "licence": "MIT",
         "hub": {"id": "a/b", "revision": "a" * 40},
