@@ -104,12 +104,24 @@ def _read_file(path: str) -> pd.DataFrame:
 
 def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
     with TextIOWrapper(binary, encoding="utf-8-sig") as file:
-        if path.endswith(".json"):
-            yield from _listed(json.load(file), path)
+        if path.endswith(".json") and (values := _whole(file)) is not None:
+            yield from _listed(values, path)
             return
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield _parse_line(line.strip(), path, number)
+
+
+def _whole(file: TextIOWrapper) -> Any:
+    """The one value of a `.json`; None, and the file at its start again, where it holds an object a line, as some hubs name such files."""
+    try:
+        return json.load(file)
+    except json.JSONDecodeError as error:
+        file.seek(0)
+        if error.msg != "Extra data" or not file.readline().startswith("{"):
+            raise
+        file.seek(0)
+        return None
 
 
 def _listed(values: Any, path: str) -> list[dict[str, Any]]:

@@ -62,6 +62,8 @@ def test_a_suite_loads_from_the_hub_at_its_revision(monkeypatch: pytest.MonkeyPa
     assert (hub, config, options["split"]) == HUB[name]
     assert len(options["revision"]) == 40
     assert options.get("delimiter") == ("\t" if "wildjailbreak" in name else None)
+    comma = PUBLIC_FILES[name].path.endswith((".csv", ".tsv")) and name != "oktest"
+    assert options.get("keep_default_na") == (False if comma else None)
 
 
 HUB = {
@@ -149,6 +151,13 @@ def test_what_is_given_counts_more_than_the_catalogue() -> None:
     suite = parse(SuiteConfig, given, file="test")
     assert {key: getattr(suite, key) for key in given} == given
     assert parse(SuiteConfig, suite.model_dump(mode="json"), file="test") == suite
+
+
+def test_a_json_file_may_hold_an_object_a_line(tmp_path: Path) -> None:
+    public = PUBLIC_FILES["salad_bench"]
+    lines = "".join(json.dumps(row) + "\n" for row in public.rows)
+    (tmp_path / "base_set.json").write_text(lines, encoding="utf-8-sig")
+    assert [facts(row) for row in load_suite("salad_bench", tmp_path)] == public.prompts
 
 
 def test_a_plain_request_is_read_where_a_file_has_one(tmp_path: Path) -> None:
