@@ -20,7 +20,8 @@ import psutil
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.params import Params, load_params
-from ascl_core.data.locations import local_path
+from ascl_core.config.sources import OWN, SourceConfig
+from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.errors import AsclError, DataError, WorkspaceError
 
 _GIB = 1 << 30
@@ -221,15 +222,24 @@ def _model(params: Params) -> Iterator[Check]:
 
 
 def _sources(params: Params) -> Iterator[Check]:
-    wanted = [(f"curate.sources {s.name}", s.path, True) for s in params.curate.sources]
-    wanted += [(f"suites.external {s.name}", s.path, s.required) for s in params.suites.external]
-    for field, path, required in wanted:
-        level: Literal["warning", "error"] = "error" if required else "warning"
-        try:
-            place = local_path(path) if path is not None else None
-        except DataError as error:
-            yield Check(f"params.yaml: {field}", level, f"{error.file}: {error.problem}", error.mend or "")
-            continue
-        if place is not None and not Path(place).exists():
-            mend = "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"
-            yield Check(f"params.yaml: {field}", level, f"{place} does not exist", mend)
+    wanted: list[tuple[str, SourceConfig, bool]] = [(f"curate.sources {s.name}", s, True) for s in params.curate.sources]
+    wanted += [(f"suites.external {s.name}", s, s.required) for s in params.suites.external]
+    for field, source, required in wanted:
+        if (problem := _source_problem(source)) is not None:
+            yield Check(f"params.yaml: {field}", "error" if required else "warning", *problem)
+
+
+def _source_problem(source: SourceConfig) -> tuple[str, str] | None:
+    """What is wrong with where a source is read from, and the mend; nothing where only the stage can tell."""
+    if source.path is None:
+        return None if source.format == OWN else ("needs a path", "give `path`")
+    try:
+        place = expand(source.path)
+    except DataError as error:
+        return f"{error.file}: {error.problem}", error.mend or ""
+    if hub_id(place) is not None:
+        pinned = source.revision is not None
+        return None if pinned else (f"{place} has no pinned revision", "give `revision`, the commit that its page shows; or a local path")
+    if is_url(place) or Path(place).exists():
+        return None
+    return f"{place} does not exist", "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"

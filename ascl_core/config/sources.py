@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from ascl_core.catalogue import dataset, names, nearest
+from ascl_core.catalogue.dataset import Dataset
 from ascl_core.config.base import Config
 from ascl_core.vocabulary import PromptType
 
+OWN, ROWS = "own", "rows"
+
 
 class SourceConfig(Config):
-    """One source of prompts."""
+    """One source of prompts; what is not given of a public data set, the catalogue says."""
 
-    name: str = Field(default="own", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    """A short name; it is written into every row."""
-    format: Literal["own", "rows", "star1", "mitre_frr", "gsm8k", "xstest", "mmlu_pro"] = "own"
-    """`own` is this repository's seeds; `rows` any table with the columns below; the others are the public files' own shapes."""
+    name: str = Field(default=OWN, pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """A short name; it is written into every row. The format's, if it is not given."""
+    format: str = OWN
+    """`own` is this repository's seeds, `rows` any table with the columns below; else a public data set, by its name in docs/suites.md."""
     path: str | None = None
     """A local file or folder, an object (`s3://bucket/key`) or a hub id (`hub:owner/name`); `~` and `$VARIABLES` are filled in."""
     revision: str | None = None
-    """The pinned revision of a hub id."""
+    """The pinned revision of a hub id; it must have one. A data set that is read from its own page has that of the catalogue."""
+    hub_config: str | None = None
+    """The configuration of a hub id."""
     hub_split: str = "train"
-    """The split of a hub id."""
+    """The split of a hub id, or of a folder with the files of a public data set."""
     licence: str = "Apache-2.0"
     """SPDX id of the source's licence."""
     prompt_column: str = "prompt"
@@ -33,3 +39,39 @@ class SourceConfig(Config):
     """`rows`: the type of every prompt, unless the table has a `prompt_type` column."""
     max_rows: int | None = Field(default=None, ge=1)
     """Take this many rows, chosen by content hash; None takes all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """The name from the format, and what the catalogue knows of it, under what is given."""
+        name = values.get("format") if isinstance(values, dict) else None
+        if name not in names():
+            return {"name": name, **values} if name == ROWS else values
+        known = dataset(name)
+        path = values.get("path") or cls._default_path(known)
+        return {"name": name, **cls._known(known, path), **{key: value for key, value in values.items() if value is not None}}
+
+    @field_validator("format")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        if value not in (OWN, ROWS, *names()):
+            raise ValueError(f"no such format: {nearest(value, (OWN, ROWS))}")
+        return value
+
+    @classmethod
+    def _default_path(cls, known: Dataset) -> str | None:
+        """Where a data set is read from if no path is given: nowhere, as a suite's page holds what must not be trained on."""
+        return None
+
+    @classmethod
+    def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
+        """What the catalogue says of a source; the pinned revision belongs to the data set's own page, and to no copy of it."""
+        values: dict[str, Any] = {"path": path, "licence": known.licence}
+        if known.hub is not None and path == hub_path(known):
+            values |= {"revision": known.hub.revision, "hub_config": known.hub.config}
+        return values
+
+
+def hub_path(known: Dataset) -> str | None:
+    """The path of a data set on the hub, if it has a page there."""
+    return f"hub:{known.hub.id}" if known.hub else None

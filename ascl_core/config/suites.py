@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 from pydantic import Field
 
+from ascl_core.catalogue.dataset import Dataset, Kind
 from ascl_core.config.base import Config
-from ascl_core.config.sources import SourceConfig
+from ascl_core.config.sources import SourceConfig, hub_path
 
 
 class SuiteConfig(SourceConfig):
-    """One external evaluation suite: a source with a name and a kind."""
+    """One external evaluation suite: a source with a name and a kind. A public suite is read from the hub if no path is given."""
 
-    kind: Literal["safety", "over_refusal", "utility"] = "utility"
+    kind: Kind = "utility"
     """What it is there for, as the manifest says it; metrics go by the type of each prompt."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Take this many prompts, chosen by content hash; None takes all."""
     required: bool = False
     """Fail where it is missing; otherwise it is reported as missing and never scored as 0."""
+
+    @classmethod
+    def _default_path(cls, known: Dataset) -> str | None:
+        return hub_path(known)
+
+    @classmethod
+    def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
+        split = known.hub.split if known.hub else next(iter(known.files))
+        return {**super()._known(known, path), "kind": known.kind, "hub_split": split}
 
 
 class SuitesConfig(Config):

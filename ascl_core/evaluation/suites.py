@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import sha256_json, write_json, write_parquet
+from ascl_core.catalogue import dataset, names
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sources import OWN
 from ascl_core.config.suites import SuiteConfig, SuitesConfig
 from ascl_core.contracts import Prompt, StageContext, to_table
-from ascl_core.data.raw_prompt import clean, content_fraction, content_hash
+from ascl_core.data.raw_prompt import RawPrompt, clean, content_fraction, content_hash
 from ascl_core.data.resolve import resolve
 from ascl_core.data.seeds import own_prompts
 from ascl_core.data.sources import load_source
@@ -20,6 +22,7 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.vocabulary import PromptType
 
 METRIC_VERSION = 1
+"""Of the project's own suites, and of what is computed over all of them."""
 _OWN = {
     PromptType.HARMFUL: "own-safety",
     PromptType.BORDERLINE: "own-over-refusal",
@@ -62,10 +65,18 @@ def _own_suites(suites: SuitesConfig, rules: RulesConfig, raw: Path, corpus: Cor
 
 
 def _external_suite(suite: SuiteConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
-    rows = [dataclasses.replace(row, prompt=clean(row.prompt)) for row in load_source(suite, raw, corpus)]
+    rows = _once([dataclasses.replace(row, prompt=clean(row.prompt)) for row in load_source(suite, raw, corpus)])
     if suite.max_prompts is not None:
         rows = sorted(rows, key=lambda row: content_hash(row.prompt, "max_prompts"))[: suite.max_prompts]
     return [dataclasses.replace(prompt, suite=suite.name) for prompt in resolve(rows, corpus, rules.at)]
+
+
+def _once(rows: list[RawPrompt]) -> list[RawPrompt]:
+    """The first row with each prompt: one that a suite holds twice would weigh twice."""
+    first: dict[str, RawPrompt] = {}
+    for row in rows:
+        first.setdefault(row.prompt, row)
+    return list(first.values())
 
 
 def _describe(prompts: list[Prompt], suites: SuitesConfig) -> dict[str, Any]:
@@ -73,14 +84,29 @@ def _describe(prompts: list[Prompt], suites: SuitesConfig) -> dict[str, Any]:
     described = {}
     for name in sorted({str(prompt.suite) for prompt in prompts}):
         members = [prompt for prompt in prompts if prompt.suite == name]
-        config = external.get(name)
         described[name] = {
             "n": len(members),
             "by_type": dict(sorted(Counter(str(prompt.prompt_type) for prompt in members).items())),
             "sha256": sha256_json([[prompt.id, prompt.prompt, prompt.answer] for prompt in members]),
             "licence": members[0].licence,
-            "source": config.path if config else "data/raw",
-            "revision": config.revision if config else None,
-            "kind": config.kind if config else "own",
+            **_provenance(external.get(name)),
         }
     return described
+
+
+def _provenance(suite: SuiteConfig | None) -> dict[str, Any]:
+    """Where a suite is from, and what its figures are comparable with: those of the same metric version."""
+    if suite is None:
+        return {"source": "data/raw", "revision": None, "kind": OWN, "format": OWN, "metric_version": METRIC_VERSION, "judge": None}
+    known = dataset(suite.format) if suite.format in names() else None
+    return {
+        "source": suite.path,
+        "revision": suite.revision,
+        "config": suite.hub_config,
+        "split": suite.hub_split,
+        "kind": suite.kind,
+        "format": suite.format,
+        "metric": known.metric if known else None,
+        "metric_version": known.metric_version if known else METRIC_VERSION,
+        "judge": known.judge if known else None,
+    }

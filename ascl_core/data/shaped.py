@@ -1,0 +1,160 @@
+"""Prompts from a public data set in its own shape, as the catalogue describes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ascl_core.artifacts import sha256_json
+from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Shape, TypeBy
+from ascl_core.config.sources import SourceConfig
+from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
+from ascl_core.data.tables import read_table
+from ascl_core.errors import DataError
+from ascl_core.vocabulary import PromptType
+
+_LETTERS = "ABCDEFGHIJKLMNOP"
+_FIELD = re.compile(r"\{(prompt|options)\}")
+
+
+def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
+    """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and mend."""
+    shape = data.shape
+    needed = _columns(shape)
+    table = read_table(source, {column_of(path) for path in needed})
+    present = _check(needed, shape, list(map(str, table.columns)), source)
+    for number, values in enumerate(table[sorted(present)].to_dict("records"), start=1):
+        row = Row({str(name): value for name, value in values.items()}, number, source.path)
+        prompt_type = _type(row, shape.type)
+        if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
+            yield _prompt(row, prompt_type, shape, source)
+
+
+def _columns(shape: Shape) -> list[str]:
+    """The columns, or paths into them, that the shape reads."""
+    options = shape.options
+    return [
+        *shape.prompt,
+        *([shape.type.column] if isinstance(shape.type, TypeBy) else []),
+        *shape.where,
+        *([*options.columns, *([options.labels] if options.labels else [])] if options else []),
+        *([shape.answer.column] if shape.answer else []),
+        *([shape.category.column] if isinstance(shape.category, CategoryBy) else []),
+    ]
+
+
+def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> set[str]:
+    """The columns to read; of several for the prompt one is enough, and any other that is missing is an error."""
+    present = {column_of(path) for path in needed if column_of(path) in columns}
+    prompts = [column_of(path) for path in shape.prompt]
+    missing = [column_of(path) for path in needed if column_of(path) not in present]
+    if any(prompt in present for prompt in prompts):
+        missing = [name for name in missing if name not in prompts]
+    if missing:
+        raise DataError("column is missing", file=source.path, field=missing[0], mend=f"the columns are {', '.join(columns)}")
+    return present
+
+
+def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
+    if not isinstance(rule, TypeBy):
+        return rule
+    label = row.label(rule.column)
+    if label not in rule.values:
+        known = ", ".join(repr(value) if value == "" else value for value in rule.values)
+        raise row.error("unknown label", column=rule.column, value=row.cell(rule.column), mend=f"one of {known}")
+    return rule.values[label]
+
+
+def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfig) -> RawPrompt:
+    asked = _asked(row, shape)
+    shown, right = _choices(row, asked, shape)
+    return RawPrompt(
+        prompt=_filled(shape, asked, shown),
+        prompt_type=prompt_type,
+        source=source.name,
+        licence=source.licence,
+        category=_category(row, shape.category),
+        answer=right or _answer(row, shape),
+        answer_kind="choice" if right else shape.answer.kind if shape.answer else None,
+        choices=_LETTERS[: len(shown)] if right else None,
+    )
+
+
+def _asked(row: Row, shape: Shape) -> str:
+    columns = [path for path in shape.prompt if column_of(path) in row.values]
+    text = next((text for path in columns if (text := row.text(path)) is not None), None)
+    if text is None:
+        raise row.error("prompt is empty", column=columns[0], mend="fill it in or drop the row")
+    return text
+
+
+def _filled(shape: Shape, asked: str, shown: list[str]) -> str:
+    """The template with prompt and options in it, in one pass, so that a prompt with braces stays as it is."""
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, shown, strict=False))
+    template = shape.template or ("{prompt}\n{options}" if shown else "{prompt}")
+    return _FIELD.sub(lambda field: {"prompt": asked, "options": listed}[field[1]], template)
+
+
+def _answer(row: Row, shape: Shape) -> str | None:
+    answer = shape.answer
+    if answer is None:
+        return None
+    text = row.text(answer.column)
+    if text is None:
+        raise row.error("gold answer is missing", column=answer.column, mend="fill it in or drop the row")
+    if answer.after is None:
+        return text
+    if answer.after not in text:
+        raise row.error(f"no final answer after {answer.after}", value=text[-60:], mend="mend or drop the row")
+    return text.rsplit(answer.after, 1)[1].strip()
+
+
+def _choices(row: Row, asked: str, shape: Shape) -> tuple[list[str], str | None]:
+    """The options in the order shown, and the letter of the right one; nothing where it is no choice."""
+    if shape.options is None:
+        return [], None
+    texts = _option_texts(row, shape.options)
+    if shape.options.right_first:
+        order = sorted(range(len(texts)), key=lambda i: sha256_json([asked, texts[i]]))
+        return [texts[i] for i in order], _LETTERS[order.index(0)]
+    assert shape.answer is not None, "checked by the catalogue"
+    labels = _option_labels(row, shape.options, len(texts))
+    key = row.label(shape.answer.column)
+    if key not in labels:
+        value = row.cell(shape.answer.column)
+        raise row.error("answer is none of the options", column=shape.answer.column, value=value, mend=f"one of {', '.join(labels)}")
+    return texts, _LETTERS[labels.index(key)]
+
+
+def _option_texts(row: Row, options: Options) -> list[str]:
+    first, *others = options.columns
+    named = [(column, row.text(column)) for column in options.columns] if others else _items(row, first)
+    if not 2 <= len(named) <= len(_LETTERS):
+        raise row.error(f"{len(named)} options", column=first, mend=f"from 2 to {len(_LETTERS)} are expected")
+    for column, text in named:
+        if text is None:
+            raise row.error("option is empty", column=column, mend="fill it in or drop the row")
+    return [str(text) for _, text in named]
+
+
+def _items(row: Row, column: str) -> list[tuple[str, str | None]]:
+    """The items of a list with their places; in a list an empty text is one, too."""
+    return [(f"{column}.{i}", "" if item == "" else as_text(item)) for i, item in enumerate(row.items(column))]
+
+
+def _option_labels(row: Row, options: Options, count: int) -> list[str]:
+    if options.labels is None:
+        return list(_LETTERS[:count].lower())
+    labels = [as_label(label) for label in row.items(options.labels)]
+    if len(labels) != count:
+        raise row.error(f"{len(labels)} labels for {count} options", column=options.labels, mend="mend or drop the row")
+    return labels
+
+
+def _category(row: Row, rule: str | CategoryBy | None) -> str | None:
+    if not isinstance(rule, CategoryBy):
+        return rule
+    cell = row.cell(rule.column)
+    labels = [as_label(item) for item in (cell if is_list(cell) else [cell])]
+    return next((rule.values[label] for label in labels if label in rule.values), None)

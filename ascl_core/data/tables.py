@@ -1,0 +1,140 @@
+"""Reading a source as a table, wherever it is: a local file or folder, an object behind a URL, a hub id.
+
+`~` and `$VARIABLES` are expanded; `$ASCL_EXTERNAL_DATA` defaults to `../shared/data`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ascl_core.catalogue import dataset, names
+from ascl_core.config.sources import SourceConfig
+from ascl_core.data.hub import read_hub
+from ascl_core.data.locations import expand, hub_id, is_url
+from ascl_core.data.remote import fetch
+from ascl_core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_SUFFIXES = (".jsonl", ".json", *_SEPARATORS, ".parquet")
+
+
+def read_table(source: SourceConfig, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """The source as a table; `DataError` names the file, and the line where there is one.
+
+    `columns` are those that are needed, for where a table has many more; one that is missing is for the caller to report.
+    """
+    import pandas as pd
+
+    if source.path is None:
+        raise DataError("needs a path", field=f"source {source.name}", mend=_where_to_get_it(source))
+    path = expand(source.path)
+    if (name := hub_id(path)) is not None:
+        return read_hub(source, name, columns)
+    try:
+        table = pd.concat([_read_file(file) for file in _files(path, source)], ignore_index=True)
+    except FileNotFoundError as error:
+        raise DataError("file does not exist", file=path, mend="check the path, or drop the source") from error
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"cannot be read: {error}", file=path, mend="restore the file") from error
+    if table.empty:
+        raise empty(path, source)
+    return table
+
+
+def empty(file: object, source: SourceConfig) -> DataError:
+    """The error for a source without a single prompt."""
+    return DataError("source has no prompts", file=file, field=source.name, mend="check the file, or drop the source")
+
+
+def _where_to_get_it(source: SourceConfig) -> str:
+    if source.format not in names():
+        return "give `path`"
+    return f"give `path`: the file or folder that {dataset(source.format).place} has, or a hub id"
+
+
+def _files(path: str, source: SourceConfig) -> list[str]:
+    if is_url(path):
+        return [path]
+    if not Path(path).exists():
+        raise FileNotFoundError(path)
+    if not Path(path).is_dir():
+        return [path]
+    if source.format in names():
+        return _usual_files(Path(path), source)
+    files = sorted(str(file) for file in Path(path).iterdir() if file.suffix in _SUFFIXES)
+    if not files:
+        raise DataError("folder has no table", file=path, mend=f"expected one of {', '.join(_SUFFIXES)}")
+    return files
+
+
+def _usual_files(folder: Path, source: SourceConfig) -> list[str]:
+    """The files of the split under their usual names; never another split's, such as a training set beside a test set."""
+    by_split = dataset(source.format).files
+    if source.hub_split not in by_split:
+        mend = f"hub_split is one of {', '.join(by_split)}; or give a file"
+        raise DataError(f"{source.format} has no such split", file=folder, field=source.name, value=source.hub_split, mend=mend)
+    patterns = by_split[source.hub_split]
+    found = next((matches for pattern in patterns if (matches := sorted(folder.glob(pattern)))), None)
+    if found is None:
+        mend = f"expected {' or '.join(patterns)} in it; or give the file itself"
+        raise DataError(f"folder has no table of {source.format}, split {source.hub_split}", file=folder, field=source.name, mend=mend)
+    return [str(file) for file in found]
+
+
+def _read_file(path: str) -> pd.DataFrame:
+    import pandas as pd
+
+    with BytesIO(fetch(path)) if is_url(path) else open(path, "rb") as file:
+        suffix = Path(path).suffix
+        if suffix == ".parquet":
+            return pd.read_parquet(file)
+        if suffix in _SEPARATORS:
+            return pd.read_csv(file, sep=_SEPARATORS[suffix], encoding="utf-8-sig", dtype=str, keep_default_na=False)
+        return pd.DataFrame(list(_read_json(file, path)))
+
+
+def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
+    with TextIOWrapper(binary, encoding="utf-8-sig") as file:
+        if path.endswith(".json") and (values := _whole(file)) is not None:
+            yield from _listed(values, path)
+            return
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _parse_line(line.strip(), path, number)
+
+
+def _whole(file: TextIOWrapper) -> Any:
+    """The one value of a `.json`; None, and the file at its start again, where it holds an object a line, as some hubs name such files."""
+    try:
+        return json.load(file)
+    except json.JSONDecodeError as error:
+        file.seek(0)
+        if error.msg != "Extra data" or not file.readline().startswith("{"):
+            raise
+        file.seek(0)
+        return None
+
+
+def _listed(values: Any, path: str) -> list[dict[str, Any]]:
+    if not isinstance(values, list):
+        raise DataError("expected a list of objects", file=path, mend="give a JSON list or JSON lines")
+    return values
+
+
+def _parse_line(line: str, path: str, number: int) -> dict[str, Any]:
+    try:
+        value, problem = json.loads(line), "expected a JSON object"
+    except json.JSONDecodeError as error:
+        value, problem = None, f"not valid JSON: {error.msg}"
+    if not isinstance(value, dict):
+        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], mend="mend or drop the line")
+    return value

@@ -1,0 +1,111 @@
+"""The catalogue of public data sets: complete, honest about what is not known, and in the project's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ascl_core.artifacts import read_yaml
+from ascl_core.catalogue import dataset, names
+from ascl_core.catalogue.dataset import CategoryBy, Dataset, TypeBy
+from ascl_core.config.base import parse
+from ascl_core.config.judge import SingleName
+from ascl_core.errors import ConfigError
+from ascl_core.evaluation.metrics import headline
+
+DESIGN = {
+    "safety": {"salad_bench", "wildjailbreak", "jailbreakbench", "wildchat", "wildguardtest"},
+    "over_refusal": {"xstest", "wildjailbreak_benign", "wildguardtest_benign", "oktest", "or_bench_hard"},
+    "utility": {"math_500", "gpqa_diamond", "mmlu_pro", "gsm8k", "arc_challenge"},
+}
+METRICS = {"safety": "safety_rate", "over_refusal": "over_refusal_strict", "utility": "utility"}
+ROOT = Path(__file__).resolve().parents[2]
+DATASETS = {name: dataset(name) for name in names()}
+
+
+def make_values(**changes: Any) -> dict[str, Any]:
+    """The smallest data set, changed as told."""
+    values = {
+        "title": "T",
+        "what": "w",
+        "kind": "safety",
+        "metric": "safety_rate",
+        "metric_version": 1,
+        "judge": None,
+        "licence": "MIT",
+        "hub": {"id": "a/b", "revision": "a" * 40},
+        "files": {"train": ["a.csv"]},
+        "shape": {"prompt": ["prompt"], "type": "harmful"},
+        "sources": ["here"],
+    }
+    return {**values, **changes}
+
+
+def test_all_fifteen_suites_of_the_design_are_in_it() -> None:
+    for kind, expected in DESIGN.items():
+        assert expected <= {name for name, data in DATASETS.items() if data.use == "suite" and data.kind == kind}
+    extra = set(DATASETS) - set().union(*DESIGN.values())
+    assert extra == {"jailbreakbench_benign", "star1", "mitre_frr"}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_metric_and_judge_are_ones_that_there_are(name: str) -> None:
+    data = DATASETS[name]
+    assert data.metric == METRICS[data.kind]
+    assert data.metric in headline([])
+    assert (data.judge is None) == (data.kind == "utility")
+    assert data.judge is None or data.judge in get_args(SingleName)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_could_not_be_established_is_said(name: str) -> None:
+    data = DATASETS[name]
+    unknown = (data.hub is not None and data.hub.revision is None) or data.licence == "NOASSERTION"
+    assert not unknown or data.note
+    assert all(data.sources)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_labels_are_as_they_are_compared_and_categories_are_those_of_the_rules(name: str) -> None:
+    shape = DATASETS[name].shape
+    known = set(read_yaml(ROOT / "data/rules/taxonomy.yaml")["categories"])
+    types = list(shape.type.values) if isinstance(shape.type, TypeBy) else []
+    by = shape.category.values if isinstance(shape.category, CategoryBy) else {}
+    labels = [*types, *by, *(label for wanted in shape.where.values() for label in wanted)]
+    assert labels == [label.strip().lower() for label in labels]
+    assert {*by.values(), *([shape.category] if isinstance(shape.category, str) else [])} <= known
+
+
+def test_the_two_sides_of_a_labelled_set_share_no_row_and_leave_none_unnamed() -> None:
+    for harmful, benign in (("wildjailbreak", "wildjailbreak_benign"), ("wildguardtest", "wildguardtest_benign")):
+        sides = [DATASETS[name].shape.type for name in (harmful, benign)]
+        assert all(isinstance(side, TypeBy) for side in sides)
+        first, second = (side.values for side in sides if isinstance(side, TypeBy))
+        assert first.keys() == second.keys()
+        assert not [label for label in first if first[label] and second[label]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"columns": {}}, "unknown key"),
+        ({"shape": {"prompt": ["a"], "type": "harmfull"}}, "shape.type"),
+        ({"shape": {"prompt": [], "type": "harmful"}}, "shape.prompt"),
+        ({"shape": {"prompt": ["a"], "type": "utility", "options": {"columns": ["b"]}}}, "options need an answer"),
+        ({"hub": {"id": "a/b", "revision": "main"}}, "hub.revision"),
+        ({"hub": {"id": "a/b", "revision": None, "split": "test"}}, "nothing for the split test"),
+        ({"hub": None}, "neither home nor hub"),
+        ({"sources": []}, "sources"),
+    ],
+)
+def test_a_mistake_in_a_file_of_the_catalogue_is_named(changes: dict[str, Any], problem: str) -> None:
+    assert parse(Dataset, make_values(), file="x.yaml").place == "hub:a/b"
+    with pytest.raises(ConfigError, match=problem):
+        parse(Dataset, make_values(**changes), file="x.yaml")
+
+
+def test_an_unknown_data_set_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'or_bench_hard'"):
+        dataset("or_bench")

@@ -1,0 +1,80 @@
+"""What a person sees of the catalogue: the reference page, `ascl suites`, and what a run says before it starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ascl_core.catalogue import names
+from ascl_core.catalogue.page import page
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params
+from ascl_core.errors import ConfigError
+from flows.cli import app
+from tasks.preflight import _sources
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: str) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(app, ["suites", *words], env={"COLUMNS": "120"}, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_committed_page_is_what_the_catalogue_says() -> None:
+    assert (ROOT / "docs" / "suites.md").read_text(encoding="utf-8") == page(), "run: ascl suites docs"
+    assert all(f"### {name}\n" in page() for name in names())
+
+
+def test_the_list_tells_what_each_is_with_its_terms_and_place() -> None:
+    shown = run("list")
+    assert all(name in shown for name in names())
+    assert "ODC-By-1.0, gated, hub:allenai/wildguardmix" in shown
+    assert "300 safe questions" in shown
+    assert "xstest" not in run("list", "--kind", "utility")
+
+
+def test_a_suite_is_shown_with_everything_and_how_to_use_it() -> None:
+    shown = run("show", "wildguardtest")
+    assert "revision: d29c47f41c8b51348b5c8e8c81c039b3132b66d1" in shown
+    assert "metric_version: 1" in shown
+    assert "use it:  suites.external: [{format: wildguardtest}]" in shown
+    assert "[{format: oktest, path: …}]" in run("show", "oktest")
+    assert "[{format: wildchat, revision: …}]" in run("show", "wildchat")
+    assert "curate.sources: [{format: star1, path: …}]" in run("show", "star1")
+
+
+def test_an_unknown_name_or_kind_is_one_error() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'gpqa_diamond'"):
+        run("show", "gpqa")
+    with pytest.raises(ConfigError, match="one of safety, over_refusal"):
+        run("list", "--kind", "safe")
+
+
+def test_the_catalogue_is_read_without_a_heavy_library() -> None:
+    code = (
+        "import sys; from ascl_core.catalogue.page import page; page(); print(sorted({'torch', 'datasets', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_cannot_be_read_is_said_before_the_run(tmp_path: Path) -> None:
+    external = [
+        {"format": "gsm8k"},
+        {"format": "wildchat"},
+        {"format": "oktest", "required": True},
+        {"format": "xstest", "path": str(tmp_path / "gone.csv")},
+    ]
+    checks = list(_sources(parse(Params, {"suites": {"external": external}}, file="test")))
+    assert [(check.name.split()[-1], check.level, check.found) for check in checks] == [
+        ("wildchat", "warning", "hub:allenai/WildChat-1M-Full has no pinned revision"),
+        ("oktest", "error", "needs a path"),
+        ("xstest", "warning", f"{tmp_path / 'gone.csv'} does not exist"),
+    ]
