@@ -29,6 +29,8 @@ class RawPrompt:
     answer_kind: str | None = None
     choices: str | None = None
     pair_id: str | None = None
+    family: str | None = None
+    """What it asks for, whatever the sentence around it: prompts of one family are held out together."""
 
 
 def clean(text: str) -> str:

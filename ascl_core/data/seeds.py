@@ -77,7 +77,7 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
                 "no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], mend=f"one of {', '.join(values.frames)}"
             )
         rule = corpus.rule(seed.rule)
-        for prompt in _expand(values, seed):
+        for prompt, family in _expand(values, seed).items():
             yield RawPrompt(
                 prompt=prompt,
                 prompt_type=rule.policy.prompt_type,
@@ -86,13 +86,16 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
                 category=rule.category,
                 rule_id=rule.id,
                 pair_id=seed.contrast,
+                family=family,
             )
 
 
-def _expand(values: SafetySeeds, seed: Seed) -> list[str]:
+def _expand(values: SafetySeeds, seed: Seed) -> dict[str, str]:
+    """The family, an action with its object, of each prompt."""
     frames = [frame for family in seed.frames for frame in values.frames[family]]
-    sentences = [_sentence(frame, f"{action} {thing}") for frame, action, thing in product(frames, seed.actions, seed.objects)]
-    return _sample(sentences, values.per_seed)
+    asked = [f"{action} {thing}" for action, thing in product(seed.actions, seed.objects)]
+    families = {_sentence(frame, words): words for frame, words in product(frames, asked)}
+    return {prompt: families[prompt] for prompt in _sample(list(families), values.per_seed)}
 
 
 def _utility_prompts(path: Path) -> Iterator[RawPrompt]:

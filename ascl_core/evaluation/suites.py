@@ -59,7 +59,8 @@ def build_suites(
 
 
 def _own_suites(suites: SuitesConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
-    held_out = [row for row in own_prompts(raw, corpus) if content_fraction(row.prompt, "suite") < suites.own_fraction]
+    """Whole families are held out: training sees none of their actions and objects together, in whatever sentence."""
+    held_out = [row for row in own_prompts(raw, corpus) if content_fraction(row.family or row.prompt, "suite") < suites.own_fraction]
     resolved = resolve(held_out, corpus, rules.at)
     return [dataclasses.replace(p, suite=_DUAL_USE if p.dual_use else _OWN[p.prompt_type]) for p in resolved]
 

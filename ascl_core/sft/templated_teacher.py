@@ -23,6 +23,7 @@ NAME = "templated@1"
 _CONSULT = ("This is about {category}. I should check the rules.", "It concerns {category}. Let me look up the rules.")
 _CITE = ("Rule {rule} says {policy}. I will {plan}.", "By rule {rule} the answer is {policy}. I will {plan}.")
 _NO_RULE = "No rule stands against it. I will {plan}."
+_NO_RULE_BUT_HARM = "No rule here speaks of it, and it could do harm. I will {plan}."
 _PLAN = {
     ResponsePolicy.COMPLY: "help",
     ResponsePolicy.COMPLY_WITH_DISCLAIMER: "help with a caution",
@@ -87,7 +88,8 @@ class TemplatedTeacher:
         result = tool(call.category, call.query)
         rule = self._rule(prompt)
         policy = prompt.policy
-        cited = choice.of(_CITE, "cite") if rule else _NO_RULE
+        helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
+        cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM
         thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_PLAN[policy])
         return [
             *opening(prompt, self.conversation),

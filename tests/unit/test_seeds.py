@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from ascl_core.artifacts import sha256_json
 from ascl_core.config.rules import RulesConfig
-from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.config.suites import SuitesConfig
+from ascl_core.data.raw_prompt import RawPrompt, content_fraction
 from ascl_core.data.seeds import own_prompts
 from ascl_core.errors import AsclError
 from ascl_core.rewards.answers import verify
@@ -180,10 +181,18 @@ class TestShipped:
     def test_contrast_pairs_have_a_harmful_and_another_side(self) -> None:
         sides: dict[str, set[bool]] = {}
         for row in shipped()[0]:
-            if row.pair_id:
+            if row.pair_id and row.pair_id in row.prompt.casefold():
                 sides.setdefault(row.pair_id, set()).add(row.prompt_type is PromptType.HARMFUL)
         assert sides
         assert {pair for pair, found in sides.items() if found != {True, False}} == set()
+
+    def test_what_the_suites_ask_for_is_asked_for_in_no_training_prompt(self) -> None:
+        rows = [row for row in shipped()[0] if row.rule_id]
+        held_out = {row.prompt for row in rows if content_fraction(str(row.family), "suite") < SuitesConfig().own_fraction}
+        families = {row.family for row in rows if row.prompt in held_out}
+        assert len(families) > 100
+        assert not [row.prompt for row in rows if row.prompt not in held_out and row.family in families]
+        assert all(str(row.family)[1:] in row.prompt for row in rows)
 
     def test_expanding_twice_gives_the_same_prompts_in_the_same_order(self) -> None:
         rows, corpus = shipped()
