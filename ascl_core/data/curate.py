@@ -31,7 +31,7 @@ def decontaminate(rows: Sequence[str], evaluation: Sequence[str], *, ngram: int 
 
     A row is dropped if it equals an evaluation prompt after normalisation (case, punctuation, white space, Unicode
     NFKC), contains one of at least four words whole, shares a 13-gram of words with one, or shares half of the
-    `ngram`-grams of either.
+    `ngram`-grams of either; half of its own count where it has at least two.
 
     >>> decontaminate(["What is 2 - 2?", "Name a fruit.", "What is 2 + 2?"], ["what is 2+2"])
     ([0, 1], [2])

@@ -11,8 +11,19 @@ from ascl_core.vocabulary import PromptType
 
 _SPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]|_")
-_OPERATOR = re.compile(r"(?<=\d)\s*([-+*/×÷])\s*(?=\d)")
-_OPERATOR_WORDS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "by", "÷": "by"}
+_OPERATOR = re.compile(r"[-+*/×÷^=<>%]")
+_OPERATOR_WORDS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "by", "÷": "by"} | {
+    "^": "power",
+    "=": "equals",
+    "<": "below",
+    ">": "above",
+    "%": "percent",
+}
+_OPERAND_BEFORE = re.compile(r"(?:\d|\)|(?<!\w)[^\W\d_])\s*$")
+"""A number, a bracket or a variable of one letter."""
+_OPERAND_BEHIND = re.compile(r"\s*(?:[\d(]|[^\W\d_](?!\w))")
+_NEAR = 4
+"""Characters on either side of a sign in which its operands are looked for."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +55,24 @@ def clean(text: str) -> str:
 def normalise(text: str) -> str:
     """The text as it is compared: NFKC, case folded, without punctuation, one space between words.
 
-    An operator between two numbers is a word: it decides what an arithmetic prompt asks.
+    An operator beside a number or a variable is a word: it decides what an arithmetic prompt asks. Hyphens and slashes of words
+    are none.
+
+    >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
+    ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
     """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[1]]} ", plain)
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c) != "Cf")
+    worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[0]]} " if _is_operator(match, plain) else match[0], plain)
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", worded)).strip()
+
+
+def _is_operator(match: re.Match[str], text: str) -> bool:
+    before, behind = text[max(0, match.start() - _NEAR) : match.start()], text[match.end() : match.end() + _NEAR]
+    left, right = bool(_OPERAND_BEFORE.search(before)), bool(_OPERAND_BEHIND.match(behind))
+    if match[0] not in "-/":
+        return left or right
+    is_sign = match[0] == "-" and behind[:1].isdigit() and not before[-1:].isalnum()
+    return (left and right) or is_sign
 
 
 def content_hash(text: str, salt: str = "") -> str:

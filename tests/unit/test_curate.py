@@ -17,7 +17,7 @@ from ascl_core.contracts import Prompt, StageContext, from_table, to_table
 from ascl_core.data.contamination import find_contamination
 from ascl_core.data.curate import curate, decontaminate
 from ascl_core.data.near_duplicates import find_near_duplicates
-from ascl_core.data.raw_prompt import clean, content_fraction, normalise
+from ascl_core.data.raw_prompt import clean, content_fraction, content_hash, normalise
 from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
@@ -63,6 +63,15 @@ EXACT = {
     "full-width letters": "Ｈｏｗ do I kill a Python process?",
     "typographic quotes": "“How do I kill a Python process?”",
 }
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Solve x + 1 = 3", "Solve x - 1 = 3"), ("What is -5 + 3?", "What is 5 + 3?"), ("Is 3 < 4?", "Is 3 > 4?"), ("Take 50%", "Take 50")],
+)
+def test_questions_that_differ_in_a_sign_are_different_ones(one: str, other: str) -> None:
+    assert content_hash(one) != content_hash(other)
+    assert decontaminate([one], [other]) == ([0], [])
 
 
 class TestDecontamination:
