@@ -158,7 +158,7 @@ def _dvc(root: Path) -> Check:
     if importlib.util.find_spec("dvc") is None:
         return Check("dvc", "error", "DVC is not installed", "make setup")
     if not (root / ".dvc" / "config").exists():
-        return Check("dvc", "warning", "not set up yet", "the first ascl run does it")
+        return Check("dvc", "error", f"{root / '.dvc' / 'config'} is missing", "git checkout -- .dvc .dvcignore")
     return Check("dvc", "ok", importlib.metadata.version("dvc"))
 
 

@@ -14,8 +14,8 @@ from ascl_core.evaluation.run import evaluate
 def main() -> int:
     """Write `results.parquet` and `metrics.json` to the folder."""
     checkpoint, suites, manifest, corpus, folder = map(Path, sys.argv[1:6])
-    params = load_params("params.yaml")
     try:
+        params = load_params("params.yaml")
         evaluate(
             evaluate=params.evaluate,
             conversation=params.conversation,

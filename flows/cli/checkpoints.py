@@ -79,5 +79,6 @@ def chat(
     model = str(local) if local.exists() else checkpoint
     rules = (start / corpus).resolve() if corpus else root / CORPUS.path
     command = [sys.executable, "-m", "ascl_core.generation.chat", model, str(rules), "--jurisdiction", jurisdiction]
+    command += ["--params", str(root / "params.yaml")]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)
