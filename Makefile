@@ -37,7 +37,7 @@ help: ## Say what the targets do
 
 setup: $(INSTALLED) ## Install the locked environment into .venv (skipped while nothing changed)
 
-run: setup ## Set up, then run the pipeline; ARGS="--profile small" is passed on
+run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile in a new clone); ARGS="--profile tiny-public" is passed on
 	@$(BIN)/ascl run $(ARGS)
 
 test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests

@@ -22,6 +22,7 @@ _APP = "prefect.server.api.server:create_app"
 _START_S = 120.0
 _STOP_S = 5.0
 _DELIVER_S = 5.0
+_ANSWER_S = 10.0
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def prefect_server(root: Path) -> Iterator[str]:
     The local server also ends when this process is killed.
     """
     if given := os.environ.get("PREFECT_API_URL"):
+        _check_answers(given)
         yield given
         return
     with local_server(root / ".ascl" / "prefect") as url:
@@ -93,6 +95,18 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
         time.sleep(0.1)
     last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
     raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
+
+
+def _check_answers(url: str) -> None:
+    """`WorkspaceError` unless something answers there; that it wants credentials is an answer."""
+    with contextlib.suppress(urllib.error.HTTPError):
+        try:
+            urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S).close()
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                raise
+            mend = "start that server, or unset PREFECT_API_URL: a local one is started for the run"
+            raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
 
 
 def _deliver() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ascl_core.errors import ModelError
+from tasks.child import ERROR
 from tasks.digests import short
 from tasks.runner import failure
 from tasks.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
@@ -19,6 +21,7 @@ def evaluate_checkpoint(root: Path, checkpoint: Path, folder: Path, corpus: Path
         raise ModelError("no checkpoint is there", file=checkpoint, mend="give a folder with a model, such as data/models/ifpo")
     stage = EVALUATE["ifpo"]
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ERROR).unlink(missing_ok=True)
     lock = root / ".ascl" / "locks" / f"eval-{short(str(folder))}.lock"
     log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     inputs = (checkpoint, root / SUITES.path, root / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
@@ -33,5 +36,5 @@ def evaluate_checkpoint(root: Path, checkpoint: Path, folder: Path, corpus: Path
             on_event=on_event,
         )
     if status != 0:
-        raise failure(stage, status, folder, log)
+        raise failure(replace(stage, name=f"the evaluation of {checkpoint.name}"), status, folder, log)
     return folder / "metrics.json"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ascl_core.artifacts import read_json
-from ascl_core.errors import DataError
 from tasks import versioning
+from tasks.record import read_record
 from tasks.stages import STAGES, Artifact, Stage
 
 Action = Literal["run", "restore", "reuse", "follow"]
@@ -60,7 +59,5 @@ def _explained(reason: str, upstream: list[str], makers: dict[Artifact, str]) ->
 
 
 def _last_seconds(root: Path, stage: Stage) -> float | None:
-    try:
-        return float(read_json(root / stage.record.path)["seconds"])
-    except (DataError, KeyError):
-        return None
+    record = read_record(root / stage.record.path)
+    return None if record is None else float(record["seconds"])

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import sha256_file, sha256_json
+from ascl_core.artifacts import read_json, sha256_file, sha256_json
+from ascl_core.errors import DataError
 from tasks.digests import Dependencies
 from tasks.stages import Stage
 
 SCHEMA = "ascl.record/1"
+_NEEDED = frozenset({"digest", "inputs", "outputs", "metrics", "ended", "seconds"})
 
 
 def make_record(
@@ -42,14 +44,22 @@ def make_record(
     }
 
 
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record in a file; None where there is none, or what is there is no whole record: then nothing is known."""
+    try:
+        record = read_json(path)
+    except DataError:
+        return None
+    return record if isinstance(record, dict) and set(record) >= _NEEDED and isinstance(record["outputs"], dict) else None
+
+
 def _git(root: Path) -> dict[str, Any]:
     revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False).stdout.strip()
-    changed = subprocess.run(["git", "diff", "HEAD"], cwd=root, capture_output=True, check=False).stdout
-    return {
-        "revision": revision or None,
-        "dirty": bool(changed),
-        "diff": sha256_json(changed.decode(errors="replace")) if changed else None,
-    }
+    changed = subprocess.run(["git", "diff", "HEAD"], cwd=root, capture_output=True, check=False).stdout.decode(errors="replace")
+    listed = subprocess.run(["git", "ls-files", "-zo", "--exclude-standard"], cwd=root, capture_output=True, check=False).stdout.decode()
+    new = {name: sha256_file(root / name) for name in filter(None, listed.split("\0")) if name != "dvc.lock" and (root / name).is_file()}
+    dirty = bool(changed or new)
+    return {"revision": revision or None, "dirty": dirty, "diff": sha256_json([changed, new]) if dirty else None}
 
 
 def _packages(root: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ from ascl_core.errors import AsclError, StageError, WorkspaceError, take_over
 from ascl_core.progress import ProgressEvent
 from tasks import child
 from tasks.digests import Dependencies, read_dependencies
-from tasks.record import make_record
+from tasks.record import make_record, read_record
 from tasks.stages import Stage
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
@@ -58,20 +58,18 @@ def run_stage(
     """
     lock = root / ".ascl" / "locks" / f"{stage.name}.lock"
     waiting = ProgressEvent(f"wait for another run of {stage.name}", 0, None)
-    with only_supervisor(lock, wait_s=stage.timeout_s, on_wait=lambda: on_event(waiting)):
-        if unless():
-            return None
-        try:
-            return _run(root, stage, lock, on_event, run_id)
-        except OSError as error:
-            raise _disk_error(error, root) from error
+    try:
+        with only_supervisor(lock, wait_s=stage.timeout_s, on_wait=lambda: on_event(waiting)):
+            return None if unless() else _run(root, stage, lock, on_event, run_id)
+    except OSError as error:
+        raise _disk_error(error, root) from error
 
 
 def is_published(root: Path, stage: Stage) -> bool:
     """Whether the outputs are those of a finished run with the data, code and parameters of now, by their record."""
-    if not (root / stage.record.path).exists():
+    record = read_record(root / stage.record.path)
+    if record is None:
         return False
-    record = read_json(root / stage.record.path)
     outputs = record["outputs"]
     paths = {artifact.path for artifact in stage.outputs.values()}
     if set(outputs) != paths or not all((root / path).exists() and digest(root / path) == outputs[path] for path in paths):
@@ -126,9 +124,10 @@ def _output_digest(stage: Stage, work: Path, path: str, log: Path) -> str:
 
 def _is_finished(root: Path, stage: Stage, work: Path) -> bool:
     """Whether an earlier run was killed after its work, before or amid its publication, and nothing of it was lost since."""
-    if not (work / RECORD).exists():
+    record = read_record(work / RECORD)
+    if record is None:
         return False
-    wanted = read_json(work / RECORD)["outputs"]
+    wanted = record["outputs"]
     return all(
         path in wanted and any(place.exists() and digest(place) == wanted[path] for place in (work / child.OUT / path, root / path))
         for path in (artifact.path for artifact in stage.outputs.values())

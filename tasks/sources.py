@@ -63,7 +63,7 @@ def _recorded(root: Path, stage: Stage) -> dict[str, str] | None:
     inputs = {artifact.path for artifact in stage.input_artifacts()}
     try:
         return {path: sha256 for path, sha256 in read_json(root / stage.record.path)["inputs"].items() if path not in inputs}
-    except (DataError, KeyError):
+    except (DataError, KeyError, TypeError, AttributeError):
         return None
 
 

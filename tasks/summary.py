@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ascl_core.artifacts import read_json
+from tasks.record import read_record
 from tasks.stages import GATE, REPORT, Stage
 
 
@@ -47,11 +48,10 @@ def report_page(root: Path) -> Path:
 
 
 def last_run(root: Path, stage: Stage) -> tuple[str, float | str]:
-    """When the stage last ended, and how many seconds it took; blank where it never ran here."""
-    path = root / stage.record.path
-    if not path.exists():
+    """When the stage last ended, and how many seconds it took; blank where no record says so."""
+    record = read_record(root / stage.record.path)
+    if record is None:
         return "", ""
-    record = read_json(path)
     return str(record["ended"]).replace("T", " ").removesuffix("+00:00"), float(record["seconds"])
 
 

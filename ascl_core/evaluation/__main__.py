@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
-from ascl_core.config.params import load_params
+from ascl_core.artifacts import digest, sha256_json
+from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, leave
 from ascl_core.evaluation.run import evaluate
@@ -16,6 +18,7 @@ def main() -> int:
     checkpoint, suites, manifest, corpus, folder = map(Path, sys.argv[1:6])
     try:
         params = load_params("params.yaml")
+        state = _state(folder, params, checkpoint, suites, manifest, corpus)
         evaluate(
             evaluate=params.evaluate,
             conversation=params.conversation,
@@ -27,11 +30,18 @@ def main() -> int:
             corpus=corpus,
             results=folder / "results.parquet",
             metrics=folder / "metrics.json",
-            context=StageContext(state=folder / "state"),
+            context=StageContext(state=state),
         )
+        shutil.rmtree(state.parent)
     except AsclError as error:
         return leave(error, folder / "error.json")
     return 0
+
+
+def _state(folder: Path, params: Params, *inputs: Path) -> Path:
+    """Where this evaluation, and no other one that wrote to the folder, resumes from."""
+    sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "compute"})
+    return folder / "state" / sha256_json([sections, *(digest(path) for path in inputs)])[:16]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 NO_DATA = "no data"
 _NARROW = "\u202f"
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|^\d+(?=[.)]))")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)|(?<=^\d\d\d)[.)](?=\s|$))")
 
 KINDS = {
     "harmful": "harmful",

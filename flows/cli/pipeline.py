@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Run the pipeline: from the rules to a gated checkpoint and its report; what is up to date is reused.
 
-    Examples:  ascl run   |   ascl run --profile small   |   ascl run --set sft.max_steps=100   |   ascl run --force ifpo
+    Examples:  ascl run   |   ascl run --profile tiny-public   |   ascl run --set sft.max_steps=100   |   ascl run --force ifpo
     """
     import os
 

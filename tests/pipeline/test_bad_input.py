@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 def fails(workspace: Workspace, *command: str, names: tuple[str, ...]) -> str:
     """What the command says; it fails with one error that has a mend and names these, and what was made is as it was."""
     before = workspace.snapshot()
-    said = workspace.run(*command, status=None)
+    said = workspace.run(*command, status=1)
     assert "Traceback" not in said, said
     assert len(re.findall(r"^(?:\x1b\[[\d;]*m)*error:", said, re.MULTILINE)) == 1, said
     assert "mend:" in said, said
@@ -96,6 +97,26 @@ def test_a_produced_file_that_was_damaged_comes_back(finished: Workspace) -> Non
     assert file.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_damaged_record_is_no_record(finished: Workspace, content: str) -> None:
+    recorded = finished.recorded()
+    (finished.root / "data/records/gate.json").unlink()
+    (finished.root / "data/records/gate.json").write_text(content, encoding="utf-8")
+    assert re.search(r"^gate +stale", finished.ascl("status"), re.MULTILINE)
+    assert re.search(r"^restored +gate ", finished.ascl("run"), re.MULTILINE)
+    assert finished.recorded() == recorded
+
+
+def test_a_server_that_does_not_answer(finished: Workspace) -> None:
+    fails(replace(finished, api_url="http://127.0.0.1:9/api"), "ascl", "run", names=("PREFECT_API_URL", "http://127.0.0.1:9/api"))
+
+
+def test_a_lock_that_cannot_be_opened(finished: Workspace) -> None:
+    remove(finished.root / ".ascl/locks/gate.lock")
+    (finished.root / ".ascl/locks/gate.lock").mkdir()
+    fails(finished, "python", "-m", "tasks", "gate", names=("gate.lock",))
+
+
 def test_a_missing_model_path(finished: Workspace) -> None:
     finished.ascl("params", "write", "--set", "base_model.path=./nowhere/model")
     fails(finished, "ascl", "run", names=("./nowhere/model", "base_model.path"))
@@ -157,14 +178,14 @@ def test_no_permission_to_write(finished: Workspace, folder: str) -> None:
     finished.forget("validate_rules")
     (finished.root / "scratch").mkdir(exist_ok=True)
     command = in_namespace(f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}", "ascl run")
-    fails_without_outputs(finished, command, names=(folder,))
+    fails_without_outputs(finished, command, names=(str(finished.root / folder),))
     finished.ascl("run")
     assert finished.recorded() == recorded
 
 
 def fails_without_outputs(workspace: Workspace, command: tuple[str, ...], names: tuple[str, ...]) -> None:
     """As `fails`; what else the command made before it failed may stay."""
-    said = workspace.run(*command, status=None)
+    said = workspace.run(*command, status=1)
     assert "Traceback" not in said, said
     assert "error:" in said, said
     assert "mend:" in said, said

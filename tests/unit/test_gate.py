@@ -182,3 +182,11 @@ def test_unreadable_metrics_stop_the_stage_without_a_decision(stage: Gate, metri
     assert caught.value.file == str(stage.folder / "metrics.json")
     assert caught.value.mend
     assert not (stage.folder / "decision.json").exists()
+
+
+@pytest.mark.parametrize("content", [{}, [], None, {"tag": 3}, {"tags": "v1"}])
+def test_a_release_file_that_does_not_say_what_is_released_stops_the_stage(stage: Gate, content: Any) -> None:
+    stage.release(content)
+    with pytest.raises(DataError, match="tag of the release") as caught:
+        stage.decide()
+    assert caught.value.field == "tag"

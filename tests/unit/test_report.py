@@ -30,6 +30,7 @@ from ascl_core.report.conversations import choose, steps_of
 from ascl_core.report.inputs import Arm, Inputs, read_inputs
 from ascl_core.report.plots import safety_plot
 from ascl_core.report.view import cautions, pareto_front
+from ascl_core.report.wording import markdown
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.rendering import render_rule
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy
@@ -414,3 +415,10 @@ def test_drawing_is_xml_without_foreign_references() -> None:
     assert root.attrib["aria-label"] == 'a "b" & <c>'
     assert "http" not in drawing
     assert not re.search(r"#[0-9a-f]{6}\b", drawing)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("0.0002", "0.0002"), ("12.5", "12.5"), ("1. One", "1\\. One"), ("12) Twelve", "12\\) Twelve")]
+)
+def test_figures_stay_figures_in_the_cards_and_lists_are_none(text: str, shown: str) -> None:
+    assert str(markdown(text)) == shown
