@@ -21,6 +21,6 @@ class RulesConfig(Config):
     rules_per_result: int = Field(default=2, ge=1, le=20)
     """How many of the longest rules must fit that budget; at least conversation.rules_per_lookup."""
     near_duplicate_similarity: float = Field(default=0.8, gt=0.0, le=1.0)
-    """Jaccard similarity of word 3-grams from which two rule texts are reported as near-duplicates."""
+    """Share of their words that two rule texts have in common (Dice), from which they are reported as near-duplicates."""
     warnings_fail: bool = False
     """Treat warnings as errors."""

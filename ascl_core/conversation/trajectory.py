@@ -17,7 +17,7 @@ _TOOL_TURN = re.compile(
 )
 _RESPONSE = re.compile(rf"{RESPONSE}\n?(.*?)\n?{END_RESPONSE}", re.DOTALL)
 _CALL = re.compile(rf"{CALL}\s*(.*?)\s*{END_CALL}", re.DOTALL)
-_RULE_ID = re.compile(r"^\[([A-Z]{3}-\d{2,3})\]", re.MULTILINE)
+_RULE_ID = re.compile(r"^\[([A-Z]{3}-\d{2,6})\]", re.MULTILINE)
 _STRAY = re.compile("|".join(re.escape(tag) for tag in (START, THINK, END_THINK, CALL, END_CALL, RESPONSE, END_RESPONSE)))
 
 

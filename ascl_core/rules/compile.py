@@ -87,7 +87,8 @@ def _read_lock(folder: Path, findings: list[Finding]) -> Lock:
     try:
         return read_lock(folder)
     except AsclError as error:
-        findings.append(Finding("error", "lock", error.problem, error.mend or "restore it: git checkout", LOCK_FILE, 1))
+        message = f"{error.field}: {error.problem} (got {str(error.value)[:80]!r})" if error.field else error.problem
+        findings.append(Finding("error", "lock", message, error.mend or "restore it: git checkout", LOCK_FILE, 1))
         return {}
 
 

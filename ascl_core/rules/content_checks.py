@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 from ascl_core.config.rules import RulesConfig
@@ -15,8 +16,8 @@ from ascl_core.rules.findings import Finding, PlacedRule
 from ascl_core.rules.rendering import count_tokens, render_rule
 from ascl_core.vocabulary import ResponsePolicy
 
-Shingles = frozenset[tuple[str, ...]]
-_SHINGLE_WORDS = 3
+Words = frozenset[tuple[str, int]]
+"""The words of a text, each with its how-manieth occurrence, so that a word said twice counts twice."""
 _ROUNDING = 1e-9
 
 
@@ -24,7 +25,7 @@ def duplicates(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Fin
     """No rule repeats the text of an earlier one, or almost; variants of one topic may be alike."""
     reported = set[int]()
     texts = [_words(placed.rule.text) for placed in rules]
-    for i, j, similarity in similar_pairs([_shingles(text) for text in texts], config.near_duplicate_similarity):
+    for i, j, similarity in _alike(tuple(placed.rule.text for placed in rules), config.near_duplicate_similarity):
         first, second = rules[i], rules[j]
         same_topic = first.rule.topic is not None and first.rule.topic == second.rule.topic
         if j in reported or same_topic or first.rule.id == second.rule.id:
@@ -37,19 +38,27 @@ def duplicates(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Fin
             yield second.warning("near_duplicate", message, "merge them, or make the difference plain")
 
 
-def similar_pairs(sets: Sequence[Shingles], threshold: float) -> Iterator[tuple[int, int, float]]:
-    """Every pair i < j whose Jaccard similarity reaches the threshold (above 0), exactly, and the similarity.
+@lru_cache(maxsize=1)
+def _alike(texts: tuple[str, ...], threshold: float) -> tuple[tuple[int, int, float], ...]:
+    """The similar pairs of the texts; kept, as two checks need them."""
+    return tuple(similar_pairs([_numbered(_words(text)) for text in texts], threshold))
 
-    Two such sets share an element among the first |A| - ceil(t |A|) + 1 of each in one global order (prefix
-    filtering; Chaudhuri, Ganti and Kaushik 2006), so with rare elements first only a few pairs are compared.
+
+def similar_pairs(sets: Sequence[Words], threshold: float) -> Iterator[tuple[int, int, float]]:
+    """Every pair i < j whose Dice similarity, 2 |A & B| / (|A| + |B|), reaches the threshold t (above 0), exactly, and the similarity.
+
+    As |B| >= |A & B|, such sets share at least t / (2 - t) of the elements of each, so they share one among the first
+    |A| - ceil(t / (2 - t) |A|) + 1 of each in one global order (prefix filtering; Chaudhuri, Ganti and Kaushik 2006):
+    with rare elements first only a few pairs are compared.
     """
+    share = threshold / (2 - threshold)
     counts = Counter(element for members in sets for element in members)
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    holders: dict[tuple[str, int], list[int]] = defaultdict(list)
     for j, members in enumerate(sets):
         ordered = sorted(members, key=lambda element: (counts[element], element))
-        prefix = ordered[: len(ordered) - math.ceil(threshold * len(ordered) - _ROUNDING) + 1]
+        prefix = ordered[: len(ordered) - math.ceil(share * len(ordered) - _ROUNDING) + 1]
         for i in sorted({i for element in prefix for i in holders[element]}):
-            similarity = len(sets[i] & members) / len(sets[i] | members)
+            similarity = 2 * len(sets[i] & members) / (len(sets[i]) + len(members))
             if similarity >= threshold:
                 yield i, j, similarity
         for element in prefix:
@@ -57,16 +66,34 @@ def similar_pairs(sets: Sequence[Shingles], threshold: float) -> Iterator[tuple[
 
 
 def contradicting_policies(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Finding]:
-    """Rules of one topic that are in force together with equal precedence ask for the same response."""
-    by_topic: dict[str, list[PlacedRule]] = defaultdict(list)
-    for placed in rules:
-        if placed.rule.topic:
-            by_topic[placed.rule.topic].append(placed)
-    for members in by_topic.values():
-        for a, b in combinations(members, 2):
-            if a.rule.policy != b.rule.policy and a.rule.precedence == b.rule.precedence and together(a.rule, b.rule):
-                message = f"{b.rule.policy} contradicts {a.rule.policy} of {a.rule.id}: same topic, place, time and precedence"
-                yield b.error("contradicting_policies", message, "separate them by jurisdiction, dates or precedence")
+    """Rules about the same that are in force together with equal precedence ask for the same response.
+
+    They are about the same if they share a topic, or within a category a query or a title, or if the text of one is
+    almost that of the other.
+    """
+    for (i, j), shared in sorted(_about_the_same(rules, config.near_duplicate_similarity).items()):
+        a, b = rules[i], rules[j]
+        if a.rule.policy != b.rule.policy and a.rule.precedence == b.rule.precedence and together(a.rule, b.rule):
+            message = f"{b.rule.policy} contradicts {a.rule.policy} of {a.rule.id}: same {shared}, place, time and precedence"
+            yield b.error("contradicting_policies", message, "separate them by jurisdiction, dates or precedence")
+
+
+def _about_the_same(rules: Sequence[PlacedRule], threshold: float) -> dict[tuple[int, int], str]:
+    """What makes a pair of rules i < j be about the same, in words."""
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, placed in enumerate(rules):
+        rule = placed.rule
+        if rule.topic:
+            groups["topic", rule.topic].append(number)
+        groups["query", rule.category, rule.query].append(number)
+        groups["title", rule.category, " ".join(_words(rule.title))].append(number)
+    pairs: dict[tuple[int, int], str] = {}
+    for (shared, *_), members in groups.items():
+        for pair in combinations(members, 2):
+            pairs.setdefault(pair, shared)
+    for i, j, similarity in _alike(tuple(placed.rule.text for placed in rules), threshold):
+        pairs.setdefault((i, j), "text" if similarity == 1 else "text but for a few words")
+    return pairs
 
 
 def contradicting_examples(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Finding]:
@@ -136,8 +163,13 @@ def together(a: Rule, b: Rule) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+    return re.findall(r"\w+", text.casefold())
 
 
-def _shingles(words: list[str]) -> Shingles:
-    return frozenset(tuple(words[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(words) - _SHINGLE_WORDS + 1)))
+def _numbered(words: list[str]) -> Words:
+    seen = Counter[str]()
+    numbered = []
+    for word in words:
+        seen[word] += 1
+        numbered.append((word, seen[word]))
+    return frozenset(numbered)

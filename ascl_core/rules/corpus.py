@@ -158,12 +158,12 @@ class Corpus(Config):
         return {rule.id: rule for rule in self.rules}
 
     def rule(self, rule_id: str) -> Rule:
-        """The rule of that id; `RuleError` suggests the nearest one."""
+        """The rule of that id; `RuleError` suggests the nearest one, whatever the case of its letters."""
         if rule_id in self._by_id:
             return self._by_id[rule_id]
         import difflib
 
-        near = difflib.get_close_matches(rule_id, self._by_id, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(rule_id.upper(), self._by_id, n=1, cutoff=0.4)
         raise RuleError("no such rule", field="rule id", value=rule_id, mend=f"did you mean {near[0]}?" if near else "ascl rules list")
 
     def active(self, at: date, jurisdiction: str) -> tuple[Rule, ...]:

@@ -5,27 +5,49 @@ It is what makes a changed rule with an unchanged version, and an id given twice
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.rules import RulesConfig
-from ascl_core.errors import RuleError
+from ascl_core.errors import DataError, RuleError
 from ascl_core.rules.checks import RETIRED, CorpusUnderCheck, unique_ids, versions
 from ascl_core.rules.loading import load_folder
 
 LOCK_FILE = "rules.lock.json"
 Lock = dict[str, dict[str, str]]
+_FORMS = {
+    "version": (re.compile(rf"[0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{2}}|{RETIRED}"), f"a version such as 1.0.0, or {RETIRED}"),
+    "sha256": (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits"),
+}
 
 
 def read_lock(folder: Path) -> Lock:
-    """Rule id to `version` and `sha256`; empty where there is no lock yet."""
+    """Rule id to `version` and `sha256`; empty where there is no lock yet, `RuleError` names an entry that is damaged."""
     path = folder / LOCK_FILE
     if not path.exists():
         return {}
-    lock = read_json(path)
-    if not isinstance(lock, dict) or not all(isinstance(v, dict) and {"version", "sha256"} <= set(v) for v in lock.values()):
-        raise RuleError("expected a version and a sha256 for each rule id", file=path, mend="restore it: git checkout")
+    mend = f"restore it: git checkout -- {path}"
+    try:
+        lock = read_json(path)
+    except DataError as error:
+        raise RuleError(error.problem, file=path, mend=mend) from error
+    if not isinstance(lock, dict):
+        raise RuleError("expected a version and a sha256 for each rule id", file=path, value=lock, mend=mend)
+    for rule_id, entry in lock.items():
+        _check_entry(path, rule_id, entry, mend)
     return lock
+
+
+def _check_entry(path: Path, rule_id: str, entry: Any, mend: str) -> None:
+    if not isinstance(entry, dict):
+        raise RuleError("expected a version and a sha256", file=path, field=rule_id, value=entry, mend=mend)
+    for name, (form, description) in _FORMS.items():
+        value = entry.get(name)
+        if not isinstance(value, str) or not form.fullmatch(value):
+            problem = f"expected {description}" if name in entry else f"has no {name}"
+            raise RuleError(problem, file=path, field=f"{rule_id}.{name}", value=value, mend=mend)
 
 
 def write_lock(folder: Path) -> Lock:

@@ -17,14 +17,24 @@ _TEMPLATE_TOKENS = re.compile(
     r"|<\s*/?\s*[a-z][^<>\n]{0,60}>"  # any tag: think, tool_call, s, start_of_turn, function=…
     r"|\[/?[A-Z_]{3,20}\]|<</?SYS>>"  # Llama 2 and Mistral
     r"|\{\s*\"(?:name|role|arguments|function)\"\s*:"  # the JSON of a call or a turn
-    r"|(?:^|[\n.!?]\s*)(?:system|user|assistant|human)\s*:"
+    r"|(?:^|[.!?]\s*)(?:system|user|assistant|human)\s*:"
     r"|###\s*(?:instruction|response|system)",
     re.IGNORECASE,
 )
+_ROLE_MARKER = re.compile(r"\s*(?:system|user|assistant|human)\s*:", re.IGNORECASE)
+_DROP = (
+    r"\b(?:ignor(?:e[sd]?|ing)|disregard(?:s|ed|ing)?|forget(?:s|ting)?|overrid(?:e|es|ing|den)|bypass(?:es|ed|ing)?|skip(?:s|ped|ping)?)\b"
+)
+_ORDERS = r"\b(?:instructions?|rules?|prompts?|messages?|guidelines|polic(?:y|ies)|safeguards)\b"
+_EARLIER = r"(?:above|foregoing|preceding|earlier|previously|so far|before (?:this|that|it|now)|(?:said|told|given|stated|written) before)"
 _INJECTION = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass|skip)\b[^.]{0,40}"
-    r"\b(?:previous|prior|above|earlier|preceding|all|any|other|your|these|system)\b[^.]{0,30}"
-    r"\b(?:instructions?|rules?|prompts?|messages?|guidelines|polic(?:y|ies)|safeguards)\b"
+    rf"{_DROP}[^.]{{0,40}}\b(?:previous|prior|above|earlier|preceding|all|any|other|your|these|system)\b[^.]{{0,30}}{_ORDERS}"
+    rf"|{_DROP}[^.]{{0,40}}{_ORDERS}[^.]{{0,20}}\b{_EARLIER}\b"
+    rf"|{_DROP} (?:(?:all|any|of|the|this|that|what(?:ever)?|is|was|stands|comes|came|(?:every|any)thing) ){{1,5}}{_EARLIER}\b"
+    rf"|\b(?:do not|don.?t|never|must not|stop|no longer) (?:follow(?:ing)?|obey(?:ing)?|heed(?:ing)?|comply with|listen(?:ing)? to) "
+    rf"(?:(?:any|all|of|the) ){{0,3}}(?:previous|prior|above|earlier|preceding|system|your|these|other) (?:\w+ )?{_ORDERS}"
+    rf"|\b(?:supersedes?|outranks?|cancels?|replaces?|(?:takes?|has|have) precedence over)\b"
+    rf" (?:all|any|every)(?: of)?(?: the)? (?:\w+ )?{_ORDERS}"
     r"|\byou are now\b|\bfrom now on,? (?:you|always|never)\b|\bpretend (?:to be|that you|you are)\b|\bact as (?:if you|an? unrestricted)\b"
     r"|\bdeveloper mode\b|\bdo anything now\b|\bnew instructions?\s*:"
     r"|\b(?:reveal|print|repeat|show|output) (?:me )?(?:your|the) (?:system|hidden|secret|initial) (?:prompt|message|instructions?)\b"
@@ -32,7 +42,10 @@ _INJECTION = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"\b(?:https?|ftps?|file|data|javascript|mailto):\S+|\bwww\.\S+|(?<![@\w.-])(?:[a-z0-9-]+\.)+(?:com|org|net|io|edu|gov|info|biz|dev|app|ai|co|ru|cn|de|uk)\b",
+    r"\b(?:https?|ftps?|file|data|javascript|mailto):\S+|\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+"
+    r"|(?<![@\w.-])(?:[a-z0-9-]+\.)+(?!js/)[a-z]{2,24}/\S+"
+    r"|(?<![@\w.-])(?:[a-z0-9-]+(?:\.|\[\.\]|\(\.\)))+(?:com|org|net|io|edu|gov|info|biz|dev|app|ai|co|ru|cn|de|uk|eu|xyz|onion|ly|gg)\b"
+    r"|(?<![@\w.-])(?:t\.me|youtu\.be|goo\.gl|is\.gd)\b",
     re.IGNORECASE,
 )
 # Words that German, French, Spanish, Italian or Dutch write the same way (a, in, so, an, on, was, of) are left out.
@@ -41,39 +54,55 @@ _COMMONEST_WORDS = (
     "this to what when where which who with you your"
 )
 _ENGLISH = frozenset(_COMMONEST_WORDS.split())
+# The other way round, for texts too short for a share of common words; what English writes too (con, die, non, per, come) is left out.
+_COMMONEST_FOREIGN_WORDS = (
+    "aber auf bei das dem ein eine einem einen einer für ich ist kein mit nicht oder sich sie sind und von wie wir zu zum zur "
+    "aux avec ce cette dans elle est ils je le les mais ne nous ou pas qui sont sur une vous "
+    "como cómo está muy para pero por puedo que qué una chi di della gli il sono een het niet voor zijn"
+)
+_FOREIGN = frozenset(_COMMONEST_FOREIGN_WORDS.split())
 _MIN_ENGLISH_SHARE = 0.15
 _MIN_LATIN_SHARE = 0.9
+# Letters of other scripts that look like Latin ones, each beside its double.
+_LOOK_ALIKES = str.maketrans(
+    "аеорсухіјѕԁһӏԛԝкмтвнгпАВЕКМНОРСТУХІЈЅԌԜαβγεηικνορτυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɑɡɩ",
+    "aeopcyxijsdhlqwkmtbhrnABEKMHOPCTYXIJSGWabyenikvoptuxwABEZHIKMNOPTYXiagi",
+)
+_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE"})
 
 
 def check_rule_text(placed: PlacedRule) -> Iterator[Finding]:
-    """Everything wrong with the texts of one rule; the language is judged by its main text."""
+    """Everything wrong with the texts of one rule, in every field that the model or a person reads."""
     for field, text in _texts(placed.rule):
         for code, message, mend in text_problems(text):
             yield placed.error(code, f"{field} {message}", mend)
-    if not is_english(placed.rule.text):
-        yield placed.warning("language", "text does not look like English", "write the rule in English")
+        if field != "provenance" and (not is_english(text) if field == "text" else is_foreign(text)):
+            yield placed.warning("language", f"{field} does not look like English: {text[:60]!r}", "write the rule in English")
 
 
 def check_taxonomy_text(taxonomy: Taxonomy) -> Iterator[Finding]:
     """Everything wrong with the texts of the taxonomy: the model reads its ids and names, too."""
-    for category_id, category in taxonomy.categories.items():
-        for text in (category_id, category.name, category.title):
-            for code, message, mend in text_problems(text):
-                yield Finding("error", code, f"{category_id} {message}", mend, TAXONOMY_FILE)
+    texts = [(key, text) for key, category in taxonomy.categories.items() for text in (key, category.name, category.title)]
+    texts += [(place, text) for place, name in taxonomy.jurisdictions.items() for text in (place, name)]
+    for key, text in texts:
+        for code, message, mend in text_problems(text):
+            yield Finding("error", code, f"{key} {message}", mend, TAXONOMY_FILE)
 
 
 def text_problems(text: str) -> Iterator[tuple[str, str, str]]:
     """Code, message and mend of everything that must not be in a text that a model or a person reads."""
     for code, characters in hidden_characters(text).items():
         yield code, f"contains {', '.join(sorted(characters))}", "delete these characters"
-    folded = fold(text)
-    if match := _TEMPLATE_TOKENS.search(folded):
+    if word := mixed_word(text):
+        yield "mixed_scripts", f"contains the word {word!r}, in letters of more than one script", "write it in Latin letters"
+    plainly = _latin(text)
+    if match := _TEMPLATE_TOKENS.search(plainly) or _role_marker(text):
         yield "template_token", f"contains the chat or tool token {match[0].strip()!r}", "delete it"
-    if match := _INJECTION.search(folded):
+    if match := _INJECTION.search(plainly):
         yield "prompt_injection", f"gives the model an order: {match[0]!r}", "state the rule"
-    if match := _URL.search(folded):
+    if match := _URL.search(plainly):
         yield "url", f"contains the address {match[0]!r}", "name the place in words"
-    if kind := personal_data(folded):
+    if kind := personal_data(fold(text)):
         yield "personal_data", f"contains {kind}", "delete it"
 
 
@@ -89,13 +118,46 @@ def hidden_characters(text: str) -> dict[str, set[str]]:
     return found
 
 
+def mixed_word(text: str) -> str | None:
+    """The first word with letters of two alphabets whose letters look alike, such as Latin and Cyrillic."""
+    return next((word for word in re.findall(r"[^\W\d_]+", text) if len({_script(letter) for letter in word} & _SCRIPTS) > 1), None)
+
+
 def is_english(text: str) -> bool:
     """Whether the letters are Latin and 15 % of the words are among the commonest that are English alone."""
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    letters = "".join(words)
-    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    words = _letter_words(text)
     common = sum(word in _ENGLISH for word in words)
-    return bool(words) and latin >= _MIN_LATIN_SHARE * len(letters) and common >= _MIN_ENGLISH_SHARE * len(words)
+    return bool(words) and _is_latin(words) and common >= _MIN_ENGLISH_SHARE * len(words)
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a text, however short, is in another script, or has more common words of other languages than of English."""
+    words = _letter_words(text)
+    return not _is_latin(words) or sum(word in _FOREIGN for word in words) > sum(word in _ENGLISH for word in words)
+
+
+def _letter_words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def _is_latin(words: list[str]) -> bool:
+    letters = "".join(words)
+    return sum(_script(letter) == "LATIN" for letter in letters) >= _MIN_LATIN_SHARE * len(letters)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _latin(text: str) -> str:
+    """The folded text without accents, and with Latin letters for those of other scripts that look like them."""
+    letters = (c for c in unicodedata.normalize("NFKD", fold(text)) if unicodedata.category(c) != "Mn")
+    return "".join(letters).translate(_LOOK_ALIKES)
+
+
+def _role_marker(text: str) -> re.Match[str] | None:
+    """The name of a role at the start of any line; `fold` removes line breaks, so each line is folded by itself."""
+    return next((match for line in text.splitlines() if (match := _ROLE_MARKER.match(_latin(line)))), None)
 
 
 def _texts(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -102,6 +102,12 @@ def test_an_unknown_rule_id_suggests_the_nearest_one() -> None:
         make_corpus().rule("CYB-08")
 
 
+def test_a_rule_id_in_small_letters_suggests_the_same_id_in_capitals() -> None:
+    corpus = make_corpus(make_rule(), make_rule(id="WMD-03", category="WMD"))
+    with pytest.raises(RuleError, match="did you mean CYB-03"):
+        corpus.rule("cyb-03")
+
+
 def test_the_digest_of_a_rule_leaves_out_its_version_and_nothing_else() -> None:
     assert make_rule(version="2.0.0").sha256 == make_rule().sha256
     for change in ({"text": "Help with everything but say what it does."}, {"precedence": 11}, {"keywords": ["x"]}, {"status": "draft"}):

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from ascl_core.config.rules import RulesConfig
+from ascl_core.conversation.template import END, START
+from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.rendering import render_rules
 from ascl_core.rules.retrieval import RuleIndex
 from tests.builders import make_corpus, make_rule
 
@@ -112,3 +115,12 @@ def test_only_the_rules_of_the_day_the_place_and_the_category_are_found() -> Non
 def test_a_rule_of_stop_words_alone_does_not_break_the_index() -> None:
     rule = make_rule(title="the and of", text="the and of to it is a the and of", keywords=["of"], query="the and", examples=[])
     assert RuleIndex(make_corpus(rule), AT).lookup(category="CYB", query="the", jurisdiction="XA", limit=1) == (rule,)
+
+
+@pytest.mark.parametrize("rule_id", ["CYB-03", "CYB-1000", "CYB-123456"])
+def test_a_rule_id_of_any_length_that_the_schema_allows_is_read_as_consulted(rule_id: str) -> None:
+    call = '{"name": "consult_safety_rules", "arguments": {"category": "CYB", "query": "backup"}}'
+    result = f"<tool_response>\n{render_rules([make_rule(id=rule_id)])}\n</tool_response>"
+    text = f"<think>\nx\n</think>\n<tool_call>\n{call}\n</tool_call>{END}\n{START}user\n{result}{END}\n{START}assistant\n"
+    facts = read_rollout(f"{text}<think>\nx\n</think>\n\nDone.{END}", finished=True)
+    assert (facts.problem, facts.consulted) == (None, (rule_id,))
