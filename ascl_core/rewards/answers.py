@@ -19,11 +19,12 @@ _NUMERAL = (
 _ANY_NUMBER = re.compile(rf"(?<![\w.])(?<!\d:)(?:{_NUMERAL})(?![\w/]{{0,20}}\d|:\d)", re.I)
 _SCALE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _FRAC = re.compile(r"(?:(?<!\d)(\d+)\s?)?\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
-_MIXED = re.compile(r"(?<![\w.,/])(\d+)\s+(\d+)\s?/\s?(\d*[1-9]\d*)(?![\w./])")
+_MIXED = re.compile(r"(?<![\w.,/])(\d+)\s+(\d+)\s?/\s?(\d*[1-9]\d*)(?![\w/]|\.\d)")
 _VULGAR = re.compile(r"(?:(?<!\d)(\d+)\s?)?([¼-¾⅐-⅞])")
 _GROUPS = (
     (re.compile(r"(?<![\d.,])\d{1,3}(?:'\d{3})+(?!\d)"), "'"),
     (re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"), ","),
+    (re.compile(r"(?<![\w.,])\d{1,3}(?:\.\d{3}){2,}(?!\d|[.,]\d)"), "."),
     (re.compile(r"(?<![\d.,/:] )(?<![\d.,/])(?:\d{1,2}(?: \d{3})+|\d{3}(?: 000)+)(?![\d/]| \d)"), " "),
 )
 """Digits grouped otherwise than by commas in threes, and what stands between the groups. `100 200 300` are three numbers."""
@@ -33,7 +34,17 @@ _TIMES_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|[×x*·])\s*10\s*\^\s*(?:\
 _POWER = re.compile(r"(?<![\w.])(\d{1,6})\s*\^\s*(?:\{\s*(-?\d{1,3})\s*\}|(-?\d{1,3}))(?!\d)")
 _NEGATIVE = re.compile(rf"(?<!\d )\b(?:negative|minus)\s+(?=[{_CURRENCY}]?\d)", re.I)
 _REJECTED = re.compile(rf"(?:\bnot|n't)\s+(?:{_NUMERAL})(?!\w)", re.I)
-_GUESS = re.compile(r"(?<![\w.,/])(\d+) or (?!\1\b)\d+(?![\w/%]|\.\d)|\bbetween [^a-z.]{0,20}\d[^a-z.]{0,20} and [^a-z.]{0,9}\d", re.I)
+_HEDGE = r"(?:maybe|possibly|perhaps|probably|potentially|even|also|just|else|(?:is it|it is|it's|it (?:could|may|might) be))"
+_GUESSED = rf"(?<![\w.,/:^{_CURRENCY}])[{_CURRENCY}]?(\d+(?:,\d{{3}})*(?:\.\d+)?)"
+_GUESSED_TOO = rf"[{_CURRENCY}]?(\d+(?:,\d{{3}})*(?:\.\d+)?)(?![\w/%^]|[.,]\d|\s?[*×+=^]\s?\w| \d+/)"
+_EITHER = re.compile(rf"{_GUESSED}\**[,;]? (?:or|maybe|possibly|perhaps) (?:{_HEDGE} ){{0,3}}\**{_GUESSED_TOO}", re.I)
+_RANGE = re.compile(rf"{_GUESSED}(?: to |-){_GUESSED_TOO}", re.I)
+_BETWEEN = re.compile(r"\bbetween [^a-z.]{0,20}\d[^a-z.]{0,20} and [^a-z.]{0,9}\d", re.I)
+_CHANGE = re.compile(
+    r"\b(?:from|up|down|went|goes|rose|grew|fell|(?:round|ris|grow|increas|decreas|drop|fall|reduc|simplif|convert|chang|compar|add|equal)\w*)\b",
+    re.I,
+)
+"""`from 27 to 30` and `rounds 27 to 30` come to 30; `27 to 30` is a range."""
 _BOXED = re.compile(r"\\f?boxed\s*(?:\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}|(\w))")
 _MARKER = re.compile(
     r"####|\b(?:final |correct |my )?answer\b[\s*_]*(?:(?:is|:|=|would be|should be|must be|was|comes to)+\s*:?|(?<=\n))", re.I
@@ -53,6 +64,8 @@ _PLAIN = {ord(sign): "-" for sign in "−–‑－﹣"} | {ord(space): " " for s
 _MAX_DIGITS = 1000
 _MARKERS, _LINE = 20, 500
 """So many of the last marked answers are read, and so much of the line after each: what is longer is no answer."""
+_BESIDE = 60
+"""So many characters beside an answer are searched for another."""
 _MATH_SECONDS = 2
 
 
@@ -60,7 +73,7 @@ def extract_number(text: str) -> Fraction | None:
     r"""The number that the text gives as its answer, or None.
 
     In order: the last `\boxed{}`, what follows the last `####` or "the answer is", else the last number in bold in the last
-    sentence with a number, else the last number. `3 or 4` and `between 3 and 4` are guesses and give None.
+    sentence with a number, else the last number. `3 or 4`, `3 to 4` and `between 3 and 4` are guesses and give None.
 
     >>> extract_number("3 + 4 = 7, so she has $1,234.50 left. #### 1,234.50")
     Fraction(2469, 2)
@@ -69,17 +82,19 @@ def extract_number(text: str) -> Fraction | None:
     """
     text = _clean(text)
     if boxed := _BOXED.findall(text):
-        return _last_number(boxed[-1][0] or boxed[-1][1])
+        content = boxed[-1][0] or boxed[-1][1]
+        return None if _is_guess(_MARKUP.sub(r"\1", content), marked=True) else _last_number(content)
     for marker in list(_MARKER.finditer(text))[: -_MARKERS - 1 : -1]:
         line = text[marker.end() : marker.end() + _LINE].strip().split("\n")[0]
-        if _GUESS.search(_first_sentence(line)):
+        if _is_guess(_first_sentence(line), marked=True):
             return None
         if (value := _first_number(line)) is not None:
             return value
-    if named := _IS_THE_ANSWER.findall(text):
-        return _last_number(named[-1])
+    if named := list(_IS_THE_ANSWER.finditer(text)):
+        guess = _is_guess(text[max(0, named[-1].start() - _BESIDE) : named[-1].end(1)], marked=False)
+        return None if guess else _last_number(named[-1][1])
     last = _last_sentence(text)
-    if _GUESS.search(last):
+    if _is_guess(last, marked=False):
         return None
     bold = _BOLD.findall(last)
     return _last_number(bold[-1] if bold else text)
@@ -135,11 +150,13 @@ def extract_choice(text: str, letters: str) -> str | None:
         rf"(?:^|[\n:=,;?>]|'s|\b(?:is|be|with|for|say|so|thus|hence|therefore|but))\s*([{upper}])\W*(?:</\w+>)?$",
     )
     for pattern in patterns:
-        chosen = {match.upper() for match in re.findall(pattern, text)}
-        if len(chosen) == 1:
-            return chosen.pop()
-        if len(chosen) > 1:
-            return None
+        places = {match[1].upper(): match.start(1) for match in re.finditer(pattern, text)}
+        if places:
+            (start, *others) = places.values()
+            alone = rf"([{either}])"
+            return (
+                None if others else _only_letter(text[start : start + _BESIDE], alone, upper, before=text[max(0, start - _BESIDE) : start])
+            )
     return None
 
 
@@ -179,10 +196,14 @@ def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str |
     """The letter at the start of the text, unless another stands beside it: `A or B`, `A, C`."""
     if not (match := re.match(pattern, text)):
         return None
-    joined, opened = r"(?:,|;|\bor\b|\band\b|/|&)", r"[\s*_`(\[$]*(?:option |\\f?boxed[{(]*)?"
-    beside = rf"[\s*_`)\].}}$]*{joined}{opened}([{upper}])(?!\w|['’]\w)(?! (?:is|was|are|would|has|can)\b)"
-    after = re.match(beside, text[match.end() :])
-    earlier = re.search(rf"([{upper}])[)}}$\s]*{joined}[\s$]*$", before[-20:])
+    joined = rf"(?:(?:[,;]|(?i:\b(?:or|and|maybe|possibly|perhaps)\b)|/|&)\s*(?i:{_HEDGE}\s+)?){{1,3}}"
+    opened = r"[\s*_`(\[$]*(?i:option |choice |\\f?boxed[{(]*)?\(?"
+    beside = rf"[\s*_`)\].:?}}$]*{joined}{opened}([{upper}])(?!\w|['’]\w)(?! (?:is|was|are|would|has|can)\b)"
+    rest = text[match.end() :]
+    after = re.match(beside, rest)
+    if after and _is_word(after[1], rest[after.end() : after.end() + 20]):
+        after = None
+    earlier = re.search(rf"(?<!\w)([{upper}])[)}}$*_.:?\s]*{joined}{opened}$", before[-_BESIDE:])
     others = {found[1].upper() for found in (after, earlier) if found}
     return None if others - {match[1].upper()} else match[1].upper()
 
@@ -212,6 +233,23 @@ def _last_sentence(text: str) -> str:
     """The last sentence that has a digit in it."""
     sentences = [s for s in re.split(r"[.!?](?:\s|$)|\n", text) if re.search(r"\d", s)]
     return sentences[-1] if sentences else ""
+
+
+def _is_guess(sentence: str, *, marked: bool) -> bool:
+    """Whether more than one number is offered: of a marked answer the first counts, else the last."""
+    sentence = re.sub(r"\s+", " ", sentence)
+    if _BETWEEN.search(sentence) or any(_differ(match) for match in _EITHER.finditer(sentence)):
+        return True
+    for match in _RANGE.finditer(sentence):
+        before, after = sentence[: match.start()], sentence[match.end() :]
+        counts = not re.search(r"\d", before) if marked else not (re.search(r"\d", after) or _CHANGE.search(before))
+        if counts and _differ(match):
+            return True
+    return False
+
+
+def _differ(match: re.Match[str]) -> bool:
+    return not numbers_equal(match[1], match[2])
 
 
 def _clean(text: str) -> str:

@@ -64,6 +64,15 @@ NUMBERS = {
     "equation the other way round": ("The answer is 18 = 9 * 2.", 18),
     "reversed": ("17 is the final answer because 5 * 3 + 2 = 17; 3 was given.", 17),
     "bold": ("She earns **$18** per day for 2 days", 18),
+    "mixed number before a full stop": ("The answer is 4 1/2.", Fraction(9, 2)),
+    "marked mixed number before a full stop": ("#### 3 1/2.", Fraction(7, 2)),
+    "continental millions": ("1.000.000", 1_000_000),
+    "rounded to": ("We round 27 to 30.", 30),
+    "from one to another": ("It rises from 3 to 5", 5),
+    "range on the way": ("3 to 4 years pass, so she is 12.", 12),
+    "equation without spaces": ("10-3=7", 7),
+    "two forms of one number": ("The answer is 1,000, or 1000.0", 1000),
+    "date after it": ("The answer is 5, as of 2024-01-05.", 5),
     "thinking is not the answer": (r"<think>\boxed{9}</think> 4", 4),
 }
 NOT_NUMBERS = [
@@ -77,6 +86,16 @@ NOT_NUMBERS = [
     "It is between 3 and 5.",
     "at 3:30 PM",
     "not 5",
+    "It could be 3, 4, or 5.",
+    "The answer is 3 to 4",
+    "The answer is 3-4.",
+    "3–4",
+    "It takes 3 to 4 hours.",
+    "12, or possibly 13",
+    "The answer is 2,000 or maybe $3,000",
+    "**3** or **4**",
+    r"\boxed{3 \text{ or } 4}",
+    "3 or 4 is the answer",
 ]
 
 CHOICES = {
@@ -113,6 +132,9 @@ CHOICES = {
     "several rejected": ("A and C are wrong, B is right, D is wrong.", "B"),
     "another rejected after it": ("C is correct because A is wrong", "C"),
     "not this but that": ("The answer is not A but C.", "C"),
+    "the pronoun after it": ("The answer is C. And I am sure.", "C"),
+    "others rejected after it": ("C. And A is wrong.", "C"),
+    "out of a list": ("Of A, B, C, D, the correct is C.", "C"),
     "reason with commas": ("The answer is C, A is too small.", "C"),
 }
 NOT_CHOICES = [
@@ -121,6 +143,8 @@ NOT_CHOICES = [
     "A is the first letter.", "I pick Z", "The answer is E", "A) Lyon\nB) Nice\nC) Paris", "Both A and B are correct.", "Answers: A, C",
     "Answer: A & B", r"\boxed{A, B}", r"\boxed{A} or \boxed{B}", r"\boxed{12}", "Answer: None of the above", "The answer cannot be A.",
     "The answer is A cat", "Option A is incorrect, option B is incorrect.", "I'm torn between A and C.",
+    "A. Or B.", "A or maybe B", "A, B, C, D", "A? Or B?", "(A) or (B)", "The answer is A. Or B.", "The answer is A, or maybe B.", "A, C",
+    "**A**, possibly **B**",
 ]  # fmt: skip
 
 
@@ -147,6 +171,7 @@ def test_a_letter_in_prose_and_a_guess_are_no_choice(text: str) -> None:
 def test_the_pronoun_is_no_choice_where_i_is_a_letter() -> None:
     assert extract_choice("I think it is J.", "ABCDEFGHIJ") == "J"
     assert extract_choice("The answer is I.", "ABCDEFGHIJ") == "I"
+    assert extract_choice("The answer is C, and I am sure.", "ABCDEFGHIJ") == "C"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +199,10 @@ def test_unequal_numbers(a: object, b: object) -> None:
     assert not numbers_equal(a, b)
 
 
-@pytest.mark.parametrize("piece", ["1 ", "1/", "½", "A, ", "A or ", "option ", "answer is ", "\\boxed{", "not 1 ", "between 1 "])
+@pytest.mark.parametrize(
+    "piece",
+    ["1 ", "1/", "½", "A, ", "A or ", "option ", "answer is ", "\\boxed{", "not 1 ", "between 1 ", "1 or ", "1,000", "1-", "A? ", "(A) "],
+)
 def test_a_long_text_takes_no_longer_than_its_length(piece: str) -> None:
     text = piece * (20_000 // len(piece))
     start = time.process_time()
