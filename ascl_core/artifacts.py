@@ -18,8 +18,10 @@ from ascl_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from ruamel.yaml.nodes import Node
 
 _CHUNK_BYTES = 1 << 20
+_MAX_ALIASED = 20_000
 
 
 @contextmanager
@@ -64,6 +66,8 @@ def read_json(path: str | Path) -> Any:
         raise DataError("file does not exist", file=path, mend="run the stage that makes it: ascl run") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid JSON: {error}", file=path, mend="restore the file: dvc checkout") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -89,22 +93,99 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         raise DataError("file does not exist", file=path, mend="check the path, or run the stage that makes it") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid JSON lines: {error}", file=path, mend="mend or restore the file") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error
     return rows
 
 
 def read_yaml(path: str | Path) -> Any:
     """The plain values of a YAML file, read safely; `ConfigError` names the line otherwise."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError("file does not exist", file=path, mend="check the path") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not valid YAML: {error}", file=path, mend="save the file as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=path, mend="check the path") from error
+    return parse_yaml(text, file=path)
+
+
+def parse_yaml(text: str, *, file: object | None = None, field: str | None = None) -> Any:
+    """The plain values of a YAML text; otherwise one `ConfigError` with `field`, or the line if there is none.
+
+    Refused, too: aliases that stand for themselves or for more values than any file here needs (a few lines of them
+    can stand for gigabytes; a few that repeat a value, as DVC may write them, are read), and endless nesting.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    yaml = YAML(typ="safe", pure=True)
+
+    def wrong(problem: str, line: int | None, value: object, mend: str) -> ConfigError:
+        return ConfigError(problem, file=file, field=field or (f"line {line}" if line else None), value=value, mend=mend)
+
     try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError("file does not exist", file=path, mend="check the path") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+        root = yaml.compose(text)
+        if root is None:
+            return None
+        if (line := _too_many_aliases(root, {})) is not None:
+            raise wrong(f"aliases stand for more than {_MAX_ALIASED:,} values, or for themselves", line, None, "write the values out")
+        return yaml.constructor.construct_document(root)
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}" if mark is not None else None
-        raise ConfigError(f"not valid YAML: {getattr(error, 'problem', error)}", file=path, field=line, mend="mend the syntax") from error
+        problem = (getattr(error, "problem", None) or str(error)).splitlines()[0]
+        value = None if field is None else text
+        raise wrong(f"not valid YAML: {problem}", mark.line + 1 if mark else None, value, "mend the syntax, or quote the text") from error
+    except (ValueError, OverflowError, LookupError, AttributeError) as error:  # 2026-02-30, or a number of thousands of digits
+        bad = _no_value(root, YAML(typ="safe", pure=True).constructor, set())
+        line, value = (bad.start_mark.line + 1, bad.value) if bad is not None else (None, text)
+        raise wrong(f"not a value: {error}", line, value, "correct it, or quote it as text") from error
+    except RecursionError as error:
+        raise wrong("nested too deep", None, text, "no parameter needs such nesting: correct it") from error
+
+
+def _too_many_aliases(root: Node, sizes: dict[int, int]) -> int | None:
+    """The line of the node that, with the aliases in it written out, has too many values, or has itself in it; None where all is well."""
+    from ruamel.yaml.nodes import ScalarNode
+
+    if isinstance(root, ScalarNode):
+        return None
+    sizes[id(root)] = _MAX_ALIASED + 1  # as long as it is not counted: an alias in it to itself is endless
+    size, aliased = 1, False
+    for node in _below(root):
+        aliased = aliased or id(node) in sizes
+        if id(node) not in sizes and (line := _too_many_aliases(node, sizes)) is not None:
+            return line
+        size += sizes.get(id(node), 1)
+        if aliased and size > _MAX_ALIASED:
+            return int(root.start_mark.line) + 1
+    sizes[id(root)] = size
+    return None
+
+
+def _no_value(node: Node, constructor: Any, seen: set[int]) -> Node | None:
+    """The first scalar that looks like a value and is none, such as 2026-02-30."""
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.nodes import ScalarNode
+
+    if id(node) in seen:
+        return None
+    seen.add(id(node))
+    if not isinstance(node, ScalarNode):
+        return next((found for below in _below(node) if (found := _no_value(below, constructor, seen)) is not None), None)
+    try:
+        constructor.construct_object(node)
+    except YAMLError:  # `<<` is no value of its own
+        return None
+    except (ValueError, OverflowError, LookupError, AttributeError):
+        return node
+    return None
+
+
+def _below(node: Any) -> list[Node]:
+    """The nodes of a list, or the keys and values of a mapping."""
+    return [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
 
 
 def write_parquet(path: str | Path, table: pa.Table) -> None:

@@ -18,8 +18,13 @@ Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and
 from __future__ import annotations
 
 import json
+import reprlib
 import sys
 from pathlib import Path
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 6, 120, 120
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = 12
 
 
 class AsclError(Exception):
@@ -55,7 +60,7 @@ class AsclError(Exception):
         where = ": ".join(part for part in (self.file, self.field) if part)
         text = f"{where}: {self.problem}" if where else self.problem
         if self.value is not None:
-            text += f" (got {str(self.value)[:200]!r})"
+            text += f" (got {shortened(self.value)!r})"
         if self.mend:
             text += f"\n  mend: {self.mend}"
         return text
@@ -97,11 +102,29 @@ class StageError(AsclError):
     """A stage ended without its outputs, timed out, or its inputs moved while it ran."""
 
 
+def shortened(value: object, most: int = 200) -> str:
+    """A value as text of at most so many characters, without writing out what is longer.
+
+    >>> shortened("tiny"), shortened(["tiny"])
+    ('tiny', "['tiny']")
+    >>> len(shortened([list(range(1000))] * 1000)) <= 200
+    True
+    """
+    if isinstance(value, str):
+        return str(value[:most])
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return _SHORT.repr(value)[:most]
+    try:
+        return str(value)[:most]
+    except ValueError:  # a number of thousands of digits
+        return f"a {type(value).__name__} too long to show"
+
+
 def leave(error: AsclError, file: Path) -> int:
     """Print the error, leave it as JSON for the process that started this one, and return the exit status."""
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
-    file.write_text(json.dumps({**values, "value": None if error.value is None else str(error.value)}), encoding="utf-8")
+    file.write_text(json.dumps({**values, "value": None if error.value is None else shortened(error.value)}), encoding="utf-8")
     return error.exit_status
 
 

@@ -23,12 +23,12 @@ from ascl_core.config.params import Params, load_params
 from ascl_core.config.sources import OWN, SourceConfig
 from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.errors import AsclError, DataError, WorkspaceError
+from ascl_core.generation.hub import hub_problem
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
 ENOUGH_DISK_GIB = 5.0
 ENOUGH_MEMORY_GIB = 3.0
-_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 @dataclass(frozen=True)
@@ -209,16 +209,19 @@ def _compute(params: Params) -> Iterator[Check]:
 
 
 def _model(params: Params) -> Iterator[Check]:
-    named = {"base_model.path": params.base_model.path, "build_sft.teacher_model": params.build_sft.teacher_model}
-    for field, path in named.items():
+    named = [("base_model.path", params.base_model.path, params.base_model.revision)]
+    if params.build_sft.teacher != "openai":  # an endpoint has names of its own
+        named.append(("build_sft.teacher_model", params.build_sft.teacher_model, None))
+    for field, path, revision in named:
         if path is None:
             continue
         if path.startswith("package:"):
-            found = importlib.util.find_spec(path.removeprefix("package:")) is not None
+            problem = None if importlib.util.find_spec(path.removeprefix("package:")) is not None else "no such package"
         else:
-            found = _HUB_ID.match(path) is not None or Path(path).expanduser().exists()
-        if not found:
-            yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist", "give a local folder, package:NAME or a hub id")
+            problem = None if Path(path).expanduser().exists() else hub_problem(path, revision)
+        if problem is not None:
+            mend = "give a local folder, package:NAME, or a hub id while the hub can be reached"
+            yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist: {problem}", mend)
 
 
 def _sources(params: Params) -> Iterator[Check]:

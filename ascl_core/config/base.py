@@ -13,7 +13,7 @@ from ascl_core.errors import ConfigError
 class Config(BaseModel):
     """A frozen section of the parameters; the docstring under a field is its description everywhere."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True)
 
 
 C = TypeVar("C", bound=BaseModel)

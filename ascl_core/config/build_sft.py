@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
@@ -22,7 +23,7 @@ class BuildSftConfig(Config):
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)
     """Trajectories for each prompt of that type and mode: how much of the training each type gets."""
-    consult_share: dict[PromptType, float] = {
+    consult_share: dict[PromptType, Annotated[float, Field(ge=0.0, le=1.0)]] = {
         PromptType.HARMFUL: 1.0,
         PromptType.BORDERLINE: 0.5,
         PromptType.SENSITIVE: 1.0,
@@ -33,3 +34,10 @@ class BuildSftConfig(Config):
     """Rejects wrong trajectories."""
     seed: int = 0
     """Seed of the teacher's choices."""
+
+    @field_validator("trajectories_per_prompt", "consult_share")
+    @classmethod
+    def _every_type(cls, values: dict[PromptType, Any], info: ValidationInfo) -> dict[PromptType, Any]:
+        """A type that is left out has its default."""
+        assert info.field_name is not None
+        return {**cls.model_fields[info.field_name].default, **values}

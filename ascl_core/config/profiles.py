@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from ascl_core.artifacts import read_yaml
+from ascl_core.artifacts import parse_yaml, read_yaml
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
@@ -46,10 +45,7 @@ def parse_setting(setting: str) -> dict[str, Any]:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError("expected SECTION.KEY=VALUE", field="--set", value=setting, mend="for example --set sft.max_steps=10")
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ConfigError("the value is not valid YAML", field=f"--set {key}", value=text, mend="quote it") from error
+    value = parse_yaml(text, field=f"--set {key}")
     nested: dict[str, Any] = {parts[-1]: value}
     for part in reversed(parts[:-1]):
         nested = {part: nested}

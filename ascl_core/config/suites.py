@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ascl_core.catalogue.dataset import Dataset, Kind
 from ascl_core.config.base import Config
 from ascl_core.config.sources import SourceConfig, hub_path
+
+OWN_SUITES = ("own-safety", "own-over-refusal", "own-sensitive", "own-utility", "own-dual-use")
+"""The names of the project's own suites, which no other may have."""
 
 
 class SuiteConfig(SourceConfig):
@@ -38,3 +42,13 @@ class SuitesConfig(Config):
     """Share of the project's own prompts, by content hash, that is held out as the own suites."""
     external: tuple[SuiteConfig, ...] = ()
     """Suites from files, folders, `s3://` paths or hub ids."""
+
+    @field_validator("external")
+    @classmethod
+    def _names_differ(cls, values: tuple[SuiteConfig, ...]) -> tuple[SuiteConfig, ...]:
+        counts = Counter(suite.name for suite in values)
+        if twice := [name for name, count in counts.items() if count > 1]:
+            raise ValueError(f"two suites have the name {twice[0]!r}: give one of them another `name`")
+        if own := [name for name in counts if name in OWN_SUITES]:
+            raise ValueError(f"the name {own[0]!r} is that of an own suite: give another `name`")
+        return values

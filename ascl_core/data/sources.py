@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawPrompt]:
     """Every prompt of one source, in file order, at most `max_rows` by content hash; an empty source is an error."""
-    rows = own_prompts(own, corpus) if source.format == OWN else list(_read(source))
+    rows = own_prompts(own, corpus) if source.format == OWN else list(_read(source, corpus))
     if not rows:
         raise empty(source.path or own, source)
     if source.max_rows is not None and len(rows) > source.max_rows:
@@ -33,8 +34,8 @@ def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawProm
     return rows
 
 
-def _read(source: SourceConfig) -> Iterator[RawPrompt]:
-    return _rows(source) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
+def _read(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
+    return _rows(source, corpus) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
 
 
 def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
@@ -43,24 +44,29 @@ def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
     return table[name].tolist()
 
 
-def _rows(source: SourceConfig) -> Iterator[RawPrompt]:
+def _rows(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
     table = read_table(source)
     prompts = _column(table, source.prompt_column, source)
     answers = _column(table, source.answer_column, source) if source.answer_column else [None] * len(prompts)
     records = table.to_dict("records")
+    rules = {rule.id for rule in corpus.rules}
     for number, (prompt, answer, record) in enumerate(zip(prompts, answers, records, strict=True), start=1):
-        kind = record.get("prompt_type") or source.prompt_type
+        kind = as_text(record.get("prompt_type")) or source.prompt_type
         if kind not in set(PromptType):
             raise DataError("no prompt type", file=source.path, field=f"row {number}", value=kind, mend=f"one of {', '.join(PromptType)}")
         if as_text(prompt) is None:
             raise DataError("prompt is empty", file=source.path, field=f"row {number}", mend="fill it in or drop the row")
+        if (rule := as_text(record.get("rule_id"))) is not None and rule not in rules:
+            near = difflib.get_close_matches(rule.upper(), rules, n=1, cutoff=0.4)
+            mend = f"did you mean {near[0]}?" if near else "an id of data/rules, or nothing"
+            raise DataError("no such rule", file=source.path, field=f"row {number}, rule_id", value=rule, mend=mend)
         yield RawPrompt(
             prompt=str(prompt),
             prompt_type=PromptType(kind),
             source=source.name,
             licence=source.licence,
             category=as_text(record.get("category")),
-            rule_id=as_text(record.get("rule_id")),
+            rule_id=rule,
             answer=as_text(answer),
             answer_kind=as_text(record.get("answer_kind")) or ("math" if as_text(answer) else None),
             choices=as_text(record.get("choices")),

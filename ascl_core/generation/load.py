@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.errors import ModelError
-
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+from ascl_core.generation.hub import hub_problem
 
 
 def device_of(compute: ComputeConfig) -> str:
@@ -25,11 +23,14 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
     """The tokenizer of a checkpoint; `ModelError` names the path otherwise."""
     from transformers import AutoTokenizer
 
-    _check_exists(path)
+    _check_exists(path, revision)
     try:
-        return AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise _cannot_load(path, error) from error
+    if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
+        raise _cannot_load(path, ValueError("its tokenizer has no words: tokenizer.json is missing or empty"))
+    return tokenizer
 
 
 def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = None) -> Any:
@@ -38,14 +39,14 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    _check_exists(path)
+    _check_exists(path, revision)
     torch.set_num_threads(compute.threads)
     dtype = getattr(torch, compute.dtype)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(path), revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: config.json does not fit the weights
         raise _cannot_load(path, error) from error
     return model.to(device_of(compute))
 
@@ -60,13 +61,13 @@ def identity(model: str | Path, revision: str | None = None) -> str:
     return f"{model}@{revision}" if revision else str(model)
 
 
-def _check_exists(path: str | Path) -> None:
-    """A path that is no folder must at least look like a hub id, or the hub would be asked for it, slowly."""
-    if not Path(path).exists() and not _HUB_ID.fullmatch(str(path)):
-        raise _cannot_load(path, FileNotFoundError("no such folder"))
+def _check_exists(path: str | Path, revision: str | None) -> None:
+    """A path that is no folder must be a model of the hub, or the hub would be asked for it again and again."""
+    if not Path(path).exists() and (problem := hub_problem(path, revision)) is not None:
+        raise _cannot_load(path, FileNotFoundError(problem))
 
 
 def _cannot_load(path: str | Path, error: Exception) -> ModelError:
     problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    mend = "give a folder with config.json, tokenizer and safetensors, or a hub id"
+    mend = "give a folder with config.json, tokenizer and safetensors that fit each other, or a hub id while the hub can be reached"
     return ModelError(f"cannot be loaded: {problem}", file=path, mend=mend)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import shutil
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
 
-from ascl_core.artifacts import write_json
+from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Rollout
 from ascl_core.conversation.template import opening
+from ascl_core.errors import ModelError
 from ascl_core.generation.chat import Part, main, parts, show
+from ascl_core.generation.load import load_tokenizer
 from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
@@ -118,6 +123,49 @@ def test_talking_ends_with_an_empty_line_or_the_end_of_input(
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         assert main([str(checkpoint), str(corpus_file), "--max-new-tokens", "90"]) == 0
         assert capsys.readouterr().out.count("Use the kill command.") == 1
+
+
+def test_a_tokenizer_or_weights_that_do_not_fit_are_one_message(
+    checkpoint: Path, corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = shutil.copytree(checkpoint, tmp_path / "without", ignore=shutil.ignore_patterns("tokenizer*", "special*", "*.jinja"))
+    unfit = shutil.copytree(checkpoint, tmp_path / "unfit")
+    config = read_json(unfit / "config.json")
+    write_json(unfit / "config.json", {**config, "intermediate_size": config["intermediate_size"] * 2})
+    for folder, says in ((without, "tokenizer"), (unfit, "cannot be loaded")):
+        assert main([str(folder), str(corpus_file), "--prompt", "Hello"]) == 1
+        written = capsys.readouterr().err
+        assert f"error: {folder}: cannot be loaded" in written
+        assert says in written
+        assert "mend: " in written
+
+
+def test_a_folder_in_place_of_the_corpus_is_one_message(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(checkpoint), str(tmp_path), "--prompt", "Hello"]) == 1
+    assert f"error: {tmp_path}: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("models/ifpo", "the hub cannot be reached"), ("here/ifpo", "no such folder"), ("./a", "no such")]
+)
+def test_a_mistyped_folder_is_soon_an_error_that_names_both_possibilities(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=f"no such folder.*{says}" if "hub" in says else says) as caught:
+        load_tokenizer(name)
+    assert time.monotonic() - started < 10
+    assert "hub id" in str(caught.value.mend)
+
+
+def unreachable(*_: object, timeout: float, **__: object) -> None:
+    """A hub that does not answer."""
+    assert timeout <= 3
+    raise httpx.ConnectTimeout("timed out")
 
 
 @pytest.mark.parametrize(

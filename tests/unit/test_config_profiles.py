@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from ascl_core.artifacts import read_yaml
+from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.profiles import parse_setting, profile_names, resolve_profile
+from ascl_core.config.suites import OWN_SUITES
 from ascl_core.errors import ConfigError
+from ascl_core.vocabulary import PromptType
 from tasks.parameters import read_origin, write_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +102,84 @@ def test_a_wrong_setting_is_named_with_its_mend(root: Path, setting: str, says: 
         resolve_profile(root, "tiny", [setting])
     assert says in str(caught.value)
     assert "--set" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["2026-13-45", "2026-02-30", "9" * 5000, "[" * 3000, "{a: 1, a: 2}", "!!python/name:os 1"])
+def test_a_setting_that_is_no_value_is_one_error_that_shows_it(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_setting(f"rules.at={value}")
+    assert (caught.value.field, str(caught.value.value)[:200]) == ("--set rules.at", value[:200])
+    assert caught.value.mend
+    assert len(str(caught.value)) < 1000
+
+
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "says"),
+    [
+        ("rules:\n  at: 2026-02-30\n", "line 2", "2026-02-30"),
+        (f"sft:\n  max_steps: {'9' * 5000}\n", "line 2", "9999"),
+        ("sft: {max_steps: 1}\nsft: {max_steps: 2}\n", "line 2", "duplicate key"),
+        (f"rules: {'[' * 3000}", None, "nested too deep"),
+        (BOMB, "line 5", "aliases"),
+        ("rules: &rules\n  at: *rules\n", "line 1", "aliases"),
+    ],
+    ids=["impossible date", "endless number", "duplicate key", "deep nesting", "alias bomb", "alias of itself"],
+)
+def test_parameters_that_cannot_be_read_are_one_error_with_file_and_line(tmp_path: Path, text: str, field: str | None, says: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_params(path)
+    assert (caught.value.file, caught.value.field) == (str(path), field)
+    assert caught.value.mend
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "says"),
+    [
+        ("ifpo.reward.unsafe=.nan", "ifpo.reward.unsafe", "finite"),
+        ("ifpo.reward.harmful_good=.inf", "ifpo.reward.harmful_good", "finite"),
+        ("build_sft.consult_share.utility=1.5", "build_sft.consult_share.utility", "less than or equal to 1"),
+        ("build_sft.consult_share.utility=.nan", "build_sft.consult_share.utility", "finite"),
+        ("build_sft.trajectories_per_prompt.utility=-1", "build_sft.trajectories_per_prompt.utility", "greater than or equal to 0"),
+        ("suites.external=[{format: gsm8k}, {format: gsm8k}]", "suites.external", "two suites have the name 'gsm8k'"),
+        ("suites.external=[{format: gsm8k, name: own-utility}]", "suites.external", "'own-utility' is that of an own suite"),
+    ],
+)
+def test_a_value_out_of_range_or_a_name_given_twice_is_one_error(root: Path, setting: str, field: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        resolve_profile(root, "tiny", [setting])
+    assert caught.value.field == field
+
+
+def test_the_names_of_the_own_suites_are_those_that_no_other_may_have() -> None:
+    from ascl_core.evaluation.suites import _DUAL_USE, _OWN
+
+    assert set(OWN_SUITES) == {*_OWN.values(), _DUAL_USE}
+
+
+def test_a_prompt_type_that_is_left_out_of_a_mapping_has_its_default() -> None:
+    config = BuildSftConfig.model_validate({"trajectories_per_prompt": {"utility": 4}, "consult_share": {"utility": 0.1}})
+    default = BuildSftConfig()
+    assert config.trajectories_per_prompt == {**default.trajectories_per_prompt, PromptType.UTILITY: 4}
+    assert config.consult_share == {**default.consult_share, PromptType.UTILITY: 0.1}
+    assert list(config.consult_share) == list(default.consult_share)
+
+
+def test_an_alias_that_repeats_a_value_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {b: [1, 2]}\nc: *a\nd: {<<: *a, e: 2026-02-28}\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}, "d": {"b": [1, 2], "e": date(2026, 2, 28)}}
+
+
+def test_a_folder_in_place_of_parameters_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_params(tmp_path)
 
 
 def test_an_unknown_profile_suggests_the_nearest(root: Path) -> None:

@@ -104,6 +104,28 @@ PROBLEMS: dict[str, tuple[str, Any, dict[str, Any], str | None, str]] = {
     "unknown prompt type": ("a.csv", "prompt,prompt_type\nA,harmful\nB,evil\n", {}, "row 2", "no prompt type"),
     "no prompt type": ("a.csv", "prompt\nA\n", {"prompt_type": None}, "row 1", "no prompt type"),
     "empty prompt": ("a.jsonl", '{"prompt": "A"}\n{"prompt": null}\n', {}, "row 2", "prompt is empty"),
+    "unknown rule": ("a.csv", "prompt,rule_id\nA,CYB-03\nB,CYB-3\n", {}, "row 2, rule_id", "no such rule"),
+    "list in place of a type": (
+        "a.jsonl",
+        '{"prompt": "A", "prompt_type": ["harmful"]}\n',
+        {"prompt_type": None},
+        "row 1",
+        "no prompt type",
+    ),
+    "star1 without a question": (
+        "a.json",
+        '[{"question": null, "category": []}]',
+        {"format": "star1"},
+        "row 1, question",
+        "prompt is empty",
+    ),
+    "mmlu_pro without options": (
+        "a.jsonl",
+        '{"question": "A", "options": null, "answer": "A"}\n',
+        {"format": "mmlu_pro"},
+        "row 1, options",
+        "expected a list",
+    ),
     "gsm8k without an answer": ("a.csv", "question,answer\nA,no\n", {"format": "gsm8k"}, "row 1", "no final answer after ####"),
     "gsm8k without a question": ("a.csv", "answer\n#### 1\n", {"format": "gsm8k"}, "question", "column is missing"),
 }

@@ -1,0 +1,33 @@
+"""Whether a name that is no folder may be a model of the hub; asked once and briefly, so that nobody waits for a typing error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_SECONDS = 3.0
+
+
+def hub_problem(path: str | Path, revision: str | None = None) -> str | None:
+    """Why a path that is no local folder cannot be had from the hub, either; None where it can, or is in the hub's local cache."""
+    name = str(path)
+    if not _HUB_ID.fullmatch(name) or name[0] == "." or Path(name).parent.is_dir():
+        return "no such folder"
+    import httpx
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+            return None
+        if constants.HF_HUB_OFFLINE:
+            return "no such folder; if it is a hub id, it is not in the local cache, and HF_HUB_OFFLINE forbids to ask the hub"
+        HfApi().model_info(name, revision=revision, timeout=_SECONDS)
+    except (RepositoryNotFoundError, HFValidationError):
+        return "no such folder, and no such model on the hub that you may read"
+    except HfHubHTTPError:
+        return None  # the hub is there: loading the model says what is wrong
+    except (httpx.HTTPError, OSError, OfflineModeIsEnabled) as error:
+        return f"no such folder; if it is a hub id, the hub cannot be reached ({type(error).__name__})"
+    return None
