@@ -12,7 +12,7 @@ _SECONDS = 3.0
 def hub_problem(path: str | Path, revision: str | None = None) -> str | None:
     """Why a path that is no local folder cannot be had from the hub, either; None where it can, or is in the hub's local cache."""
     name = str(path)
-    if not _HUB_ID.fullmatch(name) or name[0] == "." or Path(name).parent.is_dir():
+    if not _HUB_ID.fullmatch(name) or name[0] == ".":
         return "no such folder"
     import httpx
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
@@ -21,6 +21,8 @@ def hub_problem(path: str | Path, revision: str | None = None) -> str | None:
     try:
         if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
             return None
+        if Path(name).parent.is_dir():
+            return "no such folder"
         if constants.HF_HUB_OFFLINE:
             return "no such folder; if it is a hub id, it is not in the local cache, and HF_HUB_OFFLINE forbids to ask the hub"
         HfApi().model_info(name, revision=revision, timeout=_SECONDS)
