@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from grpo_world import DrawnScorer, Inputs, Side, StockTrainer, add_arguments, both, read_inputs, timed
+from grpo_world import DrawnScorer, Inputs, Side, StockTrainer, add_arguments, both, flops_per_second, read_inputs, timed
 from side_by_side import Timing, parser, ratios, write
 
 from ascl_core.rl.scoring import Scorer
@@ -144,14 +144,7 @@ def _floor(side: Side, rollouts: Any) -> float:
     prompts = {tuple(ids) for ids in rollouts[0]}
     tokens = sum(map(len, prompts)) + sum(map(len, rollouts[1]))
     scored = sum(map(sum, rollouts[2]))
-    return 6 * (body * tokens + config.hidden_size * config.vocab_size * scored) / _flops_per_second(config.hidden_size)
-
-
-def _flops_per_second(width: int) -> float:
-    """The best of several products of the update's shape."""
-    a, b = torch.randn(4096, width), torch.randn(width, 3 * width)
-    fastest = min(timed(lambda: a @ b) for _ in range(50))
-    return 2 * a.shape[0] * width * b.shape[1] / fastest
+    return 6 * (body * tokens + config.hidden_size * config.vocab_size * scored) / flops_per_second(config.hidden_size, 4096)
 
 
 def _figures(row: Row) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import random
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +92,10 @@ class DrawnScorer(Scorer):
         return replace(batch, parts=tuple(replace(part, total=reward) for part, reward in zip(batch.parts, drawn, strict=True)))
 
 
+class _Generated(Exception):
+    """Leaves a step after its generation."""
+
+
 class Side:
     """One trainer that can repeat its step from the same weights."""
 
@@ -122,13 +129,29 @@ class Side:
 
     def sample(self) -> Any:
         """One generation of TRL's loop, as `_generate` returns it."""
-        trainer = self.trainer
-        kept: list[Any] = []
+        return self.generate()[1]
+
+    def generate(self) -> tuple[float, Any]:
+        """Seconds of one generation of TRL's loop, and what it returns; scoring is left out."""
+        trainer, taken = self.trainer, []
         generate = trainer._generate
-        trainer._generate = lambda prompts: kept.append(generate(prompts)) or kept[-1]
-        trainer._generate_and_score_completions([dict(row) for row in self.batch])
+
+        def measure(prompts: Any) -> Any:
+            started = time.perf_counter()
+            rollouts = generate(prompts)
+            taken.append((time.perf_counter() - started, rollouts))
+            raise _Generated
+
+        trainer._generate = measure
+        with contextlib.suppress(_Generated):
+            trainer._generate_and_score_completions([dict(row) for row in self.batch])
         del trainer._generate
-        return kept[0]
+        return taken[0]
+
+    def prompt_ids(self) -> list[list[int]]:
+        """The prompts of the batch as the trainer reads them."""
+        self.trainer._batch_environments = [None] * len(self.batch)
+        return list(self.trainer._tokenize_prompts([row["prompt"] for row in self.batch])[0])
 
     def sample_again(self) -> None:
         """Sample in every step, after a `replay`."""
@@ -136,8 +159,6 @@ class Side:
 
     def replay(self, rollouts: Any) -> None:
         """Take these rollouts instead of sampling."""
-        import copy
-
         self.trainer._generate = lambda prompts: copy.deepcopy(rollouts)
 
     def prepare(self) -> None:
@@ -172,8 +193,13 @@ def both(inputs: Inputs, scorer: type[Scorer] = Scorer) -> tuple[Side, Side]:
 
 def timed(run: Callable[[], Any]) -> float:
     """Seconds."""
-    import time
-
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
+
+
+def flops_per_second(width: int, rows: int) -> float:
+    """The best of several matrix products of the model's shape on this many rows."""
+    a, b = torch.randn(rows, width), torch.randn(width, 3 * width)
+    fastest = min(timed(lambda: a @ b) for _ in range(50))
+    return 2 * rows * width * b.shape[1] / fastest
