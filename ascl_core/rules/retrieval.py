@@ -70,8 +70,7 @@ class RuleIndex:
             return shelf.rules[:limit] if known else ()
         # The shelf is in order of precedence and id, so that a stable sort by score breaks ties by them.
         scores = np.round(shelf.index.get_scores(terms), 6)
-        best = np.argsort(-scores, kind="stable")[:limit]
-        return tuple(shelf.rules[i] for i in best if scores[i] > 0)
+        return tuple(shelf.rules[i] for i in _best(scores, limit))
 
     def _shelf(self, jurisdiction: str, category: str | None) -> _Shelf:
         if (jurisdiction, category) not in self._shelves:
@@ -84,6 +83,14 @@ class RuleIndex:
             rules = self.corpus.active(self.at, jurisdiction)
             self._in_force[jurisdiction] = tuple(sorted(rules, key=lambda rule: (-rule.precedence, rule.id)))
         return self._in_force[jurisdiction]
+
+
+def _best(scores: np.ndarray, limit: int) -> np.ndarray:
+    """Positions of the `limit` highest positive scores, in a stable order; sorts those that can be among them alone."""
+    able = np.flatnonzero(scores > 0)
+    if 0 < limit < len(able):
+        able = able[scores[able] >= np.partition(scores[able], -limit)[-limit]]
+    return able[np.argsort(-scores[able], kind="stable")[:limit]]
 
 
 def _build(rules: tuple[Rule, ...]) -> _Shelf:

@@ -7,6 +7,7 @@ import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
+import bm25s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,8 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.content_checks import similar_pairs
 from ascl_core.rules.rendering import plain, render_rule
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.retrieval import RuleIndex, words
+from ascl_core.rules.retrieval import _document as document
 from tests.builders import make_corpus, make_rule, make_rule_values, write_rules
 
 WORDS = ["network", "lock", "plant", "record", "server", "the", "of"]
@@ -51,6 +53,26 @@ def test_a_look_up_returns_only_rules_in_force_here_and_now(corpus, at, place, c
     if category in corpus.categories:
         assert all(rule.category == category for rule in found)
     assert found == RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=place, limit=limit)
+
+
+@settings(deadline=None, max_examples=60)
+@given(corpora, DAYS, st.sampled_from(["XA", "XB"]), st.sampled_from(["CYB", "DRG", None]), queries, st.integers(0, 9))
+def test_a_look_up_is_that_of_sorting_all_rules_by_their_scores(corpus, at, place, category, query, limit) -> None:
+    known = category if category in corpus.categories else None
+    here = [rule for rule in corpus.active(at, place) if known in (None, rule.category)]
+    here.sort(key=lambda rule: (-rule.precedence, rule.id))
+    documents = [words(document(rule)) for rule in here]
+    asked = [word for word in dict.fromkeys(words(query)) if any(word in document for document in documents)]
+    if not asked:
+        expected = here[:limit] if known else []
+    else:
+        scorer = bm25s.BM25()
+        scorer.index(documents, show_progress=False)
+        scores = scorer.get_scores(asked).round(6).tolist()
+        by_score = sorted(range(len(here)), key=lambda i: -scores[i])[:limit]
+        expected = [here[i] for i in by_score if scores[i] > 0]
+    found = RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=place, limit=limit)
+    assert list(found) == expected
 
 
 @given(st.text(max_size=80), st.text(alphabet="<>|[]{}`\n\r\u2028\u202e\u200b＜＞｜［］/thinkINST", max_size=40))

@@ -145,7 +145,7 @@ def test_the_tool_results_get_no_gradient_and_every_turn_of_the_assistant_does(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[dict[str, torch.Tensor], torch.Tensor]] = []
-    loss, log_probabilities = GRPOTrainer._compute_loss, GRPOTrainer._get_per_token_logps_and_entropies
+    loss, log_probabilities = IfpoTrainer._compute_loss, IfpoTrainer._get_per_token_logps_and_entropies
 
     def keep_batch(self: Any, model: Any, inputs: Any) -> Any:
         seen.append((inputs, torch.empty(0)))
@@ -157,8 +157,8 @@ def test_the_tool_results_get_no_gradient_and_every_turn_of_the_assistant_does(
         seen[-1] = (seen[-1][0], logps)
         return logps, *others
 
-    monkeypatch.setattr(GRPOTrainer, "_compute_loss", keep_batch)
-    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", keep_log_probabilities)
+    monkeypatch.setattr(IfpoTrainer, "_compute_loss", keep_batch)
+    monkeypatch.setattr(IfpoTrainer, "_get_per_token_logps_and_entropies", keep_log_probabilities)
     world.ifpo(tmp_path, max_steps=1)
     tokenizer = load_tokenizer(world.root / "taught/model")
     results = [render_rule(rule) for rule in load_corpus(world.root / "corpus.json").rules] + [NO_MATCH]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import time
 from pathlib import Path
 
 import httpx
@@ -155,10 +154,8 @@ def test_a_mistyped_folder_is_soon_an_error_that_names_both_possibilities(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
-    started = time.monotonic()
     with pytest.raises(ModelError, match=f"no such folder.*{says}" if "hub" in says else says) as caught:
         load_tokenizer(name)
-    assert time.monotonic() - started < 10
     assert "hub id" in str(caught.value.mend)
 
 

@@ -1,0 +1,155 @@
+"""A training step of IFPO against stock TRL's on the same rollouts: `python benchmarks/grpo_step.py [--data FOLDER]`.
+
+Both trainers start each repeat from the same weights and take the same recorded rollouts of TRL's loop. Two batches: with the
+project's own rewards, of which many groups agree and carry no gradient; and with rewards drawn at random, so that every
+rollout counts and only the way of computing differs. `update` is forward, backward and optimiser; `step` also scores the
+rollouts; `whole` generates them, too, by TRL's loop on both sides. Rebalancing is off, but for the cost of IFPO itself.
+
+The floor is the arithmetic that the update of all rollouts needs by the speed of a matrix product on this machine.
+"""
+
+from __future__ import annotations
+
+import warnings
+from argparse import Namespace
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+import torch
+from grpo_world import DrawnScorer, Inputs, Side, StockTrainer, add_arguments, both, flops_per_second, read_inputs, timed
+from side_by_side import Timing, parser, ratios, write
+
+from ascl_core.rl.scoring import Scorer
+
+TARGET, OWN_COST_TARGET = 1.5, 0.005
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison."""
+
+    batch: str
+    part: str
+    ratio: tuple[float, float, float]
+    ours: Timing
+    theirs: Timing
+
+    def __str__(self) -> str:
+        middle, low, high = self.ratio
+        return f"{middle:5.2f}x [{low:.2f}, {high:.2f}]  {self.batch:<16} {self.part:<7} ours {self.ours}  TRL {self.theirs}"
+
+
+def main() -> None:
+    """Compare both batches, then time what IFPO adds."""
+    options = parser(__doc__, repeats=7)
+    add_arguments(options)
+    options.add_argument("--no-whole", action="store_true", help="leave out the steps that generate")
+    given = options.parse_args()
+    warnings.filterwarnings("ignore")
+    rows, equal, floor = [], {}, 0.0
+    inputs = read_inputs(given, rebalance="none")
+    for name, scorer in {"every rollout": DrawnScorer, "project's rewards": Scorer}.items():
+        ours, theirs = both(inputs, scorer)
+        halved = Side(StockTrainer, _halved(inputs), scorer)
+        rollouts = _record(ours, theirs, halved, seed=given.seed)
+        equal[name] = _equality(ours, theirs, halved, given.seed)
+        floor = floor or _floor(theirs, rollouts)
+        rows += _compare(name, ours, theirs, given)
+    cost = _own_cost(read_inputs(given), given)
+    share = cost["seconds"] / next(row.ours.median for row in rows if row.part == "step" and row.batch == "every rollout")
+    lines = [str(row) for row in rows]
+    lines += [f"target {TARGET}x; floor of the update of every rollout {floor * 1e3:.1f} ms of matrix products"]
+    lines += [
+        f"equal to TRL, {name}: loss differs by {d['loss']:.1e}, gradient by {d['gradient']:.1e} (TRL from itself {d['itself']:.1e})"
+        for name, d in equal.items()
+    ]
+    lines += [f"IFPO's own cost {share:.2%} of a step ({cost['seconds'] * 1e3:.2f} ms), target under {OWN_COST_TARGET:.1%}"]
+    figures = {"rows": [_figures(row) for row in rows], "equality": equal, "floor_s": floor, "own_cost": {**cost, "share": share}}
+    write(given.json, figures, lines)
+
+
+def _halved(inputs: Inputs) -> Inputs:
+    """The same batch in micro-batches of half the size."""
+    section = inputs.params.ifpo.model_copy(update={"micro_batch_size": inputs.params.ifpo.micro_batch_size // 2})
+    return replace(inputs, params=inputs.params.model_copy(update={"ifpo": section}))
+
+
+def _record(ours: Side, theirs: Side, *others: Side, seed: int) -> Any:
+    """One generation of TRL's loop, given to all."""
+    theirs.rewind(seed)
+    rollouts = theirs.sample()
+    for side in (ours, theirs, *others):
+        side.replay(rollouts)
+    return rollouts
+
+
+def _equality(ours: Side, theirs: Side, halved: Side, seed: int) -> dict[str, float]:
+    """How far loss and gradient are from TRL's; `itself` is how far TRL's own gradient is in micro-batches of half the size."""
+    found = []
+    for side in (theirs, ours, halved):
+        side.rewind(seed)
+        found.append(side.whole())
+    (loss, gradient), (our_loss, our_gradient), (_, half) = found
+    far = [float((other - gradient).norm() / gradient.norm()) for other in (our_gradient, half)]
+    return {"loss": abs(our_loss - loss), "gradient": far[0], "itself": far[1]}
+
+
+def _compare(name: str, ours: Side, theirs: Side, given: Namespace) -> list[Row]:
+    """The parts of a step, side by side."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for number in range(-1, given.repeats):
+        for who, side in (("ours", ours), ("theirs", theirs)):
+            side.rewind(given.seed)
+            scored, updated = timed(side.prepare), timed(side.update)
+            if number >= 0:
+                seconds.setdefault((who, "update"), []).append(updated)
+                seconds.setdefault((who, "step"), []).append(scored + updated)
+    if not given.no_whole:
+        for side in (ours, theirs):
+            side.sample_again()
+        for number in range(-1, given.repeats):
+            for who, side in (("ours", ours), ("theirs", theirs)):
+                side.rewind(given.seed + number)
+                taken = timed(side.whole)
+                if number >= 0:
+                    seconds.setdefault((who, "whole"), []).append(taken)
+    parts = [part for who, part in seconds if who == "ours"]
+    timings = {key: Timing(tuple(values)) for key, values in seconds.items()}
+    pairs = [({"a": timings["ours", part], "b": timings["theirs", part]}, part) for part in parts]
+    return [Row(name, part, ratios(pair, "a", "b"), pair["a"], pair["b"]) for pair, part in pairs]
+
+
+def _own_cost(inputs: Inputs, given: Namespace) -> dict[str, float]:
+    """Seconds of what IFPO adds to a step of GRPO: the modes of the rollouts, the weights and the advantages."""
+    ours, theirs = both(inputs)
+    _record(ours, theirs, seed=given.seed)
+    ours.rewind(given.seed)
+    ours.prepare()
+    trainer = ours.trainer
+    rewards, consulted = trainer._rewards, trainer._consulted
+    modes = consulted.tolist()
+
+    def add() -> None:
+        trainer._rebalanced(rewards, torch.tensor(modes))
+
+    return {"seconds": median(timed(add) for _ in range(200))}
+
+
+def _floor(side: Side, rollouts: Any) -> float:
+    """Seconds of matrix products that a forward and a backward of all rollouts need, each prompt once."""
+    model = side.trainer.model
+    config = model.config
+    body = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name and "lm_head" not in name)
+    prompts = {tuple(ids) for ids in rollouts[0]}
+    tokens = sum(map(len, prompts)) + sum(map(len, rollouts[1]))
+    scored = sum(map(sum, rollouts[2]))
+    return 6 * (body * tokens + config.hidden_size * config.vocab_size * scored) / flops_per_second(config.hidden_size, 4096)
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    return {**asdict(row), "ours": row.ours.to_json(), "theirs": row.theirs.to_json()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The two GRPO trainers that the benchmarks set side by side, from one checkpoint and on one schedule of prompts."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOTrainer
+
+from ascl_core.artifacts import read_parquet
+from ascl_core.config.params import Params, load_params
+from ascl_core.contracts import Prompt, from_table
+from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.judges import get_judge
+from ascl_core.rl.environment import environment_factory
+from ascl_core.rl.scoring import ScoredBatch, Scorer
+from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_prompts
+from ascl_core.rl.trainer import IfpoTrainer
+from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.vocabulary import Split
+
+_ROOT = Path(__file__).parents[1]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the benchmarks of a trained model take: the pipeline's folder, a checkpoint, a profile, threads."""
+    parser.add_argument("--data", type=Path, default=_ROOT / "data", help="the folder of a finished `make run` (default: data)")
+    parser.add_argument("--checkpoint", type=Path, help="the model to start from (default: models/sft in the folder)")
+    parser.add_argument("--params", type=Path, default=_ROOT / "params.yaml", help="parameters (default: params.yaml)")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads (default: %(default)s)")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run starts from."""
+
+    params: Params
+    checkpoint: Path
+    corpus: Corpus
+    prompts: list[Prompt]
+
+    @property
+    def index(self) -> RuleIndex:
+        """The rules in force."""
+        return RuleIndex(self.corpus, self.params.rules.at)
+
+
+def read_inputs(options: argparse.Namespace, **ifpo: Any) -> Inputs:
+    """The files that the options name, with the section `ifpo` changed as told."""
+    params = load_params(options.params)
+    ifpo = {"seed": options.seed, **ifpo}
+    section = type(params.ifpo).model_validate({**params.ifpo.model_dump(), **ifpo})
+    compute = params.compute.model_copy(update={"device": "cpu", "threads": options.threads})
+    prompts = from_table(read_parquet(options.data / "prompts/prompts.parquet"), Prompt)
+    return Inputs(
+        params.model_copy(update={"ifpo": section, "compute": compute}),
+        options.checkpoint or options.data / "models/sft",
+        load_corpus(options.data / "compiled/corpus.json"),
+        [prompt for prompt in prompts if prompt.split is Split.TRAIN],
+    )
+
+
+class StockTrainer(GRPOTrainer):
+    """TRL's trainer as it is; its reward function gives what our scorer gives."""
+
+    def __init__(self, *, ifpo: Any, scorer: Scorer, prompts_by_id: dict[str, Prompt], reward_funcs: Any, **kwargs: Any) -> None:
+        def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
+            texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
+            finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]
+            return scorer.score([prompts_by_id[i] for i in prompt_id], texts, finished).rewards
+
+        super().__init__(reward_funcs=[reward], **kwargs)
+
+
+class DrawnScorer(Scorer):
+    """Rewards drawn by each rollout's text and place, so that all groups disagree and every rollout carries gradient."""
+
+    def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
+        """The facts as they are, other rewards."""
+        batch = super().score(prompts, texts, finished)
+        drawn = [random.Random(f"{number} {text}").random() for number, text in enumerate(texts)]
+        return replace(batch, parts=tuple(replace(part, total=reward) for part, reward in zip(batch.parts, drawn, strict=True)))
+
+
+class _Generated(Exception):
+    """Leaves a step after its generation."""
+
+
+class Side:
+    """One trainer that can repeat its step from the same weights."""
+
+    def __init__(self, kind: type[GRPOTrainer], inputs: Inputs, scorer: type[Scorer] = Scorer) -> None:
+        params, config = inputs.params, inputs.params.ifpo
+        self.schedule = schedule_prompts(inputs.prompts, config, Path("prompts"))
+        self.trainer: Any = kind(
+            ifpo=config,
+            scorer=scorer(inputs.corpus, get_judge(config.judge, params.compute), config.reward, params.conversation),
+            prompts_by_id={prompt.id: prompt for prompt in inputs.prompts},
+            model=load_model(inputs.checkpoint, params.compute),
+            reward_funcs=[_reward_of_the_scorer],
+            args=_arguments(config, params.conversation, params.compute, Path(tempfile.mkdtemp())),
+            train_dataset=_dataset(self.schedule, params.conversation),
+            processing_class=load_tokenizer(inputs.checkpoint),
+            environment_factory=environment_factory(inputs.index, params.conversation),
+        )
+        rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
+        self.batch = [row for row in rows for _ in range(config.group_size)]
+        self.trainer.create_optimizer()
+        self.trainer.model.train()
+        self.trainer.current_gradient_accumulation_steps = self.trainer.args.gradient_accumulation_steps
+        self.start = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
+
+    def rewind(self, seed: int) -> None:
+        """Back to the first weights, with fresh optimiser state and random numbers."""
+        self.trainer.model.load_state_dict(self.start)
+        self.trainer.optimizer.state.clear()
+        self.trainer._step = 0
+        torch.manual_seed(seed)
+
+    def sample(self) -> Any:
+        """One generation of TRL's loop, as `_generate` returns it."""
+        return self.generate()[1]
+
+    def generate(self) -> tuple[float, Any]:
+        """Seconds of one generation of TRL's loop, and what it returns; scoring is left out."""
+        trainer, taken = self.trainer, []
+        generate = trainer._generate
+
+        def measure(prompts: Any) -> Any:
+            started = time.perf_counter()
+            rollouts = generate(prompts)
+            taken.append((time.perf_counter() - started, rollouts))
+            raise _Generated
+
+        trainer._generate = measure
+        with contextlib.suppress(_Generated):
+            trainer._generate_and_score_completions([dict(row) for row in self.batch])
+        del trainer._generate
+        return taken[0]
+
+    def prompt_ids(self) -> list[list[int]]:
+        """The prompts of the batch as the trainer reads them."""
+        self.trainer._batch_environments = [None] * len(self.batch)
+        return list(self.trainer._tokenize_prompts([row["prompt"] for row in self.batch])[0])
+
+    def sample_again(self) -> None:
+        """Sample in every step, after a `replay`."""
+        del self.trainer._generate
+
+    def replay(self, rollouts: Any) -> None:
+        """Take these rollouts instead of sampling."""
+        self.trainer._generate = lambda prompts: copy.deepcopy(rollouts)
+
+    def prepare(self) -> None:
+        """Score the rollouts and cut them into micro-batches, as the first part of a step."""
+        self.trainer._prepare_inputs([dict(row) for row in self.batch])
+
+    def update(self) -> tuple[float, torch.Tensor]:
+        """Forward, backward and optimiser on what was prepared; the loss and the gradient before it was clipped."""
+        trainer = self.trainer
+        chunks, loss = trainer.args.gradient_accumulation_steps, 0.0
+        kept = trainer._prepare_inputs
+        trainer._prepare_inputs = lambda _: trainer._buffered_inputs[trainer._step % chunks]
+        for _ in range(chunks):
+            loss += float(trainer.training_step(trainer.model, [], None))
+        trainer._prepare_inputs = kept
+        gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+        trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), trainer.args.max_grad_norm)
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad()
+        return loss, gradient
+
+    def whole(self) -> tuple[float, torch.Tensor]:
+        """A step with its rollouts."""
+        self.prepare()
+        return self.update()
+
+
+def both(inputs: Inputs, scorer: type[Scorer] = Scorer) -> tuple[Side, Side]:
+    """Ours, and TRL's."""
+    return Side(IfpoTrainer, inputs, scorer), Side(StockTrainer, inputs, scorer)
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def flops_per_second(width: int, rows: int) -> float:
+    """The best of several matrix products of the model's shape on this many rows."""
+    a, b = torch.randn(rows, width), torch.randn(width, 3 * width)
+    fastest = min(timed(lambda: a @ b) for _ in range(50))
+    return 2 * rows * width * b.shape[1] / fastest

@@ -1,0 +1,121 @@
+"""How long a look-up of rules takes at 66, 1,000 and 10,000 rules: `python benchmarks/retrieval.py`.
+
+The larger corpora are made from `data/rules` by seeded recombination of its words. For the look-ups by day and place each
+rule has a place and a first day; for the others all rules are in force. The target is a p99 under 2 ms at 10,000 rules.
+`own` takes the median of each query's repeats first, so that it says what a look-up costs and not what else the machine does.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from side_by_side import parser, write
+
+from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.compile import check_folder
+from ascl_core.rules.corpus import EVERYWHERE, Corpus, Rule
+from ascl_core.rules.retrieval import RuleIndex
+
+TARGET_MS = 2.0
+_FOLDER = Path(__file__).parents[1] / "data" / "rules"
+_LIMIT = 2
+_AT = RulesConfig().at
+
+
+def main() -> None:
+    """Measure every kind of look-up at every size; the worst p99 at the largest size comes first."""
+    options = parser(__doc__, repeats=5)
+    options.add_argument("--sizes", type=int, nargs="+", default=[66, 1_000, 10_000], help="numbers of rules")
+    options.add_argument("--queries", type=int, default=400, help="look-ups of each kind in one repeat (default: %(default)s)")
+    given = options.parse_args()
+    real = check_folder(_FOLDER, RulesConfig()).corpus
+    assert real is not None
+    rows = [row for size in given.sizes for row in measure(real, size, given)]
+    worst = max(row["own_p99_ms"] for row in rows if row["rules"] == max(given.sizes))
+    ratio = TARGET_MS / worst
+    lines = [
+        f"ratio {ratio:.1f}: the target of {TARGET_MS:g} ms by the worst p99 of its own at {max(given.sizes):,} rules, {worst:.3f} ms",
+        "",
+    ]
+    lines += [f"{'rules':>6}  {'look-up':<20} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'own p99 ms':>11} {'build ms':>9}"]
+    widths = {"p50_ms": "8.3f", "p99_ms": "8.3f", "max_ms": "8.3f", "own_p99_ms": "11.3f", "build_ms": "9.1f"}
+    lines += [f"{r['rules']:>6}  {r['kind']:<20} " + " ".join(f"{r[name]:>{width}}" for name, width in widths.items()) for r in rows]
+    write(given.json, {"ratio": ratio, "target_ms": TARGET_MS, "rows": rows}, lines)
+
+
+def synthesise(corpus: Corpus, size: int, seed: int, limited: bool = False) -> Corpus:
+    """As many rules of recombined words; `limited` gives each a place and a first day, otherwise all are in force everywhere."""
+    draw = random.Random(seed)
+    pool = [word for rule in corpus.rules for word in rule.text.split()]
+    phrases = [word for rule in corpus.rules for word in rule.query.split()]
+    keywords = [keyword for rule in corpus.rules for keyword in rule.keywords]
+    rules = tuple(_variant(number, draw, corpus, (pool, phrases, keywords), limited) for number in range(size))
+    return Corpus(taxonomy=corpus.taxonomy, rules=rules)
+
+
+def _variant(number: int, draw: random.Random, corpus: Corpus, words: tuple[list[str], list[str], list[str]], limited: bool) -> Rule:
+    base = draw.choice(corpus.rules)
+    pool, phrases, keywords = words
+    places = draw.choice([(EVERYWHERE,), *((place,) for place in corpus.jurisdictions)])
+    changed = {
+        "id": f"{base.category}-{number:05d}",
+        "text": " ".join(draw.choices(pool, k=len(base.text.split()))),
+        "query": " ".join(draw.choices(phrases, k=3)),
+        "keywords": tuple(draw.sample(keywords, len(base.keywords))),
+        "jurisdictions": places if limited else (EVERYWHERE,),
+        "effective_from": date(2026, 1, 1) + timedelta(days=draw.randrange(300) if limited else 0),
+        "effective_until": None,
+        "status": "active",
+        "precedence": draw.randrange(100),
+    }
+    return base.model_copy(update=changed)
+
+
+def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
+    """Percentiles of each kind of look-up, over all repeats, on indexes that have been asked before."""
+    everywhere = real if size == len(real.rules) else synthesise(real, size, given.seed)
+    limited = real if size == len(real.rules) else synthesise(real, size, given.seed, limited=True)
+    draw = random.Random(given.seed)
+    rules = draw.choices(everywhere.rules, k=given.queries)
+    queries = [_query(rule, draw) for rule in rules]
+    index = RuleIndex(everywhere, _AT)
+    dated = [RuleIndex(limited, date(2026, month, 1)) for month in (3, 6, 9, 12)]
+    places = real.jurisdictions
+    kinds: dict[str, Callable[[int], object]] = {
+        "category and query": lambda i: index.lookup(category=rules[i].category, query=queries[i], jurisdiction="XA", limit=_LIMIT),
+        "query alone": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
+        "day and place": lambda i: dated[i % 4].lookup(category=None, query=queries[i], jurisdiction=places[i // 4 % 2], limit=_LIMIT),
+    }
+    return [{"rules": size, "kind": kind, **_percentiles(run, given.repeats, given.queries)} for kind, run in kinds.items()]
+
+
+def _query(rule: Rule, draw: random.Random) -> str:
+    """What a model might ask: the canonical query, a few words of the rule, or a whole prompt."""
+    return draw.choice([rule.query, " ".join(draw.sample(rule.text.split(), 4)), draw.choice(rule.examples).prompt])
+
+
+def _percentiles(run: Callable[[int], object], repeats: int, queries: int) -> dict[str, float]:
+    """Over single look-ups, preemption by other work included; `own` over the median of each query's repeats."""
+    first = [_timed(run, number) for number in range(queries)]
+    taken = np.array([[_timed(run, number) for number in range(queries)] for _ in range(repeats)])
+    p50, p99 = np.percentile(taken, [50, 99])
+    own = np.percentile(np.median(taken, axis=0), 99)
+    return {"p50_ms": float(p50), "p99_ms": float(p99), "max_ms": float(taken.max()), "own_p99_ms": float(own), "build_ms": max(first)}
+
+
+def _timed(run: Callable[[int], object], number: int) -> float:
+    """Milliseconds."""
+    started = time.perf_counter_ns()
+    run(number)
+    return (time.perf_counter_ns() - started) / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Decoding with one cache samples what the model says, whatever else is in the batch and however often rows are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from ascl_core.generation.decoding import decode
+from ascl_core.generation.grouped_attention import use_grouped_attention
+from tests.tiny_model import make_model
+
+INPUTS = [[5, 6, 7, 8, 9, 10], [11, 12], [5, 6, 7, 8, 9, 10], [5, 6, 7], [11, 12]]
+RESULT = [21, 22, 23, 24, 25]
+"""Tokens that a row reads where it asks for them."""
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A random model whose two query heads share one key head, decoding as the generator does."""
+    made = make_model(["some words to learn a vocabulary from, and a few more of them"])[0].eval()
+    use_grouped_attention(made)
+    assert made.config._attn_implementation != "sdpa"
+    return made
+
+
+class Rows:
+    """Rows that end after so many sampled tokens; some read a result after their third."""
+
+    def __init__(self, inputs: Sequence[list[int]], lengths: Sequence[int], reading: Sequence[int] = ()) -> None:
+        self.lengths, self.reading = lengths, reading
+        self.ids = [list(ids) for ids in inputs]
+        self.sampled: list[list[tuple[int, float]]] = [[] for _ in inputs]
+        """Position and log-probability of each sampled token."""
+
+    def take(self, row: int, token: int, log_prob: float) -> list[int] | None:
+        self.sampled[row].append((len(self.ids[row]), log_prob))
+        self.ids[row].append(token)
+        if len(self.sampled[row]) == self.lengths[row]:
+            return None
+        if row in self.reading and len(self.sampled[row]) == 3:
+            self.ids[row] += RESULT
+            return RESULT
+        return []
+
+
+def sample(
+    model: Any, inputs: Sequence[list[int]], lengths: Sequence[int], *, temperature: float = 1.0, seed: int = 0, **named: Any
+) -> Rows:
+    """The rows after decoding."""
+    rows = Rows(inputs, lengths, **named)
+    generator = torch.Generator().manual_seed(seed) if temperature else None
+    decode(model, inputs, rows.take, temperature=temperature, generator=generator)
+    return rows
+
+
+def wholly(model: Any, ids: list[int], temperature: float = 1.0) -> Tensor:
+    """Log-probabilities (T, V) of what follows each token, by one forward without a cache."""
+    with torch.inference_mode():
+        return (model(input_ids=torch.tensor([ids])).logits[0] / temperature).log_softmax(-1)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probabilities_are_those_of_a_full_forward(model: Any, temperature: float) -> None:
+    lengths = [4, 30, 90, 1, 12]
+    rows = sample(model, INPUTS, lengths, temperature=temperature, reading=(1, 2))
+    for row, ids in enumerate(rows.ids):
+        full = wholly(model, ids, temperature)
+        assert len(rows.sampled[row]) == lengths[row]
+        assert len(ids) == len(INPUTS[row]) + lengths[row] + (len(RESULT) if row in (1, 2) else 0)
+        for position, log_prob in rows.sampled[row]:
+            assert log_prob == pytest.approx(float(full[position - 1, ids[position]]), abs=1e-4)
+    assert rows.ids[2][9:14] == RESULT
+
+
+def test_greedy_tokens_are_the_likeliest_and_nobody_is_disturbed_by_the_others(model: Any) -> None:
+    lengths = [4, 30, 70, 1, 12]
+    together = sample(model, INPUTS, lengths, temperature=0.0, reading=(2,))
+    for row in range(len(INPUTS)):
+        alone = sample(model, [INPUTS[row]], [lengths[row]], temperature=0.0, reading=(0,) if row == 2 else ())
+        assert alone.ids[0] == together.ids[row]
+        for position, _ in together.sampled[row]:
+            assert together.ids[row][position] == int(wholly(model, together.ids[row])[position - 1].argmax())
+
+
+def test_the_seed_decides_and_torchs_own_state_is_left_alone(model: Any) -> None:
+    before = torch.get_rng_state()
+    first, again, other = (sample(model, INPUTS, [20] * 5, seed=seed).ids for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+    assert first[0] != first[2], "equal inputs are drawn apart"
+    assert torch.get_rng_state().equal(before)
+
+
+def test_tokens_come_with_their_probabilities(model: Any) -> None:
+    n, temperature = 4000, 0.2  # a random model is close to uniform
+    rows = sample(model, [INPUTS[0]] * n, [2] * n, temperature=temperature, seed=3)
+    firsts = [ids[len(INPUTS[0])] for ids in rows.ids]
+    after_prompt = wholly(model, INPUTS[0], temperature)[-1]
+    assert fits(firsts, after_prompt) > 0.01
+    usual = max(set(firsts), key=firsts.count)
+    seconds = [ids[-1] for ids, first in zip(rows.ids, firsts, strict=True) if first == usual]
+    assert len(seconds) > 200
+    assert fits(seconds, wholly(model, [*INPUTS[0], usual], temperature)[-1]) > 0.01
+    assert fits(seconds, after_prompt) < 1e-6, "the test tells distributions apart"
+
+
+def fits(tokens: list[int], log_probs: Tensor) -> float:
+    """The p-value of the tokens under the probabilities; tokens expected fewer than five times count together."""
+    expected = log_probs.double().exp() * len(tokens)
+    counts = torch.bincount(torch.tensor(tokens), minlength=len(expected)).double()
+    common = expected >= 5
+    binned = [torch.cat([values[common], values[~common].sum()[None]]).numpy() for values in (counts, expected)]
+    return float(chisquare(binned[0], binned[1] / binned[1].sum() * binned[0].sum()).pvalue)
