@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_parquet, write_json, write_parquet
@@ -178,6 +179,21 @@ def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """The whole gradient of each optimiser step, before it is clipped."""
+    seen: list[torch.Tensor] = []
+    clip = Accelerator.clip_grad_norm_
+
+    def keep(self: Any, parameters: Any, *arguments: Any) -> Any:
+        parameters = list(parameters)
+        seen.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))
+        return clip(self, parameters, *arguments)
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", keep)
+    return seen
 
 
 @pytest.fixture(scope="session")
