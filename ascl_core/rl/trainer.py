@@ -82,7 +82,10 @@ class IfpoTrainer(GRPOTrainer):
         return log_probs, entropies if named.get("compute_entropy") else None, None
 
     def _on_one_cpu(self) -> bool:
-        return self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1 and not self._entropy_bonus_enabled
+        """One process in full precision: DDP, autocast and gradients through the entropy are left to TRL."""
+        found = self.accelerator
+        single = found.device.type == "cpu" and found.num_processes == 1 and found.mixed_precision == "no"
+        return single and not self._entropy_bonus_enabled
 
     def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
         """Advantages (N,) of the whole batch over all processes."""
