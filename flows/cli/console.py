@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -57,6 +58,19 @@ def repository_root() -> Path:
 def shown(path: Path, root: Path) -> str:
     """A path as a person would type it from the root of the repository."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def keep_page(path: Path, text: str, *, check: bool, command: str) -> None:
+    """Write a generated page, or with `check` only say whether it is up to date; exit status 1 where it is not."""
+    from ascl_core.artifacts import write_text
+
+    name = path.relative_to(Path.cwd())
+    if not check:
+        write_text(path, text)
+    elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        out.print(f"{name} is out of date; mend: {command}")
+        raise typer.Exit(1)
+    out.print(f"{name} is up to date")
 
 
 def counted(number: int, noun: str) -> str:

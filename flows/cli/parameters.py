@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import out, repository_root
+from flows.cli.console import keep_page, out, repository_root
 
 app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
 Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]
@@ -56,13 +56,6 @@ def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether t
 
     Example:  ascl params docs --check
     """
-    from ascl_core.artifacts import write_text
     from ascl_core.config.reference import reference
 
-    path = repository_root() / "docs" / "configuration.md"
-    if not check:
-        write_text(path, reference())
-    elif not path.exists() or path.read_text(encoding="utf-8") != reference():
-        out.print("docs/configuration.md is out of date; mend: ascl params docs")
-        raise typer.Exit(1)
-    out.print("docs/configuration.md is up to date")
+    keep_page(repository_root() / "docs" / "configuration.md", reference(), check=check, command="ascl params docs")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.cli.console import out, print_table, repository_root
+from flows.cli.console import keep_page, out, print_table, repository_root
 
 if TYPE_CHECKING:
     from ascl_core.catalogue.dataset import Dataset
@@ -59,16 +59,9 @@ def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether t
 
     Example:  ascl suites docs --check
     """
-    from ascl_core.artifacts import write_text
     from ascl_core.catalogue.page import page
 
-    path = repository_root() / "docs" / "suites.md"
-    if not check:
-        write_text(path, page())
-    elif not path.exists() or path.read_text(encoding="utf-8") != page():
-        out.print("docs/suites.md is out of date; mend: ascl suites docs")
-        raise typer.Exit(1)
-    out.print("docs/suites.md is up to date")
+    keep_page(repository_root() / "docs" / "suites.md", page(), check=check, command="ascl suites docs")
 
 
 def _terms(data: Dataset) -> str:
