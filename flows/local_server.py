@@ -99,14 +99,13 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
 
 def _check_answers(url: str) -> None:
     """`WorkspaceError` unless something answers there; that it wants credentials is an answer."""
-    with contextlib.suppress(urllib.error.HTTPError):
-        try:
-            urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S).close()
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                raise
-            mend = "start that server, or unset PREFECT_API_URL: a local one is started for the run"
-            raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        mend = "start that server, or unset PREFECT_API_URL: a local one is started for the run"
+        raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
 
 
 def _deliver() -> None:
