@@ -18,18 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_yaml
+from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
-from ascl_core.errors import WorkspaceError
+from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
 from tasks.sources import SourceChanges, source_changes
 from tasks.stages import Stage
 
+_log = logging.getLogger(__name__)
 _THREADS = threading.RLock()
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
 _SHOWN = 3
+_LAST_LOCK = Path(".ascl/dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,10 @@ def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | N
     With `parameters`, those count in place of what `params.yaml` says. Prompt sources count as the parameters name them,
     whether or not `dvc.yaml` names them yet.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
     ensure(root)
-    logging.getLogger("dvc").setLevel(logging.ERROR)
     with _alone(root):
-        try:
-            with Repo(str(root)) as repo:
-                found = repo.status(targets=[stage.name for stage in stages])
-            recorded = _lock(root)
-        except DvcException as error:
-            raise WorkspaceError(
-                f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
-            ) from error
+        found = _status(root, stages)
+        recorded = _lock(root)
     now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
     params = parse(Params, now, file=root / PARAMETERS)
     sources = {stage.name: source_changes(root, stage, params) for stage in stages}
@@ -120,6 +112,52 @@ def _alone(root: Path) -> Iterator[None]:
     with _THREADS, open(lock, "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _status(root: Path, stages: list[Stage], *, mend: bool = True) -> dict[str, list[Any]]:
+    """What DVC finds changed, by stage."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    try:
+        with Repo(str(root)) as repo:
+            found = repo.status(targets=[stage.name for stage in stages])
+    except DvcException as error:
+        if mend and _bring_lock_back(root):
+            return _status(root, stages, mend=False)
+        raise WorkspaceError(
+            f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
+        ) from error
+    write_text(root / _LAST_LOCK, _text(root / "dvc.lock"))
+    return dict(found)
+
+
+def _bring_lock_back(root: Path) -> bool:
+    """Put the last readable `dvc.lock` in place of one that is cut off: DVC writes it in place, and may be killed meanwhile."""
+    if not (root / _LAST_LOCK).exists() or not _is_torn(root / "dvc.lock"):
+        return False
+    _log.warning("dvc.lock was cut off, as DVC was killed while it wrote it: the last whole one is back")
+    write_text(root / "dvc.lock", _text(root / _LAST_LOCK) or "schema: '2.0'\n")
+    return True
+
+
+def _is_torn(lock: Path) -> bool:
+    """Whether `dvc.lock` cannot be read, and not because people's versions of it conflict."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    if "<<<<<<<" in _text(lock):
+        return False
+    try:
+        COMPILED_LOCKFILE_SCHEMA(read_yaml(lock))
+    except (ConfigError, Invalid):
+        return lock.exists()
+    return False
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _lock(root: Path) -> dict[str, Any]:

@@ -137,8 +137,9 @@ def test_without_the_dvc_configuration(finished: Workspace) -> None:
     fails(finished, "ascl", "run", names=(".dvc/config",))
 
 
-def test_a_broken_dvc_lock(finished: Workspace) -> None:
-    (finished.root / "dvc.lock").write_text("schema: '2.0'\nstages: {curate: [\n", encoding="utf-8")
+def test_a_dvc_lock_of_two_people(finished: Workspace) -> None:
+    lock = finished.root / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text(encoding='utf-8')}=======\n>>>>>>> other\n", encoding="utf-8")
     fails(finished, "ascl", "run", names=("dvc.lock",))
 
 

@@ -165,6 +165,32 @@ def test_dvc_killed_while_it_records_does_no_harm(finished: Workspace) -> None:
         assert finished.recorded() == recorded
 
 
+_DVC_DIES_AMID_THE_LOCK = """
+import io, os
+from dvc.cli import main
+from dvc.utils.serialize import _yaml
+dump = _yaml._dump
+def half(data, stream):
+    text = io.StringIO()
+    dump(data, text)
+    stream.write(text.getvalue()[: int({fraction} * len(text.getvalue()))])
+    stream.flush()
+    os._exit(9)
+_yaml._dump = half
+main(["commit", "--force", "curate"])
+"""
+
+
+@pytest.mark.parametrize("fraction", [0, 0.01, 0.5, 0.97])
+def test_dvc_killed_while_it_writes_its_lock_loses_no_record(finished: Workspace, fraction: float) -> None:
+    recorded, lock = finished.recorded(), finished.lock()
+    assert finished.python(_MATERIALISES.format(name="gate")).strip() == "reused", "the lock as it was is known"
+    finished.python(_DVC_DIES_AMID_THE_LOCK.format(fraction=fraction), status=9)
+    finished.ascl("run")
+    assert finished.recorded() == recorded
+    assert finished.lock().keys() == lock.keys()
+
+
 def test_two_runs_of_one_stage_are_one_writer_after_the_other(finished: Workspace) -> None:
     wanted = digest(finished.root / "data/models/sft")
     finished.forget("sft")
