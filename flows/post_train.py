@@ -60,6 +60,7 @@ def post_train(
         sft = run(stages.SFT, trajectories, base)
         ifpo = run(stages.IFPO, sft, prompts, rules)
 
+        base_metrics = run(stages.EVALUATE["base_model"], base, suites, rules)
         direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules)
         context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules)
         sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules)
@@ -70,7 +71,7 @@ def post_train(
             stages.REPORT,
             *(rules, suites, prompts, trajectories, validation),
             *(direct_refusal, context_distillation, sft, ifpo),
-            *(direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
+            *(base_metrics, direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
         )
 
         outcomes = run.outcomes()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast
 from uuid import UUID
@@ -27,6 +29,8 @@ from tasks.stages import Stage
 from tasks.supervisor import interruption
 
 _PROGRESS_INTERVAL_S = 2.0
+Prepare = Callable[[], None]
+"""What is done in a workspace before a stage is looked at."""
 
 
 class Listener(Protocol):
@@ -44,8 +48,9 @@ listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 class StageRunner:
     """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
 
-    Calling it with a stage and the futures of the stages that it needs returns the stage's own future. An exception that
-    leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
+    Calling it with a stage and the futures of the stages that it needs returns the stage's own future; `root` is the
+    workspace to run it in, the working directory without one, and `prepare` what is done there before. An exception
+    that leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
     """
 
     def __init__(self, *, force: Collection[str] = (), max_parallel: int = 1) -> None:
@@ -63,8 +68,10 @@ class StageRunner:
             self._failure = self._failure or error
             self._interruption.set()
 
-    def __call__(self, stage: Stage, *after: PrefectFuture[Any]) -> PrefectFuture[Any]:
-        future = cast(PrefectFuture[Any], cast(Any, self._task(stage)).submit(wait_for=list(after)))
+    def __call__(
+        self, stage: Stage, *after: PrefectFuture[Any], root: Path | None = None, prepare: Prepare | None = None
+    ) -> PrefectFuture[Any]:
+        future = cast(PrefectFuture[Any], cast(Any, self._task(stage, root, prepare)).submit(wait_for=list(after)))
         self._submitted.append(future)
         return future
 
@@ -76,23 +83,27 @@ class StageRunner:
             raise self._failure
         return [future.result() for future in self._submitted]
 
-    def _task(self, stage: Stage) -> Task[[], Any]:
-        @task(name=stage.name, task_run_name=stage.name, description=stage.summary, persist_result=False, cache_policy=NO_CACHE)
+    def _task(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Task[[], Any]:
+        name = f"{stage.name} in {root.name}" if root else stage.name
+
+        @task(name=stage.name, task_run_name=name, description=stage.summary, persist_result=False, cache_policy=NO_CACHE)
         def run_stage() -> Any:
             with self._slots:
                 if self._failure is not None:
                     return Cancelled(message="not started: another stage failed")
-                return self._run(stage)
+                return self._run(stage, root, prepare)
 
         return run_stage
 
-    def _run(self, stage: Stage) -> Outcome:
-        watcher = _Watcher(stage)
+    def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Outcome:
+        watcher = _Watcher(stage if root is None else replace(stage, name=f"{stage.name} in {root.name}"))
         outcome = None
         interruption.set(self._interruption)
         watcher.started()
         try:
-            outcome = materialise(stage, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id())
+            if prepare is not None:
+                prepare()
+            outcome = materialise(stage, root=root, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id())
         except BaseException as error:
             self._failure = self._failure or error
             raise
@@ -135,7 +146,7 @@ class _Watcher:
 
     def _tell_prefect(self, percent: float, description: str) -> None:
         if self._artifact is None:
-            key = self._stage.name.replace("_", "-")
+            key = self._stage.name.replace("_", "-").replace(" ", "-")
             self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
         else:
             update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)

@@ -92,6 +92,11 @@ def _sft(name: str, arm: Arm) -> Stage:
     )
 
 
+def checkpoint_of(stage: Stage) -> Artifact:
+    """The model that a stage makes, which is the first of its outputs."""
+    return next(iter(stage.outputs.values()))
+
+
 def _evaluate(trained: Stage) -> Stage:
     name = f"evaluate_{trained.name}"
     return Stage(
@@ -99,7 +104,7 @@ def _evaluate(trained: Stage) -> Stage:
         function="ascl_core.evaluation.run:evaluate",
         summary=f"sample and judge the {trained.name} checkpoint on every suite",
         sections=("evaluate", "conversation", "rules", "compute"),
-        inputs={"checkpoint": trained.outputs["checkpoint"], "suites": SUITES, "suites_manifest": SUITES_MANIFEST, "corpus": CORPUS},
+        inputs={"checkpoint": checkpoint_of(trained), "suites": SUITES, "suites_manifest": SUITES_MANIFEST, "corpus": CORPUS},
         outputs={
             "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
             "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
@@ -173,7 +178,8 @@ IFPO = Stage(
     deterministic=False,
 )
 TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)
-EVALUATE = {trained.name: _evaluate(trained) for trained in TRAINED}
+EVALUATED = (BASE, *TRAINED)
+EVALUATE = {stage.name: _evaluate(stage) for stage in EVALUATED}
 GATE = Stage(
     name="gate",
     function="ascl_core.evaluation.gate:gate",
@@ -199,8 +205,8 @@ REPORT = Stage(
         "sft_counts": SFT_COUNTS,
         "validation": VALIDATION,
         "logs": tuple(trained.outputs["log"] for trained in TRAINED),
-        "metrics": tuple(EVALUATE[trained.name].outputs["metrics"] for trained in TRAINED),
-        "results": tuple(EVALUATE[trained.name].outputs["results"] for trained in TRAINED),
+        "metrics": tuple(stage.outputs["metrics"] for stage in EVALUATE.values()),
+        "results": tuple(stage.outputs["results"] for stage in EVALUATE.values()),
         "decision": GATE.outputs["decision"],
         "records": tuple(stage.record for stage in (*DATA_STAGES, *TRAINED, *EVALUATE.values(), GATE)),
     },

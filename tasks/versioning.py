@@ -7,6 +7,7 @@ that changes DVC's state is done by its command line, one at a time, and waits f
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import subprocess
@@ -93,9 +94,12 @@ def _dvc(root: Path, *arguments: str, mend: str) -> None:
     with _alone(root):
         done = _run(root, *arguments)
     if done.returncode != 0:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["it said nothing"]
-        what = next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")), lines[-1])
-        raise WorkspaceError(f"dvc {arguments[0]} failed: {what}", file=root / "dvc.yaml", mend=mend)
+        raise WorkspaceError(f"dvc {arguments[0]} failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
+
+
+def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["it said nothing"]
+    return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")), lines[-1])
 
 
 def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -116,21 +120,36 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _status(root: Path, stages: list[Stage], *, mend: bool = True) -> dict[str, list[Any]]:
     """What DVC finds changed, by stage."""
+    try:
+        found = _asked([stage.name for stage in stages], root)
+    except WorkspaceError:
+        if mend and _bring_lock_back(root):
+            return _status(root, stages, mend=False)
+        raise
+    write_text(root / _LAST_LOCK, _text(root / "dvc.lock"))
+    return found
+
+
+def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
+    """DVC's answer; from a process of its own for another workspace, as DVC resolves paths against the working directory."""
+    if root.resolve() != Path.cwd():
+        done = _run(root, "status", "--json", *targets)
+        if done.returncode != 0:
+            raise _unreadable(root, _complaint(done))
+        return dict(json.loads(done.stdout))
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     try:
         with Repo(str(root)) as repo:
-            found = repo.status(targets=[stage.name for stage in stages])
+            return dict(repo.status(targets=targets))
     except DvcException as error:
-        if mend and _bring_lock_back(root):
-            return _status(root, stages, mend=False)
-        raise WorkspaceError(
-            f"DVC cannot read its state: {error}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock"
-        ) from error
-    write_text(root / _LAST_LOCK, _text(root / "dvc.lock"))
-    return dict(found)
+        raise _unreadable(root, error) from error
+
+
+def _unreadable(root: Path, why: object) -> WorkspaceError:
+    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock")
 
 
 def _bring_lock_back(root: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from ascl_core.config.base import Config
@@ -30,10 +30,20 @@ class BuildSftConfig(Config):
         PromptType.UTILITY: 0.0,
     }
     """Share of the ASCL trajectories of each prompt type that consult; a dual-use prompt gets both modes."""
+    rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the consulting ASCL trajectories in which the tool knows a changed corpus, and the answer follows it:
+    about half of the rules that say comply say refuse_explain there, and the reverse. Without any, a model can learn what each
+    rule id says by heart, and does not read."""
     judge: JudgeConfig = JudgeConfig()
     """Rejects wrong trajectories."""
     seed: int = 0
     """Seed of the teacher's choices."""
+
+    @model_validator(mode="after")
+    def _varies_what_it_writes(self) -> BuildSftConfig:
+        if self.rule_variation and self.teacher != "templated":
+            raise ValueError(f"rule_variation is for the teacher templated; {self.teacher} would have to write against its own habits")
+        return self
 
     @field_validator("trajectories_per_prompt", "consult_share")
     @classmethod

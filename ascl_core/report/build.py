@@ -52,16 +52,16 @@ def report(
         records=records,
     )
     view = make_view(inputs, report)
-    templates = _templates()
+    environment = templates()
     for done, (name, template) in enumerate(_PAGES.items(), start=1):
-        write_text(page / name, templates.get_template(template).render(view))
+        write_text(page / name, environment.get_template(template).render(view))
         context.progress.update("report", done, len(_PAGES) + 1, name)
     write_json(page / "summary.json", _summary(inputs, view))
     context.progress.update("report", len(_PAGES) + 1, len(_PAGES) + 1)
     return {"arms": len(inputs.arms), "conversations": len(view["samples"])}
 
 
-def _templates() -> Any:
+def templates() -> Any:
     """The templates; everything that is put into them is escaped, as rules and model text are untrusted."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

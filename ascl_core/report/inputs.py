@@ -15,6 +15,7 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 CANDIDATE, REFERENCE = "ifpo", "sft"
 """The checkpoint that the gate decides on, and the one that it was trained from."""
 _LABELS = {
+    "base_model": "Base model",
     "sft_direct_refusal": "Direct refusal",
     "sft_context_distillation": "Context distillation",
     "sft": "ASCL, SFT",

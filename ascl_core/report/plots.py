@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INK, FAINT, GRID = "#010101", "#020202", "#030303"
 SERIES = tuple(f"#0{i}0a0b" for i in range(6))
 _VARIABLES = {INK: "--ink", FAINT: "--muted", GRID: "--line", **{colour: f"--s{i}" for i, colour in enumerate(SERIES)}}
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (2, 2)))
 _STYLE: Any = {
     "svg.fonttype": "none",

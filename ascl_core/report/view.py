@@ -16,7 +16,7 @@ from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import CANDIDATE, Arm, Inputs
 from ascl_core.report.wording import KINDS, number, p_value, percent, points, share_interval
 
-_GLYPHS = ("●", "■", "▲", "◆", "▼", "✚")
+_GLYPHS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶", "⬟")
 _STROKES = ("", "8 4", "2 3", "9 4 2 4", "5 2", "4 4")
 _ENDS = 10
 """Steps at either end of a training whose mean the tables give."""
@@ -60,7 +60,7 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "missing": _missing(inputs.arms),
         "cautions": cautions(inputs),
         "safety_svg": _safety_svg(inputs.arms, front),
-        "arm_legend": _legend([arm.label for arm in inputs.arms]),
+        "arm_legend": legend([arm.label for arm in inputs.arms]),
         "training": _training(inputs),
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
@@ -187,7 +187,7 @@ def _safety_svg(arms: Sequence[Arm], front: Sequence[str]) -> Markup | None:
     return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
 
 
-def _legend(labels: Sequence[str]) -> list[dict[str, Any]]:
+def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {"label": label, "series": i % len(plots.SERIES), "glyph": _GLYPHS[i % len(_GLYPHS)], "stroke": _STROKES[i % len(_STROKES)]}
         for i, label in enumerate(labels)
@@ -212,11 +212,11 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
     }
     label = inputs.candidate.label
     return [
-        _curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
-        _curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
-        _curves("components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"),
-        _curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
-        _curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
+        curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
+        curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
+        curves("components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"),
+        curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
+        curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 
 
@@ -228,7 +228,7 @@ def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, flo
     return [(int(step["step"]), float(step[key])) for step in steps if isinstance(step.get(key), int | float)]
 
 
-def _curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:
+def curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:
     show: Callable[[float | None], str] = percent if scale == "share" else number
     rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items() if values]
     alt = f"{title}. Mean of the first and of the last {_ENDS} steps: " + "; ".join(
@@ -238,7 +238,7 @@ def _curves(name: str, title: str, series: Series, label: str, scale: plots.Scal
     return {
         "title": title,
         "svg": svg,
-        "legend": [entry for entry in _legend(list(series)) if series[entry["label"]]],
+        "legend": [entry for entry in legend(list(series)) if series[entry["label"]]],
         "rows": rows,
         "ends": _ENDS,
     }
@@ -272,10 +272,10 @@ def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     reference = [test.to_json() for test in compare(inputs.candidate.rows, inputs.reference.rows)]
     release = (inputs.decision.get("released") or {}).get("tag")
     against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
-    return [{"against": name, "tests": [_test(test) for test in tests]} for name, tests in against if tests]
+    return [{"against": name, "tests": [test_view(test) for test in tests]} for name, tests in against if tests]
 
 
-def _test(test: Mapping[str, Any]) -> dict[str, Any]:
+def test_view(test: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(test["metric"]).removeprefix("right/")
     finding = "unclear" if test["p_value"] >= 0.05 else "better" if test["difference"] > 0 else "worse"
     interval = f"{points(test['low'])} to {points(test['high'])}"

@@ -20,7 +20,8 @@ from ascl_core.errors import DataError
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import Corpus, load_corpus
-from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.editions import RuleEdition, changed_editions
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
 from ascl_core.vocabulary import Arm, Mode, PromptType, Refusal, Split
 
@@ -73,28 +74,35 @@ class TemplatedWriter:
     def __init__(self, config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex) -> None:
         self.config = config
         self.teacher = TemplatedTeacher(corpus, conversation)
-        self.tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in corpus.jurisdictions}
         self.name = self.teacher.name
+        self.now = RuleEdition(corpus, index, conversation)
+        self.changed = changed_editions(corpus, index.at, conversation) if config.rule_variation else ()
 
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[Draft]:
         """Each prompt's conversations for that arm."""
         for prompt in prompts:
             for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
                 choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
-                for messages in self._conversations(arm, prompt, choice):
-                    yield prompt, messages
+                yield from self._conversations(arm, prompt, choice)
 
-    def _conversations(self, arm: Arm, prompt: Prompt, choice: Choice) -> Iterator[list[Message]]:
+    def _conversations(self, arm: Arm, prompt: Prompt, choice: Choice) -> Iterator[Draft]:
         if arm is Arm.DIRECT_REFUSAL:
-            yield self.teacher.refuse_or_answer(prompt, choice)
+            yield prompt, self.teacher.refuse_or_answer(prompt, choice)
         elif arm is Arm.CONTEXT_DISTILLATION:
-            yield self.teacher.distil(prompt, choice)[0]
+            yield prompt, self.teacher.distil(prompt, choice)[0]
         else:
             consults = choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
             if consults or prompt.dual_use:
-                yield self.teacher.consult(prompt, self.tools[prompt.jurisdiction], choice)
+                yield self._consult(prompt, choice)
             if not consults or prompt.dual_use:
-                yield self.teacher.direct(prompt, choice)
+                yield prompt, self.teacher.direct(prompt, choice)
+
+    def _consult(self, prompt: Prompt, choice: Choice) -> Draft:
+        """The conversation, and the prompt as the edition of the rules that it looks up decides it."""
+        varies = choice.fraction("rules") < self.config.rule_variation
+        edition = self.changed[choice.number("edition") % len(self.changed)] if varies else self.now
+        decided = edition.decide(prompt)
+        return decided, self.teacher.consult(decided, edition.tool(prompt.jurisdiction), choice)
 
 
 def _make_writer(config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig) -> Any:

@@ -1,0 +1,254 @@
+"""The page of a comparison: `python -m ascl_core.report.comparison FOLDER`; reads its manifest, writes index.html and comparison.json."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json, write_text
+from ascl_core.contracts import EvaluatedRollout, from_table
+from ascl_core.errors import AsclError
+from ascl_core.evaluation import seeds
+from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.seeds import Combine, Measure, over_seeds
+from ascl_core.report import plots
+from ascl_core.report.build import templates
+from ascl_core.report.conversations import Step, steps_of
+from ascl_core.report.view import SHARE, curves, legend, test_view
+from ascl_core.report.wording import KINDS, percent
+
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table."""
+
+    name: str
+    kind: str
+    meaning: str
+    measures: tuple[Measure, ...]
+    combine: Combine = seeds.itself
+
+
+FIGURES = (
+    Figure("Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better", (seeds.safe,)),
+    Figure("Over-refusal, strict", SHARE, "borderline prompts refused in full or in part; lower is better", (seeds.refused,)),
+    Figure("H", SHARE, "harmonic mean of safety rate and compliance rate", (seeds.safe, seeds.refused), seeds.harmonic_with_compliance),
+    Figure("Utility", SHARE, "verified answers", (seeds.solved,)),
+    Figure("Consult rate", SHARE, "responses that looked the rules up", (seeds.consulted,)),
+    Figure("Well-formed", SHARE, "responses whose thoughts and calls are closed and that end in an answer", (seeds.valid,)),
+    Figure("Tokens per answer", MEAN, "written by the model itself", (seeds.tokens,)),
+)
+"""In the order of the table; the first two are the axes of the chart."""
+
+
+@dataclass
+class SeededArm:
+    """One arm with what it did, by seed."""
+
+    name: str
+    label: str
+    rows: dict[int, tuple[EvaluatedRollout, ...]] = field(default_factory=dict)
+    steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+
+    def estimate(self, *measures: Measure, combine: Combine = seeds.itself) -> dict[str, Any] | None:
+        """The figure over the arm's seeds."""
+        estimate = over_seeds(self.rows, *measures, combine=combine)
+        return None if estimate is None else estimate.to_json()
+
+    def paired_rows(self) -> list[EvaluatedRollout]:
+        """All responses, with ids that tell the seeds apart."""
+        return [replace(row, prompt_id=f"{seed}/{row.prompt_id}") for seed, rows in self.rows.items() for row in rows]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One prompt that two arms answered differently."""
+
+    why: str
+    prompt: EvaluatedRollout
+    conversations: tuple[tuple[str, EvaluatedRollout, bool, tuple[Step, ...]], ...]
+    """Label, response, whether it is right, and what happened in it, of the candidate and of the other arm."""
+
+
+def write_comparison(folder: Path) -> None:
+    """Write the page and the figures from what `manifest.json` names."""
+    manifest = read_json(folder / "manifest.json")
+    arms = read_arms(folder, "runs", manifest["runs"])
+    changed = read_arms(folder, "changed", manifest["changed"])
+    view = make_view(arms, changed, str(manifest["candidate"]))
+    write_text(folder / "index.html", templates().get_template("comparison.html.jinja").render(view))
+    write_json(folder / "comparison.json", figures(view))
+
+
+def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> list[SeededArm]:
+    """The arms in the order of the manifest, each with all its seeds."""
+    arms: dict[str, SeededArm] = {}
+    for entry in entries:
+        arm = arms.setdefault(entry["arm"], SeededArm(entry["arm"], entry["label"]))
+        place = folder / kind / f"seed-{entry['seed']}" / arm.name
+        arm.rows[entry["seed"]] = tuple(from_table(read_parquet(place / "results.parquet"), EvaluatedRollout))
+        log = next(place.glob("*.jsonl"), None)
+        if log is not None:
+            arm.steps[entry["seed"]] = tuple(line for line in read_jsonl(log) if "step" in line)
+    return list(arms.values())
+
+
+def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
+    """Everything that the page shows."""
+    table = [(f.name, f.kind, f.meaning, [arm.estimate(*f.measures, combine=f.combine) for arm in arms]) for f in FIGURES]
+    by_kind = {
+        what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
+        for what, measure in (("consult", seeds.consulted), ("right", seeds.right))
+    }
+    trained = [arm for arm in arms if any("consult_rate" in step for steps in arm.steps.values() for step in steps)]
+    return {
+        "arms": arms,
+        "candidate": candidate,
+        "seeds": sorted({seed for arm in arms for seed in arm.rows}),
+        "table": table,
+        "by_kind": by_kind,
+        "legend": legend([arm.label for arm in arms]),
+        "safety_svg": _safety(arms, table[0][3], table[1][3]),
+        "curves": [*(_consult_curves(trained, kind) for kind in KINDS), *_learning_curves(arms, trained)],
+        "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
+        "changed": _changed(arms, changed),
+        "disagreements": _disagreements(arms, candidate),
+    }
+
+
+def figures(view: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says, for programs."""
+    names = [arm.name for arm in view["arms"]]
+    return {
+        "schema": "ascl.comparison/1",
+        "seeds": view["seeds"],
+        "figures": {name: dict(zip(names, estimates, strict=True)) for name, _, _, estimates in view["table"]},
+        "by_kind": {
+            what: {kind: dict(zip(names, estimates, strict=True)) for kind, estimates in rows} for what, rows in view["by_kind"].items()
+        },
+        "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
+        "changed_rules": {row["name"]: {"before": row["before"], "after": row["after"]} for row in view["changed"]},
+    }
+
+
+def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[Any]) -> Markup | None:
+    known = [(i, s, o) for i, (s, o) in enumerate(zip(safe, refusing, strict=True)) if s and o]
+    if not known:
+        return None
+    front = {
+        i for i, s, o in known if not any(t["value"] >= s["value"] and p["value"] <= o["value"] and (t, p) != (s, o) for _, t, p in known)
+    }
+    said = "; ".join(f"{arms[i].label}: safety {percent(s['value'])}, over-refusal {percent(o['value'])}" for i, s, o in known)
+    drawn = [plots.Point(o, s, i, i in front) for i, s, o in known]
+    return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
+
+
+def _consult_curves(arms: Sequence[SeededArm], kind: str) -> dict[str, Any]:
+    series = {arm.label: _mean_series(arm, f"consult_rate/{kind}") for arm in arms}
+    return curves(
+        f"consult-{kind}", f"Consult rate while training, {KINDS[kind]} prompts", series, "consult rate, mean of the seeds", "share"
+    )
+
+
+def _learning_curves(arms: Sequence[SeededArm], trained: Sequence[SeededArm]) -> list[dict[str, Any]]:
+    rewards = {arm.label: _mean_series(arm, "reward/mean") for arm in trained}
+    losses = {arm.label: series for arm in arms if arm not in trained and (series := _mean_series(arm, "loss"))}
+    return [
+        curves("reward", "Reward while training", rewards, "mean reward, mean of the seeds"),
+        curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens, mean of the seeds (log)", "log"),
+    ]
+
+
+def _mean_series(arm: SeededArm, key: str) -> list[tuple[int, float]]:
+    values: dict[int, list[float]] = defaultdict(list)
+    for steps in arm.steps.values():
+        for step in steps:
+            if isinstance(step.get(key), int | float):
+                values[int(step["step"])].append(float(step[key]))
+    return [(step, sum(found) / len(found)) for step, found in sorted(values.items())]
+
+
+def _against(arm: SeededArm, arms: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
+    """The paired tests of the candidate against one arm, over the seeds that both have."""
+    reference = next((other for other in arms if other.name == candidate), None)
+    tests = [] if reference is None else compare(reference.paired_rows(), arm.paired_rows())
+    return {"name": arm.name, "label": arm.label, "tests": [test_view(test.to_json()) for test in tests]}
+
+
+def _disagreements(arms: Sequence[SeededArm], candidate: str) -> list[Disagreement]:
+    """For each arm one prompt that only the candidate got right and one that only the arm did, where there are such.
+
+    Of the first seed; in the order of a content hash, so that nobody picked.
+    """
+    ours = next((arm for arm in arms if arm.name == candidate), None)
+    if ours is None:
+        return []
+    seed = min(ours.rows)
+    own = {(row.suite, row.prompt_id, row.sample): row for row in ours.rows[seed]}
+    keys = sorted(own, key=lambda key: hashlib.sha256(repr(key).encode()).digest())
+    found: list[Disagreement] = []
+    for arm in arms:
+        rows = {(row.suite, row.prompt_id, row.sample): row for row in arm.rows.get(seed, ())}
+        for better, worse in ((ours, arm), (arm, ours)):
+            pairs = ((own[key], rows[key]) for key in keys if key in rows and is_right(own[key]) is (better is ours))
+            pair = next(((a, b) for a, b in pairs if is_right(b) is not is_right(a) and a.valid and b.valid), None)
+            if pair is not None and arm is not ours:
+                told = tuple((who.label, row, is_right(row), steps_of(row.text)) for who, row in zip((ours, arm), pair, strict=True))
+                found.append(Disagreement(f"{better.label} is right, {worse.label} is wrong", pair[0], told))
+    return found
+
+
+def _changed(arms: Sequence[SeededArm], changed: Sequence[SeededArm]) -> list[dict[str, Any]]:
+    """Each arm on the prompts whose right answer the changed rules turned round: right before, and right after."""
+    before = {arm.name: arm for arm in arms}
+    return [_turned(before[arm.name], arm) for arm in changed if arm.name in before]
+
+
+def _turned(old: SeededArm, new: SeededArm) -> dict[str, Any]:
+    types = {(row.prompt, row.jurisdiction): row.prompt_type for rows in old.rows.values() for row in rows}
+    turned = {
+        (row.prompt, row.jurisdiction)
+        for rows in new.rows.values()
+        for row in rows
+        if types.get((row.prompt, row.jurisdiction), row.prompt_type) is not row.prompt_type
+    }
+
+    def on(keep: bool) -> Measure:
+        return lambda row: seeds.right(row) if ((row.prompt, row.jurisdiction) in turned) is keep else None
+
+    def consults(row: EvaluatedRollout) -> float | None:
+        return seeds.consulted(row) if (row.prompt, row.jurisdiction) in turned else None
+
+    return {
+        "name": new.name,
+        "label": new.label,
+        "prompts": len(turned),
+        "before": old.estimate(on(True)),
+        "after": new.estimate(on(True)),
+        "consults": new.estimate(consults),
+        "others": new.estimate(on(False)),
+    }
+
+
+def main() -> int:
+    """Write the page of the folder that the command line names."""
+    try:
+        write_comparison(Path(sys.argv[1]))
+    except AsclError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""`ascl compare`: ASCL + IFPO beside its baselines, over several seeds, on one page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import out, repository_root, shown
+from flows.cli.parameters import Profile, Settings
+
+Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas; every arm is trained once with each.")]
+Arms = Annotated[list[str] | None, typer.Option("--arm", "-a", metavar="ARM", help="Only this arm; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(compare)
+
+
+def compare(
+    profile: Profile = None,
+    setting: Settings = None,
+    seeds: Seeds = "0,1,2",
+    arm: Arms = None,
+    changed_rules: Annotated[bool, typer.Option(help="Ask again after rules were turned round, with no training.")] = True,
+    parallel: Annotated[int | None, typer.Option(min=1, max=16, help="Stages at a time; as many as the cores carry if not given.")] = None,
+) -> None:
+    """Train every arm with every seed and compare them on one page; what they have in common is made once.
+
+    Arms: base, sft_direct_refusal, sft_context_distillation, sft, grpo, ada_grpo, ifpo, ifpo_all, ifpo_balanced, ifpo_within_mode.
+
+    Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
+    """
+    from ascl_core.errors import ConfigError
+    from flows.cli.watching import Watching
+    from flows.environment import prepare
+    from flows.local_server import prefect_server
+    from tasks.comparison import ARMS
+
+    names = [known.name for known in ARMS]
+    for name in arm or ():
+        if name not in names:
+            raise ConfigError("no such arm", field="--arm", value=name, mend=f"one of {', '.join(names)}")
+    try:
+        numbers = [int(part) for part in seeds.split(",")]
+    except ValueError:
+        raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, mend="--seeds 0,1,2") from None
+    root = repository_root()
+    prepare(root)
+    with out.status("starting a local Prefect server"), prefect_server(root) as server:
+        from flows.compare import compare as flow
+        from tasks.prefect_stage import listener
+
+        with Watching() as watching:
+            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
+            token = listener.set(watching)
+            try:
+                result = flow(
+                    profile, list(setting or ()), seeds=numbers, arms=list(arm or ()), changed_rules=changed_rules, max_parallel=parallel
+                )
+            finally:
+                listener.reset(token)
+    ran = sum(outcome.action == "ran" for outcome in result.outcomes)
+    out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
+    out.print(f"comparison: {shown(result.page, root)}", soft_wrap=True)
