@@ -12,7 +12,7 @@ from ascl_core.artifacts import write_json
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import StageError
 from ascl_core.rules.change import write_changed_rules
-from tasks.stages import BASE, EVALUATE, IFPO, SFT, SFT_CONTEXT_DISTILLATION, SFT_DIRECT_REFUSAL, Stage
+from tasks.stages import BASE, EVALUATE, IFPO, RAW, RULES, SFT, SFT_CONTEXT_DISTILLATION, SFT_DIRECT_REFUSAL, Stage
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 from tasks.workspaces import open_workspace
 
@@ -80,7 +80,7 @@ def open_arm(root: Path, arm: ComparedArm, seed: int, tree: str, params: Params)
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     """The workspace with the changed rules, in which they are compiled and the suites are made anew."""
     place = open_workspace(root, "changed-rules", tree, params)
-    write_changed_rules(root / "data" / "rules", place / "data" / "rules", CHANGED_SHARE)
+    write_changed_rules(place / RULES.path, place / RAW.path / "safety.yaml", CHANGED_SHARE)
     return place
 
 

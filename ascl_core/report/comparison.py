@@ -24,8 +24,12 @@ from ascl_core.report.build import templates
 from ascl_core.report.conversations import Step, steps_of
 from ascl_core.report.view import SHARE, curves, legend, test_view
 from ascl_core.report.wording import KINDS, percent
+from ascl_core.rules.change import NEW
+from ascl_core.vocabulary import PromptType
 
 MEAN = "mean"
+TURNED = {"forbidden": "now forbidden", "permitted": "now permitted", "new": "forbidden by a new category"}
+"""What the rules changed, and how the page calls it."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "curves": [*(_consult_curves(trained, kind) for kind in KINDS), *_learning_curves(arms, trained)],
         "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
         "changed": _changed(arms, changed),
+        "turned": TURNED,
         "disagreements": _disagreements(arms, candidate),
     }
 
@@ -137,7 +142,9 @@ def figures(view: Mapping[str, Any]) -> dict[str, Any]:
             what: {kind: dict(zip(names, estimates, strict=True)) for kind, estimates in rows} for what, rows in view["by_kind"].items()
         },
         "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
-        "changed_rules": {row["name"]: {"before": row["before"], "after": row["after"]} for row in view["changed"]},
+        "changed_rules": {
+            row["name"]: {key: value for key, value in row.items() if key not in ("name", "label")} for row in view["changed"]
+        },
     }
 
 
@@ -209,35 +216,38 @@ def _disagreements(arms: Sequence[SeededArm], candidate: str) -> list[Disagreeme
 
 
 def _changed(arms: Sequence[SeededArm], changed: Sequence[SeededArm]) -> list[dict[str, Any]]:
-    """Each arm on the prompts whose right answer the changed rules turned round: right before, and right after."""
+    """Each arm after the rules changed, on the prompts whose right answer changed with them and on the others."""
     before = {arm.name: arm for arm in arms}
     return [_turned(before[arm.name], arm) for arm in changed if arm.name in before]
 
 
 def _turned(old: SeededArm, new: SeededArm) -> dict[str, Any]:
-    types = {(row.prompt, row.jurisdiction): row.prompt_type for rows in old.rows.values() for row in rows}
-    turned = {
-        (row.prompt, row.jurisdiction)
-        for rows in new.rows.values()
-        for row in rows
-        if types.get((row.prompt, row.jurisdiction), row.prompt_type) is not row.prompt_type
-    }
+    types = {_asked(row): row.prompt_type for rows in old.rows.values() for row in rows}
 
-    def on(keep: bool) -> Measure:
-        return lambda row: seeds.right(row) if ((row.prompt, row.jurisdiction) in turned) is keep else None
+    def change(row: EvaluatedRollout) -> str:
+        if types.get(_asked(row), row.prompt_type) is row.prompt_type:
+            return "same"
+        return "new" if row.category == NEW else "permitted" if row.prompt_type is PromptType.BORDERLINE else "forbidden"
 
-    def consults(row: EvaluatedRollout) -> float | None:
-        return seeds.consulted(row) if (row.prompt, row.jurisdiction) in turned else None
+    def on(measure: Measure, *kinds: str) -> dict[str, Any] | None:
+        return new.estimate(lambda row: measure(row) if change(row) in kinds else None)
 
+    turned = {_asked(row) for rows in new.rows.values() for row in rows if change(row) != "same"}
     return {
         "name": new.name,
         "label": new.label,
         "prompts": len(turned),
-        "before": old.estimate(on(True)),
-        "after": new.estimate(on(True)),
-        "consults": new.estimate(consults),
-        "others": new.estimate(on(False)),
+        "before": old.estimate(lambda row: seeds.right(row) if _asked(row) in turned else None),
+        "after": on(seeds.right, *TURNED),
+        **{kind: on(seeds.right, kind) for kind in TURNED},
+        "consults": on(seeds.consulted, *TURNED),
+        "follows": on(lambda row: seeds.right(row) if row.rule_id in row.consulted else None, *TURNED),
+        "others": on(seeds.right, "same"),
     }
+
+
+def _asked(row: EvaluatedRollout) -> tuple[str, str]:
+    return row.prompt, row.jurisdiction
 
 
 def main() -> int:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import to_json, write_text
+from ascl_core.artifacts import read_yaml, write_json
 from ascl_core.errors import RuleError
-from ascl_core.rules.corpus import Rule
+from ascl_core.rules.corpus import Category, Rule, Taxonomy
 from ascl_core.rules.loading import TAXONOMY_FILE, load_folder
 from ascl_core.rules.lock import LOCK_FILE, write_lock
 from ascl_core.vocabulary import ResponsePolicy
 
 FLIPPED = {ResponsePolicy.COMPLY: ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.REFUSE_EXPLAIN: ResponsePolicy.COMPLY}
 """The policies that are exchanged; the others stay."""
+NEW = "NEW"
+"""The category that appears."""
 _TEXTS = {
     ResponsePolicy.COMPLY: (
         "What concerns {subject} is permitted now. Answer in full.",
@@ -31,6 +34,14 @@ _TEXTS = {
 """Wordings of a flipped rule; the seed chooses, so that corpora of different seeds differ in their sentences, too."""
 
 
+@dataclass(frozen=True)
+class ChangedRules:
+    """How many rules differ."""
+
+    flipped: int
+    moved: int
+
+
 def changed_rules(rules: tuple[Rule, ...], share: float, seed: int = 0) -> tuple[Rule, ...]:
     """The rules with about `share` of those that can flip flipped, chosen by the hash of their ids.
 
@@ -40,27 +51,49 @@ def changed_rules(rules: tuple[Rule, ...], share: float, seed: int = 0) -> tuple
     return tuple(_flip(rule, seed) if _is_chosen(rule, share, seed) else rule for rule in rules)
 
 
-def write_changed_rules(source: Path, target: Path, share: float, seed: int = 0) -> int:
-    """Write the changed rules of the folder `source`, with a lock of their own, over `target`; returns how many differ."""
-    loaded = load_folder(source)
+def write_changed_rules(rules: Path, seeds: Path, share: float, seed: int = 0) -> ChangedRules:
+    """Change the folder of rules, and the prompt seeds that name moved ones, in place; the rules get a lock of their own.
+
+    Besides the flipped rules, some that say comply move, forbidden, to a category that is new, `NEW`, under ids that are new.
+    """
+    loaded = load_folder(rules)
     if loaded.taxonomy is None or not loaded.complete:
-        raise RuleError("the rules do not compile", file=source, mend="ascl rules check lists every problem")
+        raise RuleError("the rules do not compile", file=rules, mend="ascl rules check lists every problem")
     before = tuple(placed.rule for placed in loaded.rules)
-    after = changed_rules(before, share, seed)
-    for path in target.glob("*.yaml"):
-        path.unlink()
-    (target / LOCK_FILE).unlink(missing_ok=True)
-    shutil.copy(source / TAXONOMY_FILE, target / TAXONOMY_FILE)
+    moved = {rule.id: f"{NEW}-{number:02}" for number, rule in enumerate((r for r in before if _is_moved(r, share, seed)), start=1)}
+    after = tuple(_move(rule, moved[rule.id], seed) if rule.id in moved else rule for rule in changed_rules(before, share, seed))
+    for path in (*rules.glob("*.yaml"), rules / LOCK_FILE):
+        path.unlink(missing_ok=True)
+    write_json(rules / TAXONOMY_FILE, _with_new_category(loaded.taxonomy, [r for r in before if r.id in moved]).model_dump(mode="json"))
     for category in sorted({rule.category for rule in after}):
         values = [rule.model_dump(mode="json", exclude_none=True) for rule in after if rule.category == category]
-        write_text(target / f"{category}.yaml", to_json({"rules": values}))  # JSON is YAML
-    write_lock(target)
-    return sum(old != new for old, new in zip(before, after, strict=True))
+        write_json(rules / f"{category}.yaml", {"rules": values})  # JSON is YAML
+    write_lock(rules)
+    values = read_yaml(seeds)
+    write_json(seeds, {**values, "seeds": [{**one, "rule": moved.get(one["rule"], one["rule"])} for one in values["seeds"]]})
+    return ChangedRules(sum(old.policy is not new.policy for old, new in zip(before, after, strict=True)) - len(moved), len(moved))
+
+
+def _with_new_category(taxonomy: Taxonomy, moved: Sequence[Rule]) -> Taxonomy:
+    """The taxonomy with `NEW`, which has the hazards of the categories that its rules come from."""
+    if not moved:
+        return taxonomy
+    hazards = {hazard for rule in moved for hazard in taxonomy.categories[rule.category].hazards}
+    new = Category(name="new", title="New concerns", hazards=tuple(sorted(hazards)))
+    return Taxonomy(categories={**taxonomy.categories, NEW: new}, jurisdictions=taxonomy.jurisdictions)
 
 
 def _is_chosen(rule: Rule, share: float, seed: int) -> bool:
     fraction = int(hashlib.sha256(f"{seed}\n{rule.id}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
     return rule.policy in FLIPPED and rule.topic is None and fraction < share
+
+
+def _is_moved(rule: Rule, share: float, seed: int) -> bool:
+    return rule.policy is ResponsePolicy.COMPLY and _is_chosen(rule, share, seed + 1) and not _is_chosen(rule, share, seed)
+
+
+def _move(rule: Rule, new_id: str, seed: int) -> Rule:
+    return Rule.model_validate({**_flip(rule, seed).model_dump(), "id": new_id, "category": NEW, "version": "1.0.0"})
 
 
 def _flip(rule: Rule, seed: int) -> Rule:

@@ -56,16 +56,23 @@ class RuleIndex:
         self.at = at
         self._in_force: dict[str, tuple[Rule, ...]] = {}
         self._shelves: dict[tuple[str, str | None], _Shelf] = {}
+        self._canonical: dict[str, dict[tuple[str, ...], tuple[Rule, ...]]] = {}
 
     def lookup(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Rule, ...]:
         """At most `limit` rules, best first; ties go to precedence, then to the id.
 
-        An unknown or missing category searches all categories. A query without a matching word returns the
-        rules of the category by precedence, and nothing where there is no category either.
+        An unknown or missing category searches all categories, and so does a query that is the canonical one of rules
+        elsewhere and of none in the category: a topic that moved to a new category is found by those who know the old one.
+        A query without a matching word returns the rules of the category by precedence, and nothing where there is no
+        category either.
         """
         known = category if category in self.corpus.categories else None
+        asked = tuple(words(query))
+        named = self._named(jurisdiction).get(asked, ())
+        if known and named and all(rule.category != known for rule in named):
+            return named[:limit]
         shelf = self._shelf(jurisdiction, known)
-        terms = [word for word in dict.fromkeys(words(query)) if word in shelf.vocabulary]
+        terms = [word for word in dict.fromkeys(asked) if word in shelf.vocabulary]
         if shelf.index is None or not terms:
             return shelf.rules[:limit] if known else ()
         # The shelf is in order of precedence and id, so that a stable sort by score breaks ties by them.
@@ -77,6 +84,16 @@ class RuleIndex:
             rules = tuple(rule for rule in self._rules_in(jurisdiction) if category in (None, rule.category))
             self._shelves[jurisdiction, category] = _build(rules)
         return self._shelves[jurisdiction, category]
+
+    def _named(self, jurisdiction: str) -> dict[tuple[str, ...], tuple[Rule, ...]]:
+        """The rules by the words of their canonical query, each in the order of precedence and id."""
+        if jurisdiction not in self._canonical:
+            found: dict[tuple[str, ...], tuple[Rule, ...]] = {}
+            for rule in self._rules_in(jurisdiction):
+                key = tuple(words(rule.query))
+                found[key] = (*found.get(key, ()), rule)
+            self._canonical[jurisdiction] = found
+        return self._canonical[jurisdiction]
 
     def _rules_in(self, jurisdiction: str) -> tuple[Rule, ...]:
         if jurisdiction not in self._in_force:
