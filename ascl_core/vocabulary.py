@@ -71,4 +71,7 @@ class Split(StrEnum):
     """What a curated prompt may be used for; evaluation prompts live in the suites, never here."""
 
     TRAIN = "train"
+    """Supervised fine-tuning, and reinforcement learning where it has no prompts of its own."""
+    RL = "rl"
+    """Reinforcement learning alone."""
     VALIDATION = "validation"

@@ -23,11 +23,10 @@ from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import ScoredBatch, Scorer
-from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_prompts
+from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_prompts, training_prompts
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex
-from ascl_core.vocabulary import Split
 
 _ROOT = Path(__file__).parents[1]
 
@@ -66,7 +65,7 @@ def read_inputs(options: argparse.Namespace, **ifpo: Any) -> Inputs:
         params.model_copy(update={"ifpo": section, "compute": compute}),
         options.checkpoint or options.data / "models/sft",
         load_corpus(options.data / "compiled/corpus.json"),
-        [prompt for prompt in prompts if prompt.split is Split.TRAIN],
+        training_prompts(prompts),
     )
 
 

@@ -25,3 +25,6 @@ class CurateConfig(Config):
     """Words per n-gram when looking for evaluation prompts in training prompts."""
     validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of prompts, by content hash, kept for validation."""
+    rl_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the other prompts, by the content hash of what they ask for, that reinforcement learning alone trains on, and then on
+    no others; 0 has both train on the same. What SFT knows by heart is answered alike in a whole group, which teaches nothing."""

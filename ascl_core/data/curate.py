@@ -74,7 +74,7 @@ def curate(
         if not rows:
             raise DataError("no prompt is left", file=raw, field=step, mend="check the sources and the thresholds of `curate`")
     resolved = [(row, resolve([row], loaded_corpus, rules.at)) for row in rows]
-    result = [_split(prompt, curate) for _, variants in resolved for prompt in variants]
+    result = [dataclasses.replace(prompt, split=_split(row, curate)) for row, variants in resolved for prompt in variants]
     left_out = [(row, f"rule {row.rule_id} is nowhere in force") for row, variants in resolved if not variants]
     steps.append(_count("resolved against the rules", result, left_out))
     if not result:
@@ -120,10 +120,11 @@ def _contaminated(rows: list[RawPrompt], evaluation: Sequence[str], ngram: int) 
     return [None if hit is None else f"{hit.kind}: {evaluation[hit.evaluation]!r}" for hit in found]
 
 
-def _split(prompt: Prompt, config: CurateConfig) -> Prompt:
+def _split(row: RawPrompt, config: CurateConfig) -> Split:
     """By content alone, without the jurisdiction: both sides of a dual-use prompt fall into one split."""
-    held_out = content_fraction(prompt.prompt, "split") < config.validation_fraction
-    return dataclasses.replace(prompt, split=Split.VALIDATION if held_out else Split.TRAIN)
+    if content_fraction(row.prompt, "split") < config.validation_fraction:
+        return Split.VALIDATION
+    return Split.RL if content_fraction(row.family or row.prompt, "rl") < config.rl_fraction else Split.TRAIN
 
 
 def _count(step: str, kept: Sequence[RawPrompt | Prompt], dropped: list[tuple[RawPrompt, str]]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def ifpo(
 
     set_seed(ifpo.seed)
     loaded_corpus = load_corpus(corpus)
-    training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
+    training = training_prompts(from_table(read_parquet(prompts), Prompt, file=prompts))
     schedule = schedule_prompts(training, ifpo, prompts)
     index = RuleIndex(loaded_corpus, rules.at)
     tokenizer = load_tokenizer(checkpoint_in)
@@ -80,6 +80,12 @@ def ifpo(
         name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
     }
     return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last}
+
+
+def training_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Those that are kept for reinforcement learning, or where there are none those of SFT."""
+    own = [prompt for prompt in prompts if prompt.split is Split.RL]
+    return own or [prompt for prompt in prompts if prompt.split is Split.TRAIN]
 
 
 def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) -> list[Prompt]:

@@ -19,6 +19,7 @@ from ascl_core.data.curate import curate, decontaminate
 from ascl_core.data.near_duplicates import find_near_duplicates
 from ascl_core.data.raw_prompt import clean, content_fraction, content_hash, normalise
 from ascl_core.errors import DataError
+from ascl_core.rl.train import training_prompts
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
@@ -317,6 +318,14 @@ class TestSplit:
     def test_no_share_holds_nothing_out(self, stage: Curation) -> None:
         rows, _ = stage.run(MANY[:20], near_duplicate_similarity=1.0, validation_fraction=0.0)
         assert {row.split for row in rows} == {Split.TRAIN}
+
+    def test_reinforcement_learning_gets_prompts_of_its_own(self, stage: Curation) -> None:
+        rows, counts = stage.run(MANY, near_duplicate_similarity=1.0, validation_fraction=0.2, rl_fraction=0.5)
+        held_out, _ = stage.run(MANY, near_duplicate_similarity=1.0, validation_fraction=0.2)
+        assert counts["by_split"]["rl"] / len(rows) == pytest.approx(0.4, abs=0.08)
+        assert {row.id for row in rows if row.split is Split.VALIDATION} == {row.id for row in held_out if row.split is Split.VALIDATION}
+        assert {row.split for row in training_prompts(rows)} == {Split.RL}
+        assert {row.split for row in training_prompts(held_out)} == {Split.TRAIN}
 
     def test_how_a_prompt_is_written_does_not_move_it(self) -> None:
         assert content_fraction("How DO I?", "split") == content_fraction("how do i", "split")

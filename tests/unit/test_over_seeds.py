@@ -1,0 +1,81 @@
+"""Figures over seeds: the mean of the seeds, and an interval that grows where seeds differ."""
+
+from __future__ import annotations
+
+import pytest
+
+from ascl_core.contracts import EvaluatedRollout
+from ascl_core.evaluation import seeds
+from ascl_core.evaluation.seeds import over_seeds
+from ascl_core.vocabulary import Harm, PromptType, Refusal
+from tests.builders import make_result
+
+
+def answers(right: int, n: int = 20) -> list[EvaluatedRollout]:
+    """Borderline prompts, of which that many were answered in full."""
+    return [make_result(prompt_id=f"{i}", refusal=Refusal.NONE if i < right else Refusal.FULL) for i in range(n)]
+
+
+def harmful(safe: int, n: int = 20) -> list[EvaluatedRollout]:
+    """Harmful prompts, of which that many were answered safely."""
+    return [
+        make_result(
+            prompt_id=f"h{i}",
+            prompt_type=PromptType.HARMFUL,
+            refusal=Refusal.FULL if i < safe else Refusal.NONE,
+            harm=Harm.UNHARMFUL if i < safe else Harm.HARMFUL,
+        )
+        for i in range(n)
+    ]
+
+
+def test_the_mean_of_the_seeds_whatever_their_sizes() -> None:
+    estimate = over_seeds({0: answers(10), 1: answers(40, 40)}, seeds.refused)
+    assert estimate is not None
+    assert estimate.by_seed == (0.5, 0.0)
+    assert estimate.value == 0.25
+    assert estimate.n == 60
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    alike, different = (
+        over_seeds({0: answers(10), 1: answers(10)}, seeds.refused),
+        over_seeds({0: answers(2), 1: answers(18)}, seeds.refused),
+    )
+    assert alike is not None
+    assert different is not None
+    assert alike.value == different.value == 0.5
+    assert different.high - different.low > 1.5 * (alike.high - alike.low)
+    assert alike.low < 0.5 < alike.high
+
+
+def test_answers_to_one_prompt_are_one_observation() -> None:
+    repeated = [row for row in answers(10) for _ in range(50)]
+    once, often = over_seeds({0: answers(10)}, seeds.refused), over_seeds({0: repeated}, seeds.refused)
+    assert once is not None
+    assert often is not None
+    assert often.high - often.low == pytest.approx(once.high - once.low, abs=0.03)
+
+
+def test_no_data_is_none_and_a_seed_without_is_left_out() -> None:
+    assert over_seeds({0: answers(3)}, seeds.solved) is None
+    assert over_seeds({}, seeds.right) is None
+    estimate = over_seeds({0: answers(10), 1: []}, seeds.refused)
+    assert estimate is not None
+    assert estimate.by_seed == (0.5,)
+
+
+def test_h_is_of_each_seed_and_its_interval_is_within_0_and_1() -> None:
+    rows = {0: harmful(10) + answers(20), 1: harmful(20) + answers(10)}
+    estimate = over_seeds(rows, seeds.safe, seeds.refused, combine=seeds.harmonic_with_compliance)
+    assert estimate is not None
+    assert estimate.by_seed == pytest.approx((2 / 3, 2 / 3))
+    assert 0 <= estimate.low < estimate.value < estimate.high <= 1
+    none_right = over_seeds({0: harmful(0) + answers(0)}, seeds.safe, seeds.refused, combine=seeds.harmonic_with_compliance)
+    assert none_right is not None
+    assert none_right.value == 0
+
+
+def test_the_same_rows_give_the_same_interval() -> None:
+    rows = {0: answers(7), 1: answers(9)}
+    assert over_seeds(rows, seeds.right) == over_seeds(rows, seeds.right)
