@@ -1,9 +1,10 @@
-"""A training step of IFPO against stock TRL's on the same rollouts: `python benchmarks/grpo_step.py [--data FOLDER]`.
+"""A training step of IFPO against stock TRL's: `python benchmarks/grpo_step.py [--data FOLDER]`.
 
-Both trainers start each repeat from the same weights and take the same recorded rollouts of TRL's loop. Two batches: with the
-project's own rewards, of which many groups agree and carry no gradient; and with rewards drawn at random, so that every
-rollout counts and only the way of computing differs. `update` is forward, backward and optimiser; `step` also scores the
-rollouts; `whole` generates them, too, by TRL's loop on both sides. Rebalancing is off, but for the cost of IFPO itself.
+Both trainers start each repeat from the same weights. `whole` is all of a step: each side samples its own rollouts of the same
+prompts (`sampling` is that alone), scores them and updates. For `update` (forward, backward, optimiser) and `step` (scores the
+rollouts, too) both take the same recorded rollouts. Two batches: with the project's own rewards, of which many groups agree
+and carry no gradient; and with rewards drawn at random, so that every rollout counts and only the way of computing differs.
+Rebalancing is off, but for the cost of IFPO itself.
 
 The floor is the arithmetic that the update of all rollouts needs by the speed of a matrix product on this machine.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import warnings
 from argparse import Namespace
 from dataclasses import asdict, dataclass, replace
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -37,17 +38,17 @@ class Row:
 
     def __str__(self) -> str:
         middle, low, high = self.ratio
-        return f"{middle:5.2f}x [{low:.2f}, {high:.2f}]  {self.batch:<16} {self.part:<7} ours {self.ours}  TRL {self.theirs}"
+        return f"{middle:5.2f}x [{low:.2f}, {high:.2f}]  {self.batch:<17} {self.part:<8} ours {self.ours}  TRL {self.theirs}"
 
 
 def main() -> None:
     """Compare both batches, then time what IFPO adds."""
     options = parser(__doc__, repeats=7)
     add_arguments(options)
-    options.add_argument("--no-whole", action="store_true", help="leave out the steps that generate")
+    options.add_argument("--no-whole", action="store_true", help="leave out the steps that sample")
     given = options.parse_args()
     warnings.filterwarnings("ignore")
-    rows, equal, floor = [], {}, 0.0
+    rows, equal, sampled, floor = [], {}, {}, 0.0
     inputs = read_inputs(given, rebalance="none")
     for name, scorer in {"every rollout": DrawnScorer, "project's rewards": Scorer}.items():
         ours, theirs = both(inputs, scorer)
@@ -55,6 +56,11 @@ def main() -> None:
         rollouts = _record(ours, theirs, halved, seed=given.seed)
         equal[name] = _equality(ours, theirs, halved, given.seed)
         floor = floor or _floor(theirs, rollouts)
+        if not given.no_whole:
+            whole, sampled[name] = _compare_whole(name, ours, theirs, given)
+            rows += whole
+        for side in (ours, theirs):
+            side.replay(rollouts)
         rows += _compare(name, ours, theirs, given)
     cost = _own_cost(read_inputs(given), given)
     share = cost["seconds"] / next(row.ours.median for row in rows if row.part == "step" and row.batch == "every rollout")
@@ -64,8 +70,19 @@ def main() -> None:
         f"equal to TRL, {name}: loss differs by {d['loss']:.1e}, gradient by {d['gradient']:.1e} (TRL from itself {d['itself']:.1e})"
         for name, d in equal.items()
     ]
+    lines += [
+        f"{name}, {who}: consulted {x['consulted']:.3f}, {x['tokens_written']:.1f} tokens a rollout"
+        for name, found in sampled.items()
+        for who, x in found.items()
+    ]
     lines += [f"IFPO's own cost {share:.2%} of a step ({cost['seconds'] * 1e3:.2f} ms), target under {OWN_COST_TARGET:.1%}"]
-    figures = {"rows": [_figures(row) for row in rows], "equality": equal, "floor_s": floor, "own_cost": {**cost, "share": share}}
+    figures = {
+        "rows": [_figures(row) for row in rows],
+        "equality": equal,
+        "sampled": sampled,
+        "floor_s": floor,
+        "own_cost": {**cost, "share": share},
+    }
     write(given.json, figures, lines)
 
 
@@ -96,7 +113,7 @@ def _equality(ours: Side, theirs: Side, halved: Side, seed: int) -> dict[str, fl
 
 
 def _compare(name: str, ours: Side, theirs: Side, given: Namespace) -> list[Row]:
-    """The parts of a step, side by side."""
+    """A step on recorded rollouts, and its update alone."""
     seconds: dict[tuple[str, str], list[float]] = {}
     for number in range(-1, given.repeats):
         for who, side in (("ours", ours), ("theirs", theirs)):
@@ -105,17 +122,33 @@ def _compare(name: str, ours: Side, theirs: Side, given: Namespace) -> list[Row]
             if number >= 0:
                 seconds.setdefault((who, "update"), []).append(updated)
                 seconds.setdefault((who, "step"), []).append(scored + updated)
-    if not given.no_whole:
-        for side in (ours, theirs):
+    return _rows(name, seconds)
+
+
+def _compare_whole(name: str, ours: Side, theirs: Side, given: Namespace) -> tuple[list[Row], dict[str, dict[str, float]]]:
+    """A step with its sampling, and the sampling alone; what each side sampled, on average."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    sampled: dict[str, list[Any]] = {"ours": [], "theirs": []}
+    for number in range(-1, given.repeats):
+        for who, side in (("ours", ours), ("theirs", theirs)):
             side.sample_again()
-        for number in range(-1, given.repeats):
-            for who, side in (("ours", ours), ("theirs", theirs)):
-                side.rewind(given.seed + number)
-                taken = timed(side.whole)
-                if number >= 0:
-                    seconds.setdefault((who, "whole"), []).append(taken)
-    parts = [part for who, part in seconds if who == "ours"]
+            side.rewind(given.seed + number)
+            taken = timed(side.whole)
+            side.rewind(given.seed + number)
+            sampling, (_, _, masks, *_) = side.generate()
+            if number >= 0:
+                seconds.setdefault((who, "whole"), []).append(taken)
+                seconds.setdefault((who, "sampling"), []).append(sampling)
+                sampled[who] += masks
+    found = {
+        who: {"consulted": mean(0 in mask for mask in masks), "tokens_written": mean(map(sum, masks))} for who, masks in sampled.items()
+    }
+    return _rows(name, seconds), found
+
+
+def _rows(name: str, seconds: dict[tuple[str, str], list[float]]) -> list[Row]:
     timings = {key: Timing(tuple(values)) for key, values in seconds.items()}
+    parts = [part for who, part in seconds if who == "ours"]
     pairs = [({"a": timings["ours", part], "b": timings["theirs", part]}, part) for part in parts]
     return [Row(name, part, ratios(pair, "a", "b"), pair["a"], pair["b"]) for pair, part in pairs]
 

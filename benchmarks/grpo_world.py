@@ -127,11 +127,11 @@ class Side:
         torch.manual_seed(seed)
 
     def sample(self) -> Any:
-        """One generation of TRL's loop, as `_generate` returns it."""
+        """One generation, as `_generate` returns it."""
         return self.generate()[1]
 
     def generate(self) -> tuple[float, Any]:
-        """Seconds of one generation of TRL's loop, and what it returns; scoring is left out."""
+        """Seconds of one generation by the trainer's own way, and what it returns; scoring is left out."""
         trainer, taken = self.trainer, []
         generate = trainer._generate
 
@@ -153,8 +153,8 @@ class Side:
         return list(self.trainer._tokenize_prompts([row["prompt"] for row in self.batch])[0])
 
     def sample_again(self) -> None:
-        """Sample in every step, after a `replay`."""
-        del self.trainer._generate
+        """Sample in every step, whatever was to be replayed."""
+        vars(self.trainer).pop("_generate", None)
 
     def replay(self, rollouts: Any) -> None:
         """Take these rollouts instead of sampling."""

@@ -1,12 +1,13 @@
-"""Sampling token by token with one cache: prompts read once, tool results read where they come, finished rows dropped.
+"""Sampling token by token with one cache: equal inputs read once, a tool result read in one go, finished rows dropped.
 
-Every step feeds each row one token: what was sampled, or the next of the tokens that it has to read. So a tool result costs
-no second reading of the conversation, and rows in different turns stay in step.
+A row that has something to read leaves the batch with its keys and values; when every row has ended or waits, those that
+wait read together, and go on. So no conversation is read twice, and a result costs one forward instead of one a token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,66 +20,104 @@ Took = Callable[[int, int, float], Sequence[int] | None]
 _ROOM = 64
 """Columns by which a cache grows; each growth copies it."""
 _LIVE_SHARE = 0.8
-"""Finished rows are dropped when no more than this share is live: each time copies the cache."""
+"""Rows that ended or wait are dropped when no more than this share is live: each time copies the cache."""
+
+
+@dataclass
+class _Row:
+    """A row that is to be read."""
+
+    number: int
+    ids: list[int]
+    held: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Keys and values (heads, T, D) of the first T ids, by layer; empty where nothing was read, or is kept otherwise."""
+
+    @property
+    def num_held(self) -> int:
+        """How many ids need no reading."""
+        return self.held[0][0].shape[1] if self.held else 0
 
 
 @torch.inference_mode()
 def decode(model: Any, inputs: Sequence[list[int]], took: Took, *, temperature: float, generator: torch.Generator | None) -> None:
-    """Continue each input until `took` ends it; temperature 0 is greedy and needs no generator.
+    """Continue each input until `took` ends it; temperature 0 is greedy, and no generator is torch's own random state.
 
-    The chance of a token is softmax(logits / temperature); the same inputs and generator give the same tokens.
+    The chance of a token is softmax(logits / temperature); the same inputs and random state give the same tokens.
     """
-    logits, cache, mask = _read(model, inputs)
-    rows = list(range(len(inputs)))
-    to_read: list[list[int]] = [[] for _ in inputs]
-    """Tokens that each row has still to read, the next one last."""
-    live = [True] * len(inputs)
+    rows = [_Row(number, list(ids)) for number, ids in enumerate(inputs)]
+    while rows:
+        rows = _sample_turns(model, rows, took, temperature, generator)
+
+
+def _sample_turns(model: Any, rows: list[_Row], took: Took, temperature: float, generator: torch.Generator | None) -> list[_Row]:
+    """Read the rows and continue each until it ends or has something to read; those that have."""
+    logits, cache, mask = _read(model, rows)
+    waiting: list[_Row] = []
+    live = [True] * len(rows)
     while True:
         tokens, log_probs = _sample(logits, temperature, generator)
-        fed = [
-            _next(row, token, log_prob, to_read, live, took)
-            for row, token, log_prob in zip(rows, tokens.tolist(), log_probs.tolist(), strict=True)
-        ]
-        num_live = sum(live[row] for row in rows)
-        if num_live == 0:
-            return
-        if num_live <= _LIVE_SHARE * len(rows):
-            kept = [i for i, row in enumerate(rows) if live[row]]
-            rows, fed = [rows[i] for i in kept], [fed[i] for i in kept]
+        for i, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
+            if not live[i]:
+                continue
+            row = rows[i]
+            following = took(row.number, token, log_prob)
+            live[i] = following is not None and len(following) == 0
+            row.ids += [token, *(following or ())]
+            if following:
+                waiting.append(_Row(row.number, row.ids, _held(cache, i, mask[i].bool())))
+        if not any(live):
+            return waiting
+        if sum(live) <= _LIVE_SHARE * len(rows):
+            kept = [i for i, is_live in enumerate(live) if is_live]
+            rows, live = [rows[i] for i in kept], [True] * len(kept)
             selected = torch.tensor(kept, device=mask.device)
             cache.batch_select_indices(selected)
-            mask = mask[selected]
+            mask, tokens = mask[selected], tokens[selected]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        logits = _forward(model, torch.tensor(fed, device=mask.device)[:, None], mask, cache)
+        logits = _forward(model, tokens[:, None], mask, cache)
 
 
-def _next(row: int, token: int, log_prob: float, to_read: list[list[int]], live: list[bool], took: Took) -> int:
-    """The token that the row is fed: one that it has to read, or the sampled one; whatever where it has ended."""
-    if not live[row]:
-        return token
-    if to_read[row]:
-        return to_read[row].pop()
-    following = took(row, token, log_prob)
-    live[row] = following is not None
-    to_read[row] = list(reversed(following or ()))
-    return token
-
-
-def _read(model: Any, inputs: Sequence[list[int]]) -> tuple[Tensor, Any, Tensor]:
-    """Logits (B, V) after each input, the cache and the mask (B, T) of all; equal inputs are read once."""
-    unique = list(dict.fromkeys(map(tuple, inputs)))
+def _read(model: Any, rows: Sequence[_Row]) -> tuple[Tensor, Any, Tensor]:
+    """Logits (B, V) after each row's ids, the cache and the mask (B, T) of all; equal rows are read once."""
+    unique = {tuple(row.ids): row for row in rows}
     number_of = {ids: number for number, ids in enumerate(unique)}
-    width = max(map(len, unique))
-    ids, mask = torch.zeros(2, len(unique), width, dtype=torch.long, device=model.device)
-    for number, tokens in enumerate(unique):
-        ids[number, width - len(tokens) :] = torch.tensor(tokens)
-        mask[number, width - len(tokens) :] = 1
-    cache = DynamicCache(config=model.config)
-    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache, mask = _cache_of(model, list(unique.values()))
+    unread = [row.ids[row.num_held :] for row in unique.values()]
+    ids, there = torch.zeros(2, len(unique), max(map(len, unread)), dtype=torch.long, device=model.device)
+    for number, tokens in enumerate(unread):
+        ids[number, -len(tokens) :] = torch.tensor(tokens)
+        there[number, -len(tokens) :] = 1
+    mask = torch.cat([mask, there], dim=1)
     logits = _forward(model, ids, mask, cache)
-    row_of = torch.tensor([number_of[tuple(tokens)] for tokens in inputs], device=model.device)
+    row_of = torch.tensor([number_of[tuple(row.ids)] for row in rows], device=model.device)
     cache.batch_select_indices(row_of)
     return logits[row_of], cache, mask[row_of]
+
+
+def _cache_of(model: Any, rows: Sequence[_Row]) -> tuple[Any, Tensor]:
+    """A cache of what the rows hold, and its mask (B, T)."""
+    cache: Any = DynamicCache(config=model.config)
+    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    width = max(row.num_held for row in rows)
+    mask = torch.zeros(len(rows), width, dtype=torch.long, device=model.device)
+    for number, row in enumerate(rows):
+        mask[number, width - row.num_held :] = 1
+    if width:
+        for layer, of_rows in zip(cache.layers, zip(*(row.held for row in rows), strict=True), strict=True):
+            layer.update(*(_padded(states, width) for states in zip(*of_rows, strict=True)))
+    return cache, mask
+
+
+def _padded(states: Iterable[Tensor], width: int) -> Tensor:
+    """Keys or values (B, heads, width, D), with zeros in front of shorter rows."""
+    return torch.stack([torch.nn.functional.pad(of_row, (0, 0, width - of_row.shape[1], 0)) for of_row in states])
+
+
+def _held(cache: Any, i: int, there: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """A copy of the row's keys and values by layer, without padding; nothing where a layer keeps something else."""
+    if not all(type(layer) is _GrowingLayer for layer in cache.layers):
+        return []
+    return [(layer.keys[i][:, there], layer.values[i][:, there]) for layer in cache.layers]
 
 
 def _forward(model: Any, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:

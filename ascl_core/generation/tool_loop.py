@@ -11,17 +11,16 @@ from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
 from ascl_core.conversation.trajectory import read_calls
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OpenConversation:
     """One conversation while it is being sampled."""
 
-    prompt: Prompt
-    sample: int
+    prompt_ids: list[int]
     tool: Tool | None
     max_tool_calls: int
-    prompt_ids: list[int]
     completion_ids: list[int] = field(default_factory=list)
-    num_tokens: int = 0
+    turns: list[slice] = field(default_factory=list)
+    """Where in the completion each generated turn is; the tokens between them are read."""
     calls_made: int = 0
     finished: bool = False
     open: bool = True
@@ -33,8 +32,9 @@ class OpenConversation:
 
     def take_turn(self, ids: list[int], tokenizer: Any) -> None:
         """Append one generated turn; answer its calls, or close the conversation."""
+        start = len(self.completion_ids)
+        self.turns.append(slice(start, start + len(ids)))
         self.completion_ids += ids
-        self.num_tokens += len(ids)
         self.finished = bool(ids) and ids[-1] == tokenizer.eos_token_id
         calls = read_calls(tokenizer.decode(ids[:-1])) if self.finished else []
         if not calls or self.tool is None or self.calls_made + len(calls) > self.max_tool_calls:
@@ -43,9 +43,18 @@ class OpenConversation:
         self.calls_made += len(calls)
         self.completion_ids += tool_suffix(tokenizer, [self.tool(call.category, call.query) for call in calls])
 
+
+@dataclass(kw_only=True)
+class OpenRollout(OpenConversation):
+    """The conversation of one sample of a prompt."""
+
+    prompt: Prompt
+    sample: int
+
     def rollout(self, tokenizer: Any) -> Rollout:
         """The finished conversation."""
-        return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), self.num_tokens, self.finished)
+        num_tokens = sum(turn.stop - turn.start for turn in self.turns)
+        return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
 def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
@@ -64,11 +73,14 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
     return list(tokenizer.encode(whole[header + len(tokenizer.eos_token) :], add_special_tokens=False))
 
 
-def open_conversations(tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any) -> list[OpenConversation]:
+def open_rollouts(tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any) -> list[OpenRollout]:
     """One open conversation for each prompt and sample, prompt-major."""
-    opened: list[OpenConversation] = []
+    opened: list[OpenRollout] = []
     for prompt in prompts:
         ids = prompt_ids(tokenizer, opening(prompt, conversation))
         tool = tool_for(prompt) if tool_for is not None else None
-        opened.extend(OpenConversation(prompt, k, tool, conversation.max_tool_calls, ids) for k in range(samples))
+        opened.extend(
+            OpenRollout(prompt=prompt, sample=k, prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)
+            for k in range(samples)
+        )
     return opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.generation import Sampling, ToolFor
+from ascl_core.generation.conversing import converse
 from ascl_core.generation.decoding import decode
 from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.generation.tool_loop import OpenConversation, open_conversations
+from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 
 
@@ -43,10 +43,18 @@ class TransformersGenerator:
     ) -> list[Rollout]:
         """See `Generator`; the same prompts, batch size and seed give the same rollouts."""
         draw = self._draw(sampling)
-        everything = open_conversations(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
         waiting = sorted(everything, key=lambda c: len(c.prompt_ids))
         for start in range(0, len(waiting), batch_size):
-            self._converse(waiting[start : start + batch_size], sampling, draw)
+            converse(
+                self.model,
+                self.tokenizer,
+                waiting[start : start + batch_size],
+                room=lambda one: self._room(len(one.input_ids), sampling),
+                ends={self.tokenizer.eos_token_id},
+                temperature=sampling.temperature,
+                generator=draw,
+            )
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [conversation.rollout(self.tokenizer) for conversation in everything]
 
@@ -70,49 +78,9 @@ class TransformersGenerator:
             decode(self.model, [inputs[i] for i in batch], take, temperature=sampling.temperature, generator=draw)
         return outputs
 
-    def _converse(self, batch: list[OpenConversation], sampling: Sampling, draw: torch.Generator | None) -> None:
-        """Every conversation to its end; one whose input fills the context ends there, unfinished."""
-        fitting = []
-        for conversation in batch:
-            if self._room(len(conversation.input_ids), sampling) > 0:
-                fitting.append(_Turn(conversation, self._room(len(conversation.input_ids), sampling)))
-            else:
-                conversation.take_turn([], self.tokenizer)
-
-        def take(row: int, token: int, _: float) -> list[int] | None:
-            turn = fitting[row]
-            turn.ids.append(token)
-            if token != self.tokenizer.eos_token_id and len(turn.ids) < turn.room:
-                return []
-            return self._end(turn, sampling)
-
-        if fitting:
-            inputs = [turn.conversation.input_ids for turn in fitting]
-            decode(self.model, inputs, take, temperature=sampling.temperature, generator=draw)
-
-    def _end(self, turn: _Turn, sampling: Sampling) -> list[int] | None:
-        """Close the turn; the tokens of the tool's answer where the conversation goes on."""
-        conversation = turn.conversation
-        read = len(conversation.completion_ids) + len(turn.ids)
-        conversation.take_turn(turn.ids, self.tokenizer)
-        turn.ids, turn.room = [], self._room(len(conversation.input_ids), sampling)
-        if conversation.open and turn.room <= 0:
-            conversation.take_turn([], self.tokenizer)
-        return conversation.completion_ids[read:] if conversation.open else None
-
     def _room(self, length: int, sampling: Sampling) -> int:
         """How many tokens may follow an input of that length."""
         return min(sampling.max_new_tokens, self.model.config.max_position_embeddings - length)
 
     def _draw(self, sampling: Sampling) -> torch.Generator | None:
         return torch.Generator(self.model.device).manual_seed(sampling.seed) if sampling.temperature else None
-
-
-@dataclass
-class _Turn:
-    """The turn that a conversation is in."""
-
-    conversation: OpenConversation
-    room: int
-    """The most tokens that it may have."""
-    ids: list[int] = field(default_factory=list)

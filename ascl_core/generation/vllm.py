@@ -14,7 +14,7 @@ from ascl_core.contracts import Prompt, Rollout
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, ToolFor
 from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.generation.tool_loop import open_conversations
+from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 
 _GPU_SHARE = 0.45
@@ -42,7 +42,7 @@ class VllmGenerator:
         progress: Progress,
     ) -> list[Rollout]:
         """See `Generator`; the batch size is vLLM's own affair."""
-        everything = open_conversations(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
         while waiting := [c for c in everything if c.open]:
             turns = self.complete([c.input_ids for c in waiting], sampling=sampling, batch_size=batch_size)
             for one, ids in zip(waiting, turns, strict=True):

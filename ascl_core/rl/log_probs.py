@@ -25,6 +25,8 @@ def can_share_prompts(model: Any) -> bool:
     config = model.config.get_text_config()
     plain = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or [])
     plain &= not getattr(config, "sliding_window", None) or not getattr(config, "use_sliding_window", True)
+    rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    plain &= "dynamic" not in rotation and rotation != "longrope"  # these turn earlier keys by the length of what is read
     return plain and all(getattr(config, name, None) is None for name in _SCALED) and not model.is_gradient_checkpointing
 
 

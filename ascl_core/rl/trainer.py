@@ -2,9 +2,11 @@
 
 Two methods are overridden for the advantages (TRL 1.16): `_calculate_rewards`, which also gathers each rollout's mode, and
 `_generate_and_score_completions`, whose returned `"advantages"` are this process's slice and are exchanged for ours. If
-the modes were not seen in between, training stops: silence would be plain GRPO under another name. Two more for speed, with
-the same loss and gradient: `_compute_loss` notes which tokens carry loss, and `_get_per_token_logps_and_entropies` scores
-those alone, on a CPU (`ascl_core.rl.log_probs`).
+the modes were not seen in between, training stops: silence would be plain GRPO under another name.
+
+Three more for speed on a CPU, with the same probabilities, loss and gradient: `_generate_single_turn` samples the turns of
+TRL's tool loop (`ascl_core.rl.sampling`), `_compute_loss` notes which tokens carry loss, and
+`_get_per_token_logps_and_entropies` scores those alone (`ascl_core.rl.log_probs`).
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from trl import GRPOTrainer
 
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.contracts import Prompt
+from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.errors import TrainingError
+from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
+from ascl_core.rl.sampling import TurnSampler, samples_plainly
 from ascl_core.rl.scoring import Scorer
 
 _LOST_CONSULTATIONS_ALARM = 0.05
@@ -38,6 +43,9 @@ class IfpoTrainer(GRPOTrainer):
         self._rewards: torch.Tensor | None = None
         self._consulted: torch.Tensor | None = None
         self._loss_mask: torch.Tensor | None = None
+        self._turns: TurnSampler | None = None
+        if self._samples_turns():
+            use_grouped_attention(self.accelerator.unwrap_model(self.model))
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         device = self.accelerator.device
@@ -51,7 +59,7 @@ class IfpoTrainer(GRPOTrainer):
         return self._rewards[:, None]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        self._rewards = self._consulted = None
+        self._rewards = self._consulted = self._turns = None
         output = super()._generate_and_score_completions(inputs)
         if self._rewards is None or self._consulted is None or "advantages" not in output:
             raise TrainingError("the mode of the rollouts was not seen", mend="this TRL version calls its reward functions elsewhere")
@@ -61,6 +69,24 @@ class IfpoTrainer(GRPOTrainer):
         output["advantages"] = advantages[start : start + local].to(output["advantages"])
         has_no_kl = self.beta == 0.0
         return _without_idle(output, self.args.steps_per_generation) if self._is_training() and has_no_kl else output
+
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, has_tool_images: Any = False
+    ) -> tuple[list[list[int]], Any]:
+        if not self._samples_turns():
+            return cast(Any, super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, has_tool_images))
+        if self._turns is not None:
+            return self._turns.follow(prompt_ids), None
+        self._turns = TurnSampler(
+            self.accelerator.unwrap_model(self.model),
+            self._tokenizer,
+            budget=cast(int, self.max_completion_length),
+            max_tool_calls=self.max_tool_calling_iterations,
+            ends=self.eos_token_ids,
+            temperature=self.temperature,
+        )
+        tools = [getattr(environment, TOOL_NAME) for environment in cast(list[Any], self.environments)]
+        return self._turns.begin(prompt_ids, tools), None
 
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         self._loss_mask = inputs.get("tool_mask")
@@ -75,17 +101,25 @@ class IfpoTrainer(GRPOTrainer):
         """Tokens without loss get the log-probability 0."""
         plain = self.accelerator.unwrap_model(model)
         options = {name for name, value in named.items() if value is not None and value is not False}
-        if rest or not options <= {"batch_size", "compute_entropy"} or not self._on_one_cpu() or not can_share_prompts(plain):
+        able = self._on_one_cpu() and can_share_prompts(plain) and not self._entropy_bonus_enabled
+        if rest or not options <= {"batch_size", "compute_entropy"} or not able:
             return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *rest, **named)
         scored = torch.ones_like(input_ids[:, -logits_to_keep:]) if self._loss_mask is None else self._loss_mask
         log_probs, entropies = completion_log_probs(plain, input_ids, attention_mask, scored.bool(), self.temperature)
         return log_probs, entropies if named.get("compute_entropy") else None, None
 
+    def _samples_turns(self) -> bool:
+        """Whether `TurnSampler` samples as TRL would; vLLM, images and options that change the distribution are left to TRL."""
+        if not self._on_one_cpu() or self.use_vllm or self.use_transformers_continuous_batching or self._is_vlm:
+            return False
+        plain = cast(Any, self.accelerator.unwrap_model(self.model))
+        usual = not cast(Any, self.args).generation_kwargs and samples_plainly(self.generation_config, plain.generation_config)
+        return usual and can_share_prompts(plain)
+
     def _on_one_cpu(self) -> bool:
-        """One process in full precision: DDP, autocast and gradients through the entropy are left to TRL."""
+        """One process in full precision: DDP and autocast are left to TRL."""
         found = self.accelerator
-        single = found.device.type == "cpu" and found.num_processes == 1 and found.mixed_precision == "no"
-        return single and not self._entropy_bonus_enabled
+        return found.device.type == "cpu" and found.num_processes == 1 and found.mixed_precision == "no"
 
     def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
         """Advantages (N,) of the whole batch over all processes."""

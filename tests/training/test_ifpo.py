@@ -1,4 +1,4 @@
-"""IFPO on TRL's `GRPOTrainer`: its loss, the advantages that replace TRL's, what carries loss, what is logged, and how it ends."""
+"""IFPO on TRL's `GRPOTrainer`: the advantages that replace TRL's, what carries loss, what is logged, and how it ends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from trl import GRPOTrainer
 from ascl_core.config.base import parse
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.conversation.template import END
+from ascl_core.conversation.trajectory import read_calls
 from ascl_core.errors import ConfigError, DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train, trainer
@@ -38,7 +40,7 @@ class Step:
 
     prompt_ids: list[str]
     looked_up: torch.Tensor
-    """Whether a tool result is among the rollout's messages: TRL's own account of it."""
+    """Whether a tool result is among the rollout's messages, TRL's own account of it, and the call that it answers is well-formed."""
     rewards: torch.Tensor
     output: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +53,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
     def keep_scores(self: Any, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = score(self, inputs, prompts, completions, completion_ids_list)
-        looked_up = torch.tensor([any(message["role"] == "tool" for message in messages) for messages in completions])
+        turns = [text.split(END)[0] for text in self._tokenizer.batch_decode(completion_ids_list)]
+        answered = [any(message["role"] == "tool" for message in messages) for messages in completions]
+        looked_up = torch.tensor([had and bool(read_calls(turn)) for had, turn in zip(answered, turns, strict=True)])
         seen.append(Step([row["prompt_id"] for row in inputs], looked_up, rewards[:, 0].clone()))
         return rewards
 
@@ -64,33 +68,6 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
     monkeypatch.setattr(trainer, "_without_idle", lambda batch, chunks: batch)
     return seen
-
-
-class StockTrainer(GRPOTrainer):
-    """TRL's trainer as it is, which is given the same rewards through a reward function."""
-
-    def __init__(self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, reward_funcs: Any, **kwargs: Any) -> None:
-        def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
-            texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
-            finished = [ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]
-            batch = scorer.score([prompts_by_id[i] for i in prompt_id], texts, finished)
-            self._metrics["train"]["consult_rate"].append(batch.figures()["consult_rate"])
-            return list(batch.rewards)
-
-        super().__init__(reward_funcs=[reward], **kwargs)
-
-
-def test_plain_grpo_has_the_loss_and_the_gradient_of_trls_own_trainer(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gradients: list[torch.Tensor]
-) -> None:
-    [ours] = world.ifpo(tmp_path / "ours", rebalance="none", max_steps=1)
-    monkeypatch.setattr(trainer, "IfpoTrainer", StockTrainer)
-    [theirs] = world.ifpo(tmp_path / "theirs", rebalance="none", max_steps=1)
-    for name in ("loss", "reward", "consult_rate", "completions/mean_length"):
-        assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6)
-    mine, other = gradients
-    assert other.norm() > 0.1
-    assert (mine - other).norm() < 1e-4 * other.norm()
 
 
 Formula = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -116,3 +117,15 @@ def fits(tokens: list[int], log_probs: Tensor) -> float:
     common = expected >= 5
     binned = [torch.cat([values[common], values[~common].sum()[None]]).numpy() for values in (counts, expected)]
     return float(chisquare(binned[0], binned[1] / binned[1].sum() * binned[0].sum()).pvalue)
+
+
+def test_a_model_with_a_window_reads_a_conversation_again(model: Any) -> None:
+    config = copy.deepcopy(model.config)
+    config.layer_types, config.use_sliding_window, config.sliding_window = ["sliding_attention", "full_attention"], True, 8
+    torch.manual_seed(0)
+    windowed = type(model)(config).eval()
+    rows = sample(windowed, INPUTS, [4, 30, 20, 1, 12], reading=(1, 2))
+    for row, ids in enumerate(rows.ids):
+        full = wholly(windowed, ids)
+        for position, log_prob in rows.sampled[row]:
+            assert log_prob == pytest.approx(float(full[position - 1, ids[position]]), abs=1e-4)

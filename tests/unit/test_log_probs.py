@@ -92,7 +92,12 @@ def test_a_rollout_that_is_masked_out_whole_moves_nobody(model: Any) -> None:
 
 def test_models_whose_cache_or_logits_are_not_plain_are_left_to_trl(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert can_share_prompts(model)
-    for name, value in {"layer_types": ["full_attention", "sliding_attention"], "logits_scaling": 8.0}.items():
+    changes: dict[str, Any] = {
+        "layer_types": ["full_attention", "sliding_attention"],
+        "logits_scaling": 8.0,
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0},
+    }
+    for name, value in changes.items():
         with monkeypatch.context() as changed:
             changed.setattr(model.config, name, value, raising=False)
             assert not can_share_prompts(model), name
