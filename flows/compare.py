@@ -18,7 +18,7 @@ from tasks.comparison import ComparedArm, Place
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
 from tasks.prefect_stage import StageRunner
-from tasks.stages import Stage
+from tasks.stages import Artifact, Stage
 from tasks.workspaces import adopt, fetch_inputs, snapshot
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
@@ -103,10 +103,11 @@ class _Comparison:
         if place == self.root:
             self._futures[place, stage.name] = self.run(stage, *needed)
             return
-        prepare = partial(_prepare, stage, place, sources, self.root)
+        made_here = [out for root, name in self._futures if root == place for out in stages.get_stage(name).outputs.values()]
+        prepare = partial(_prepare, stage, place, sources, made_here, self.root)
         self._futures[place, stage.name] = self.run(stage, *needed, root=place, prepare=prepare)
 
 
-def _prepare(stage: Stage, place: Path, sources: tuple[Path, ...], root: Path) -> None:
-    fetch_inputs(stage, place, sources)
+def _prepare(stage: Stage, place: Path, sources: tuple[Path, ...], made_here: list[Artifact], root: Path) -> None:
+    fetch_inputs(stage, place, sources, made_here)
     adopt(root, place, stage)

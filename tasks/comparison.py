@@ -80,6 +80,9 @@ def open_arm(root: Path, arm: ComparedArm, seed: int, tree: str, params: Params)
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     """The workspace with the changed rules, in which they are compiled and the suites are made anew."""
     place = open_workspace(root, "changed-rules", tree, params)
+    for written in (RULES, RAW):  # anew, as those that are there may be changed already
+        shutil.rmtree(place / written.path)
+        shutil.copytree(root / written.path, place / written.path)
     write_changed_rules(place / RULES.path, place / RAW.path / "safety.yaml", CHANGED_SHARE)
     return place
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import to_yaml
 from ascl_core.errors import WorkspaceError
 from tasks.parameters import FILE as PARAMETERS
-from tasks.stages import Stage
+from tasks.stages import Artifact, Stage
 
 FOLDER = Path(".ascl") / "workspaces"
 LOCK = "dvc.lock"
@@ -51,11 +51,11 @@ def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
     return place
 
 
-def fetch_inputs(stage: Stage, place: Path, sources: Sequence[Path]) -> None:
-    """Have what the stage reads in `place`: each artifact that a stage makes is copied from the first source that has it."""
+def fetch_inputs(stage: Stage, place: Path, sources: Sequence[Path], made_here: Collection[Artifact]) -> None:
+    """Have what the stage reads in `place`: what another place makes is copied from the first source that has it."""
     for artifact in stage.input_artifacts():
         source = next((source for source in sources if (source / artifact.path).exists()), None)
-        if source is not None and not artifact.source:
+        if source is not None and not artifact.source and artifact not in made_here:
             _copy(source / artifact.path, place / artifact.path)
 
 
