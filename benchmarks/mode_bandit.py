@@ -1,23 +1,29 @@
 """What each rebalancing does to the consult rate in the two-mode bandit: `python benchmarks/mode_bandit.py [--seeds 5]`.
 
-Prints the final consult rate on benign and on harmful prompts after 400 steps from .50 and .80: mean over the seeds and,
-in brackets, the smallest and largest.
+The first table: the final consult rate on benign and on harmful prompts after 400 steps from .50 and .80, mean over the seeds and,
+in brackets, the smallest and largest. The second: what is left of the holding force where benign prompts are nearly always answered
+rightly, so that a whole group has one reward and nothing is rebalanced in it; prompts that only the rules decide pay .97 for consulting
+and .50 without, from rates of .60 and .55, 300 steps.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
 
 from ascl_core.rl.advantages import STRATEGIES
-from ascl_core.rl.bandit import final_consult_rates
+from ascl_core.rl.bandit import BanditConfig, final_consult_rates
+
+_RIGHT = (0.90, 0.95, 0.97, 0.99)
+_MEMORISED = BanditConfig(harmful_pay=(0.5, 0.97), harmful_start=0.6, benign_start=0.55, steps=300)
 
 
 def main() -> None:
-    """Run every strategy under every seed and print one table."""
+    """Run every strategy under every seed and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     seeds = parser.parse_args().seeds
@@ -26,6 +32,19 @@ def main() -> None:
         rates = [final_consult_rates(name, seed) for seed in range(seeds)]
         table.add_row(name, *(f"{mean(r):.2f} [{min(r):.2f}, {max(r):.2f}]" for r in zip(*rates, strict=True)))
     Console().print(table)
+    Console().print(_when_most_is_right(seeds))
+
+
+def _when_most_is_right(seeds: int) -> Table:
+    names = ("none", "positive", "reward")
+    table = Table("benign right", "group size", "groups of one reward", *names, title="benign / rule-decided consult rate")
+    for right in _RIGHT:
+        for size in (8, 16):
+            config = replace(_MEMORISED, benign_pay=(right, right), group_size=size, groups=256 // size)
+            rates = {name: [final_consult_rates(name, seed, config) for seed in range(seeds)] for name in names}
+            shown = (" / ".join(f"{mean(rate):.2f}" for rate in zip(*rates[name], strict=True)) for name in names)
+            table.add_row(f"{right:.2f}", str(size), f"{right**size + (1 - right) ** size:.2f}", *shown)
+    return table
 
 
 if __name__ == "__main__":
