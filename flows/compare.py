@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
@@ -58,7 +59,10 @@ def compare(
         again = [compared.ask_again(place) for place in places if changed_rules and place.arm.name in comparison.CHANGED]
         outcomes = run.outcomes()
     runs, changed = comparison.gather(root, places, "runs"), comparison.gather(root, again, "changed")
-    return CompareResult(outcomes, comparison.write_page(root, runs, changed, lambda _: None))
+    page = comparison.write_page(root, runs, changed, lambda _: None)
+    tables = page.with_name("comparison.md").read_text(encoding="utf-8")
+    create_markdown_artifact(tables, key="comparison", description="Every arm's figures, with intervals")
+    return CompareResult(outcomes, page)
 
 
 class _Comparison:

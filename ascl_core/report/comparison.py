@@ -1,4 +1,4 @@
-"""The page of a comparison: `python -m ascl_core.report.comparison FOLDER`; reads its manifest, writes index.html and comparison.json."""
+"""The page of a comparison: `python -m ascl_core.report.comparison FOLDER` reads its manifest and writes page, tables and figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ascl_core.report.wording import KINDS, percent
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
 
+_PAGES = {"index.html": "comparison.html.jinja", "comparison.md": "comparison.md.jinja"}
 MEAN = "mean"
 TURNED = {"forbidden": "now forbidden", "permitted": "now permitted", "new": "forbidden by a new category"}
 """What the rules changed, and how the page calls it."""
@@ -69,10 +70,6 @@ class SeededArm:
         estimate = over_seeds(self.rows, *measures, combine=combine)
         return None if estimate is None else estimate.to_json()
 
-    def paired_rows(self) -> list[EvaluatedRollout]:
-        """All responses, with ids that tell the seeds apart."""
-        return [replace(row, prompt_id=f"{seed}/{row.prompt_id}") for seed, rows in self.rows.items() for row in rows]
-
 
 @dataclass(frozen=True)
 class Disagreement:
@@ -90,7 +87,8 @@ def write_comparison(folder: Path) -> None:
     arms = read_arms(folder, "runs", manifest["runs"])
     changed = read_arms(folder, "changed", manifest["changed"])
     view = make_view(arms, changed, str(manifest["candidate"]))
-    write_text(folder / "index.html", templates().get_template("comparison.html.jinja").render(view))
+    for name, template in _PAGES.items():
+        write_text(folder / name, templates().get_template(template).render(view))
     write_json(folder / "comparison.json", figures(view))
 
 
@@ -114,7 +112,6 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
         for what, measure in (("consult", seeds.consulted), ("right", seeds.right))
     }
-    trained = [arm for arm in arms if any("consult_rate" in step for steps in arm.steps.values() for step in steps)]
     return {
         "arms": arms,
         "candidate": candidate,
@@ -123,7 +120,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "by_kind": by_kind,
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": _safety(arms, table[0][3], table[1][3]),
-        "curves": [*(_consult_curves(trained, kind) for kind in KINDS), *_learning_curves(arms, trained)],
+        "curves": _curves(arms),
         "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
         "changed": _changed(arms, changed),
         "turned": TURNED,
@@ -160,19 +157,21 @@ def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[A
     return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
 
 
-def _consult_curves(arms: Sequence[SeededArm], kind: str) -> dict[str, Any]:
-    series = {arm.label: _mean_series(arm, f"consult_rate/{kind}") for arm in arms}
-    return curves(
-        f"consult-{kind}", f"Consult rate while training, {KINDS[kind]} prompts", series, "consult rate, mean of the seeds", "share"
-    )
+def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:
+    """Every arm is in every plot, with or without data, so that it has one colour on the whole page."""
 
+    def mean_of(key: str) -> dict[str, list[tuple[int, float]]]:
+        return {arm.label: _mean_series(arm, key) for arm in arms}
 
-def _learning_curves(arms: Sequence[SeededArm], trained: Sequence[SeededArm]) -> list[dict[str, Any]]:
-    rewards = {arm.label: _mean_series(arm, "reward/mean") for arm in trained}
-    losses = {arm.label: series for arm in arms if arm not in trained and (series := _mean_series(arm, "loss"))}
+    consulting = [
+        curves(f"consult-{kind}", f"Consult rate while training, {name} prompts", mean_of(f"consult_rate/{kind}"), "consult rate", "share")
+        for kind, name in KINDS.items()
+    ]
+    losses = {label: [] if mean_of("reward/mean")[label] else series for label, series in mean_of("loss").items()}
     return [
-        curves("reward", "Reward while training", rewards, "mean reward, mean of the seeds"),
-        curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens, mean of the seeds (log)", "log"),
+        *consulting,
+        curves("reward", "Reward while training", mean_of("reward/mean"), "mean reward"),
+        curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 
 
@@ -186,10 +185,16 @@ def _mean_series(arm: SeededArm, key: str) -> list[tuple[int, float]]:
 
 
 def _against(arm: SeededArm, arms: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
-    """The paired tests of the candidate against one arm, over the seeds that both have."""
-    reference = next((other for other in arms if other.name == candidate), None)
-    tests = [] if reference is None else compare(reference.paired_rows(), arm.paired_rows())
-    return {"name": arm.name, "label": arm.label, "tests": [test_view(test.to_json()) for test in tests]}
+    """The paired tests of the candidate against one arm, over the seeds that both have; seeds count as samples of a prompt."""
+    ours = next((other for other in arms if other.name == candidate), None)
+    common = sorted(ours.rows.keys() & arm.rows.keys()) if ours else []
+    if ours is None or not common:
+        return {"name": arm.name, "label": arm.label, "tests": []}
+    pooled = [[row for seed in common for row in each.rows[seed]] for each in (ours, arm)]
+    tests = compare(pooled[0], pooled[1])
+    by_seed = [{test.metric: test.difference for test in compare(ours.rows[seed], arm.rows[seed])} for seed in common]
+    seen = [{**test_view(test.to_json()), "by_seed": [each.get(test.metric) for each in by_seed]} for test in tests]
+    return {"name": arm.name, "label": arm.label, "tests": seen}
 
 
 def _disagreements(arms: Sequence[SeededArm], candidate: str) -> list[Disagreement]:
