@@ -22,12 +22,13 @@ from ascl_core.errors import TrainingError
 from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.rl.scoring import Scorer
+from ascl_core.sft.safeguards import Safeguards
 
 _LOST_CONSULTATIONS_ALARM = 0.05
 _logger = logging.getLogger(__name__)
 
 
-class IfpoTrainer(GRPOTrainer):
+class IfpoTrainer(Safeguards, GRPOTrainer):
     """`GRPOTrainer` whose advantages are rebalanced by inverse mode frequency."""
 
     def __init__(self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], **kwargs: Any) -> None:

@@ -23,9 +23,8 @@ def sft(
     """Fine-tune `base` on the trajectories; write the checkpoint and one log line a step."""
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
-    from trl import SFTTrainer
 
-    from ascl_core.sft.trainer import AssistantLossTrainer
+    from ascl_core.sft.trainer import SupervisedTrainer
 
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
@@ -33,7 +32,7 @@ def sft(
     rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
-    trainer = (SFTTrainer if device_of(compute) == "cuda" else AssistantLossTrainer)(
+    trainer = SupervisedTrainer(
         model=model,
         args=_arguments(sft, compute, context.state),
         train_dataset=Dataset.from_list(rows),
