@@ -55,6 +55,14 @@ class ScoredBatch:
         return {name: sum(v) / len(v) for name, v in values.items()}
 
 
+def of_all_processes(batch: ScoredBatch) -> ScoredBatch:
+    """The batches of all processes that train together, one after the other; the batch itself where there is one process."""
+    from accelerate.utils import gather_object
+
+    prompts, facts, parts = zip(*gather_object(list(zip(batch.prompts, batch.facts, batch.parts, strict=True))), strict=True)
+    return ScoredBatch(prompts, facts, parts)
+
+
 class Scorer:
     """Reads, judges and rewards rollouts."""
 

@@ -24,6 +24,7 @@ from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, render_rules
 from ascl_core.sft.callbacks import TrainingLog, train
+from ascl_core.sft.processes import micro_batches
 from ascl_core.vocabulary import Split
 
 _WRITTEN_TOKENS = 96
@@ -73,9 +74,10 @@ def ifpo(
     train(trainer, context.state)
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
-    cast(Any, trainer.model).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    write_jsonl(log, training_log.lines)
+    if trainer.is_world_process_zero():
+        cast(Any, trainer.model).save_pretrained(checkpoint)
+        tokenizer.save_pretrained(checkpoint)
+        write_jsonl(log, training_log.lines)
     last = {
         name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
     }
@@ -138,12 +140,13 @@ def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: Co
 
     on_gpu = device_of(compute) == "cuda"
     rollouts = config.prompts_per_step * config.group_size
+    accumulated = micro_batches(rollouts, config.micro_batch_size, field="ifpo.micro_batch_size")
     return GRPOConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=rollouts // config.micro_batch_size,
-        steps_per_generation=rollouts // config.micro_batch_size,
+        gradient_accumulation_steps=accumulated,
+        steps_per_generation=accumulated,
         num_generations=config.group_size,
         num_iterations=1,
         learning_rate=config.learning_rate,

@@ -13,7 +13,6 @@ import logging
 from typing import Any, cast
 
 import torch
-from accelerate.utils import gather
 from trl import GRPOTrainer
 
 from ascl_core.config.ifpo import IfpoConfig
@@ -21,7 +20,7 @@ from ascl_core.contracts import Prompt
 from ascl_core.errors import TrainingError
 from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
-from ascl_core.rl.scoring import Scorer
+from ascl_core.rl.scoring import Scorer, of_all_processes
 from ascl_core.sft.safeguards import Safeguards
 
 _LOST_CONSULTATIONS_ALARM = 0.05
@@ -44,10 +43,9 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         device = self.accelerator.device
         texts = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)
         finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
-        batch = self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished)
-        rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
-        self._rewards = gather(rewards)
-        self._consulted = gather(torch.tensor(batch.consulted, device=device))
+        batch = of_all_processes(self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished))
+        self._rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
+        self._consulted = torch.tensor(batch.consulted, device=device)
         self._log_figures(batch.figures())
         return self._rewards[:, None]
 

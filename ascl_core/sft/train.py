@@ -15,6 +15,7 @@ from ascl_core.contracts import StageContext
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import device_of, load_model, load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
+from ascl_core.sft.processes import micro_batches
 
 
 def sft(
@@ -45,9 +46,10 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
-    cast(Any, trainer.model).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    write_jsonl(log, training_log.lines)
+    if trainer.is_world_process_zero():
+        cast(Any, trainer.model).save_pretrained(checkpoint)
+        tokenizer.save_pretrained(checkpoint)
+        write_jsonl(log, training_log.lines)
     return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
 
 
@@ -60,7 +62,7 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=config.batch_size // micro_batch_size,
+        gradient_accumulation_steps=micro_batches(config.batch_size, micro_batch_size, field="sft.micro_batch_size"),
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,

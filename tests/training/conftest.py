@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -143,7 +144,9 @@ class World:
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """The steps of a log without its header and without times."""
+    """The steps of a log without its header and without times; none where another process writes it."""
+    if os.environ.get("RANK", "0") != "0":
+        return []
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in line.items() if name != "step_time"} for line in lines[1:]]
 
