@@ -19,6 +19,7 @@ from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import device_of, load_model, load_tokenizer
 from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.judges import get_judge
+from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
@@ -57,9 +58,11 @@ def ifpo(
     tokenizer = load_tokenizer(checkpoint_in)
     check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
+    judge = get_judge(ifpo.judge, compute)
+    alarms = Alarms(training_log, judge)
     trainer = IfpoTrainer(
         ifpo=ifpo,
-        scorer=Scorer(loaded_corpus, get_judge(ifpo.judge, compute), ifpo.reward, conversation),
+        scorer=Scorer(loaded_corpus, judge, ifpo.reward, conversation),
         prompts_by_id={prompt.id: prompt for prompt in training},
         model=load_model(checkpoint_in, compute),
         reward_funcs=[_reward_of_the_scorer],
@@ -67,7 +70,7 @@ def ifpo(
         train_dataset=_dataset(schedule, conversation),
         processing_class=tokenizer,
         environment_factory=environment_factory(index, conversation),
-        callbacks=[training_log],
+        callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
     started = time.monotonic()
@@ -81,7 +84,7 @@ def ifpo(
     last = {
         name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
     }
-    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last}
+    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last, **alarms.counts()}
 
 
 def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) -> list[Prompt]:

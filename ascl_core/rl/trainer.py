@@ -9,7 +9,6 @@ those alone, on a CPU (`ascl_core.rl.log_probs`).
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 import torch
@@ -22,9 +21,6 @@ from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weig
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.rl.scoring import Scorer, of_all_processes
 from ascl_core.sft.safeguards import Safeguards
-
-_LOST_CONSULTATIONS_ALARM = 0.05
-_logger = logging.getLogger(__name__)
 
 
 class IfpoTrainer(Safeguards, GRPOTrainer):
@@ -109,14 +105,6 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         mode = "train" if self._is_training() else "eval"
         for name, value in figures.items():
             self._metrics[mode][name].append(value)
-        attempted, completed = figures.get("consult/attempted", 0.0), figures.get("consult/completed", 0.0)
-        if attempted - completed > _LOST_CONSULTATIONS_ALARM * max(attempted, 1e-9) and attempted > 0:
-            _logger.warning(
-                "step %d: %.2f consultations attempted per rollout, %.2f completed: malformed calls, or results that do not fit",
-                self.state.global_step,
-                attempted,
-                completed,
-            )
 
 
 def _without_idle(batch: dict[str, Any], num_chunks: int) -> dict[str, Any]:

@@ -126,20 +126,23 @@ class World:
         )
         return read_log(out)
 
-    def ifpo(self, out: Path, conversation: ConversationConfig = CONVERSATION, **changes: Any) -> list[dict[str, Any]]:
-        """The log of IFPO from the model that was taught both modes."""
-        ifpo(
+    def ifpo(
+        self, out: Path, conversation: ConversationConfig = CONVERSATION, start: Path | None = None, **changes: Any
+    ) -> list[dict[str, Any]]:
+        """The log of IFPO from the model that was taught both modes; what the stage returns is in `metrics.json`."""
+        metrics = ifpo(
             ifpo=IfpoConfig.model_validate({**IFPO, **changes}),
             conversation=conversation,
             rules=RULES,
             compute=CPU,
-            checkpoint_in=self.root / "taught/model",
+            checkpoint_in=start or self.root / "taught/model",
             prompts=self.root / "prompts.parquet",
             corpus=self.root / "corpus.json",
             checkpoint=out / "model",
             log=out / "log.jsonl",
             context=StageContext(state=out / "state"),
         )
+        write_json(out / "metrics.json", metrics)
         return read_log(out)
 
 
