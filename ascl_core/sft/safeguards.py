@@ -55,9 +55,10 @@ class Safeguards(Trainer):
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch's own writer
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+            free = shutil.disk_usage(folder.parent).free / 1e6
             shutil.rmtree(folder, ignore_errors=True)
             raise WorkspaceError(
-                f"the save of step {self.state.global_step} cannot be written: {_first_line(error)}",
+                f"the save of step {self.state.global_step} cannot be written: {_first_line(error)} ({free:.1f} MB are free there)",
                 file=folder,
                 mend="free some space, or mend the disk, and run again: training goes on from its last save",
             ) from error
