@@ -7,6 +7,7 @@
     │   └── DataQualityError   the data was read, and its expectations failed
     ├── ModelError         a model path or checkpoint cannot be loaded
     ├── JudgeError         a judge could not be reached or understood
+    │   └── JudgeTimeout       it was reached, and took too long each time
     ├── TrainingError      training cannot go on (diverged, flags not seen)
     ├── WorkspaceError     git, DVC, disk or permissions
     └── StageError         a stage ended without its outputs, or moved under its feet
@@ -88,6 +89,10 @@ class ModelError(AsclError):
 
 class JudgeError(AsclError):
     """A judge could not be reached or its answer could not be understood."""
+
+
+class JudgeTimeout(JudgeError):
+    """A judge was reached, and took too long each time."""
 
 
 class TrainingError(AsclError):

@@ -19,6 +19,8 @@ class _Source(Config):
     """The pinned revision of a hub id."""
     base_url: str | None = None
     """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
+    timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
+    """`openai`: how long one answer may take; one that is late twice is no verdict."""
 
     @model_validator(mode="after")
     def _endpoint_names_its_model(self) -> _Source:

@@ -24,6 +24,9 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 DEFAULT_URL = "https://api.openai.com/v1"
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
+_LATE_ATTEMPTS = 2
+"""How often an answer may be late before it is given up: each has cost the whole time limit."""
+_CHUNK_BYTES = 1 << 16
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -34,9 +37,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class _Retry(Exception):
     """A failure that may pass; never leaves this module."""
 
-    def __init__(self, problem: str, wait_s: float = 0.0) -> None:
+    def __init__(self, problem: str, wait_s: float = 0.0, late: bool = False) -> None:
         super().__init__(problem)
         self.wait_s = wait_s
+        self.late = late
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ class Endpoint:
     base_url: str = DEFAULT_URL
     error: type[AsclError] = ModelError
     """What a failure is raised as."""
+    late_error: type[AsclError] | None = None
+    """What an answer that is late each time is raised as; None takes `error`."""
     timeout_s: float = 120.0
+    """How long one answer may take."""
     attempts: int = 5
     backoff_s: float = 1.0
     """The wait before the second attempt; it doubles with each further one."""
@@ -65,15 +72,21 @@ class Endpoint:
     def chat(self, messages: Sequence[Message], **options: Any) -> Message:
         """The reply to the messages, with its `finish_reason`; `options` are further fields of the request.
 
-        Raises `error` where the endpoint cannot be reached, refuses, or answers with no chat completion.
+        Raises `error` where the endpoint cannot be reached, refuses, or answers with no chat completion, and `late_error` where
+        it accepts the request and is late with the answer, twice.
         """
         body = json.dumps({"model": self.model, "messages": list(messages), **options}).encode()
-        problem = ""
+        problem, late = "", 0
         for attempt in range(self.attempts):
             try:
                 return self._reply(self._post(body))
             except _Retry as failure:
                 problem = str(failure)
+                late += failure.late
+                if late == _LATE_ATTEMPTS:
+                    raise (self.late_error or self.error)(
+                        f"{problem}, {late} times", file=self.host, field=self.model, mend="raise the time limit, or relieve the server"
+                    ) from None
                 if attempt + 1 < self.attempts:
                     time.sleep(min(max(self.backoff_s * 2**attempt, failure.wait_s), _LONGEST_WAIT_S))
         raise self._failure(f"{problem}, {self.attempts} times", "is the server up? raise its limits, or try again later")
@@ -85,14 +98,15 @@ class Endpoint:
         try:
             request = urllib.request.Request(url, data=body, headers=headers, method="POST")
             with urllib.request.build_opener(_NoRedirects).open(request, timeout=self.timeout_s) as response:
-                content: bytes = response.read()
-                return content
+                return _read(response, time.monotonic() + self.timeout_s)
         except urllib.error.HTTPError as error:
             with error:
                 problem = f"HTTP {error.code}: {self._shown(error.read(2000))}"
                 if error.code in _RETRIED:
                     raise _Retry(problem, _seconds(error.headers.get("Retry-After"))) from None
             raise self._failure(problem, f"check {KEY_VARIABLE}, base_url and model") from None
+        except TimeoutError:
+            raise _Retry(f"no answer within {self.timeout_s:g} s", late=True) from None
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _Retry(f"no answer: {getattr(error, 'reason', None) or type(error).__name__}") from None
         except ValueError:
@@ -113,6 +127,18 @@ class Endpoint:
 
     def _failure(self, problem: str, mend: str) -> AsclError:
         return self.error(problem, file=self.host, field=self.model, mend=mend)
+
+
+def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:
+    """The body; `TimeoutError` where it still trickles in after the deadline, which no time limit of a socket sees."""
+    parts = []
+    while part := response.read1(_CHUNK_BYTES):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError
+        parts.append(part)
+    if response.length:
+        raise http.client.IncompleteRead(b"".join(parts), response.length)
+    return b"".join(parts)
 
 
 def _seconds(value: str | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class ScoredBatch:
         return [fact.mode is Mode.CONSULT for fact in self.facts]
 
     def figures(self) -> dict[str, float]:
-        """Means over the batch: consult rates, validity, reward components and outcomes; what has no data is left out."""
+        """Means over the batch: consult rates, validity and why not, reward components; what has no data is left out."""
         values: dict[str, list[float]] = defaultdict(list)
         for prompt, fact, part in zip(self.prompts, self.facts, self.parts, strict=True):
             consulted = float(fact.mode is Mode.CONSULT)
@@ -52,7 +52,17 @@ class ScoredBatch:
                 values[f"reward/{kind}"].append(part.total)
             for component, value in part.components.items():
                 values[f"reward/{component}"].append(value)
-        return {name: sum(v) / len(v) for name, v in values.items()}
+        problems = Counter(fact.problem for fact in self.facts if not fact.valid)
+        invalid = {f"invalid/{problem}": count / len(self.facts) for problem, count in problems.items()}
+        return {name: sum(v) / len(v) for name, v in values.items()} | invalid
+
+
+def of_all_processes(batch: ScoredBatch) -> ScoredBatch:
+    """The batches of all processes that train together, one after the other; the batch itself where there is one process."""
+    from accelerate.utils import gather_object
+
+    prompts, facts, parts = zip(*gather_object(list(zip(batch.prompts, batch.facts, batch.parts, strict=True))), strict=True)
+    return ScoredBatch(prompts, facts, parts)
 
 
 class Scorer:

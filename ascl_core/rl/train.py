@@ -19,11 +19,13 @@ from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import device_of, load_model, load_tokenizer
 from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.judges import get_judge
+from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, render_rules
 from ascl_core.sft.callbacks import TrainingLog, train
+from ascl_core.sft.processes import micro_batches
 from ascl_core.vocabulary import Split
 
 _WRITTEN_TOKENS = 96
@@ -56,9 +58,11 @@ def ifpo(
     tokenizer = load_tokenizer(checkpoint_in)
     check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
+    judge = get_judge(ifpo.judge, compute)
+    alarms = Alarms(training_log, judge)
     trainer = IfpoTrainer(
         ifpo=ifpo,
-        scorer=Scorer(loaded_corpus, get_judge(ifpo.judge, compute), ifpo.reward, conversation),
+        scorer=Scorer(loaded_corpus, judge, ifpo.reward, conversation),
         prompts_by_id={prompt.id: prompt for prompt in training},
         model=load_model(checkpoint_in, compute),
         reward_funcs=[_reward_of_the_scorer],
@@ -66,20 +70,21 @@ def ifpo(
         train_dataset=_dataset(schedule, conversation),
         processing_class=tokenizer,
         environment_factory=environment_factory(index, conversation),
-        callbacks=[training_log],
+        callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
     started = time.monotonic()
     train(trainer, context.state)
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
-    cast(Any, trainer.model).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    write_jsonl(log, training_log.lines)
+    if trainer.is_world_process_zero():
+        cast(Any, trainer.model).save_pretrained(checkpoint)
+        tokenizer.save_pretrained(checkpoint)
+        write_jsonl(log, training_log.lines)
     last = {
         name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
     }
-    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last}
+    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last, **alarms.counts()}
 
 
 def training_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -144,12 +149,13 @@ def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: Co
 
     on_gpu = device_of(compute) == "cuda"
     rollouts = config.prompts_per_step * config.group_size
+    accumulated = micro_batches(rollouts, config.micro_batch_size, field="ifpo.micro_batch_size")
     return GRPOConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=rollouts // config.micro_batch_size,
-        steps_per_generation=rollouts // config.micro_batch_size,
+        gradient_accumulation_steps=accumulated,
+        steps_per_generation=accumulated,
         num_generations=config.group_size,
         num_iterations=1,
         learning_rate=config.learning_rate,

@@ -11,11 +11,9 @@ TRL's tool loop (`ascl_core.rl.sampling`), `_compute_loss` notes which tokens ca
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 import torch
-from accelerate.utils import gather
 from trl import GRPOTrainer
 
 from ascl_core.config.ifpo import IfpoConfig
@@ -26,13 +24,11 @@ from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.rl.sampling import TurnSampler, samples_plainly
-from ascl_core.rl.scoring import Scorer
-
-_LOST_CONSULTATIONS_ALARM = 0.05
-_logger = logging.getLogger(__name__)
+from ascl_core.rl.scoring import Scorer, of_all_processes
+from ascl_core.sft.safeguards import Safeguards
 
 
-class IfpoTrainer(GRPOTrainer):
+class IfpoTrainer(Safeguards, GRPOTrainer):
     """`GRPOTrainer` whose advantages are rebalanced by inverse mode frequency."""
 
     def __init__(self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], **kwargs: Any) -> None:
@@ -51,10 +47,9 @@ class IfpoTrainer(GRPOTrainer):
         device = self.accelerator.device
         texts = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)
         finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
-        batch = self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished)
-        rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
-        self._rewards = gather(rewards)
-        self._consulted = gather(torch.tensor(batch.consulted, device=device))
+        batch = of_all_processes(self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished))
+        self._rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
+        self._consulted = torch.tensor(batch.consulted, device=device)
         self._log_figures(batch.figures())
         return self._rewards[:, None]
 
@@ -144,14 +139,6 @@ class IfpoTrainer(GRPOTrainer):
         mode = "train" if self._is_training() else "eval"
         for name, value in figures.items():
             self._metrics[mode][name].append(value)
-        attempted, completed = figures.get("consult/attempted", 0.0), figures.get("consult/completed", 0.0)
-        if attempted - completed > _LOST_CONSULTATIONS_ALARM * max(attempted, 1e-9) and attempted > 0:
-            _logger.warning(
-                "step %d: %.2f consultations attempted per rollout, %.2f completed: malformed calls, or results that do not fit",
-                self.state.global_step,
-                attempted,
-                completed,
-            )
 
 
 def _without_idle(batch: dict[str, Any], num_chunks: int) -> dict[str, Any]:

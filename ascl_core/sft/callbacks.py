@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ascl_core.contracts import StageContext
-from ascl_core.errors import TrainingError
+from ascl_core.sft.safeguards import check_figures
 
 _SKIPPED = frozenset({"epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss"})
 
@@ -54,10 +53,9 @@ class TrainingLog(TrainerCallback):
             raise NothingLeft
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Keep the step's figures; a loss that is not finite ends the run."""
+        """Keep the step's figures; a loss or a gradient that is no number ends the run."""
         line = self._take({**(logs or {}), "step": state.global_step})
-        if "loss" in line and not math.isfinite(line["loss"]):
-            raise TrainingError(f"the loss is {line['loss']} at step {state.global_step}", mend="lower the learning rate")
+        check_figures(line)
         note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward/mean", "consult_rate") if name in line)
         self.context.progress.update(self.stage, state.global_step, self.max_steps, note)
 

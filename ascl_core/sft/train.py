@@ -15,6 +15,7 @@ from ascl_core.contracts import StageContext
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import device_of, load_model, load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
+from ascl_core.sft.processes import micro_batches
 
 
 def sft(
@@ -23,9 +24,8 @@ def sft(
     """Fine-tune `base` on the trajectories; write the checkpoint and one log line a step."""
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
-    from trl import SFTTrainer
 
-    from ascl_core.sft.trainer import AssistantLossTrainer
+    from ascl_core.sft.trainer import SupervisedTrainer
 
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
@@ -33,7 +33,7 @@ def sft(
     rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
-    trainer = (SFTTrainer if device_of(compute) == "cuda" else AssistantLossTrainer)(
+    trainer = SupervisedTrainer(
         model=model,
         args=_arguments(sft, compute, context.state),
         train_dataset=Dataset.from_list(rows),
@@ -46,9 +46,10 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
-    cast(Any, trainer.model).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    write_jsonl(log, training_log.lines)
+    if trainer.is_world_process_zero():
+        cast(Any, trainer.model).save_pretrained(checkpoint)
+        tokenizer.save_pretrained(checkpoint)
+        write_jsonl(log, training_log.lines)
     return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
 
 
@@ -61,7 +62,7 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=config.batch_size // micro_batch_size,
+        gradient_accumulation_steps=micro_batches(config.batch_size, micro_batch_size, field="sft.micro_batch_size"),
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,

@@ -1,4 +1,4 @@
-"""TRL's `SFTTrainer` without the work that a CPU would waste on padding and on tokens that carry no loss."""
+"""TRL's `SFTTrainer` without the work that a CPU would waste on padding and on tokens that carry no loss, and with safeguards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, cast
 import torch
 from torch.utils.data import Sampler
 from trl import SFTTrainer
+
+from ascl_core.sft.safeguards import Safeguards
 
 
 class LengthSortedBatches(Sampler[int]):
@@ -37,16 +39,16 @@ class LengthSortedBatches(Sampler[int]):
 
 
 class AssistantLossTrainer(SFTTrainer):
-    """The same loss as TRL's, by the language model head on the assistant's tokens alone; for CPUs."""
+    """The same loss as TRL's; on a CPU, by the language model head on the assistant's tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         lengths = [len(ids) for ids in cast(Any, train_dataset or self.train_dataset)["input_ids"]]
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return LengthSortedBatches(lengths, batch, self.args.data_seed or self.args.seed)
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """Mean negative log-likelihood over the labelled tokens of the whole batch, in nats."""
-        if return_outputs:
+        if return_outputs or not self._on_one_cpu():
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         plain = self.accelerator.unwrap_model(model)
         hidden = plain.get_decoder()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
@@ -55,3 +57,11 @@ class AssistantLossTrainer(SFTTrainer):
         logits = plain.get_output_embeddings()(hidden.last_hidden_state[:, :-1][labelled])
         total = torch.nn.functional.cross_entropy(logits.float(), labels[labelled], reduction="sum")
         return total / (labelled.sum() if num_items_in_batch is None else num_items_in_batch)
+
+    def _on_one_cpu(self) -> bool:
+        """One process on a CPU: only its forward may pass by the model's wrapper, which averages gradients over processes."""
+        return self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
+
+
+class SupervisedTrainer(Safeguards, AssistantLossTrainer):
+    """The trainer of the stage `sft`."""

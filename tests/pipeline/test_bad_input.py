@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
 
+from tests.namespace import in_namespace
 from tests.pipeline.workspace import Workspace, remove
 
 pytestmark = pytest.mark.slow
@@ -141,13 +141,6 @@ def test_a_dvc_lock_of_two_people(finished: Workspace) -> None:
     lock = finished.root / "dvc.lock"
     lock.write_text(f"<<<<<<< HEAD\n{lock.read_text(encoding='utf-8')}=======\n>>>>>>> other\n", encoding="utf-8")
     fails(finished, "ascl", "run", names=("dvc.lock",))
-
-
-def in_namespace(mounts: str, command: str) -> tuple[str, ...]:
-    """The command with mounts of its own; the test is skipped where this machine allows nobody to mount."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "--map-root-user", "true"], capture_output=True).returncode:
-        pytest.skip("mounting in a namespace is not allowed here")
-    return ("unshare", "--mount", "--map-root-user", "bash", "-c", f"{mounts} && exec {command}")
 
 
 def test_a_full_disk_while_a_stage_works(finished: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,25 +126,30 @@ class World:
         )
         return read_log(out)
 
-    def ifpo(self, out: Path, conversation: ConversationConfig = CONVERSATION, **changes: Any) -> list[dict[str, Any]]:
-        """The log of IFPO from the model that was taught both modes."""
-        ifpo(
+    def ifpo(
+        self, out: Path, conversation: ConversationConfig = CONVERSATION, start: Path | None = None, **changes: Any
+    ) -> list[dict[str, Any]]:
+        """The log of IFPO from the model that was taught both modes; what the stage returns is in `metrics.json`."""
+        metrics = ifpo(
             ifpo=IfpoConfig.model_validate({**IFPO, **changes}),
             conversation=conversation,
             rules=RULES,
             compute=CPU,
-            checkpoint_in=self.root / "taught/model",
+            checkpoint_in=start or self.root / "taught/model",
             prompts=self.root / "prompts.parquet",
             corpus=self.root / "corpus.json",
             checkpoint=out / "model",
             log=out / "log.jsonl",
             context=StageContext(state=out / "state"),
         )
+        write_json(out / "metrics.json", metrics)
         return read_log(out)
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """The steps of a log without its header and without times."""
+    """The steps of a log without its header and without times; none where another process writes it."""
+    if os.environ.get("RANK", "0") != "0":
+        return []
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in line.items() if name != "step_time"} for line in lines[1:]]
 
