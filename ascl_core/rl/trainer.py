@@ -13,7 +13,7 @@ import logging
 from typing import Any, cast
 
 import torch
-from accelerate.utils import gather
+from accelerate.utils import gather, gather_object
 from trl import GRPOTrainer
 
 from ascl_core.config.ifpo import IfpoConfig
@@ -21,7 +21,7 @@ from ascl_core.contracts import Prompt
 from ascl_core.errors import TrainingError
 from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
-from ascl_core.rl.scoring import Scorer
+from ascl_core.rl.scoring import ScoredBatch, Scorer
 
 _LOST_CONSULTATIONS_ALARM = 0.05
 _logger = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class IfpoTrainer(GRPOTrainer):
         rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
         self._rewards = gather(rewards)
         self._consulted = gather(torch.tensor(batch.consulted, device=device))
-        self._log_figures(batch.figures())
+        of_all = gather_object(list(zip(batch.prompts, batch.facts, batch.parts, strict=True)))
+        self._log_figures(ScoredBatch(*map(tuple, zip(*of_all, strict=True))).figures())
         return self._rewards[:, None]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -59,8 +60,10 @@ class IfpoTrainer(GRPOTrainer):
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local
         output["advantages"] = advantages[start : start + local].to(output["advantages"])
-        has_no_kl = self.beta == 0.0
-        return _without_idle(output, self.args.steps_per_generation) if self._is_training() and has_no_kl else output
+        if not self._is_training() or self.beta != 0.0:
+            return output
+        working = int(gather((output["advantages"] != 0).sum()[None]).max())  # of the busiest process, as TRL gathers rollouts' figures
+        return _without_idle(output, self.args.steps_per_generation, working)
 
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         self._loss_mask = inputs.get("tool_mask")
@@ -120,16 +123,16 @@ class IfpoTrainer(GRPOTrainer):
             )
 
 
-def _without_idle(batch: dict[str, Any], num_chunks: int) -> dict[str, Any]:
+def _without_idle(batch: dict[str, Any], num_chunks: int, working: int) -> dict[str, Any]:
     """The batch without rollouts of advantage 0, for a loss without a KL term: they cost as much as others and move nothing.
 
-    Of N rollouts K stay, a multiple of the chunks into which TRL cuts the batch; their advantages are scaled by K/N, so that TRL's
-    mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
+    Of N rollouts K stay, at least the `working` ones, and a multiple of the chunks into which TRL cuts the batch; their advantages
+    are scaled by K/N, so that TRL's mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
     """
     advantages = batch["advantages"]
     n = len(advantages)
     by_use = torch.argsort((advantages == 0).int(), stable=True)
-    k = max(1, -(-int((advantages != 0).sum()) // num_chunks)) * num_chunks
+    k = max(1, -(-working // num_chunks)) * num_chunks
     rows = by_use[:k].sort().values
     prompt_width, width = batch["prompt_mask"].shape[1], batch["completion_mask"].shape[1]
     first = prompt_width - int(batch["prompt_mask"][rows].sum(1).max())

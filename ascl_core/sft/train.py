@@ -6,21 +6,31 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ascl_core.artifacts import read_jsonl, write_jsonl
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import DataError, TrainingError
-from ascl_core.generation.load import device_of, load_model, load_tokenizer
+from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
+from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
 
 
 def sft(
-    *, sft: SftConfig, compute: ComputeConfig, trajectories: Path, base: Path, checkpoint: Path, log: Path, context: StageContext
+    *,
+    sft: SftConfig,
+    compute: ComputeConfig,
+    parallel: ParallelConfig = ONE_PROCESS,
+    trajectories: Path,
+    base: Path,
+    checkpoint: Path,
+    log: Path,
+    context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Fine-tune `base` on the trajectories; write the checkpoint and one log line a step."""
+    """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step."""
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
     from trl import SFTTrainer
@@ -29,15 +39,17 @@ def sft(
 
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
-    model = load_model(base, compute)
+    arguments = _arguments(sft, compute, parallel, context.state)
     rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
-    trainer = (SFTTrainer if device_of(compute) == "cuda" else AssistantLossTrainer)(
-        model=model,
-        args=_arguments(sft, compute, context.state),
+    alone_on_cpu = device_of(compute) == "cpu" and arguments.world_size == 1
+    trainer = (AssistantLossTrainer if alone_on_cpu else SFTTrainer)(
+        model=trainable_model(base, compute, parallel, sft.lora),
+        args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
+        peft_config=adapter(sft.lora),
         callbacks=[training_log],
     )
     training_log.quieten(trainer)
@@ -46,22 +58,21 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
-    cast(Any, trainer.model).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    write_jsonl(log, training_log.lines)
+    publish(trainer, tokenizer, base, sft.lora, compute, checkpoint)
+    if trainer.is_world_process_zero():
+        write_jsonl(log, training_log.lines)
     return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
 
 
-def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
+def _arguments(config: SftConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import SFTConfig
 
-    on_gpu = device_of(compute) == "cuda"
-    micro_batch_size = min(config.micro_batch_size, config.batch_size)
+    micro_batch_size, accumulated = split_batch(config.batch_size, config.micro_batch_size, processes())
     return SFTConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=config.batch_size // micro_batch_size,
+        gradient_accumulation_steps=accumulated,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
@@ -69,9 +80,7 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         weight_decay=config.weight_decay,
         max_length=config.max_length,
         assistant_only_loss=True,
-        bf16=on_gpu and compute.dtype == "bfloat16",
-        gradient_checkpointing=on_gpu,
-        use_cpu=not on_gpu,
+        **on_device(compute, parallel),
         save_steps=config.save_steps,
         save_total_limit=1,
         logging_steps=1,
@@ -79,7 +88,6 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         seed=config.seed,
         data_seed=config.seed,
         disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
         dataset_num_proc=None,
     )
 
