@@ -220,7 +220,7 @@ def _compute(params: Params) -> Iterator[Check]:
 def _model(params: Params) -> Iterator[Check]:
     named = [("base_model.path", params.base_model.path, params.base_model.revision)]
     if params.build_sft.teacher != "openai":  # an endpoint has names of its own
-        named.append(("build_sft.teacher_model", params.build_sft.teacher_model, None))
+        named.append(("build_sft.teacher_model", params.build_sft.teacher_model, params.build_sft.teacher_revision))
     for field, path, revision in named:
         if path is None:
             continue

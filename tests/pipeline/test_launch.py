@@ -1,4 +1,4 @@
-"""How stages are started: the command line for one process and for several, which accelerate accepts, and two that train together."""
+"""How stages are started: the command line for one process and for several, which accelerate and torch accept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import pytest
 
-from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.config.parallel import Strategy
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
@@ -17,7 +16,7 @@ from ascl_core.errors import ConfigError
 from tasks.launch import accelerate_file, command
 from tasks.runner import failure
 from tasks.stages import BUILD_SFT, IFPO, SFT, STAGES
-from tests.pipeline.workspace import REPOSITORY, Workspace
+from tests.pipeline.workspace import REPOSITORY
 
 WORK = Path("scratch/sft/0")
 STRATEGIES = get_args(Strategy)
@@ -131,15 +130,3 @@ def test_the_error_of_a_process_is_said_and_not_that_of_its_launcher(tmp_path: P
         "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:\n=====\n"
     )
     assert "sft ended with status 1: torch.OutOfMemoryError: CUDA out of memory" in str(failure(SFT, 1, tmp_path, log))
-
-
-@pytest.mark.slow
-def test_two_processes_train_a_model_together_and_publish_once(finished: Workspace) -> None:
-    before = read_json(finished.root / "data/records/sft.json")
-    finished.ascl("params", "write", "--set", "parallel.processes=2", "--set", "sft.max_steps=8", "--overwrite-params")
-    finished.run(sys.executable, "-m", "tasks", "sft")
-    record, log = read_json(finished.root / "data/records/sft.json"), read_jsonl(finished.root / "data/logs/sft.jsonl")
-    assert record["parameters"]["parallel"]["processes"] == 2
-    assert record["outputs"]["data/models/sft"] != before["outputs"]["data/models/sft"]
-    assert [line["step"] for line in log[1:]] == list(range(1, 9)), "each step is logged once"
-    assert not finished.processes()
