@@ -55,6 +55,9 @@ class Stage:
         return tuple(artifact for value in values for artifact in (value if isinstance(value, tuple) else (value,)))
 
 
+_LONG_S = 7 * 24 * 3600
+"""The limit of stages that run a model: as long as one of a large profile may take. A stage that hangs is seen by its progress."""
+
 RULES = Artifact("data/rules", source=True)
 RAW = Artifact("data/raw", source=True)
 RELEASED = Artifact("data/released", source=True)
@@ -88,6 +91,7 @@ def _sft(name: str, arm: Arm) -> Stage:
         sections=("sft", "compute", "parallel"),
         inputs={"trajectories": TRAJECTORIES[arm], "base": BASE_MODEL},
         outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
+        timeout_s=_LONG_S,
         deterministic=False,
     )
 
@@ -104,6 +108,7 @@ def _evaluate(trained: Stage) -> Stage:
             "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
             "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
         },
+        timeout_s=_LONG_S,
         deterministic=False,
     )
 
@@ -150,6 +155,7 @@ BUILD_SFT = Stage(
     sections=("build_sft", "conversation", "rules", "compute"),
     inputs={"prompts": PROMPTS, "corpus": CORPUS, "validation": VALIDATION},
     outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
+    timeout_s=_LONG_S,
 )
 BASE = Stage(
     name="base_model",
@@ -158,6 +164,7 @@ BASE = Stage(
     sections=("base_model", "compute"),
     inputs={"trajectories": tuple(TRAJECTORIES.values())},
     outputs={"base": BASE_MODEL},
+    timeout_s=_LONG_S,
 )
 DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE)
 SFT = _sft("sft", Arm.ASCL)
@@ -170,6 +177,7 @@ IFPO = Stage(
     sections=("ifpo", "conversation", "rules", "compute", "parallel"),
     inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": CORPUS},
     outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
+    timeout_s=_LONG_S,
     deterministic=False,
 )
 TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)

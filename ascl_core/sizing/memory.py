@@ -64,6 +64,7 @@ def training(
     elif width < _MASTER:
         gathered = width * adapted  # autocast keeps a bfloat16 copy of float32 weights through the pass
     buckets = adapted * _MASTER if parallel.processes > 1 and not parallel.shards else 0  # what DDP averages
+    stream = _MASTER if lora is None and not parallel.shards else width  # an embedding in float32 begins it
     checkpointing = parallel.gradient_checkpointing and on_gpu
     return Memory(
         {
@@ -71,21 +72,21 @@ def training(
             "working copies": gathered,
             "gradients": adapted * _MASTER / shards + buckets,
             "optimizer": adapted * _ADAM / shards,
-            "activations": rows * length * activations_per_token(shape, width, checkpointing=checkpointing),
+            "activations": rows * length * activations_per_token(shape, width, stream, checkpointing=checkpointing),
         }
     )
 
 
-def activations_per_token(shape: Shape, width: int, *, checkpointing: bool) -> int:
-    """Bytes that the backward pass needs of one token; `width` bytes a value.
+def activations_per_token(shape: Shape, width: int, stream: int, *, checkpointing: bool) -> int:
+    """Bytes that the backward pass needs of one token; `stream` bytes a value of the residual stream, `width` of all others.
 
     A block keeps its two inputs and their norms (4 H), queries, keys and values before and after norm and rotation and what attention
     gives (4 of each head), and gate, up, activation and product of the MLP (4 of its width). With checkpointing: the input of each block
     (H), and one whole block, while it is computed again.
     """
     heads = 4 * (shape.heads + shape.kv_heads) * shape.head_dim
-    block = width * (4 * shape.hidden + heads + 4 * shape.mlp)
-    return shape.layers * width * shape.hidden + block if checkpointing else shape.layers * block
+    block = stream * 4 * shape.hidden + width * (heads + 4 * shape.mlp)
+    return shape.layers * stream * shape.hidden + block if checkpointing else shape.layers * block
 
 
 def engine(shape: Shape, compute: ComputeConfig, device: Device, share: float) -> Memory:

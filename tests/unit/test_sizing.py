@@ -106,7 +106,7 @@ def test_activations_are_near_what_a_real_backward_pass_keeps(sizes: dict[str, i
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         hidden = model.model(input_ids=torch.zeros(4, 64, dtype=torch.long), use_cache=False).last_hidden_state
     assert hidden.requires_grad
-    wanted = activations_per_token(shape_from_config(config.to_dict()), 4, checkpointing=False)
+    wanted = activations_per_token(shape_from_config(config.to_dict()), 4, 4, checkpointing=False)
     assert sum(kept.values()) / (4 * 64) == pytest.approx(wanted, rel=0.35), sum(kept.values()) / (4 * 64) / wanted
 
 
@@ -137,10 +137,14 @@ class TestTraining:
         assert (parts["gradients"], parts["optimizer"]) == (4 * matrices, 8 * matrices)
 
     def test_checkpointing_keeps_an_input_a_block_and_one_block(self) -> None:
-        kept = activations_per_token(QWEN, 2, checkpointing=False)
+        kept = activations_per_token(QWEN, 2, 2, checkpointing=False)
         block = 2 * (4 * 4096 + 4 * 40 * 128 + 4 * 12288)
         assert kept == 36 * block
-        assert activations_per_token(QWEN, 2, checkpointing=True) == 36 * 2 * 4096 + block
+        assert activations_per_token(QWEN, 2, 2, checkpointing=True) == 36 * 2 * 4096 + block
+
+    def test_the_residual_stream_is_float32_where_the_embedding_is(self) -> None:
+        lora, whole = (training(QWEN, one, ParallelConfig(), BF16, **SHAPE).parts["activations"] for one in (LoraConfig(), None))
+        assert whole - lora == 1024 * 2 * (36 * 4096 + 4 * 4096)
 
     def test_eight_billion_fit_a_gpu_by_lora_or_by_shards_alone(self) -> None:
         shape = {"rows": 2, "length": 2048}
