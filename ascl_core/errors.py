@@ -19,6 +19,7 @@ Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and
 from __future__ import annotations
 
 import json
+import os
 import reprlib
 import sys
 from pathlib import Path
@@ -126,10 +127,15 @@ def shortened(value: object, most: int = 200) -> str:
 
 
 def leave(error: AsclError, file: Path) -> int:
-    """Print the error, leave it as JSON for the process that started this one, and return the exit status."""
+    """Print the error, leave it as JSON for the process that started this one, and return the exit status.
+
+    Several processes may leave theirs in the same file: it holds one of them, whole.
+    """
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
-    file.write_text(json.dumps({**values, "value": None if error.value is None else shortened(error.value)}), encoding="utf-8")
+    whole = file.with_name(f"{file.name}.{os.getpid()}")
+    whole.write_text(json.dumps({**values, "value": None if error.value is None else shortened(error.value)}), encoding="utf-8")
+    whole.replace(file)
     return error.exit_status
 
 

@@ -53,7 +53,7 @@ def compare(
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     tree = snapshot(root)
-    with StageRunner(max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)) as run:
+    with StageRunner(max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
         compared = _Comparison(root, tree, params, run)
         places = [compared.train(arm, seed) for seed in seeds for arm in comparison.arms_named(arms)]
         again = [compared.ask_again(place) for place in places if changed_rules and place.arm.name in comparison.CHANGED]

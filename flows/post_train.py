@@ -47,7 +47,7 @@ def post_train(
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     forced = [stages.get_stage(name).name for name in force]
-    with StageRunner(force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params.compute)) as run:
+    with StageRunner(force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
         rules = run(stages.VALIDATE_RULES)
         suites = run(stages.BUILD_SUITES, rules)
         prompts = run(stages.CURATE, rules, suites)

@@ -1,9 +1,15 @@
-"""The process in which a stage's function runs: `python -m tasks.child STAGE WORK`; started by the supervisor alone."""
+"""The process in which a stage's function runs: `python -m tasks.child STAGE WORK`; started by the supervisor alone.
+
+A launcher (`tasks.launch`) starts several, which train one model together. All call the function; the first one reports progress
+and metrics, and each ends with the launcher.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +18,10 @@ from ascl_core.artifacts import write_json
 from ascl_core.config.params import load_params
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, leave
+from ascl_core.progress import ENVIRONMENT_VARIABLE
+from tasks.gpus import see_one
 from tasks.stages import Artifact, Stage, get_stage
+from tasks.supervisor import end_with_parent
 
 STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
 
@@ -36,11 +45,26 @@ def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
 def main() -> int:
     """Run one stage; a user's error is left as JSON for the supervisor, any other one is in the log."""
     stage, work = get_stage(sys.argv[1]), Path(sys.argv[2])
+    is_first = _join_the_others()
     try:
-        write_json(work / METRICS, call(Path.cwd(), stage, work))
+        metrics = call(Path.cwd(), stage, work)
+        if is_first:
+            write_json(work / METRICS, metrics)
     except AsclError as error:
         return leave(error, work / ERROR)
     return 0
+
+
+def _join_the_others() -> bool:
+    """Whether this process is the first of those that a launcher started, or the only one."""
+    rank = os.environ.get("RANK")
+    if rank is None:
+        see_one()
+        return True
+    end_with_parent(os.getppid(), signal.SIGKILL)()
+    if rank != "0":
+        os.environ.pop(ENVIRONMENT_VARIABLE, None)
+    return rank == "0"
 
 
 def _paths(root: Path, value: Artifact | tuple[Artifact, ...]) -> Path | tuple[Path, ...]:

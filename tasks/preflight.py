@@ -18,12 +18,12 @@ from typing import Literal
 
 import psutil
 
-from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.sources import OWN, SourceConfig
 from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.errors import AsclError, DataError, WorkspaceError
 from ascl_core.generation.hub import hub_problem
+from tasks.gpus import gpus
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
@@ -65,9 +65,11 @@ def require(root: Path, params: Params) -> None:
             raise WorkspaceError(check.found, field=check.name, mend=check.mend)
 
 
-def stages_at_a_time(compute: ComputeConfig) -> int:
-    """How many stages this machine carries side by side: one on a GPU, one for every `compute.threads` cores without."""
-    return 1 if _gpus() and compute.device != "cpu" else max(1, (os.cpu_count() or 1) // compute.threads)
+def stages_at_a_time(params: Params) -> int:
+    """How many stages this machine carries side by side: one on a GPU; without, as many as the cores have threads and processes for."""
+    if gpus() and params.compute.device != "cpu":
+        return 1
+    return max(1, (os.cpu_count() or 1) // (params.compute.threads * params.parallel.processes))
 
 
 def require_now(root: Path) -> None:
@@ -82,7 +84,7 @@ def _python() -> Check:
 
 
 def _packages(root: Path) -> Check:
-    lock = root / "requirements" / ("gpu.lock" if _gpus() else "cpu.lock")
+    lock = root / "requirements" / ("gpu.lock" if gpus() else "cpu.lock")
     if not lock.exists():
         return Check("packages", "warning", f"no lock at {lock}", "restore it: git checkout")
     wanted = dict(line.split("==") for line in lock.read_text().splitlines() if "==" in line and ";" not in line)
@@ -115,16 +117,9 @@ def _memory() -> Check:
     return Check("memory", "ok" if enough else "warning", f"{available:.1f} GiB free", "" if enough else "close other programs")
 
 
-def _gpus() -> list[str]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return listed.stdout.splitlines() if listed.returncode == 0 else []
-
-
 def _gpu() -> Check:
-    gpus = _gpus()
-    return Check("gpu", "ok", gpus[0] if gpus else "none; the tiny profile needs none")
+    found = gpus()
+    return Check("gpu", "ok", f"{len(found)} x {found[0]}" if found else "none; the tiny profile needs none")
 
 
 def _port() -> Check:
@@ -196,22 +191,36 @@ def _writable(root: Path) -> Check:
 
 
 def _compute(params: Params) -> Iterator[Check]:
-    compute = params.compute
-    if compute.device == "cuda" and not _gpus():
+    count, compute, parallel = len(gpus()), params.compute, params.parallel
+    on_gpu = count > 0 and compute.device != "cpu"
+    if compute.device == "cuda" and not count:
         yield Check("compute.device", "error", "params.yaml asks for a GPU (cuda) and there is none", "set compute.device to auto or cpu")
-    if "vllm" in (compute.backend, params.build_sft.teacher) and importlib.util.find_spec("vllm") is None:
+    if on_gpu and parallel.processes > count:
+        found = f"params.yaml asks for {parallel.processes} processes, a GPU each, and there are {count}"
+        yield Check("parallel.processes", "error", found, f"set parallel.processes to at most {count}")
+    if parallel.shards and not on_gpu:
+        found = f"params.yaml asks for {parallel.strategy}, which shards a model over GPUs, and there is none"
+        yield Check("parallel.strategy", "error", found, "set parallel.strategy to ddp, or parallel.processes to 1")
+    if parallel.shards and parallel.strategy == "zero3" and importlib.util.find_spec("deepspeed") is None:
+        found = "params.yaml asks for zero3 and DeepSpeed is not installed"
+        yield Check("parallel.strategy", "error", found, "set parallel.strategy to fsdp2, or: pip install deepspeed")
+    if params.ifpo.rollouts == "vllm_colocate" and not on_gpu:
+        found = "params.yaml asks for vLLM beside the trainer, which needs a GPU"
+        yield Check("ifpo.rollouts", "error", found, "set ifpo.rollouts to transformers")
+    asked = (compute.backend, params.build_sft.teacher, params.ifpo.rollouts.partition("_")[0])
+    if "vllm" in asked and importlib.util.find_spec("vllm") is None:
         yield Check(
             "vllm",
             "error",
             "params.yaml asks for vLLM and it is not installed",
-            "install the vllm extra, or set compute.backend to transformers",
+            "install the vllm extra, or set compute.backend, build_sft.teacher and ifpo.rollouts to transformers",
         )
 
 
 def _model(params: Params) -> Iterator[Check]:
     named = [("base_model.path", params.base_model.path, params.base_model.revision)]
     if params.build_sft.teacher != "openai":  # an endpoint has names of its own
-        named.append(("build_sft.teacher_model", params.build_sft.teacher_model, None))
+        named.append(("build_sft.teacher_model", params.build_sft.teacher_model, params.build_sft.teacher_revision))
     for field, path, revision in named:
         if path is None:
             continue

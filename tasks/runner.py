@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,16 +22,21 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import digest, read_json, write_json
+from ascl_core.config.params import load_params
 from ascl_core.errors import AsclError, StageError, WorkspaceError, take_over
 from ascl_core.progress import ProgressEvent
 from tasks import child
 from tasks.digests import Dependencies, read_dependencies
+from tasks.gpus import gpus
+from tasks.launch import command
 from tasks.record import make_record, read_record
 from tasks.stages import Stage
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
 SCRATCH = "scratch"
 RECORD = "record.json"
+_LAUNCHER = "torch.distributed.elastic"
+_ERROR = re.compile(r"(?:\[rank\d+\]: ?)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*)")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -98,8 +103,9 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
     for name in (child.ERROR, child.METRICS, RECORD):
         (work / name).unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
+    params = load_params(root / "params.yaml")
     status = run_supervised(
-        [sys.executable, "-m", "tasks.child", stage.name, str(work)],
+        command(root, stage, work, params, on_gpu=params.compute.device != "cpu" and bool(gpus())),
         lock=lock,
         cwd=root,
         log=log,
@@ -162,12 +168,19 @@ def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclErro
         return StageError(f"{stage.name} ran out of time and was ended", value=limit, mend="run it again: it goes on from its last save")
     if (work / child.ERROR).exists():
         return take_over(work / child.ERROR)
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    last = lines[-1] if lines else "it printed nothing"
+    last = _last_word(log.read_text(errors="replace").splitlines())
     if "No space left on device" in last:
         return WorkspaceError("no space left on the disk", file=work, mend="free some space, and run again: what was finished is kept")
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     return StageError(f"{stage.name} {how}: {last[:300]}", mend=f"read {log}, and run again: it goes on from its last save")
+
+
+def _last_word(lines: list[str]) -> str:
+    """The last line that says anything; where a launcher reports that a process failed, the error of that process."""
+    reports = [number for number, line in enumerate(lines) if _LAUNCHER in line]
+    errors = [match[1] for line in lines[: reports[0]] if (match := _ERROR.match(line))] if reports else []
+    said = [line for line in lines if line.strip(" =-")]
+    return errors[-1] if errors else said[-1] if said else "it printed nothing"
 
 
 def _disk_error(error: OSError, root: Path) -> AsclError:

@@ -55,6 +55,9 @@ class Stage:
         return tuple(artifact for value in values for artifact in (value if isinstance(value, tuple) else (value,)))
 
 
+_LONG_S = 7 * 24 * 3600
+"""The limit of stages that run a model: as long as one of a large profile may take. A stage that hangs is seen by its progress."""
+
 RULES = Artifact("data/rules", source=True)
 RAW = Artifact("data/raw", source=True)
 RELEASED = Artifact("data/released", source=True)
@@ -85,9 +88,10 @@ def _sft(name: str, arm: Arm) -> Stage:
         name=name,
         function="ascl_core.sft.train:sft",
         summary=f"fine-tune the base model on the {arm} trajectories",
-        sections=("sft", "compute"),
+        sections=("sft", "compute", "parallel"),
         inputs={"trajectories": TRAJECTORIES[arm], "base": BASE_MODEL},
         outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
+        timeout_s=_LONG_S,
         deterministic=False,
     )
 
@@ -109,6 +113,7 @@ def _evaluate(trained: Stage) -> Stage:
             "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
             "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
         },
+        timeout_s=_LONG_S,
         deterministic=False,
     )
 
@@ -155,6 +160,7 @@ BUILD_SFT = Stage(
     sections=("build_sft", "conversation", "rules", "compute"),
     inputs={"prompts": PROMPTS, "corpus": CORPUS, "validation": VALIDATION},
     outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
+    timeout_s=_LONG_S,
 )
 BASE = Stage(
     name="base_model",
@@ -163,6 +169,7 @@ BASE = Stage(
     sections=("base_model", "compute"),
     inputs={"trajectories": tuple(TRAJECTORIES.values())},
     outputs={"base": BASE_MODEL},
+    timeout_s=_LONG_S,
 )
 DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE)
 SFT = _sft("sft", Arm.ASCL)
@@ -172,9 +179,10 @@ IFPO = Stage(
     name="ifpo",
     function="ascl_core.rl.train:ifpo",
     summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
-    sections=("ifpo", "conversation", "rules", "compute"),
+    sections=("ifpo", "conversation", "rules", "compute", "parallel"),
     inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": CORPUS},
     outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
+    timeout_s=_LONG_S,
     deterministic=False,
 )
 TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)

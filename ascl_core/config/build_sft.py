@@ -19,6 +19,8 @@ class BuildSftConfig(Config):
     """`templated` is offline; the others sample a chat model."""
     teacher_model: str | None = None
     """Path, hub id, or endpoint model of the teacher; None for `templated`."""
+    teacher_revision: str | None = None
+    """The pinned revision of a teacher that is a hub id."""
     teacher_base_url: str | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)

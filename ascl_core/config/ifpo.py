@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.config.lora import LoraConfig
+from ascl_core.config.parallel import split_batch
 
 Rebalance = Literal["none", "all", "balanced", "positive", "reward", "within_mode"]
 PromptKind = Literal["harmful", "borderline", "dual_use", "sensitive", "utility"]
@@ -47,6 +49,14 @@ class RewardConfig(Config):
 class IfpoConfig(Config):
     """GRPO on TRL's `GRPOTrainer` with the advantages rebalanced by inverse mode frequency."""
 
+    lora: LoraConfig | None = None
+    """Train low-rank matrices and merge them at the end; None trains every weight."""
+    rollouts: Literal["transformers", "vllm_colocate"] = "transformers"
+    """What samples rollouts; `vllm_colocate` is a vLLM engine beside the trainer on each GPU, which gets the weights before each step."""
+    vllm_memory_share: float = Field(default=0.3, gt=0.0, lt=1.0)
+    """`vllm_colocate`: the engine's share of the GPU's memory, weights and cache together."""
+    vllm_sleep: bool = False
+    """`vllm_colocate`: give that memory back during the update; each step then takes seconds longer."""
     rebalance: Rebalance = "positive"
     """How advantages are rebalanced; `none` is plain GRPO, `reward` is Ada-GRPO (arXiv 2505.20258)."""
     max_weight: float | None = Field(default=None, ge=1.0)
@@ -62,7 +72,7 @@ class IfpoConfig(Config):
     group_size: int = Field(default=8, ge=2)
     """G, rollouts per prompt."""
     micro_batch_size: int = Field(default=96, ge=1)
-    """Rollouts per forward pass; the rest is accumulated."""
+    """Rollouts per forward pass of a process, at most its share of a step; the rest is accumulated."""
     learning_rate: float = Field(default=5e-4, gt=0.0, le=1.0)
     """Learning rate of AdamW."""
     beta: float = Field(default=0.0, ge=0.0)
@@ -98,6 +108,10 @@ class IfpoConfig(Config):
 
     @model_validator(mode="after")
     def _batches_divide(self) -> IfpoConfig:
-        if (self.prompts_per_step * self.group_size) % self.micro_batch_size:
-            raise ValueError("prompts_per_step x group_size must be a multiple of micro_batch_size")
+        split_batch(self.rollouts_per_step, self.micro_batch_size, 1)
         return self
+
+    @property
+    def rollouts_per_step(self) -> int:
+        """Of all groups and all processes together."""
+        return self.prompts_per_step * self.group_size

@@ -10,6 +10,14 @@ from ascl_core.config.base import Config
 
 SingleName = Literal["rules", "exemplars", "qwen3guard", "wildguard", "llama_guard", "harmbench", "openai"]
 
+GUARDS = {
+    "qwen3guard": "Qwen/Qwen3Guard-Gen-0.6B",
+    "wildguard": "allenai/wildguard",
+    "llama_guard": "meta-llama/Llama-Guard-3-8B",
+    "harmbench": "cais/HarmBench-Llama-2-13b-cls",
+}
+"""The judges that are models on this machine, with the hub id that is taken where none is configured."""
+
 
 class _Source(Config):
     name: str
@@ -53,6 +61,11 @@ class JudgeConfig(_Source):
         if self.name != "ensemble" and self.members:
             raise ValueError("only an ensemble has members")
         return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that this machine must hold for the verdict: paths or hub ids."""
+        return tuple(one.model or GUARDS[one.name] for one in self.members or (self,) if one.name in GUARDS)
 
     @property
     def names(self) -> frozenset[str]:

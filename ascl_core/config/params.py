@@ -18,6 +18,7 @@ from ascl_core.config.curate import CurateConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.gate import GateConfig
 from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.config.parallel import ParallelConfig, split_batch
 from ascl_core.config.report import ReportConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sft import SftConfig
@@ -35,6 +36,7 @@ class Params(Config):
     conversation: ConversationConfig = ConversationConfig()
     build_sft: BuildSftConfig = BuildSftConfig()
     compute: ComputeConfig = ComputeConfig()
+    parallel: ParallelConfig = ParallelConfig()
     base_model: BaseModelConfig = BaseModelConfig()
     sft: SftConfig = SftConfig()
     ifpo: IfpoConfig = IfpoConfig()
@@ -49,6 +51,18 @@ class Params(Config):
                 f"ifpo.judge and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
                 "must be evaluated by another one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _processes_share_batches(self) -> Params:
+        for name, batch, micro_batch in (
+            ("sft", self.sft.batch_size, self.sft.micro_batch_size),
+            ("ifpo", self.ifpo.rollouts_per_step, self.ifpo.micro_batch_size),
+        ):
+            try:
+                split_batch(batch, micro_batch, self.parallel.processes)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         return self
 
 

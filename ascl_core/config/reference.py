@@ -45,7 +45,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
     for name, field in model.model_fields.items():
         inner = _model(field.annotation)
         many = get_origin(field.annotation) is tuple
-        if inner is None or many:
+        if inner is None or many or field.default is None:
             yield prefix + name, _kind(field), _default(field), _cell(field.description or "")
         if inner is not None:
             yield from _rows(inner, f"{prefix}{name}{'[].' if many else '.'}")

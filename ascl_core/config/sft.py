@@ -5,17 +5,21 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
+from ascl_core.config.lora import LoraConfig
+from ascl_core.config.parallel import split_batch
 
 
 class SftConfig(Config):
     """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
 
+    lora: LoraConfig | None = None
+    """Train low-rank matrices and merge them at the end; None trains every weight."""
     max_steps: int = Field(default=450, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(default=64, ge=1)
     """Conversations per optimiser step."""
     micro_batch_size: int = Field(default=64, ge=1)
-    """Conversations per forward pass, at most a whole batch; the rest is accumulated."""
+    """Conversations per forward pass of a process, at most its share of the batch; the rest is accumulated."""
     learning_rate: float = Field(default=2e-3, gt=0.0, le=1.0)
     """Peak learning rate of AdamW (cosine schedule)."""
     warmup_steps: int = Field(default=20, ge=0)
@@ -33,6 +37,5 @@ class SftConfig(Config):
 
     @model_validator(mode="after")
     def _batches_divide(self) -> SftConfig:
-        if self.batch_size % min(self.micro_batch_size, self.batch_size):
-            raise ValueError("batch_size must be a multiple of micro_batch_size")
+        split_batch(self.batch_size, self.micro_batch_size, 1)
         return self

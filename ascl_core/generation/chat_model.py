@@ -44,18 +44,19 @@ class ChatModel(Protocol):
 class LocalChat:
     """A checkpoint or hub id, loaded when it is first asked."""
 
-    def __init__(self, model: str, compute: ComputeConfig) -> None:
+    def __init__(self, model: str, compute: ComputeConfig, revision: str | None = None) -> None:
         self.model = model
         self.compute = compute
+        self.revision = revision
 
     @cached_property
     def name(self) -> str:
         """See `ChatModel`."""
-        return identity(self.model)
+        return identity(self.model, self.revision)
 
     @cached_property
     def _generator(self) -> Generator:
-        return make_generator(self.model, self.compute)
+        return make_generator(self.model, self.compute, self.revision)
 
     def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""

@@ -34,21 +34,27 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
 
 
 def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = None) -> Any:
-    """The model of a checkpoint on its device; `ModelError` names the path otherwise."""
+    """The model of a checkpoint on its device, whole in every process; `ModelError` names the path otherwise."""
+    from accelerate.utils import patch_environment
+
+    with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):  # else a judge would be empty in all processes but the first
+        return read_model(path, compute.dtype, compute.threads, revision).to(device_of(compute))
+
+
+def read_model(path: str | Path, dtype: str, threads: int, revision: str | None = None) -> Any:
+    """The model of a checkpoint where it was read, on the CPU; sets torch's threads. `ModelError` names the path otherwise."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     _check_exists(path, revision)
-    torch.set_num_threads(compute.threads)
-    dtype = getattr(torch, compute.dtype)
+    torch.set_num_threads(threads)
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(path), revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        return AutoModelForCausalLM.from_pretrained(
+            str(path), revision=revision, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: config.json does not fit the weights
         raise _cannot_load(path, error) from error
-    return model.to(device_of(compute))
 
 
 def identity(model: str | Path, revision: str | None = None) -> str:

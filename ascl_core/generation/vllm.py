@@ -17,8 +17,6 @@ from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 
-_GPU_SHARE = 0.45
-"""Of the GPU's memory, so that a policy and a judge fit side by side."""
 _CPU_CACHE_GIB = "1"
 
 
@@ -89,7 +87,7 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
         )
     from vllm import LLM
 
-    options: dict[str, Any] = {"enforce_eager": True} if on_cpu else {"gpu_memory_utilization": _GPU_SHARE}
+    options: dict[str, Any] = {"enforce_eager": True} if on_cpu else {"gpu_memory_utilization": compute.vllm_memory_share}
     try:
         return LLM(
             model=str(checkpoint), revision=revision, dtype=compute.dtype, trust_remote_code=False, load_format="safetensors", **options

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.judge import GUARDS
 from ascl_core.contracts import Verdict
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling
@@ -108,8 +109,6 @@ def read_harmbench(text: str) -> Reading:
 class GuardFormat:
     """How one judge is asked, and how its answer is read."""
 
-    model: str
-    """The hub id that is taken where none is configured."""
     read: Callable[[str], Reading]
     template: str | None = None
     """The whole prompt; None where the model's own chat template writes it."""
@@ -120,10 +119,10 @@ class GuardFormat:
 
 _INST = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
 FORMATS = {
-    "qwen3guard": GuardFormat("Qwen/Qwen3Guard-Gen-0.6B", read_qwen3guard, max_new_tokens=128),
-    "wildguard": GuardFormat("allenai/wildguard", read_wildguard, _WILDGUARD, (*_INST, "<|user|>", "<|assistant|>")),
-    "llama_guard": GuardFormat("meta-llama/Llama-Guard-3-8B", read_llama_guard),
-    "harmbench": GuardFormat("cais/HarmBench-Llama-2-13b-cls", read_harmbench, _HARMBENCH, _INST),
+    "qwen3guard": GuardFormat(read_qwen3guard, max_new_tokens=128),
+    "wildguard": GuardFormat(read_wildguard, _WILDGUARD, (*_INST, "<|user|>", "<|assistant|>")),
+    "llama_guard": GuardFormat(read_llama_guard),
+    "harmbench": GuardFormat(read_harmbench, _HARMBENCH, _INST),
 }
 
 
@@ -134,7 +133,7 @@ class ModelJudge:
         self.config = config
         self.compute = compute
         self.format = FORMATS[config.name]
-        self.model = config.model or self.format.model
+        self.model = config.model or GUARDS[config.name]
 
     @cached_property
     def id(self) -> str:

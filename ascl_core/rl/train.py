@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ascl_core.artifacts import read_parquet, write_jsonl
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, from_table
 from ascl_core.conversation.template import opening
-from ascl_core.errors import DataError, TrainingError
-from ascl_core.generation.load import device_of, load_model, load_tokenizer
+from ascl_core.errors import DataError, ModelError, TrainingError
+from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.judges import get_judge
 from ascl_core.rl.alarms import Alarms
@@ -25,7 +27,7 @@ from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, render_rules
 from ascl_core.sft.callbacks import TrainingLog, train
-from ascl_core.sft.processes import micro_batches
+from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
 from ascl_core.vocabulary import Split
 
 _WRITTEN_TOKENS = 96
@@ -38,6 +40,7 @@ def ifpo(
     conversation: ConversationConfig,
     rules: RulesConfig,
     compute: ComputeConfig,
+    parallel: ParallelConfig = ONE_PROCESS,
     checkpoint_in: Path,
     prompts: Path,
     corpus: Path,
@@ -45,7 +48,7 @@ def ifpo(
     log: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Train with GRPO and rebalanced advantages; write the checkpoint and one log line a step."""
+    """Train with GRPO and rebalanced advantages; the first process writes the checkpoint and one log line a step."""
     from transformers.trainer_utils import set_seed
 
     from ascl_core.rl.trainer import IfpoTrainer
@@ -57,16 +60,19 @@ def ifpo(
     index = RuleIndex(loaded_corpus, rules.at)
     tokenizer = load_tokenizer(checkpoint_in)
     check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
+    arguments = _arguments(ifpo, conversation, compute, parallel, context.state)
+    beside_training = compute.model_copy(update={"backend": "transformers"})  # a second engine would not know its share of the GPU
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
-    judge = get_judge(ifpo.judge, compute)
+    judge = get_judge(ifpo.judge, beside_training)
     alarms = Alarms(training_log, judge)
     trainer = IfpoTrainer(
         ifpo=ifpo,
         scorer=Scorer(loaded_corpus, judge, ifpo.reward, conversation),
         prompts_by_id={prompt.id: prompt for prompt in training},
-        model=load_model(checkpoint_in, compute),
+        model=trainable_model(checkpoint_in, compute, parallel, ifpo.lora),
+        peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
-        args=_arguments(ifpo, conversation, compute, context.state),
+        args=arguments,
         train_dataset=_dataset(schedule, conversation),
         processing_class=tokenizer,
         environment_factory=environment_factory(index, conversation),
@@ -77,9 +83,8 @@ def ifpo(
     train(trainer, context.state)
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
+    publish(trainer, tokenizer, checkpoint_in, ifpo.lora, compute, checkpoint)
     if trainer.is_world_process_zero():
-        cast(Any, trainer.model).save_pretrained(checkpoint)
-        tokenizer.save_pretrained(checkpoint)
         write_jsonl(log, training_log.lines)
     last = {
         name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
@@ -144,16 +149,14 @@ def _dataset(schedule: list[Prompt], conversation: ConversationConfig) -> Any:
     return Dataset.from_list([{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction} for p in schedule])
 
 
-def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, state: Path) -> Any:
+def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import GRPOConfig
 
-    on_gpu = device_of(compute) == "cuda"
-    rollouts = config.prompts_per_step * config.group_size
-    accumulated = micro_batches(rollouts, config.micro_batch_size, field="ifpo.micro_batch_size")
+    micro_batch_size, accumulated = split_batch(config.rollouts_per_step, config.micro_batch_size, processes())
     return GRPOConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
-        per_device_train_batch_size=config.micro_batch_size,
+        per_device_train_batch_size=micro_batch_size,
         gradient_accumulation_steps=accumulated,
         steps_per_generation=accumulated,
         num_generations=config.group_size,
@@ -168,18 +171,34 @@ def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: Co
         max_tool_calling_iterations=conversation.max_tool_calls,
         mask_truncated_completions=False,
         shuffle_dataset=False,
-        bf16=on_gpu and compute.dtype == "bfloat16",
-        gradient_checkpointing=on_gpu,
-        use_cpu=not on_gpu,
+        **on_device(compute, parallel),
+        **_engine(config, compute),
         save_steps=config.save_steps,
         save_total_limit=1,
         logging_steps=1,
         report_to="none",
         seed=config.seed,
         disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
         log_completions=False,
     )
+
+
+def _engine(config: IfpoConfig, compute: ComputeConfig) -> dict[str, Any]:
+    """TRL's options for vLLM beside the trainer; `ModelError` where it cannot be."""
+    if config.rollouts == "transformers":
+        return {}
+    problem = (
+        "needs a GPU" if device_of(compute) != "cuda" else "vLLM is not installed" if importlib.util.find_spec("vllm") is None else None
+    )
+    if problem is not None:
+        mend = "install the vllm extra on a machine with a GPU, or set it to transformers"
+        raise ModelError(problem, file="params.yaml", field="ifpo.rollouts", value=config.rollouts, mend=mend)
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": config.vllm_memory_share,
+        "vllm_enable_sleep_mode": config.vllm_sleep,
+    }
 
 
 def _reward_of_the_scorer(**_: Any) -> list[float]:

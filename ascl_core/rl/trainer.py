@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
+from accelerate.utils import gather
 from trl import GRPOTrainer
 
 from ascl_core.config.ifpo import IfpoConfig
@@ -62,8 +63,10 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local
         output["advantages"] = advantages[start : start + local].to(output["advantages"])
-        has_no_kl = self.beta == 0.0
-        return _without_idle(output, self.args.steps_per_generation) if self._is_training() and has_no_kl else output
+        if not self._is_training() or self.beta != 0.0:
+            return output
+        working = int(gather((output["advantages"] != 0).sum()[None]).max())  # of the busiest process, as TRL gathers rollouts' figures
+        return _without_idle(output, self.args.steps_per_generation, working)
 
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, has_tool_images: Any = False
@@ -141,16 +144,16 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
             self._metrics[mode][name].append(value)
 
 
-def _without_idle(batch: dict[str, Any], num_chunks: int) -> dict[str, Any]:
+def _without_idle(batch: dict[str, Any], num_chunks: int, working: int) -> dict[str, Any]:
     """The batch without rollouts of advantage 0, for a loss without a KL term: they cost as much as others and move nothing.
 
-    Of N rollouts K stay, a multiple of the chunks into which TRL cuts the batch; their advantages are scaled by K/N, so that TRL's
-    mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
+    Of N rollouts K stay, at least the `working` ones, and a multiple of the chunks into which TRL cuts the batch; their advantages
+    are scaled by K/N, so that TRL's mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
     """
     advantages = batch["advantages"]
     n = len(advantages)
     by_use = torch.argsort((advantages == 0).int(), stable=True)
-    k = max(1, -(-int((advantages != 0).sum()) // num_chunks)) * num_chunks
+    k = max(1, -(-working // num_chunks)) * num_chunks
     rows = by_use[:k].sort().values
     prompt_width, width = batch["prompt_mask"].shape[1], batch["completion_mask"].shape[1]
     first = prompt_width - int(batch["prompt_mask"][rows].sum(1).max())

@@ -14,6 +14,8 @@ from ascl_core.contracts import StageContext
 from ascl_core.sft.safeguards import check_figures
 
 _SKIPPED = frozenset({"epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss"})
+_SAVED = (("*.safetensors", "pytorch_model_fsdp*", "global_step*"), ("optimizer.pt", "optimizer_*", "global_step*"))
+"""What a save must have: weights, and the optimizer's state; each under one of these names."""
 
 
 class TrainingLog(TrainerCallback):
@@ -78,13 +80,16 @@ def train(trainer: Any, state: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint under the folder; one that a kill left half-written is passed over."""
+    """The newest complete checkpoint under the folder; one that a kill left half-written is passed over.
+
+    A trainer that shards writes weights and optimizer into folders (FSDP), or both into one (`global_step…`, DeepSpeed).
+    """
     if not folder.is_dir():
         return None
     for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
         try:
             json.loads((path / "trainer_state.json").read_text())
-            if list(path.glob("*.safetensors")) and (path / "optimizer.pt").exists():
+            if all(any(found for pattern in patterns for found in path.glob(pattern)) for patterns in _SAVED):
                 return str(path)
         except (OSError, ValueError):
             continue

@@ -163,4 +163,4 @@ def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
         )
     if config.teacher == "openai":
         return EndpointChat(Endpoint(config.teacher_model, config.teacher_base_url or DEFAULT_URL))
-    return LocalChat(config.teacher_model, compute.model_copy(update={"backend": config.teacher}))
+    return LocalChat(config.teacher_model, compute.model_copy(update={"backend": config.teacher}), config.teacher_revision)

@@ -6,22 +6,31 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ascl_core.artifacts import read_jsonl, write_jsonl
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import DataError, TrainingError
-from ascl_core.generation.load import device_of, load_model, load_tokenizer
+from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
-from ascl_core.sft.processes import micro_batches
+from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
 
 
 def sft(
-    *, sft: SftConfig, compute: ComputeConfig, trajectories: Path, base: Path, checkpoint: Path, log: Path, context: StageContext
+    *,
+    sft: SftConfig,
+    compute: ComputeConfig,
+    parallel: ParallelConfig = ONE_PROCESS,
+    trajectories: Path,
+    base: Path,
+    checkpoint: Path,
+    log: Path,
+    context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Fine-tune `base` on the trajectories; write the checkpoint and one log line a step."""
+    """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step."""
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
 
@@ -29,15 +38,16 @@ def sft(
 
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
-    model = load_model(base, compute)
+    arguments = _arguments(sft, compute, parallel, context.state)
     rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
-        model=model,
-        args=_arguments(sft, compute, context.state),
+        model=trainable_model(base, compute, parallel, sft.lora),
+        args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
+        peft_config=adapter(sft.lora),
         callbacks=[training_log],
     )
     training_log.quieten(trainer)
@@ -46,23 +56,21 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
+    publish(trainer, tokenizer, base, sft.lora, compute, checkpoint)
     if trainer.is_world_process_zero():
-        cast(Any, trainer.model).save_pretrained(checkpoint)
-        tokenizer.save_pretrained(checkpoint)
         write_jsonl(log, training_log.lines)
     return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
 
 
-def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
+def _arguments(config: SftConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import SFTConfig
 
-    on_gpu = device_of(compute) == "cuda"
-    micro_batch_size = min(config.micro_batch_size, config.batch_size)
+    micro_batch_size, accumulated = split_batch(config.batch_size, config.micro_batch_size, processes())
     return SFTConfig(
         output_dir=str(state),
         max_steps=config.max_steps,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=micro_batches(config.batch_size, micro_batch_size, field="sft.micro_batch_size"),
+        gradient_accumulation_steps=accumulated,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
@@ -70,9 +78,7 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         weight_decay=config.weight_decay,
         max_length=config.max_length,
         assistant_only_loss=True,
-        bf16=on_gpu and compute.dtype == "bfloat16",
-        gradient_checkpointing=on_gpu,
-        use_cpu=not on_gpu,
+        **on_device(compute, parallel),
         save_steps=config.save_steps,
         save_total_limit=1,
         logging_steps=1,
@@ -80,7 +86,6 @@ def _arguments(config: SftConfig, compute: ComputeConfig, state: Path) -> Any:
         seed=config.seed,
         data_seed=config.seed,
         disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
         dataset_num_proc=None,
     )
 

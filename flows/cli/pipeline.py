@@ -72,18 +72,25 @@ def run(
         raise typer.Exit(GATE_SAID_NO)
 
 
-def plan(profile: Profile = None, setting: Settings = None, force: Force = None) -> None:
-    """Say which stages would run, why, and how long they took the last time; runs nothing and writes nothing.
+def plan(
+    profile: Profile = None,
+    setting: Settings = None,
+    force: Force = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", help="Reckon memory and hours for this GPU, such as H100 or A100-40.")] = None,
+) -> None:
+    """Say which stages would run, why, how long they took the last time, and what they need of a GPU; runs and writes nothing.
 
-    Example:  ascl plan --set ifpo.rebalance=none
+    Examples:  ascl plan --set ifpo.rebalance=none   |   ascl plan --profile full --gpu A100-80
     """
+    from flows.cli.needs import print_needs
     from tasks.parameters import planned_values
     from tasks.plan import make_plan
     from tasks.stages import get_stage
 
     root = repository_root()
     forced = frozenset(get_stage(name).name for name in force or ())
-    steps = make_plan(root, forced, planned_values(root, profile, setting or ()))
+    values = planned_values(root, profile, setting or ())
+    steps = make_plan(root, forced, values)
     print_table(
         ("stage", "would", "why", "last time"),
         [(s.stage, s.action, "; ".join(s.reasons), "" if s.seconds == 0 else "unknown" if s.seconds is None else s.seconds) for s in steps],
@@ -97,6 +104,7 @@ def plan(profile: Profile = None, setting: Settings = None, force: Force = None)
         if to_run
         else "\nnothing would run"
     )
+    print_needs(root, values, gpu)
 
 
 def status() -> None:

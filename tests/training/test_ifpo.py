@@ -64,7 +64,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
     monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", keep_scores)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, chunks: batch)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
     return seen
 
 
@@ -205,7 +205,7 @@ def test_the_seed_decides_what_training_does(world: World, tmp_path: Path) -> No
 def test_leaving_rollouts_without_advantage_out_changes_no_gradient(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = {"max_steps": 1, "prompts_per_step": 8, "group_size": 2}
     left_out = world.ifpo(tmp_path / "left-out", **pairs)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, chunks: batch)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
     kept = world.ifpo(tmp_path / "kept", **pairs)
     assert kept[0]["grad_norm"] > 0
     assert kept[0]["groups/zero_variance"] > 0, "there were such rollouts"

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from ascl_core.errors import ConfigError
-from ascl_core.sft.processes import micro_batches
+from ascl_core.config.parallel import split_batch
 from tests.training.conftest import World, weights_of
 from tests.training.one_step import STEP, record
 
@@ -91,9 +90,7 @@ def test_eight_micro_batches_of_one_are_one_of_eight(world: World, folder: Path,
         assert steps[0]["advantages"].equal(steps[1]["advantages"])
 
 
-def test_rows_that_do_not_divide_among_the_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert micro_batches(12, 3, field="ifpo.micro_batch_size") == 4
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(ConfigError, match="each of 8 processes") as caught:
-        micro_batches(12, 3, field="ifpo.micro_batch_size")
-    assert (caught.value.field, caught.value.value) == ("ifpo.micro_batch_size", 3)
+def test_rows_that_do_not_divide_among_the_processes_are_refused() -> None:
+    assert split_batch(12, 3, 1) == (3, 4)
+    with pytest.raises(ValueError, match="a batch of 12 must be a multiple of"):
+        split_batch(12, 3, 8)

@@ -1,0 +1,1 @@
+"""What a run needs before it starts: parameters, memory and time of a decoder, as pure functions; nothing is loaded."""

@@ -1,0 +1,98 @@
+"""What `ascl plan` says of GPUs: for each stage that uses one, its parameters, memory by part, tokens and hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from ascl_core.errors import ModelError
+from flows.cli.console import COLOURS, out, print_table
+
+if TYPE_CHECKING:
+    from ascl_core.sizing.devices import Device
+    from tasks.estimate import Need
+
+
+def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
+    """Print the table where the parameters, this machine or the user speak of a GPU; nothing otherwise."""
+    from ascl_core.config.base import parse
+    from ascl_core.config.params import Params
+    from ascl_core.sizing.devices import DEFAULT, get_device, recognise
+    from tasks.estimate import estimate
+    from tasks.gpus import gpus
+    from tasks.parameters import FILE
+
+    params, found = parse(Params, values, file=root / FILE), gpus()
+    if gpu is None and (params.compute.device == "cpu" or (params.compute.device == "auto" and not found)):
+        return
+    device = get_device(gpu) if gpu else recognise(found) or get_device(DEFAULT)
+    assumed = "" if gpu or recognise(found) else ", which is assumed: name another with --gpu"
+    several = f", {params.parallel.processes} processes by {params.parallel.strategy}" if params.parallel.processes > 1 else ""
+    out.print(
+        f"\non {device.name} ({device.memory_gb} GB, {device.tflops:g} TFLOP/s){several}{assumed}; docs/gpu.md says how it is reckoned"
+    )
+    try:
+        needs = estimate(root, params, device)
+    except ModelError as error:
+        out.print(f"[{COLOURS['warning']}]memory and hours cannot be reckoned:[/] {escape(str(error))}", soft_wrap=True)
+        return
+    print_table(
+        ("stage", "GPUs", "model", "GB on each", "of which", "tokens", "hours"),
+        [
+            (
+                f"{n.stage} × {n.times}" if n.times > 1 else n.stage,
+                n.gpus,
+                _model(n),
+                f"{n.memory.total / 1e9:.2f} {_verdict(n)}",
+                _parts(n),
+                _tokens(n),
+                _hours(n),
+            )
+            for n in needs
+        ],
+    )
+    for need in needs:
+        if need.problem:
+            out.print(
+                f"[{COLOURS['error']}]{need.stage} does not fit:[/] {escape(need.problem)}\n  mend: {escape(need.mend)}",
+                soft_wrap=True,
+            )
+    _print_sum(needs, device)
+
+
+def _print_sum(needs: list[Need], device: Device) -> None:
+    known = sum((need.hours or 0.0) * need.gpus for need in needs)
+    unknown = [need.stage for need in needs if need.hours is None]
+    more = f", and what {' and '.join(unknown)} will take: known when curate and build_suites have run" if unknown else ""
+    out.print(f"at most {known:.1f} hours of one {device.name}{more}")
+
+
+def _model(need: Need) -> str:
+    share = f", {_short(need.trained)} trained" if 0 < need.trained < need.parameters else ""
+    return f"{need.model}: {_short(need.parameters)}{share}"
+
+
+def _verdict(need: Need) -> str:
+    return "too much" if need.problem else "fits"
+
+
+def _parts(need: Need) -> str:
+    return ", ".join(f"{name} {size / 1e9:.2f}" for name, size in need.memory.parts.items() if size)
+
+
+def _tokens(need: Need) -> str:
+    return "unknown yet" if need.tokens is None else f"≤ {_short(need.tokens)}"
+
+
+def _hours(need: Need) -> str:
+    return "unknown yet" if need.hours is None else f"≤ {need.hours:.2g}"
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.2f} {letter}"
+    return f"{number:.0f}"
