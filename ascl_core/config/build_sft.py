@@ -30,6 +30,8 @@ class BuildSftConfig(Config):
         PromptType.UTILITY: 0.0,
     }
     """Share of the ASCL trajectories of each prompt type that consult; a dual-use prompt gets both modes."""
+    max_words: int | None = Field(default=None, ge=1)
+    """Trajectories whose thoughts and answers have more words than this together are rejected; None keeps every length."""
     judge: JudgeConfig = JudgeConfig()
     """Rejects wrong trajectories."""
     seed: int = 0

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Shape, TypeBy
+from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Reference, Shape, TypeBy
 from ascl_core.config.sources import SourceConfig
-from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
 from ascl_core.data.tables import read_table
 from ascl_core.errors import DataError
@@ -40,6 +40,7 @@ def _columns(shape: Shape) -> list[str]:
         *shape.where,
         *([*options.columns, *([options.labels] if options.labels else [])] if options else []),
         *([shape.answer.column] if shape.answer else []),
+        *([shape.reference.column] if shape.reference else []),
         *([shape.category.column] if isinstance(shape.category, CategoryBy) else []),
     ]
 
@@ -78,6 +79,7 @@ def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfi
         answer=right or _answer(row, shape),
         answer_kind="choice" if right else shape.answer.kind if shape.answer else None,
         choices=_LETTERS[: len(shown)] if right else None,
+        reference=_reference(row, shape.reference),
     )
 
 
@@ -108,6 +110,16 @@ def _answer(row: Row, shape: Shape) -> str | None:
     if answer.after not in text:
         raise row.error(f"no final answer after {answer.after}", value=text[-60:], mend="mend or drop the row")
     return text.rsplit(answer.after, 1)[1].strip()
+
+
+def _reference(row: Row, rule: Reference | None) -> str | None:
+    """The response as the row has it, cut as the shape says; None where the row has none."""
+    text = row.text(rule.column) if rule else None
+    if rule is None or text is None:
+        return None
+    text = text.rpartition(rule.after)[2] if rule.after else text
+    text = text.rpartition(rule.before)[0] if rule.before else text
+    return clean(re.sub(rule.without, "", text) if rule.without else text) or None
 
 
 def _choices(row: Row, asked: str, shape: Shape) -> tuple[list[str], str | None]:
