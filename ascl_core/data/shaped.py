@@ -22,8 +22,11 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and mend."""
     shape = data.shape
     needed = _columns(shape)
-    table = read_table(source, {column_of(path) for path in needed})
-    present = _check(needed, shape, list(map(str, table.columns)), source)
+    wanted = [*needed, *([shape.reference.column] if shape.reference else [])]
+    table = read_table(source, {column_of(path) for path in wanted})
+    columns = list(map(str, table.columns))
+    _check(needed, shape, columns, source)
+    present = {column_of(path) for path in wanted if column_of(path) in columns}
     for number, values in enumerate(table[sorted(present)].to_dict("records"), start=1):
         row = Row({str(name): value for name, value in values.items()}, number, source.path)
         prompt_type = _type(row, shape.type)
@@ -32,7 +35,7 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
 
 
 def _columns(shape: Shape) -> list[str]:
-    """The columns, or paths into them, that the shape reads."""
+    """The columns, or paths into them, that the shape needs: all that it reads but the reference."""
     options = shape.options
     return [
         *shape.prompt,
@@ -40,13 +43,12 @@ def _columns(shape: Shape) -> list[str]:
         *shape.where,
         *([*options.columns, *([options.labels] if options.labels else [])] if options else []),
         *([shape.answer.column] if shape.answer else []),
-        *([shape.reference.column] if shape.reference else []),
         *([shape.category.column] if isinstance(shape.category, CategoryBy) else []),
     ]
 
 
-def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> set[str]:
-    """The columns to read; of several for the prompt one is enough, and any other that is missing is an error."""
+def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> None:
+    """`DataError` for a column that is missing; of several for the prompt one is enough."""
     present = {column_of(path) for path in needed if column_of(path) in columns}
     prompts = [column_of(path) for path in shape.prompt]
     missing = [column_of(path) for path in needed if column_of(path) not in present]
@@ -54,7 +56,6 @@ def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceCo
         missing = [name for name in missing if name not in prompts]
     if missing:
         raise DataError("column is missing", file=source.path, field=missing[0], mend=f"the columns are {', '.join(columns)}")
-    return present
 
 
 def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
