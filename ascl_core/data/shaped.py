@@ -22,11 +22,11 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and mend."""
     shape = data.shape
     needed = _columns(shape)
-    wanted = [*needed, *([shape.reference.column] if shape.reference else [])]
-    table = read_table(source, {column_of(path) for path in wanted})
+    read = [*needed, *([shape.reference.column] if shape.reference else [])]
+    table = read_table(source, {column_of(path) for path in read})
     columns = list(map(str, table.columns))
     _check(needed, shape, columns, source)
-    present = {column_of(path) for path in wanted if column_of(path) in columns}
+    present = {column_of(path) for path in read if column_of(path) in columns}
     for number, values in enumerate(table[sorted(present)].to_dict("records"), start=1):
         row = Row({str(name): value for name, value in values.items()}, number, source.path)
         prompt_type = _type(row, shape.type)
