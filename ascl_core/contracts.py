@@ -58,6 +58,8 @@ class Prompt:
     """The letters of a choice, such as `ABCD`."""
     pair_id: str | None = None
     """Shared by the two sides of a contrast pair."""
+    reference: str | None = None
+    """A good response that the source brings along, without thoughts; of a utility prompt the way to its answer."""
     split: Split | None = None
     """None in suites."""
     suite: str | None = None
@@ -80,6 +82,7 @@ PROMPT_SCHEMA = pa.schema(
         ("answer_kind", pa.string()),
         ("choices", pa.string()),
         ("pair_id", pa.string()),
+        ("reference", pa.string()),
         ("split", pa.string()),
         ("suite", pa.string()),
     ]

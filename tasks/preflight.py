@@ -21,8 +21,9 @@ import psutil
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.sources import OWN, SourceConfig
 from ascl_core.data.locations import expand, hub_id, is_url
-from ascl_core.errors import AsclError, DataError, WorkspaceError
+from ascl_core.errors import AsclError, DataError, ModelError, WorkspaceError
 from ascl_core.generation.hub import hub_problem
+from ascl_core.generation.packages import PREFIX, packaged_weights
 from tasks.gpus import gpus
 
 _GIB = 1 << 30
@@ -224,13 +225,18 @@ def _model(params: Params) -> Iterator[Check]:
     for field, path, revision in named:
         if path is None:
             continue
-        if path.startswith("package:"):
-            problem = None if importlib.util.find_spec(path.removeprefix("package:")) is not None else "no such package"
-        else:
-            problem = None if Path(path).expanduser().exists() else hub_problem(path, revision)
-        if problem is not None:
+        if field == "base_model.path" and path.startswith(PREFIX):
+            yield from _packaged(field, path)
+        elif not Path(path).expanduser().exists() and (problem := hub_problem(path, revision)) is not None:
             mend = "give a local folder, package:NAME, or a hub id while the hub can be reached"
             yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist: {problem}", mend)
+
+
+def _packaged(field: str, path: str) -> Iterator[Check]:
+    try:
+        packaged_weights(path)
+    except ModelError as error:
+        yield Check(f"params.yaml: {field}", "error", f"model {path!r} is not there: {error.problem}", error.mend or "")
 
 
 def _sources(params: Params) -> Iterator[Check]:

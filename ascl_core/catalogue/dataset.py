@@ -61,6 +61,19 @@ class Answer(Config):
     """Only what follows the last occurrence of this text."""
 
 
+class Reference(Config):
+    """A good response that the data set brings along, for training."""
+
+    column: Column
+    """The column with the response."""
+    after: str | None = None
+    """Only what follows the last occurrence of this text."""
+    before: str | None = None
+    """Only what stands before the last occurrence of this text."""
+    without: str | None = None
+    """A regular expression: what it matches is left out."""
+
+
 class Options(Config):
     """The options of a multiple-choice question; they are shown with the letters A, B, …"""
 
@@ -85,6 +98,8 @@ class Shape(Config):
     """Only rows with one of these labels, in lower case, in each of these columns."""
     answer: Answer | None = None
     """The gold answer of a utility prompt."""
+    reference: Reference | None = None
+    """A good response, which a teacher may use."""
     options: Options | None = None
     """The options of a choice."""
     category: str | CategoryBy | None = None

@@ -40,6 +40,8 @@ class RawPrompt:
     answer_kind: str | None = None
     choices: str | None = None
     pair_id: str | None = None
+    reference: str | None = None
+    """A good response, where the source brings one."""
     family: str | None = None
     """What it asks for, whatever the sentence around it: prompts of one family are held out together."""
 

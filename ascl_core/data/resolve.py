@@ -64,4 +64,5 @@ def _prompt(row: RawPrompt, place: str, rule: Rule | None, *, dual_use: bool) ->
         answer_kind=row.answer_kind,
         choices=row.choices,
         pair_id=row.pair_id,
+        reference=row.reference,
     )

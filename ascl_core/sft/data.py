@@ -59,7 +59,7 @@ def build_sft(
     summary: dict[str, Any] = {}
     for arm, path in ((Arm.ASCL, ascl), (Arm.DIRECT_REFUSAL, direct_refusal), (Arm.CONTEXT_DISTILLATION, context_distillation)):
         drafts = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
-        kept, rejected = _filter(drafts, judge, loaded_corpus, conversation.max_tool_calls)
+        kept, rejected = _filter(drafts, judge, loaded_corpus, conversation.max_tool_calls, build_sft.max_words)
         if not kept:
             raise DataError("every trajectory was rejected", file=prompts, field=str(arm), mend="look at the judge and the teacher")
         write_jsonl(path, (_row(draft, arm, writer.name, build_sft.seed) for draft in kept))
@@ -73,7 +73,7 @@ class TemplatedWriter:
 
     def __init__(self, config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex) -> None:
         self.config = config
-        self.teacher = TemplatedTeacher(corpus, conversation)
+        self.teacher = TemplatedTeacher(corpus, conversation, index)
         self.name = self.teacher.name
         self.now = RuleEdition(corpus, index, conversation)
         self.changed = changed_editions(corpus, index.at, conversation) if config.rule_variation else ()
@@ -91,7 +91,8 @@ class TemplatedWriter:
         elif arm is Arm.CONTEXT_DISTILLATION:
             yield prompt, self.teacher.distil(prompt, choice)[0]
         else:
-            consults = choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
+            has_rule = prompt.category is None or self.teacher.rule_of(prompt) is not None
+            consults = has_rule and choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
             if consults or prompt.dual_use:
                 yield self._consult(prompt, choice)
             if not consults or prompt.dual_use:
@@ -99,7 +100,7 @@ class TemplatedWriter:
 
     def _consult(self, prompt: Prompt, choice: Choice) -> Draft:
         """The conversation, and the prompt as the edition of the rules that it looks up decides it."""
-        varies = choice.fraction("rules") < self.config.rule_variation
+        varies = prompt.rule_id is not None and choice.fraction("rules") < self.config.rule_variation
         edition = self.changed[choice.number("edition") % len(self.changed)] if varies else self.now
         decided = edition.decide(prompt)
         return decided, self.teacher.consult(decided, edition.tool(prompt.jurisdiction), choice)
@@ -113,15 +114,22 @@ def _make_writer(config: BuildSftConfig, corpus: Corpus, conversation: Conversat
     return ModelWriter(config, corpus, conversation, index, compute)
 
 
-def _filter(drafts: list[Draft], judge: Judge, corpus: Corpus, max_tool_calls: int) -> tuple[list[Draft], list[tuple[Draft, str]]]:
+def _filter(
+    drafts: list[Draft], judge: Judge, corpus: Corpus, max_tool_calls: int, max_words: int | None
+) -> tuple[list[Draft], list[tuple[Draft, str]]]:
     """The drafts that are well-formed and right, and the others with the reason."""
     facts = [read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls) for _, messages in drafts]
     items = [Item(prompt.prompt, fact.answer, prompt.prompt_type) for (prompt, _), fact in zip(drafts, facts, strict=True)]
     kept, rejected = [], []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
-        reason = fact.problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
+        reason = fact.problem or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
+
+
+def _too_long(messages: list[Message], max_words: int | None) -> str | None:
+    written = [f"{message.get('reasoning_content', '')} {message['content']}" for message in messages if message["role"] == "assistant"]
+    return f"over {max_words} words" if max_words is not None and len(" ".join(written).split()) > max_words else None
 
 
 def _wrong(prompt: Prompt, answer: str, refusal: Refusal, corpus: Corpus) -> str | None:

@@ -1,8 +1,9 @@
 """The offline teacher: short trajectories written from templates, with the rules given as the tool result.
 
 It writes what a small model can learn: a thought that names the category, a call with the category and the deciding
-rule's query, a thought that cites the rule, and an answer that its response policy shapes. Every choice of wording is by
-content hash under the seed.
+rule's query, a thought that cites the rule, and an answer that its response policy shapes, or that the prompt's source brings
+along. A prompt of a public data set names no rule: then it is the one that a look-up in the prompt's own words finds in its category,
+of those that decide as the data set says. Every choice of wording is by content hash under the seed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.retrieval import RuleTool, render_rule
+from ascl_core.rules.retrieval import RuleIndex, RuleTool, render_rule
 from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
@@ -77,17 +78,18 @@ class TemplatedTeacher:
 
     name = NAME
 
-    def __init__(self, corpus: Corpus, conversation: ConversationConfig) -> None:
+    def __init__(self, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex) -> None:
         self.corpus = corpus
+        self.index = index
         self.conversation = conversation
 
     def consult(self, prompt: Prompt, tool: RuleTool, choice: Choice) -> list[Message]:
         """A conversation that looks the rule up and follows it."""
         category = self._category(prompt)
-        call = ToolCall(prompt.category or "ADV", self._query(prompt))
+        rule = self.rule_of(prompt)
+        call = ToolCall(prompt.category or "ADV", rule.query if rule else "general question")
         result = tool(call.category, call.query)
-        rule = self._rule(prompt)
-        policy = prompt.policy
+        policy = rule.policy if rule else prompt.policy
         helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
         cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM
         thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_PLAN[policy])
@@ -114,17 +116,27 @@ class TemplatedTeacher:
 
     def distil(self, prompt: Prompt, choice: Choice) -> tuple[list[Message], Rule | None]:
         """The context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
-        rule = self._rule(prompt)
+        rule = self.rule_of(prompt)
         if prompt.answer is not None or rule is None:
             return self.direct(prompt, choice), rule
-        thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=prompt.policy, plan=_PLAN[prompt.policy])
-        return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, prompt.policy, choice))], rule
+        thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=rule.policy, plan=_PLAN[rule.policy])
+        return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, rule.policy, choice))], rule
 
     def with_rules(self, prompt: Prompt, messages: Sequence[Message]) -> list[Message]:
         """The conversation as the distilling teacher sees it: the deciding rule in the system prompt."""
-        rule = self._rule(prompt)
+        rule = self.rule_of(prompt)
         system = f"{self.conversation.system_prompt}\n\n{render_rule(rule)}" if rule else self.conversation.system_prompt
         return [{"role": "system", "content": system}, *messages[1:]]
+
+    def rule_of(self, prompt: Prompt) -> Rule | None:
+        """The rule that decides the prompt, or the nearest in its category that decides as its source does; None where there is none."""
+        if prompt.rule_id:
+            return self.corpus.rule(prompt.rule_id)
+        if prompt.category is None:
+            return None
+        everything = len(self.corpus.rules)
+        found = self.index.lookup(category=prompt.category, query=prompt.prompt, jurisdiction=prompt.jurisdiction, limit=everything)
+        return next((rule for rule in found if rule.policy.prompt_type is prompt.prompt_type), None)
 
     def _guess(self, prompt: Prompt, choice: Choice) -> ResponsePolicy:
         if not prompt.dual_use:
@@ -135,18 +147,13 @@ class TemplatedTeacher:
     def _answer(self, prompt: Prompt, policy: ResponsePolicy, choice: Choice) -> str:
         if prompt.answer is not None:
             return _utility_answer(prompt)
+        if prompt.reference is not None:
+            return prompt.reference
         if policy is not ResponsePolicy.SAFE_COMPLETION:
             return choice.of(_ANSWERS[policy], "answer")
-        rule = self._rule(prompt)
+        rule = self.rule_of(prompt)
         phrases = [element.any_of[0] for element in rule.safe_completion] if rule else ["see a professional"]
         return choice.of(_CARE, "answer").format(elements="; ".join(phrases))
-
-    def _rule(self, prompt: Prompt) -> Rule | None:
-        return self.corpus.rule(prompt.rule_id) if prompt.rule_id else None
-
-    def _query(self, prompt: Prompt) -> str:
-        rule = self._rule(prompt)
-        return rule.query if rule else "general question"
 
     def _category(self, prompt: Prompt) -> str:
         category = self.corpus.categories.get(prompt.category or "")
@@ -154,4 +161,5 @@ class TemplatedTeacher:
 
 
 def _utility_answer(prompt: Prompt) -> str:
-    return f"The answer is {prompt.answer}."
+    way = f"{prompt.reference}\n" if prompt.reference else ""
+    return f"{way}The answer is {prompt.answer}."

@@ -106,5 +106,5 @@ def _check_lengths(rows: list[dict[str, Any]], tokenizer: Any, max_length: int, 
                 file=path,
                 field=f"line {number}",
                 value=shown,
-                mend="raise sft.max_length, or shorten the rules; a cut conversation would teach to stop early",
+                mend="raise sft.max_length, or lower curate.max_chars or build_sft.max_words; a cut conversation would teach to stop early",
             )

@@ -203,12 +203,38 @@ REAL = {
 }
 
 
+TRAINING = {
+    "star1": ("harmful", 1000, 1000, 1000),
+    "mitre_frr": ("borderline", 750, 750, 0),
+    "gsm8k": ("utility", 7473, 0, 7473),
+}
+"""Type, and how many rows there are, with a category, with a response of their own."""
+
+
+def real(folder: str) -> Path:
+    """A folder with real public files; skips the test where it is not there."""
+    if not (EXTERNAL / folder).is_dir():
+        pytest.skip(f"{EXTERNAL / folder} is not there; set ASCL_EXTERNAL_DATA to the folder with the public files")
+    return EXTERNAL / folder
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_a_real_training_source_is_read_whole_with_its_responses(name: str) -> None:
+    kind, rows, with_category, with_response = TRAINING[name]
+    found = load_source(parse(SourceConfig, {"format": name, "path": str(real(name))}, file="test"), Path("nowhere"), CORPUS)
+    assert (len(found), {row.prompt_type for row in found}) == (rows, {kind})
+    assert (sum(row.category is not None for row in found), sum(row.reference is not None for row in found)) == (
+        with_category,
+        with_response,
+    )
+    written = " ".join(row.reference or "" for row in found)
+    assert not [mark for mark in ("<think>", "</think>", "####", "<<") if mark in written]
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_file_is_read_whole(name: str) -> None:
     folder, rows, kind, count = REAL[name]
-    if not (EXTERNAL / folder).is_dir():
-        pytest.skip(f"{EXTERNAL / folder} is not there; set ASCL_EXTERNAL_DATA to the folder with the public files")
-    found = load_suite(name, EXTERNAL / folder)
+    found = load_suite(name, real(folder))
     assert len(found) == rows
     assert sum(row.prompt_type == kind for row in found) == count
     assert all((row.answer is not None) == (row.prompt_type == "utility") for row in found)

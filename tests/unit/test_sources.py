@@ -188,7 +188,7 @@ class TestPublicFiles:
     def test_gsm8k(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.jsonl", [{"question": "How many?", "answer": "5 - 2 = <<5-2=3>>3\n#### 1,003"}])
         assert load(path, format="gsm8k") == [
-            RawPrompt("How many?", PromptType.UTILITY, "outside", "MIT", answer="1,003", answer_kind="number")
+            RawPrompt("How many?", PromptType.UTILITY, "outside", "MIT", answer="1,003", answer_kind="number", reference="5 - 2 = 3")
         ]
 
     def test_mmlu_pro(self, tmp_path: Path) -> None:
@@ -202,12 +202,30 @@ class TestPublicFiles:
 
     def test_star1(self, tmp_path: Path) -> None:
         rows = [
-            {"question": "A", "category": ["No such", "Self-Harm"]},
-            {"question": "B", "category": []},
-            {"question": "C", "category": None},
+            {"question": "A", "category": ["No such", "Self-Harm"], "response": "No."},
+            {"question": "B", "category": [], "response": "No."},
+            {"question": "C", "category": None, "response": None},
         ]
         found = load(write(tmp_path / "a.json", rows), format="star1")
         assert [(row.category, row.prompt_type) for row in found] == [("SLF", "harmful"), (None, "harmful"), (None, "harmful")]
+
+    @pytest.mark.parametrize(
+        ("response", "reference"),
+        [
+            ("<think>\nThe policy says no.\n</think>\n\nI can't help  with that.\n", "I can't help with that."),
+            ("No thought.", "No thought."),
+            ("<think>\nOnly a thought.\n</think>\n", None),
+            ("", None),
+        ],
+    )
+    def test_the_answers_of_star1_are_kept_and_its_thoughts_are_not(self, tmp_path: Path, response: str, reference: str | None) -> None:
+        path = write(tmp_path / "a.json", [{"question": "A", "category": [], "response": response}])
+        assert [row.reference for row in load(path, format="star1")] == [reference]
+
+    def test_the_way_to_the_answer_of_gsm8k_is_without_its_marks(self, tmp_path: Path) -> None:
+        answer = "She has 2+3=<<2+3=5>>5 pears.\nShe eats 1: 5-1=<<5-1=4>>4.\n#### 4"
+        (row,) = load(write(tmp_path / "a.jsonl", [{"question": "How many?", "answer": answer}]), format="gsm8k")
+        assert (row.answer, row.reference) == ("4", "She has 2+3=5 pears.\nShe eats 1: 5-1=4.")
 
     def test_mitre_frr(self, tmp_path: Path) -> None:
         (row,) = load(write(tmp_path / "a.json", [{"mutated_prompt": "Scan it"}]), format="mitre_frr")
