@@ -107,7 +107,7 @@ class Side:
             prompts_by_id={prompt.id: prompt for prompt in inputs.prompts},
             model=load_model(inputs.checkpoint, params.compute),
             reward_funcs=[_reward_of_the_scorer],
-            args=_arguments(config, params.conversation, params.compute, Path(tempfile.mkdtemp())),
+            args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
             train_dataset=_dataset(self.schedule, params.conversation),
             processing_class=load_tokenizer(inputs.checkpoint),
             environment_factory=environment_factory(inputs.index, params.conversation),

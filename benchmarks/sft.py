@@ -21,6 +21,7 @@ from side_by_side import Timing, parser, ratios, write
 from trl import SFTTrainer
 
 from ascl_core.artifacts import read_jsonl
+from ascl_core.config.parallel import ONE_PROCESS
 from ascl_core.config.params import load_params
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.sft.train import _arguments, _plain
@@ -39,7 +40,7 @@ class Side:
         params = load_params(given.params)
         section = params.sft.model_copy(update={"seed": given.seed, **shape})
         compute = params.compute.model_copy(update={"device": "cpu", "threads": given.threads})
-        args = _arguments(section, compute, Path(tempfile.mkdtemp()))
+        args = _arguments(section, compute, ONE_PROCESS, Path(tempfile.mkdtemp()))
         args.packing = packing
         rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(given.data / "sft/ascl.jsonl")]
         base = given.data / "models/base"
