@@ -13,6 +13,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 from grpo_world import add_arguments, read_inputs
 from rates import Sampled, floor, report, sample
@@ -44,8 +45,10 @@ def main() -> None:
         for name in ("transformers", "vllm")
     }
     sides: dict[str, list[Sampled]] = {"vllm": [], "transformers": []}
+    vllm: Any = backends["vllm"]
     for number in range(-1, given.repeats):
         for name, repeats in sides.items():
+            vllm.engine.reset_prefix_cache()  # or it would know the prompts from the repeat before
             repeats.append(sample(backends[name], prompts, index, inputs, given, number))
     for repeats in sides.values():
         del repeats[0]  # the warm-up
