@@ -23,6 +23,8 @@ from ascl_core.progress import Progress
 _GPU_SHARE = 0.45
 """Of the GPU's memory, so that a policy and a judge fit side by side."""
 _CPU_CACHE_GIB = "1"
+_HOTTEST = 2.0
+"""vLLM's own limit."""
 _ON_CPU: dict[str, Any] = {"enforce_eager": True, "enable_chunked_prefill": False}
 """A prompt that is read in parts takes its request's random numbers back, and on a CPU vLLM fails at that."""
 
@@ -62,6 +64,9 @@ class VllmGenerator:
 
     def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random) -> list[list[int]]:
         """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
+        if sampling.temperature > _HOTTEST:
+            mend = "lower it, or set compute.backend to transformers"
+            raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, mend=mend)
         outputs: list[list[int]] = [[] for _ in inputs]
         fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
         requests = [{"prompt_token_ids": inputs[i]} for i in fitting]

@@ -14,6 +14,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import CALL, END_CALL
+from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, vllm
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import PromptType, ResponsePolicy
@@ -76,3 +77,8 @@ def test_an_input_that_fills_the_context_is_not_asked_for(generator: vllm.VllmGe
     outputs = generator.complete([full, tight, short], sampling=Sampling(max_new_tokens=100), batch_size=8)
     assert outputs == [[], engine.answer, engine.answer]
     assert [drawing.max_tokens for drawing in engine.asked[0]] == [2, 100]
+
+
+def test_a_temperature_that_vllm_does_not_take_is_an_error_that_says_so(generator: vllm.VllmGenerator) -> None:
+    with pytest.raises(ModelError, match="temperatures up to 2"):
+        generator.complete([[1, 2]], sampling=Sampling(temperature=2.5), batch_size=8)
