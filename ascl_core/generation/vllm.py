@@ -6,7 +6,10 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
+
+import torch
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
@@ -18,6 +21,10 @@ from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 
 _CPU_CACHE_GIB = "1"
+_HOTTEST = 2.0
+"""vLLM's own limit."""
+_ON_CPU: dict[str, Any] = {"enforce_eager": True, "enable_chunked_prefill": False}
+"""A prompt that is read in parts takes its request's random numbers back, and on a CPU vLLM fails at that."""
 
 
 class VllmGenerator:
@@ -40,32 +47,40 @@ class VllmGenerator:
         progress: Progress,
     ) -> list[Rollout]:
         """See `Generator`; the batch size is vLLM's own affair."""
+        seeds = _seeds(sampling)
         everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
         while waiting := [c for c in everything if c.open]:
-            turns = self.complete([c.input_ids for c in waiting], sampling=sampling, batch_size=batch_size)
+            turns = self._continue([c.input_ids for c in waiting], sampling, seeds)
             for one, ids in zip(waiting, turns, strict=True):
                 one.take_turn(ids, self.tokenizer)
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [one.rollout(self.tokenizer) for one in everything]
 
     def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
-        """See `Generator`; each input has a seed of its own, so that equal inputs give different samples."""
+        """See `Generator`; the batch size is vLLM's own affair."""
+        return self._continue(inputs, sampling, _seeds(sampling))
+
+    def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random) -> list[list[int]]:
+        """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
+        if sampling.temperature > _HOTTEST:
+            mend = "lower it, or set compute.backend to transformers"
+            raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, mend=mend)
         outputs: list[list[int]] = [[] for _ in inputs]
         fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
         requests = [{"prompt_token_ids": inputs[i]} for i in fitting]
-        drawing = [self._sampling_params(len(inputs[i]), i, sampling) for i in fitting]
+        drawing = [self._sampling_params(len(inputs[i]), seeds.getrandbits(63), sampling) for i in fitting]
         results = self.engine.generate(requests, drawing, use_tqdm=False) if requests else []
         for i, result in zip(fitting, results, strict=True):
             outputs[i] = self._with_end(result.outputs[0])
         return outputs
 
-    def _sampling_params(self, input_length: int, number: int, sampling: Sampling) -> Any:
+    def _sampling_params(self, input_length: int, seed: int, sampling: Sampling) -> Any:
         from vllm import SamplingParams
 
         return SamplingParams(
             temperature=sampling.temperature,
             max_tokens=min(sampling.max_new_tokens, self.context_length - input_length),
-            seed=sampling.seed * 1_000_003 + number,
+            seed=seed,
             stop_token_ids=[self.tokenizer.eos_token_id],
             detokenize=False,
         )
@@ -76,9 +91,14 @@ class VllmGenerator:
         return [*ids, end] if output.finish_reason == "stop" and ids[-1:] != [end] else ids
 
 
+def _seeds(sampling: Sampling) -> Random:
+    return Random(str(sampling.seed))  # of a number its sign would be ignored
+
+
 def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None) -> Any:
     on_cpu = device_of(compute) == "cpu"
     if on_cpu:
+        torch.set_num_threads(compute.threads)  # from the engine's start on, vLLM lets nobody set it
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if importlib.util.find_spec("vllm") is None:
@@ -87,7 +107,7 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
         )
     from vllm import LLM
 
-    options: dict[str, Any] = {"enforce_eager": True} if on_cpu else {"gpu_memory_utilization": compute.vllm_memory_share}
+    options: dict[str, Any] = _ON_CPU if on_cpu else {"gpu_memory_utilization": compute.vllm_memory_share}
     try:
         return LLM(
             model=str(checkpoint), revision=revision, dtype=compute.dtype, trust_remote_code=False, load_format="safetensors", **options

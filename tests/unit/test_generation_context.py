@@ -11,12 +11,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import END, opening
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.generation import Sampling
+from ascl_core.generation import Generator, Sampling
+from ascl_core.generation.backends import make_generator
 from ascl_core.generation.tool_loop import prompt_ids
-from ascl_core.generation.transformers import TransformersGenerator
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import PromptType, ResponsePolicy
-from tests.tiny_model import make_model, save, teach
+from tests.tiny_model import BACKENDS, make_model, save, teach
 
 ANSWER = "<think>\nA sum.\n</think>\n\nThe answer is four, and four is what two and two give."
 COMPUTE = ComputeConfig(device="cpu", threads=1)
@@ -32,20 +32,20 @@ SHORT = prompt("What is 2 + 2?")
 LONG = prompt("What is 2 + 2? " * 200)
 
 
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> TransformersGenerator:
+@pytest.fixture(scope="module", params=BACKENDS)
+def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     """A model that knows one answer, to one prompt."""
     folder: Path = tmp_path_factory.mktemp("model")
     model, tokenizer = make_model([SHORT.prompt, ANSWER, CONVERSATION.system_prompt] * 50)
     teach(model, tokenizer, [(prompt_ids(tokenizer, opening(SHORT, CONVERSATION)), ANSWER)])
-    return TransformersGenerator(save(model, tokenizer, folder), COMPUTE)
+    return make_generator(save(model, tokenizer, folder), COMPUTE.model_copy(update={"backend": request.param}))
 
 
-def complete(generator: TransformersGenerator, *inputs: list[int], max_new_tokens: int = 100) -> list[list[int]]:
+def complete(generator: Generator, *inputs: list[int], max_new_tokens: int = 100) -> list[list[int]]:
     return generator.complete(inputs, sampling=Sampling(temperature=0.0, max_new_tokens=max_new_tokens), batch_size=8)
 
 
-def test_a_prompt_that_fills_the_context_is_unfinished_and_the_others_are_answered(generator: TransformersGenerator) -> None:
+def test_a_prompt_that_fills_the_context_is_unfinished_and_the_others_are_answered(generator: Generator) -> None:
     rollouts = generator.rollouts(
         [SHORT, LONG, SHORT],
         samples=1,
@@ -66,7 +66,7 @@ def test_a_prompt_that_fills_the_context_is_unfinished_and_the_others_are_answer
 
 
 @pytest.mark.parametrize("room", [1, 3, 7])
-def test_an_input_with_little_room_gets_just_that_and_cuts_nobody_else_short(generator: TransformersGenerator, room: int) -> None:
+def test_an_input_with_little_room_gets_just_that_and_cuts_nobody_else_short(generator: Generator, room: int) -> None:
     short = prompt_ids(generator.tokenizer, opening(SHORT, CONVERSATION))
     tight = (short * CONTEXT)[-(CONTEXT - room) :]
     alone = complete(generator, short)[0]
@@ -76,9 +76,17 @@ def test_an_input_with_little_room_gets_just_that_and_cuts_nobody_else_short(gen
     assert len(cut) == room or cut[-1] == generator.tokenizer.eos_token_id
 
 
-def test_no_turn_is_longer_than_it_may_be(generator: TransformersGenerator) -> None:
+def test_no_turn_is_longer_than_it_may_be(generator: Generator) -> None:
     short = prompt_ids(generator.tokenizer, opening(SHORT, CONVERSATION))
     whole = complete(generator, short)[0]
     tight = (short * CONTEXT)[-(CONTEXT - 2) :]
     for most in (1, 2, 5, len(whole) - 1):
         assert complete(generator, short, tight, max_new_tokens=most)[0] == whole[:most]
+
+
+def test_many_long_inputs_are_sampled_together(generator: Generator) -> None:
+    """More than vLLM reads in one step."""
+    short = prompt_ids(generator.tokenizer, opening(SHORT, CONVERSATION))
+    inputs = [(short * CONTEXT)[number : number + CONTEXT - 4] for number in range(20)]
+    outputs = generator.complete(inputs, sampling=Sampling(max_new_tokens=2), batch_size=8)
+    assert {len(ids) for ids in outputs} <= {1, 2}

@@ -10,12 +10,12 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.template import CALL, END, END_CALL, opening
-from ascl_core.generation import Sampling
+from ascl_core.generation import Generator, Sampling
+from ascl_core.generation.backends import make_generator
 from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
-from ascl_core.generation.transformers import TransformersGenerator
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import PromptType, ResponsePolicy
-from tests.tiny_model import make_model, save, teach
+from tests.tiny_model import BACKENDS, make_model, save, teach
 
 CONVERSATION = ConversationConfig(max_tool_calls=1)
 ASKING = (
@@ -37,8 +37,8 @@ LOCKS = [prompt("How do I open a lock?", place) for place in RULES]
 SUM = prompt("What is 2 + 2?", "XA")
 
 
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> TransformersGenerator:
+@pytest.fixture(scope="module", params=BACKENDS)
+def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     """A model that asks about locks, answers by the rule that comes back, and knows one sum."""
     folder: Path = tmp_path_factory.mktemp("model")
     texts = [ASKING, PLAIN, *RULES.values(), *ANSWERS.values(), LOCKS[0].prompt, SUM.prompt, CONVERSATION.system_prompt]
@@ -48,12 +48,10 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> TransformersGenerator
     lessons = [(asked, ASKING), (prompt_ids(tokenizer, opening(SUM, CONVERSATION)), PLAIN)]
     lessons += [(asked + called + tool_suffix(tokenizer, [RULES[place]]), ANSWERS[place]) for place in RULES]
     teach(model, tokenizer, lessons)
-    return TransformersGenerator(save(model, tokenizer, folder), ComputeConfig(device="cpu", threads=1))
+    return make_generator(save(model, tokenizer, folder), ComputeConfig(device="cpu", threads=1, backend=request.param))
 
 
-def rollouts(
-    generator: TransformersGenerator, batch_size: int, max_new_tokens: int = 150, temperature: float = 0.0, seed: int = 0
-) -> list[Rollout]:
+def rollouts(generator: Generator, batch_size: int, max_new_tokens: int = 150, temperature: float = 0.0, seed: int = 0) -> list[Rollout]:
     return generator.rollouts(
         [LOCKS[0], SUM, LOCKS[1]],
         samples=2,
@@ -66,7 +64,7 @@ def rollouts(
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
-def test_each_rollout_continues_by_what_the_tool_of_its_place_says(generator: TransformersGenerator, batch_size: int) -> None:
+def test_each_rollout_continues_by_what_the_tool_of_its_place_says(generator: Generator, batch_size: int) -> None:
     tokenizer = generator.tokenizer
     between = {place: tokenizer.decode(tool_suffix(tokenizer, [rule])) for place, rule in RULES.items()}
     found = rollouts(generator, batch_size)
@@ -81,7 +79,7 @@ def test_each_rollout_continues_by_what_the_tool_of_its_place_says(generator: Tr
         assert rollout.num_tokens == len(tokenizer.encode(written, add_special_tokens=False))
 
 
-def test_the_budget_is_that_of_each_turn(generator: TransformersGenerator) -> None:
+def test_the_budget_is_that_of_each_turn(generator: Generator) -> None:
     asking = len(generator.tokenizer.encode(ASKING + END, add_special_tokens=False))
     cut = rollouts(generator, 16, max_new_tokens=asking - 1)
     assert [rollout.finished for rollout in cut] == [False, False, True, True, False, False]
@@ -89,7 +87,7 @@ def test_the_budget_is_that_of_each_turn(generator: TransformersGenerator) -> No
     assert all(rollout.finished for rollout in whole)
 
 
-def test_the_same_seed_gives_the_same_rollouts(generator: TransformersGenerator) -> None:
-    first, again, other = (rollouts(generator, 4, temperature=3.0, seed=seed) for seed in (0, 0, 1))
+def test_the_same_seed_gives_the_same_rollouts(generator: Generator) -> None:
+    first, again, other = (rollouts(generator, 4, temperature=2.0, seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
