@@ -89,7 +89,7 @@ class TemplatedTeacher:
         rule = self.rule_of(prompt)
         call = ToolCall(prompt.category or "ADV", rule.query if rule else "general question")
         result = tool(call.category, call.query)
-        policy = rule.policy if rule else prompt.policy
+        policy = prompt.policy if prompt.rule_id or rule is None else rule.policy  # the prompt knows how its own rule decides it
         helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
         cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM
         thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_PLAN[policy])

@@ -112,21 +112,21 @@ class TestVariation:
     CORPUS = make_corpus(make_rule())
     PROMPTS = tuple(make_prompt(id=f"{number:016x}", prompt=f"How do I stop process {number}?") for number in range(200))
 
-    def policies(self, share: float, arm: Arm = Arm.ASCL) -> list[tuple[str, str]]:
-        """For each consulting conversation the policy that the tool named, and that of the prompt as it was decided."""
+    def policies(self, share: float, arm: Arm = Arm.ASCL) -> list[tuple[str, str, str]]:
+        """For each consulting conversation the policy that the tool named, that of the prompt as it was decided, and the thought on it."""
         config = BuildSftConfig(rule_variation=share, consult_share={"borderline": 1.0})
         writer = TemplatedWriter(config, self.CORPUS, ConversationConfig(), RuleIndex(self.CORPUS, AT))
-        drafts = list(writer.drafts(arm, list(self.PROMPTS)))
-        return [(messages[3]["content"].split()[1].rstrip(":"), str(prompt.policy)) for prompt, messages in drafts if len(messages) == 5]
+        drafts = [(prompt, messages) for prompt, messages in writer.drafts(arm, list(self.PROMPTS)) if len(messages) == 5]
+        return [(m[3]["content"].split()[1].rstrip(":"), str(prompt.policy), m[4]["reasoning_content"]) for prompt, m in drafts]
 
     def test_what_the_tool_says_is_what_the_conversation_follows(self) -> None:
         named = self.policies(0.8)
-        assert {policy for policy, _ in named} == {"comply", "refuse_explain"}
-        assert all(policy == decided for policy, decided in named)
+        assert {policy for policy, _, _ in named} == {"comply", "refuse_explain"}
+        assert all(policy == decided and policy in thought.replace(".", "").split() for policy, decided, thought in named)
 
     def test_none_and_more(self) -> None:
-        assert {policy for policy, _ in self.policies(0.0)} == {"comply"}
-        few, many = (sum(policy != "comply" for policy, _ in self.policies(share)) for share in (0.2, 0.9))
+        assert {policy for policy, _, _ in self.policies(0.0)} == {"comply"}
+        few, many = (sum(policy != "comply" for policy, _, _ in self.policies(share)) for share in (0.2, 0.9))
         assert 0 < few < many
 
     def test_only_consulting_conversations_vary(self) -> None:
