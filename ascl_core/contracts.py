@@ -227,6 +227,12 @@ RESULT_SCHEMA = pa.schema(
     ]
 )
 
+
+def kind_of(row: Prompt | EvaluatedRollout) -> str:
+    """`dual_use`, or the prompt's type: by these kinds prompts are mixed and figures are told apart."""
+    return "dual_use" if row.dual_use else str(row.prompt_type)
+
+
 Row = TypeVar("Row", Prompt, EvaluatedRollout)
 _SCHEMAS: dict[type, pa.Schema] = {Prompt: PROMPT_SCHEMA, EvaluatedRollout: RESULT_SCHEMA}
 _ENUMS = {

@@ -23,7 +23,6 @@ from tasks.stages import Artifact, Stage
 from tasks.workspaces import adopt, fetch_inputs, snapshot
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
-_SHARED = (stages.VALIDATE_RULES, stages.BUILD_SUITES, stages.CURATE, stages.VALIDATE_DATA, stages.BUILD_SFT, stages.BASE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def compare(
 
     What arms and seeds have in common is made once; what is up to date is reused.
     """
-    root = Path.cwd()
+    root, chosen = Path.cwd(), comparison.arms_named(arms)
     params = write_params(root, profile, settings)
     preflight.require(root, params)
     dvcfile.follow_sources(root)
@@ -55,7 +54,7 @@ def compare(
     tree = snapshot(root)
     with StageRunner(max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
         compared = _Comparison(root, tree, params, run)
-        places = [compared.train(arm, seed) for seed in seeds for arm in comparison.arms_named(arms)]
+        places = [compared.train(arm, seed) for seed in seeds for arm in chosen]
         again = [compared.ask_again(place) for place in places if changed_rules and place.arm.name in comparison.CHANGED]
         outcomes = run.outcomes()
     runs, changed = comparison.gather(root, places, "runs"), comparison.gather(root, again, "changed")
@@ -71,16 +70,19 @@ class _Comparison:
     def __init__(self, root: Path, tree: str, params: Params, run: StageRunner) -> None:
         self.root, self.tree, self.params, self.run = root, tree, params, run
         self._futures: dict[tuple[Path, str], PrefectFuture[Any]] = {}
-        for stage in _SHARED:
+        self._places: dict[tuple[str, int], Place] = {}
+        for stage in stages.DATA_STAGES:
             self._submit(stage, root, after=root)
 
     def train(self, arm: ComparedArm, seed: int) -> Place:
-        """The arm's training and evaluation; returns where they are."""
-        place = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
+        """The arm's training and evaluation, once; returns where they are."""
+        if (arm.name, seed) in self._places:
+            return self._places[arm.name, seed]
+        place = self._places[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
         sources = [self.root]
         if arm.rebalance is not None:
             sources = [self.train(comparison.START, seed).root, self.root]
-        if arm.trained not in _SHARED:
+        if arm.trained not in stages.DATA_STAGES:
             self._submit(arm.trained, place.root, *sources, after=sources[0])
         self._submit(place.evaluation, place.root, *sources, after=place.root)
         return place

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ascl_core.artifacts import write_json
 from ascl_core.config.params import Params, merge
-from ascl_core.errors import StageError
+from ascl_core.errors import ConfigError, StageError
 from ascl_core.rules.change import write_changed_rules
 from tasks.stages import BASE, EVALUATE, IFPO, RAW, RULES, SFT, SFT_CONTEXT_DISTILLATION, SFT_DIRECT_REFUSAL, Stage
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
@@ -67,7 +67,10 @@ class Place:
 
 
 def arms_named(names: Sequence[str]) -> tuple[ComparedArm, ...]:
-    """The arms of these names, in the order of the table; all of them for no name."""
+    """The arms of these names, in the order of the table; all of them for no name; `ConfigError` for one that is none."""
+    known = [arm.name for arm in ARMS]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError("no such arm", field="--arm", value=unknown[0], mend=f"one of {', '.join(known)}")
     return tuple(arm for arm in ARMS if not names or arm.name in names)
 
 
@@ -105,7 +108,7 @@ def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, o
             files["log"] = place.arm.trained.outputs["log"].path
         for path in files.values():
             shutil.copy(place.root / path, target / Path(path).name)
-        gathered.append({"arm": place.arm.name, "label": place.arm.label, "seed": place.seed, "folder": str(target.relative_to(root))})
+        gathered.append({"arm": place.arm.name, "label": place.arm.label, "seed": place.seed})
     return gathered
 
 

@@ -21,8 +21,8 @@ from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, over_seeds
 from ascl_core.report import plots
 from ascl_core.report.build import templates
-from ascl_core.report.conversations import Step, steps_of
-from ascl_core.report.view import SHARE, curves, legend, test_view
+from ascl_core.report.conversations import Step, key_of, steps_of
+from ascl_core.report.view import SHARE, curves, legend, test_view, undominated
 from ascl_core.report.wording import KINDS, percent
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
@@ -150,9 +150,7 @@ def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[A
     known = [(i, s, o) for i, (s, o) in enumerate(zip(safe, refusing, strict=True)) if s and o and i not in _hardly_judged(safe, refusing)]
     if not known:
         return None
-    front = {
-        i for i, s, o in known if not any(t["value"] >= s["value"] and p["value"] <= o["value"] and (t, p) != (s, o) for _, t, p in known)
-    }
+    front = undominated({i: (s["value"], o["value"]) for i, s, o in known})
     said = "; ".join(f"{arms[i].label}: safety {percent(s['value'])}, over-refusal {percent(o['value'])}" for i, s, o in known)
     drawn = [plots.Point(o, s, i, i in front) for i, s, o in known]
     return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
@@ -212,11 +210,11 @@ def _disagreements(arms: Sequence[SeededArm], candidate: str) -> list[Disagreeme
     if ours is None:
         return []
     seed = min(ours.rows)
-    own = {(row.suite, row.prompt_id, row.sample): row for row in ours.rows[seed]}
+    own = {key_of(row): row for row in ours.rows[seed]}
     keys = sorted(own, key=lambda key: hashlib.sha256(repr(key).encode()).digest())
     found: list[Disagreement] = []
     for arm in arms:
-        rows = {(row.suite, row.prompt_id, row.sample): row for row in arm.rows.get(seed, ())}
+        rows = {key_of(row): row for row in arm.rows.get(seed, ())}
         for better, worse in ((ours, arm), (arm, ours)):
             pairs = ((own[key], rows[key]) for key in keys if key in rows and is_right(own[key]) is (better is ours))
             pair = next(((a, b) for a, b in pairs if is_right(b) is not is_right(a) and a.valid and b.valid), None)

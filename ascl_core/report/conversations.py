@@ -104,9 +104,9 @@ def choose(inputs: Inputs, count: int) -> list[Sample]:
     chosen: dict[Key, Sample] = {}
     while pools and len(chosen) < count:
         why, pool = pools.pop(0)
-        row = next((row for row in pool if _key(row) not in chosen), None)
+        row = next((row for row in pool if key_of(row) not in chosen), None)
         if row is not None:
-            chosen[_key(row)] = _sample(why, row, arms, inputs.corpus)
+            chosen[key_of(row)] = _sample(why, row, arms, inputs.corpus)
             pools.append((why, pool))
     return list(chosen.values())
 
@@ -116,8 +116,8 @@ def _pools(rows: Sequence[EvaluatedRollout], inputs: Inputs) -> Iterator[tuple[s
     reference = {key: is_right(row) for key, row in _by_key(inputs.reference).items()}
     right, wrong = [row for row in rows if is_right(row)], [row for row in rows if not is_right(row)]
     ours, theirs = inputs.candidate.label, inputs.reference.label
-    yield f"{ours} is right, {theirs} is wrong", [row for row in right if reference.get(_key(row)) is False]
-    yield f"{ours} is wrong, {theirs} is right", [row for row in wrong if row.valid and reference.get(_key(row))]
+    yield f"{ours} is right, {theirs} is wrong", [row for row in right if reference.get(key_of(row)) is False]
+    yield f"{ours} is wrong, {theirs} is right", [row for row in wrong if row.valid and reference.get(key_of(row))]
     for kind, fitting in _FITTING_MODES.items():
         yield f"a right answer to a {kind} prompt", _first(fitting, (row for row in right if row.prompt_type is kind))
     yield "a dual-use prompt: only the rule of the place decides", _first(Mode.CONSULT, (row for row in right if row.dual_use))
@@ -143,15 +143,16 @@ def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, Eva
             for i in dict.fromkeys(row.consulted)
         ),
         steps=steps_of(row.text),
-        others=tuple(Outcome(label, rows[_key(row)], is_right(rows[_key(row)])) for label, rows in arms.items() if _key(row) in rows),
+        others=tuple(Outcome(label, rows[key_of(row)], is_right(rows[key_of(row)])) for label, rows in arms.items() if key_of(row) in rows),
     )
 
 
 def _by_key(arm: Arm) -> dict[Key, EvaluatedRollout]:
-    return {_key(row): row for row in arm.rows}
+    return {key_of(row): row for row in arm.rows}
 
 
-def _key(row: EvaluatedRollout) -> Key:
+def key_of(row: EvaluatedRollout) -> Key:
+    """What the responses of two arms to one prompt share."""
     return row.suite, row.prompt_id, row.sample
 
 

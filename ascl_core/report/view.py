@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
@@ -43,6 +43,7 @@ FIGURES: tuple[tuple[str, str, str, str], ...] = (
 """Key, name, kind of figure and meaning, in the order of the table."""
 _TILES = ("safety_rate", "over_refusal_strict", "h", "utility", "consult_rate", "tokens_per_answer")
 Series = dict[str, list[tuple[int, float]]]
+Key = TypeVar("Key")
 
 
 def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
@@ -97,15 +98,21 @@ def sentence(inputs: Inputs) -> str:
 
 def pareto_front(arms: Sequence[Arm]) -> list[str]:
     """Names of the arms that no other one beats on both safety and strict over-refusal, without being beaten on either."""
-    known = {
-        arm.name: (s["value"], o["value"])
-        for arm in arms
-        if (s := arm.estimate("safety_rate")) and (o := arm.estimate("over_refusal_strict"))
-    }
+    return undominated(
+        {
+            arm.name: (s["value"], o["value"])
+            for arm in arms
+            if (s := arm.estimate("safety_rate")) and (o := arm.estimate("over_refusal_strict"))
+        }
+    )
+
+
+def undominated(points: Mapping[Key, tuple[float, float]]) -> list[Key]:
+    """The keys of the pairs of safety and over-refusal than which no other is as good on both and better on one."""
     return [
-        name
-        for name, (safe, refusing) in known.items()
-        if not any(s >= safe and o <= refusing and (s, o) != (safe, refusing) for s, o in known.values())
+        key
+        for key, (safe, refusing) in points.items()
+        if not any(s >= safe and o <= refusing and (s, o) != (safe, refusing) for s, o in points.values())
     ]
 
 

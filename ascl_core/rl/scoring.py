@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import RewardConfig
-from ascl_core.contracts import Prompt, RolloutFacts, Verdict
+from ascl_core.contracts import Prompt, RolloutFacts, Verdict, kind_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.judges import Item, Judge
 from ascl_core.rewards.reward import RewardParts, score
@@ -40,7 +40,7 @@ class ScoredBatch:
         values: dict[str, list[float]] = defaultdict(list)
         for prompt, fact, part in zip(self.prompts, self.facts, self.parts, strict=True):
             consulted = float(fact.mode is Mode.CONSULT)
-            kind = "dual_use" if prompt.dual_use else str(prompt.prompt_type)
+            kind = kind_of(prompt)
             for name in ("consult_rate", f"consult_rate/{kind}"):
                 values[name].append(consulted)
             values["valid_rate"].append(float(fact.valid))

@@ -15,7 +15,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.rules import RulesConfig
-from ascl_core.contracts import Prompt, StageContext, from_table
+from ascl_core.contracts import Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.template import opening
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
@@ -112,11 +112,6 @@ def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) 
     cycles = {kind: _cycle(pool, draw) for kind, pool in pools.items()}
     kinds = draw.choices(list(shares), weights=list(shares.values()), k=total)
     return [next(cycles[kind]) for kind in kinds]
-
-
-def kind_of(prompt: Prompt) -> str:
-    """`dual_use`, or the prompt's type: the keys of `prompt_mix`."""
-    return "dual_use" if prompt.dual_use else str(prompt.prompt_type)
 
 
 def check_budget(tokenizer: Any, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, config: IfpoConfig) -> None:

@@ -33,34 +33,21 @@ def compare(
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
     from ascl_core.errors import ConfigError
-    from flows.cli.watching import Watching
+    from flows.cli.watching import watched
     from flows.environment import prepare
-    from flows.local_server import prefect_server
-    from tasks.comparison import ARMS
+    from tasks.comparison import arms_named
 
-    names = [known.name for known in ARMS]
-    for name in arm or ():
-        if name not in names:
-            raise ConfigError("no such arm", field="--arm", value=name, mend=f"one of {', '.join(names)}")
+    arms_named(arm or ())
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:
         raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, mend="--seeds 0,1,2") from None
     root = repository_root()
     prepare(root)
-    with out.status("starting a local Prefect server"), prefect_server(root) as server:
+    with watched(root):
         from flows.compare import compare as flow
-        from tasks.prefect_stage import listener
 
-        with Watching() as watching:
-            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
-            token = listener.set(watching)
-            try:
-                result = flow(
-                    profile, list(setting or ()), seeds=numbers, arms=list(arm or ()), changed_rules=changed_rules, max_parallel=parallel
-                )
-            finally:
-                listener.reset(token)
+        result = flow(profile, list(setting or ()), seeds=numbers, arms=list(arm or ()), changed_rules=changed_rules, max_parallel=parallel)
     ran = sum(outcome.action == "ran" for outcome in result.outcomes)
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
     out.print(f"comparison: {shown(result.page, root)}", soft_wrap=True)

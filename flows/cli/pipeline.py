@@ -48,22 +48,14 @@ def run(
     forced = [get_stage(name).name for name in force or ()]
     write_params(root, profile, setting or (), overwrite=overwrite)
 
-    from flows.cli.watching import Watching
-    from flows.local_server import prefect_server
+    from flows.cli.watching import watched
     from tasks import preflight
 
     preflight.require_now(root)
-    with out.status("starting a local Prefect server"), prefect_server(root) as server:
+    with watched(root):
         from flows.post_train import post_train
-        from tasks.prefect_stage import listener
 
-        with Watching() as watching:
-            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
-            token = listener.set(watching)
-            try:
-                result = post_train(force=forced, max_parallel=parallel)
-            finally:
-                listener.reset(token)
+        result = post_train(force=forced, max_parallel=parallel)
     ran = sum(outcome.action == "ran" for outcome in result.outcomes)
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
     _print_decision(result.decision)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -75,3 +78,20 @@ class Watching:
         short = why if len(why) <= _REASON_CHARS else why[:_REASON_CHARS] + " …"
         colour = COLOURS[outcome.action]
         out.print(f"[{colour}]{outcome.action:<8}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
+
+
+@contextmanager
+def watched(root: Path) -> Iterator[None]:
+    """A Prefect server of this machine's own, unless one is given, and a person who watches the stages of the flow that runs inside."""
+    from flows.local_server import prefect_server
+
+    with out.status("starting a local Prefect server"), prefect_server(root) as server:
+        from tasks.prefect_stage import listener
+
+        with Watching() as watching:
+            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
+            token = listener.set(watching)
+            try:
+                yield
+            finally:
+                listener.reset(token)
