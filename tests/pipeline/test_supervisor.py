@@ -269,8 +269,8 @@ def test_a_process_ends_with_its_supervisor_however_that_ends(supervised: Superv
     (process,) = supervised.marked()
     first.send_signal(by)
     first.wait()
-    wait_until(lambda: not supervised.marked(), "its end", 10)
-    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "its end", 10)
+    assert not supervised.marked()
     with only_supervisor(supervised.lock, wait_s=0.2):
         pass
 
