@@ -23,9 +23,10 @@ from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import ScoredBatch, Scorer
-from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_prompts, training_prompts
+from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_editions, schedule_prompts, training_prompts
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.editions import RuleEdition, editions_of
 from ascl_core.rules.retrieval import RuleIndex
 
 _ROOT = Path(__file__).parents[1]
@@ -72,11 +73,21 @@ def read_inputs(options: argparse.Namespace, **ifpo: Any) -> Inputs:
 class StockTrainer(GRPOTrainer):
     """TRL's trainer as it is; its reward function gives what our scorer gives."""
 
-    def __init__(self, *, ifpo: Any, scorer: Scorer, prompts_by_id: dict[str, Prompt], reward_funcs: Any, **kwargs: Any) -> None:
-        def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
+    def __init__(
+        self,
+        *,
+        ifpo: Any,
+        scorer: Scorer,
+        prompts_by_id: dict[str, Prompt],
+        editions: Sequence[RuleEdition],
+        reward_funcs: Any,
+        **kwargs: Any,
+    ) -> None:
+        def reward(completion_ids: list[list[int]], prompt_id: list[str], edition: list[int], **_: Any) -> list[float]:
             texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
             finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]
-            return scorer.score([prompts_by_id[i] for i in prompt_id], texts, finished).rewards
+            decided = [editions[e].decide(prompts_by_id[i]) for e, i in zip(edition, prompt_id, strict=True)]
+            return scorer.score(decided, texts, finished).rewards
 
         super().__init__(reward_funcs=[reward], **kwargs)
 
@@ -101,16 +112,18 @@ class Side:
     def __init__(self, kind: type[GRPOTrainer], inputs: Inputs, scorer: type[Scorer] = Scorer) -> None:
         params, config = inputs.params, inputs.params.ifpo
         self.schedule = schedule_prompts(inputs.prompts, config, Path("prompts"))
+        editions = editions_of(inputs.corpus, inputs.index, params.conversation, changed=config.rule_variation > 0)
         self.trainer: Any = kind(
             ifpo=config,
             scorer=scorer(inputs.corpus, get_judge(config.judge, params.compute), config.reward, params.conversation),
             prompts_by_id={prompt.id: prompt for prompt in inputs.prompts},
+            editions=editions,
             model=load_model(inputs.checkpoint, params.compute),
             reward_funcs=[_reward_of_the_scorer],
             args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
-            train_dataset=_dataset(self.schedule, params.conversation),
+            train_dataset=_dataset(self.schedule, schedule_editions(len(self.schedule), len(editions), config), params.conversation),
             processing_class=load_tokenizer(inputs.checkpoint),
-            environment_factory=environment_factory(inputs.index, params.conversation),
+            environment_factory=environment_factory(editions),
         )
         rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
         self.batch = [row for row in rows for _ in range(config.group_size)]

@@ -91,6 +91,9 @@ class IfpoConfig(Config):
         "utility": 0.5,
     }
     """Relative share of each prompt type among the groups; `dual_use` are those that only the rules of the place decide."""
+    rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the groups that live under a changed corpus, by which their answers are judged: about half of the rules that say
+    comply say refuse_explain there, and the reverse."""
     reward: RewardConfig = RewardConfig()
     """The values of the reward."""
     judge: JudgeConfig = JudgeConfig()

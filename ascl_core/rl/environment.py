@@ -1,16 +1,16 @@
-"""The environment of one rollout, as TRL's tool loop sees it: one tool, in the prompt's jurisdiction."""
+"""The environment of one rollout, as TRL's tool loop sees it: one tool, in the prompt's jurisdiction and edition of the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ascl_core.config.conversation import ConversationConfig
-from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.rules.editions import RuleEdition
+from ascl_core.rules.retrieval import RuleTool
 
 
-def environment_factory(index: RuleIndex, conversation: ConversationConfig) -> Callable[[], Any]:
-    """A factory of environments over one rule index, for `GRPOTrainer(environment_factory=…)`.
+def environment_factory(editions: Sequence[RuleEdition]) -> Callable[[], Any]:
+    """A factory of environments over the editions of the rules, for `GRPOTrainer(environment_factory=…)`.
 
     TRL takes every public method of the class for a tool, and its schema from the signature and docstring.
     """
@@ -21,9 +21,9 @@ def environment_factory(index: RuleIndex, conversation: ConversationConfig) -> C
         def __init__(self) -> None:
             self._tool: RuleTool | None = None
 
-        def reset(self, jurisdiction: str, **row: Any) -> None:
+        def reset(self, jurisdiction: str, edition: int, **row: Any) -> None:
             """Begin a rollout of that row."""
-            self._tool = RuleTool(index, jurisdiction, conversation.rules_per_lookup)
+            self._tool = editions[edition].tool(jurisdiction)
 
         def consult_safety_rules(self, category: str, query: str) -> str:
             """

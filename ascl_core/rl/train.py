@@ -25,6 +25,7 @@ from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.editions import editions_of
 from ascl_core.rules.retrieval import RuleIndex, render_rules
 from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
@@ -58,6 +59,7 @@ def ifpo(
     training = training_prompts(from_table(read_parquet(prompts), Prompt, file=prompts))
     schedule = schedule_prompts(training, ifpo, prompts)
     index = RuleIndex(loaded_corpus, rules.at)
+    editions = editions_of(loaded_corpus, index, conversation, changed=ifpo.rule_variation > 0)
     tokenizer = load_tokenizer(checkpoint_in)
     check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
     arguments = _arguments(ifpo, conversation, compute, parallel, context.state)
@@ -69,13 +71,14 @@ def ifpo(
         ifpo=ifpo,
         scorer=Scorer(loaded_corpus, judge, ifpo.reward, conversation),
         prompts_by_id={prompt.id: prompt for prompt in training},
+        editions=editions,
         model=trainable_model(checkpoint_in, compute, parallel, ifpo.lora),
         peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
         args=arguments,
-        train_dataset=_dataset(schedule, conversation),
+        train_dataset=_dataset(schedule, schedule_editions(len(schedule), len(editions), ifpo), conversation),
         processing_class=tokenizer,
-        environment_factory=environment_factory(index, conversation),
+        environment_factory=environment_factory(editions),
         callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
@@ -114,6 +117,13 @@ def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) 
     return [next(cycles[kind]) for kind in kinds]
 
 
+def schedule_editions(num_groups: int, num_editions: int, config: IfpoConfig) -> list[int]:
+    """Which edition of the rules every group lives under: the first, or for a share of `rule_variation` one of the others."""
+    draw = random.Random(f"editions {config.seed}")
+    varies = [draw.random() < config.rule_variation for _ in range(num_groups)]
+    return [draw.randrange(1, num_editions) if varied else 0 for varied in varies]
+
+
 def check_budget(tokenizer: Any, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, config: IfpoConfig) -> None:
     """`TrainingError` unless the longest tool result fits: TRL would drop one that does not, silently."""
     results = [
@@ -138,10 +148,13 @@ def _cycle(pool: list[Prompt], draw: random.Random) -> Any:
         yield from draw.sample(pool, len(pool))
 
 
-def _dataset(schedule: list[Prompt], conversation: ConversationConfig) -> Any:
+def _dataset(schedule: list[Prompt], editions: list[int], conversation: ConversationConfig) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list([{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction} for p in schedule])
+    groups = zip(schedule, editions, strict=True)
+    return Dataset.from_list(
+        [{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction, "edition": e} for p, e in groups]
+    )
 
 
 def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:

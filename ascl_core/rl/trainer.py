@@ -11,6 +11,7 @@ TRL's tool loop (`ascl_core.rl.sampling`), `_compute_loss` notes which tokens ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -26,17 +27,21 @@ from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weig
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.rl.sampling import TurnSampler, samples_plainly
 from ascl_core.rl.scoring import Scorer, of_all_processes
+from ascl_core.rules.editions import RuleEdition
 from ascl_core.sft.safeguards import Safeguards
 
 
 class IfpoTrainer(Safeguards, GRPOTrainer):
     """`GRPOTrainer` whose advantages are rebalanced by inverse mode frequency."""
 
-    def __init__(self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], **kwargs: Any) -> None:
+    def __init__(
+        self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], editions: Sequence[RuleEdition], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.ifpo = ifpo
         self.scorer = scorer
         self.prompts_by_id = prompts_by_id
+        self.editions = editions
         self._rewards: torch.Tensor | None = None
         self._consulted: torch.Tensor | None = None
         self._loss_mask: torch.Tensor | None = None
@@ -48,7 +53,8 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         device = self.accelerator.device
         texts = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)
         finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
-        batch = of_all_processes(self.scorer.score([self.prompts_by_id[row["prompt_id"]] for row in inputs], texts, finished))
+        decided = [self.editions[row["edition"]].decide(self.prompts_by_id[row["prompt_id"]]) for row in inputs]
+        batch = of_all_processes(self.scorer.score(decided, texts, finished))
         self._rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
         self._consulted = torch.tensor(batch.consulted, device=device)
         self._log_figures(batch.figures())

@@ -20,8 +20,8 @@ from ascl_core.errors import DataError
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.editions import editions_of
 from ascl_core.rules.retrieval import RuleIndex
-from ascl_core.sft.editions import RuleEdition, changed_editions
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
 from ascl_core.vocabulary import Arm, Mode, PromptType, Refusal, Split
 
@@ -75,8 +75,7 @@ class TemplatedWriter:
         self.config = config
         self.teacher = TemplatedTeacher(corpus, conversation, index)
         self.name = self.teacher.name
-        self.now = RuleEdition(corpus, index, conversation)
-        self.changed = changed_editions(corpus, index.at, conversation) if config.rule_variation else ()
+        self.now, *self.changed = editions_of(corpus, index, conversation, changed=config.rule_variation > 0)
 
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[Draft]:
         """Each prompt's conversations for that arm."""

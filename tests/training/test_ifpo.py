@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from trl import GRPOTrainer
 
 from ascl_core.config.base import parse
 from ascl_core.config.ifpo import IfpoConfig
+from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import END
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.errors import ConfigError, DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train, trainer
 from ascl_core.rl.advantages import STRATEGIES, decay, grpo_advantages, ifpo_advantages, mode_weights, weighted_advantages
+from ascl_core.rl.scoring import ScoredBatch, Scorer
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.rendering import NO_MATCH, render_rule
@@ -248,6 +251,37 @@ def test_a_kind_without_prompts_is_an_error_that_names_it() -> None:
     with pytest.raises(DataError, match=r"ifpo\.prompt_mix\.sensitive"):
         make_schedule(prompt_mix={"sensitive": 1.0, "utility": 1.0})
     assert {str(prompt.prompt_type) for prompt in make_prompts()} == {str(kind) for kind in PromptType} - {"sensitive"}
+
+
+class TestRuleVariation:
+    """Groups that live under a changed edition of the rules."""
+
+    def test_a_share_of_the_groups_draws_one_of_the_changed_editions(self) -> None:
+        config = IfpoConfig(rule_variation=0.4)
+        drawn = train.schedule_editions(2000, 5, config)
+        assert set(drawn) == {0, 1, 2, 3, 4}
+        assert drawn.count(0) / len(drawn) == pytest.approx(0.6, abs=0.04)
+        assert train.schedule_editions(2000, 5, config) == drawn
+        assert train.schedule_editions(2000, 5, IfpoConfig(rule_variation=0.4, seed=1)) != drawn
+        assert set(train.schedule_editions(50, 1, IfpoConfig())) == {0}
+
+    def test_the_tool_and_the_reward_are_those_of_the_edition(self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scored: list[tuple[Prompt, str]] = []
+        score = Scorer.score
+
+        def watched(self: Scorer, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
+            scored.extend(zip(prompts, texts, strict=True))
+            return score(self, prompts, texts, finished)
+
+        monkeypatch.setattr(Scorer, "score", watched)
+        world.ifpo(tmp_path, rule_variation=1.0)
+        asked = {prompt.id: prompt.policy for prompt in make_prompts()}
+        turned = [(prompt, text) for prompt, text in scored if prompt.policy is not asked[prompt.id]]
+        assert turned
+        assert all(prompt.prompt_type is prompt.policy.prompt_type for prompt, _ in turned)
+        own = re.compile(r"\[(CYB-\d\d)\] (\w+):")
+        named = [found[2] for prompt, text in turned for found in own.finditer(text) if found[1] == prompt.rule_id]
+        assert set(named) == {str(prompt.policy) for prompt, text in turned if f"[{prompt.rule_id}]" in text}
 
 
 def test_the_reference_of_the_kl_term_is_the_sft_checkpoint(world: World, tmp_path: Path) -> None:

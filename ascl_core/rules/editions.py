@@ -1,9 +1,8 @@
-"""Editions of the rules to teach with: the corpus of today, and changed ones, so that a model reads what a rule says."""
+"""Editions of the rules to train with: the corpus of today, and changed ones, so that a model reads what a rule says."""
 
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt
@@ -35,7 +34,11 @@ class RuleEdition:
         return prompt if policy is prompt.policy else dataclasses.replace(prompt, policy=policy, prompt_type=policy.prompt_type)
 
 
-def changed_editions(corpus: Corpus, at: date, conversation: ConversationConfig) -> tuple[RuleEdition, ...]:
-    """A few changed corpora; in each, about half of the rules that can flip are flipped (`ascl_core.rules.change`)."""
-    changed = [corpus.model_copy(update={"rules": changed_rules(corpus.rules, _SHARE, seed)}) for seed in _SEEDS]
-    return tuple(RuleEdition(other, RuleIndex(other, at), conversation) for other in changed)
+def editions_of(corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, *, changed: bool) -> tuple[RuleEdition, ...]:
+    """The rules of today, and if asked for a few changed corpora after them.
+
+    In a changed one about half of the rules that can flip are flipped (`ascl_core.rules.change`).
+    """
+    seeds = _SEEDS if changed else ()
+    others = [corpus.model_copy(update={"rules": changed_rules(corpus.rules, _SHARE, seed)}) for seed in seeds]
+    return (RuleEdition(corpus, index, conversation), *(RuleEdition(other, RuleIndex(other, index.at), conversation) for other in others))
