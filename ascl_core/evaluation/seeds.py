@@ -55,8 +55,23 @@ def over_seeds(rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Co
 
     With one seed only the prompts are resampled. Seeds are few, so the interval is a rough one.
     """
-    by_seed = [[_by_prompt(rows, measure) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
-    by_seed = [values for values in by_seed if all(map(len, values))]
+    by_seed = [[np.array(list(_by_prompt(rows, measure).values())) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    return _estimate([values for values in by_seed if all(map(len, values))], combine)
+
+
+def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], measure: Measure) -> SeedEstimate | None:
+    """The mean over the seeds that both have of ours less theirs, on the prompts that count in both; None where there are none.
+
+    Pairs what shares luck, a seed and a prompt, so its interval says of a difference what those of the two means do not.
+    """
+    by_seed = []
+    for seed in sorted(ours.keys() & theirs.keys()):
+        a, b = _by_prompt(ours[seed], measure), _by_prompt(theirs[seed], measure)
+        by_seed.append([np.array([a[prompt] - b[prompt] for prompt in a if prompt in b])])
+    return _estimate([values for values in by_seed if all(map(len, values))], itself)
+
+
+def _estimate(by_seed: Sequence[Sequence[np.ndarray]], combine: Combine) -> SeedEstimate | None:
     if not by_seed:
         return None
     random = np.random.default_rng(0)
@@ -70,12 +85,12 @@ def over_seeds(rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Co
     return SeedEstimate(value, min(float(low), value), max(float(high), value), num_responses, means)
 
 
-def _by_prompt(rows: Rows, measure: Measure) -> np.ndarray:
+def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if (value := measure(row)) is not None:
             values[f"{row.suite}\n{row.prompt_id}"].append(value)
-    return np.array([sum(of_prompt) / len(of_prompt) for of_prompt in values.values()])
+    return {prompt: sum(of_prompt) / len(of_prompt) for prompt, of_prompt in values.items()}
 
 
 def safe(row: EvaluatedRollout) -> float | None:

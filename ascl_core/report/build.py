@@ -12,7 +12,7 @@ from ascl_core.report import wording
 from ascl_core.report.inputs import CANDIDATE, REFERENCE, Inputs, read_inputs
 from ascl_core.report.view import make_view
 
-_FILTERS = ("percent", "number", "share_interval", "number_interval", "points", "duration", "short", "markdown")
+_FILTERS = ("percent", "number", "share_interval", "number_interval", "points", "points_interval", "duration", "short", "markdown")
 _PAGES = {"index.html": "page.html.jinja", "model_card.md": "model_card.md.jinja", "data_card.md": "data_card.md.jinja"}
 
 

@@ -18,7 +18,7 @@ from ascl_core.errors import AsclError
 from ascl_core.evaluation import seeds
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
-from ascl_core.evaluation.seeds import Combine, Measure, over_seeds
+from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
 from ascl_core.report import plots
 from ascl_core.report.build import templates
 from ascl_core.report.conversations import Step, key_of, steps_of
@@ -54,6 +54,8 @@ FIGURES = (
     Figure("Tokens per answer", MEAN, "written by the model itself", (seeds.tokens,)),
 )
 """In the order of the table; the first two are the axes of the chart."""
+BY_KIND = {"consult": seeds.consulted, "right": seeds.right}
+"""What the page says of each kind of prompt."""
 
 
 @dataclass
@@ -110,7 +112,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
     table = [(f.name, f.kind, f.meaning, [arm.estimate(*f.measures, combine=f.combine) for arm in arms]) for f in FIGURES]
     by_kind = {
         what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
-        for what, measure in (("consult", seeds.consulted), ("right", seeds.right))
+        for what, measure in BY_KIND.items()
     }
     return {
         "arms": arms,
@@ -118,6 +120,10 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "seeds": sorted({seed for arm in arms for seed in arm.rows}),
         "table": table,
         "by_kind": by_kind,
+        "differences": {
+            what: [(KINDS[kind], _differences(arms, candidate, seeds.of_kind(kind, measure))) for kind in KINDS]
+            for what, measure in BY_KIND.items()
+        },
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": _safety(arms, table[0][3], table[1][3]),
         "not_drawn": [arms[i].label for i in sorted(_hardly_judged(table[0][3], table[1][3]))],
@@ -132,18 +138,28 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
 def figures(view: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says, for programs."""
     names = [arm.name for arm in view["arms"]]
+
+    def of_arms(tables: Mapping[str, Any]) -> dict[str, Any]:
+        return {what: {kind: dict(zip(names, values, strict=True)) for kind, values in rows} for what, rows in tables.items()}
+
     return {
         "schema": "ascl.comparison/1",
         "seeds": view["seeds"],
         "figures": {name: dict(zip(names, estimates, strict=True)) for name, _, _, estimates in view["table"]},
-        "by_kind": {
-            what: {kind: dict(zip(names, estimates, strict=True)) for kind, estimates in rows} for what, rows in view["by_kind"].items()
-        },
+        "by_kind": of_arms(view["by_kind"]),
+        "differences": of_arms(view["differences"]),
         "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
         "changed_rules": {
             row["name"]: {key: value for key, value in row.items() if key not in ("name", "label")} for row in view["changed"]
         },
     }
+
+
+def _differences(arms: Sequence[SeededArm], candidate: str, measure: Measure) -> list[dict[str, Any] | None]:
+    """The candidate less each arm, in the order of the arms; None for the candidate itself."""
+    ours = next((arm for arm in arms if arm.name == candidate), None)
+    found = [None if ours in (None, arm) else difference_over_seeds(ours.rows, arm.rows, measure) for arm in arms]
+    return [None if estimate is None else estimate.to_json() for estimate in found]
 
 
 def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[Any]) -> Markup | None:

@@ -62,6 +62,11 @@ def points(value: float | None) -> str:
     return NO_DATA if value is None else f"{100 * value:+.1f}{_NARROW}pp".replace("-", "−")
 
 
+def points_interval(estimate: Mapping[str, Any] | None) -> str:
+    """`−8.1 to −2.0 pp`, the 95 % interval of a difference of shares."""
+    return NO_DATA if estimate is None else f"{100 * estimate['low']:+.1f} to {points(estimate['high'])}".replace("-", "−")
+
+
 def p_value(value: float | None) -> str:
     """`0.021`, or `< 0.001`."""
     if value is None:

@@ -6,7 +6,7 @@ import pytest
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation import seeds
-from ascl_core.evaluation.seeds import over_seeds
+from ascl_core.evaluation.seeds import difference_over_seeds, over_seeds
 from ascl_core.vocabulary import Harm, PromptType, Refusal
 from tests.builders import make_result
 
@@ -79,3 +79,38 @@ def test_h_is_of_each_seed_and_its_interval_is_within_0_and_1() -> None:
 def test_the_same_rows_give_the_same_interval() -> None:
     rows = {0: answers(7), 1: answers(9)}
     assert over_seeds(rows, seeds.right) == over_seeds(rows, seeds.right)
+
+
+class TestDifferences:
+    """Ours less theirs, paired by seed and prompt."""
+
+    def test_what_seeds_share_cancels(self) -> None:
+        theirs = {seed: answers(right) for seed, right in enumerate((4, 10, 16))}
+        ours = {seed: answers(right + 2) for seed, right in enumerate((4, 10, 16))}
+        difference = difference_over_seeds(ours, theirs, seeds.right)
+        assert difference is not None
+        assert difference.value == pytest.approx(0.1)
+        assert difference.by_seed == pytest.approx((0.1, 0.1, 0.1))
+        assert difference.n == 60
+        assert difference.low > 0
+        a, b = (over_seeds(rows, seeds.right) for rows in (ours, theirs))
+        assert a is not None
+        assert b is not None
+        assert a.low < b.high, "of the means apart no difference is seen"
+        back = difference_over_seeds(theirs, ours, seeds.right)
+        assert back is not None
+        assert back.value == -difference.value
+
+    def test_an_arm_against_itself_is_0_and_sure_of_it(self) -> None:
+        rows = {0: answers(3), 1: answers(8)}
+        same = difference_over_seeds(rows, rows, seeds.right)
+        assert same is not None
+        assert (same.low, same.value, same.high) == (0, 0, 0)
+
+    def test_seeds_and_prompts_of_one_alone_do_not_count(self) -> None:
+        ours, theirs = {0: answers(5), 1: answers(20)}, {0: answers(5, 10), 2: answers(0)}
+        difference = difference_over_seeds(ours, theirs, seeds.right)
+        assert difference is not None
+        assert (difference.n, difference.value) == (10, 0)
+        assert difference_over_seeds({0: answers(5)}, {1: answers(5)}, seeds.right) is None
+        assert difference_over_seeds(ours, theirs, seeds.solved) is None
