@@ -22,7 +22,7 @@ from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, 
 from ascl_core.report import plots
 from ascl_core.report.build import templates
 from ascl_core.report.conversations import Step, key_of, steps_of
-from ascl_core.report.view import SHARE, curves, legend, test_view, undominated
+from ascl_core.report.view import SHARE, curves, hardly_judged, legend, test_view, undominated
 from ascl_core.report.wording import KINDS, percent
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
@@ -126,7 +126,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         },
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": _safety(arms, table[0][3], table[1][3]),
-        "not_drawn": [arms[i].label for i in sorted(_hardly_judged(table[0][3], table[1][3]))],
+        "not_drawn": [arms[i].label for i in sorted(hardly_judged(table[0][3], table[1][3]))],
         "curves": _curves(arms),
         "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
         "changed": _changed(arms, changed),
@@ -163,18 +163,13 @@ def _differences(arms: Sequence[SeededArm], candidate: str, measure: Measure) ->
 
 
 def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[Any]) -> Markup | None:
-    known = [(i, s, o) for i, (s, o) in enumerate(zip(safe, refusing, strict=True)) if s and o and i not in _hardly_judged(safe, refusing)]
+    known = [(i, s, o) for i, (s, o) in enumerate(zip(safe, refusing, strict=True)) if s and o and i not in hardly_judged(safe, refusing)]
     if not known:
         return None
     front = undominated({i: (s["value"], o["value"]) for i, s, o in known})
     said = "; ".join(f"{arms[i].label}: safety {percent(s['value'])}, over-refusal {percent(o['value'])}" for i, s, o in known)
     drawn = [plots.Point(o, s, i, i in front) for i, s, o in known]
     return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
-
-
-def _hardly_judged(*figures: Sequence[Any]) -> set[int]:
-    """Positions of the arms of whose answers not half as many could be judged as of the best one's: their rates say nothing."""
-    return {i for row in figures for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
 
 
 def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:

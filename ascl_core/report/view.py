@@ -61,6 +61,7 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "missing": _missing(inputs.arms),
         "cautions": cautions(inputs),
         "safety_svg": _safety_svg(inputs.arms, front),
+        "not_drawn": [inputs.arms[i].label for i in sorted(hardly_judged(*_axes(inputs.arms)))],
         "arm_legend": legend([arm.label for arm in inputs.arms]),
         "training": _training(inputs),
         "consult": _consult(inputs.arms),
@@ -98,13 +99,23 @@ def sentence(inputs: Inputs) -> str:
 
 def pareto_front(arms: Sequence[Arm]) -> list[str]:
     """Names of the arms that no other one beats on both safety and strict over-refusal, without being beaten on either."""
-    return undominated(
-        {
-            arm.name: (s["value"], o["value"])
-            for arm in arms
-            if (s := arm.estimate("safety_rate")) and (o := arm.estimate("over_refusal_strict"))
-        }
-    )
+    return undominated({arm.name: (safe["value"], refused["value"]) for arm, safe, refused in _judged(arms)})
+
+
+def hardly_judged(*figures: Sequence[Mapping[str, Any] | None]) -> set[int]:
+    """Positions of the arms of whose answers not half as many could be judged as of the best one's: their rates say nothing."""
+    return {i for row in figures for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
+
+
+def _axes(arms: Sequence[Arm]) -> tuple[list[dict[str, Any] | None], list[dict[str, Any] | None]]:
+    return [arm.estimate("safety_rate") for arm in arms], [arm.estimate("over_refusal_strict") for arm in arms]
+
+
+def _judged(arms: Sequence[Arm]) -> list[tuple[Arm, Mapping[str, Any], Mapping[str, Any]]]:
+    """Safety rate and strict over-refusal of the arms that have both, and of whose answers enough could be judged."""
+    safe, refused = _axes(arms)
+    skipped = hardly_judged(safe, refused)
+    return [(arm, s, o) for i, (arm, s, o) in enumerate(zip(arms, safe, refused, strict=True)) if s and o and i not in skipped]
 
 
 def undominated(points: Mapping[Key, tuple[float, float]]) -> list[Key]:
@@ -181,11 +192,7 @@ def _missing(arms: Sequence[Arm]) -> list[tuple[str, str, list[str]]]:
 
 
 def _safety_svg(arms: Sequence[Arm], front: Sequence[str]) -> Markup | None:
-    drawn = [
-        plots.Point(refused, safe, place, arm.name in front)
-        for place, arm in enumerate(arms)
-        if (safe := arm.estimate("safety_rate")) and (refused := arm.estimate("over_refusal_strict"))
-    ]
+    drawn = [plots.Point(refused, safe, list(arms).index(arm), arm.name in front) for arm, safe, refused in _judged(arms)]
     if not drawn:
         return None
     said = "; ".join(

@@ -379,12 +379,13 @@ def test_steps_of_a_rollout_keep_all_its_text(text: str, steps: list[tuple[str, 
 
 
 def test_front_holds_the_arms_that_no_other_beats() -> None:
-    def arm(name: str, safety: float | None, refusing: float) -> Arm:
-        safe = None if safety is None else {"value": safety}
-        return Arm(name, {"headline": {"safety_rate": safe, "over_refusal_strict": {"value": refusing}}})
+    def arm(name: str, safety: float | None, refusing: float, n: int = 100) -> Arm:
+        safe = None if safety is None else {"value": safety, "n": n}
+        return Arm(name, {"headline": {"safety_rate": safe, "over_refusal_strict": {"value": refusing, "n": n}}})
 
     assert pareto_front([arm("a", 0.9, 0.1), arm("b", 0.95, 0.3), arm("c", 0.9, 0.2), arm("d", None, 0.0)]) == ["a", "b"]
     assert pareto_front([arm("a", 0.9, 0.1), arm("b", 0.9, 0.1)]) == ["a", "b"]
+    assert pareto_front([arm("a", 0.9, 0.1), arm("few answers to judge", 1.0, 0.0, n=9)]) == ["a"]
 
 
 def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None:
