@@ -7,9 +7,7 @@ changes that are in no commit; it keeps its outputs and its `dvc.lock` between r
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
@@ -18,7 +16,7 @@ from pathlib import Path
 from ascl_core.artifacts import digest, read_yaml, write_text
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import to_yaml
-from ascl_core.errors import WorkspaceError
+from tasks.git import git
 from tasks.parameters import FILE as PARAMETERS
 from tasks.stages import Artifact, Stage
 
@@ -31,21 +29,21 @@ def snapshot(root: Path) -> str:
     """The id of a git tree with every file of the working tree that git does not ignore, `dvc.lock` apart; changes nothing."""
     with tempfile.TemporaryDirectory(dir=root / ".ascl") as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        _git(root, "read-tree", "HEAD", environment=index)
-        _git(root, "add", "--all", "--", ".", environment=index)
-        _git(root, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", LOCK, environment=index)
-        return _git(root, "write-tree", environment=index)
+        git(root, "read-tree", "HEAD", environment=index)
+        git(root, "add", "--all", "--", ".", environment=index)
+        git(root, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", LOCK, environment=index)
+        return git(root, "write-tree", environment=index)
 
 
 def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
     """The workspace of that name, with the files of `tree` and these parameters; what it has run before stays known."""
     place = (root / FOLDER / name).resolve()
-    commit = _git(root, "commit-tree", tree, "-p", "HEAD", "-m", f"workspace {name}", environment=_NOBODY)
+    commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", f"workspace {name}", environment=_NOBODY)
     if not (place / ".git").exists():
-        _git(root, "worktree", "prune")
-        _git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
-    elif _git(place, "rev-parse", "HEAD^{tree}") != tree:
-        _git(place, "checkout", "--quiet", "--force", "--detach", commit)
+        git(root, "worktree", "prune")
+        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
+    elif git(place, "rev-parse", "HEAD^{tree}") != tree:
+        git(place, "checkout", "--quiet", "--force", "--detach", commit)
     write_text(place / ".dvc" / "config.local", f"[cache]\n    dir = {(root / '.dvc' / 'cache').resolve()}\n")
     write_text(place / PARAMETERS, to_yaml(params, f"The parameters of the workspace {name}."))
     return place
@@ -84,20 +82,3 @@ def _copy(source: Path, target: Path) -> None:
 
 def _entries(place: Path) -> Mapping[str, object]:
     return (read_yaml(place / LOCK) or {}).get("stages") or {} if (place / LOCK).exists() else {}
-
-
-def _git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=root,
-        env={**kept, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, mend="git status, and mend what it says")
-    return done.stdout.strip()

@@ -8,11 +8,10 @@ from typing import Any
 from ascl_core.artifacts import write_json, write_text
 from ascl_core.config.report import ReportConfig
 from ascl_core.contracts import StageContext
-from ascl_core.report import wording
 from ascl_core.report.inputs import CANDIDATE, REFERENCE, Inputs, read_inputs
+from ascl_core.report.templates import templates
 from ascl_core.report.view import make_view
 
-_FILTERS = ("percent", "number", "share_interval", "number_interval", "points", "points_interval", "duration", "short", "markdown")
 _PAGES = {"index.html": "page.html.jinja", "model_card.md": "model_card.md.jinja", "data_card.md": "data_card.md.jinja"}
 
 
@@ -59,22 +58,6 @@ def report(
     write_json(page / "summary.json", _summary(inputs, view))
     context.progress.update("report", len(_PAGES) + 1, len(_PAGES) + 1)
     return {"arms": len(inputs.arms), "conversations": len(view["samples"])}
-
-
-def templates() -> Any:
-    """The templates; everything that is put into them is escaped, as rules and model text are untrusted."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("ascl_core", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update({name: getattr(wording, name) for name in _FILTERS})
-    return environment
 
 
 def _summary(inputs: Inputs, view: dict[str, Any]) -> dict[str, Any]:

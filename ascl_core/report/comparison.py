@@ -20,8 +20,8 @@ from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
 from ascl_core.report import plots
-from ascl_core.report.build import templates
 from ascl_core.report.conversations import Step, key_of, steps_of
+from ascl_core.report.templates import templates
 from ascl_core.report.view import SHARE, curves, hardly_judged, legend, test_view, undominated
 from ascl_core.report.wording import KINDS, percent
 from ascl_core.rules.change import NEW

@@ -7,7 +7,7 @@ whichever is more: a text can turn a rule round without any field that says so, 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -63,14 +63,36 @@ class FieldChange:
     before: Any
     after: Any
 
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """What is no longer said, an entry of a list by itself."""
+        return tuple(entry for entry in _entries(self.before) if entry not in _entries(self.after))
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """What is said now and was not."""
+        return tuple(entry for entry in _entries(self.after) if entry not in _entries(self.before))
+
+
+def _entries(value: Any) -> list[str]:
+    """A JSON value of a field as texts: an example as `prompt → verdict`, an element as `id: phrases`."""
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return [_entry(one) if isinstance(one, dict) else str(one) for one in values]
+
+
+def _entry(value: dict[str, Any]) -> str:
+    if set(value) == {"prompt", "verdict"}:
+        return f"{value['prompt']} → {value['verdict']}"
+    return "; ".join(f"{name} {', '.join(said) if isinstance(said, list) else said}" for name, said in value.items())
+
 
 @dataclass(frozen=True)
 class Flip:
-    """An example whose verdict is another one now, at one place."""
+    """An example whose verdict is another one now, at the places where it went the same way."""
 
     rule_id: str
     prompt: str
-    jurisdiction: str
+    jurisdictions: tuple[str, ...]
     before: Verdict
     after: Verdict
 
@@ -224,8 +246,9 @@ def _rule_change(before: Rule | None, after: Rule | None, flips: tuple[Flip, ...
         kind: Literal["added", "removed"] = "added" if before is None else "removed"
         active = rule.status == "active"
         change_class = ChangeClass.VERDICT if active else ChangeClass.WORDING
-        versions = (None, rule.version) if before is None else (rule.version, None)
-        return RuleChange(rule.id, rule.title, kind, *versions, (), flips, change_class, kind if active else f"{kind}, and is not active")
+        was, now = (None, rule.version) if before is None else (rule.version, None)
+        reason = kind if active else f"{kind}, and is not active"
+        return RuleChange(rule.id, rule.title, kind, was, now, (), flips, change_class, reason)
     fields = tuple(_fields(before, after))
     bump = bump_of(before.version, after.version)
     if not fields and bump is Bump.NONE:
@@ -244,7 +267,7 @@ def _class_of(fields: set[str], flips: tuple[Flip, ...], bump: Bump) -> tuple[Ch
     if "category" in fields:
         return ChangeClass.STRUCTURAL, "moved to another category"
     if flips:
-        return ChangeClass.VERDICT, f"flips {len(flips)} verdict{'' if len(flips) == 1 else 's'} of examples"
+        return ChangeClass.VERDICT, f"flips the verdict of {len(flips)} example{'' if len(flips) == 1 else 's'}"
     deciding = [name for name in (*_DECIDING, *_GUIDING) if name in fields]
     if deciding:
         return ChangeClass.VERDICT, f"changes {', '.join(deciding)}"
@@ -274,7 +297,7 @@ def _version_problem(fields: set[str], flips: tuple[Flip, ...], bump: Bump, befo
         return f"the version went back from {before.version} to {after.version}", f"raise it above {before.version}"
     if flips and bump is not Bump.MAJOR:
         flip = flips[0]
-        told = f"{flip.prompt!r} is {flip.after} in {flip.jurisdiction} and was {flip.before}"
+        told = f"{flip.prompt!r} is {flip.after} in {', '.join(flip.jurisdictions)} and was {flip.before}"
         said = f"a verdict flips and the version goes from {before.version} to {after.version}: {told}"
         return said, f"raise it to {major + 1}.0.0"
     if fields.intersection((*_DECIDING, *_GUIDING)) and bump < Bump.MINOR:
@@ -294,7 +317,7 @@ def _flips(old: Corpus, new: Corpus, at: date) -> list[Flip]:
     examples = [(rule, example) for corpus in (old, new) for rule in corpus.rules for example in rule.examples if rule.id in common]
     asked = {(rule.id, _key(example.prompt)): example.prompt for rule, example in examples}
     typical = {(rule.id, _key(example.prompt)) for rule, example in examples if example.verdict is rule.policy}
-    found = []
+    found: dict[tuple[str, str, Verdict, Verdict], list[str]] = defaultdict(list)
     for place in sorted(set(old.jurisdictions) & set(new.jurisdictions)):
         before, after = _verdicts(old, at, place), _verdicts(new, at, place)
         for (rule_id, key), prompt in asked.items():
@@ -303,8 +326,8 @@ def _flips(old: Corpus, new: Corpus, at: date) -> list[Flip]:
             else:  # it shows where the rule ends: only a corpus that has it says what it is
                 a, b = (said.examples.get(key, "") for said in (before, after))
             if a and b and a != b:
-                found.append(Flip(rule_id, prompt, place, a, b))
-    return found
+                found[rule_id, prompt, a, b].append(place)
+    return [Flip(rule_id, prompt, tuple(there), a, b) for (rule_id, prompt, a, b), there in found.items()]
 
 
 @dataclass(frozen=True)

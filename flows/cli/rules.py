@@ -1,4 +1,4 @@
-"""`ascl rules`: check, show, list and lock the rules under `data/rules`."""
+"""`ascl rules`: check, show, list, compare and lock the rules under `data/rules`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from flows.cli.console import COLOURS, counted, out, print_table, repository_roo
 
 if TYPE_CHECKING:
     from ascl_core.rules.corpus import Corpus
+    from ascl_core.rules.diff import RuleDiff
 
-app = typer.Typer(help="Check, show, list and lock the safety rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, show, list, compare and lock the safety rules.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder with rule files; data/rules if not given.")]
 
 
@@ -72,6 +73,67 @@ def list_rules(
         ("id", "policy", "where", "version", "title"),
         [(rule.id, rule.policy, ",".join(rule.jurisdictions), rule.version, rule.title) for rule in rules],
     )
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Git revision, folder with rule files, or compiled corpus.json.")] = "HEAD",
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules as they are now if not given.")] = "data/rules",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the diff as JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the diff as Markdown.")] = False,
+) -> None:
+    """Say what a change of the rules means: fields, verdicts that flip, and the class from which the work follows.
+
+    Exit status 1 where a version does not say what changed, such as a flipped verdict without a major bump.
+
+    Examples:  ascl rules diff   |   ascl rules diff v1 HEAD   |   ascl rules diff HEAD~1 --markdown
+    """
+    import json
+
+    from ascl_core.config.params import load_params
+    from ascl_core.rules.diff import diff_corpora
+    from tasks.rule_places import read_rules
+
+    here = Path.cwd()
+    root = repository_root()
+    config = load_params(root / "params.yaml").rules
+    before, after = (read_rules(root, str(here / place) if (here / place).exists() else place, config) for place in (old, new))
+    found = diff_corpora(before, after, config.at)
+    if as_json:
+        out.print_json(json.dumps(found.to_json()))
+    elif as_markdown:
+        from ascl_core.report.rules_diff import markdown
+
+        out.print(markdown(found, f"Rules: {old} to {new}"), markup=False, soft_wrap=True)
+    else:
+        _print_diff(found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _print_diff(found: RuleDiff) -> None:
+    from ascl_core.report.rules_diff import WORK, versions
+
+    for category in found.categories:
+        out.print(escape(f"category {category.category} {category.kind}: {category.before} → {category.after}"), soft_wrap=True)
+    for rule in found.rules:
+        out.print(f"[bold]{rule.rule_id}[/] {rule.kind} {versions(rule)}: {escape(rule.title)}", soft_wrap=True)
+        for field in rule.fields:
+            out.print(f"  {field.field.replace('_', ' ')}")
+            for sign, colour, entries in (("-", "red", field.gone), ("+", "green", field.new)):
+                for entry in entries:
+                    out.print(f"    [{colour}]{sign} {escape(entry)}[/]", soft_wrap=True)
+        for flip in rule.flips:
+            said = f"{flip.prompt!r} in {', '.join(flip.jurisdictions)}: {flip.before} → {flip.after}"
+            out.print(f"  [yellow]flips[/] {escape(said)}", soft_wrap=True)
+        if rule.problem:
+            out.print(f"  [red]error[/] {escape(rule.problem)}\n    mend: {escape(rule.mend)}", soft_wrap=True)
+    if found.rules or found.categories:
+        out.print()
+    kinds = ", ".join(f"{len(found.of_kind(kind))} {kind}" for kind in ("added", "removed", "changed"))
+    tokens = found.tokens.after - found.tokens.before
+    out.print(f"rules: {kinds}; {counted(len(found.flips), 'flip')}; {tokens:+} tokens; corpus {found.new_digest[:12]}")
+    out.print(f"[bold]{found.change_class}[/]: {WORK[found.change_class]}")
 
 
 @app.command()

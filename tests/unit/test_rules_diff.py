@@ -70,13 +70,16 @@ def test_a_text_with_a_major_version_declares_that_a_verdict_may_flip() -> None:
 
 def test_a_flip_names_prompt_place_and_both_verdicts() -> None:
     diff = changed(policy="refuse_explain", examples=[OWN | {"verdict": "refuse_explain"}], version="2.0.0")
-    assert {flip.jurisdiction for flip in diff.flips} == {"XA", "XB"}
-    assert {(flip.prompt, flip.before, flip.after) for flip in diff.flips} == {(OWN["prompt"], "comply", "refuse_explain")}
+    assert [(f.prompt, f.jurisdictions, f.before, f.after) for f in diff.flips] == [
+        (OWN["prompt"], ("XA", "XB"), "comply", "refuse_explain")
+    ]
+    (examples,) = (field for field in diff.rules[0].fields if field.field == "examples")
+    assert (examples.gone, examples.new) == ((f"{OWN['prompt']} → comply",), (f"{OWN['prompt']} → refuse_explain",))
 
 
 def test_a_flip_at_one_place_alone() -> None:
     diff = changed(jurisdictions=["XA"], version="2.0.0")
-    assert [(flip.jurisdiction, flip.before, flip.after) for flip in diff.flips] == [("XB", "comply", UNDECIDED)]
+    assert [(flip.jurisdictions, flip.before, flip.after) for flip in diff.flips] == [(("XB",), "comply", UNDECIDED)]
 
 
 def test_an_example_that_went_is_decided_by_its_rule_and_one_at_the_edge_by_nobody() -> None:
@@ -165,4 +168,4 @@ def test_the_json_is_plain() -> None:
 
     diff = changed(policy="refuse_explain", examples=[OWN | {"verdict": "refuse_explain"}], version="2.0.0")
     read = json.loads(json.dumps(diff.to_json()))
-    assert (read["schema"], read["change_class"], read["flips"]) == ("ascl.rules-diff/1", "verdict", 2)
+    assert (read["schema"], read["change_class"], read["flips"]) == ("ascl.rules-diff/1", "verdict", 1)

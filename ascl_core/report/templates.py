@@ -1,0 +1,25 @@
+"""The templates of the pages, with the filters that they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ascl_core.report import wording
+
+_FILTERS = ("percent", "number", "share_interval", "number_interval", "points", "points_interval", "duration", "short", "markdown")
+
+
+def templates() -> Any:
+    """The templates; everything that is put into them is escaped, as rules and model text are untrusted."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ascl_core", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update({name: getattr(wording, name) for name in _FILTERS})
+    return environment

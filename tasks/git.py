@@ -1,0 +1,44 @@
+"""What is asked of git, by its command: the only sure reader of its repositories."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ascl_core.errors import WorkspaceError
+
+
+def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What `git` with these arguments prints in that repository, whatever the environment names; `WorkspaceError` where it fails."""
+    return _run(root, arguments, environment).decode(errors="replace").strip()
+
+
+def commit_of(root: Path, revision: str) -> str | None:
+    """The commit that a revision names, 40 hexadecimal digits; None where it names none."""
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except WorkspaceError:
+        return None
+
+
+def export(root: Path, commit: str, path: Path, into: Path) -> Path:
+    """Write the folder or file `path` of the repository as it was at that commit under `into`, and return where it is."""
+    packed = _run(root, ("archive", "--format=tar", commit, "--", str(path)))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(into, filter="data")
+    return into / path
+
+
+def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None) -> bytes:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, env={**kept, **(environment or {})}, capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, mend="git status, and mend what it says")
+    return done.stdout

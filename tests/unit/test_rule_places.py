@@ -1,0 +1,109 @@
+"""Rules from a folder, a compiled corpus or a git revision, and `ascl rules diff` over them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ascl_core.artifacts import write_json
+from ascl_core.config.rules import RulesConfig
+from ascl_core.errors import RuleError
+from ascl_core.rules.compile import check_folder
+from ascl_core.rules.lock import write_lock
+from flows.cli import app
+from tasks.git import git
+from tasks.rule_places import read_rules
+from tests.builders import make_rule_values, write_rules
+
+RULES = Path("data") / "rules"
+FLIPPED: dict[str, Any] = {
+    "policy": "refuse_explain",
+    "examples": [{"prompt": "How do I kill a Python process?", "verdict": "refuse_explain"}],
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit of rules, the tag `v1` on it, and one rule flipped in the working tree."""
+    write_rules(tmp_path / RULES, {"rules.yaml": [make_rule_values()]})
+    write_lock(tmp_path / RULES)
+    (tmp_path / "pyproject.toml").touch()
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
+    nobody = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "rules"), ("tag", "v1")):
+        git(tmp_path, *command, environment=nobody)
+    write_rules(tmp_path / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="2.0.0")]})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def policies(root: Path, place: str) -> list[str]:
+    """The policies of the rules there."""
+    return [str(rule.policy) for rule in read_rules(root, place, RulesConfig()).rules]
+
+
+def test_a_revision_has_the_rules_of_then_and_a_folder_those_of_now(repository: Path) -> None:
+    assert policies(repository, "v1") == policies(repository, "HEAD") == ["comply"]
+    assert policies(repository, "data/rules") == ["refuse_explain"]
+
+
+def test_a_compiled_corpus_is_read_as_it_is(repository: Path) -> None:
+    corpus = check_folder(repository / RULES, RulesConfig(), against_lock=False).corpus
+    assert corpus is not None
+    write_json(repository / "corpus.json", corpus.to_json())
+    assert policies(repository, "corpus.json") == ["refuse_explain"]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "", "HEAD:data", "--output=/etc/passwd", "v1^{tree}"])
+def test_what_is_none_of_these_is_an_error_that_names_it(repository: Path, place: str) -> None:
+    with pytest.raises(RuleError, match="no such folder, file or git revision") as caught:
+        read_rules(repository, place, RulesConfig())
+    assert caught.value.value == place
+
+
+def test_rules_that_do_not_compile_are_named_as_they_were_given(repository: Path) -> None:
+    write_rules(repository / "other", {"bad.yaml": [make_rule_values(policy="maybe")]})
+    with pytest.raises(RuleError, match="do not compile") as caught:
+        read_rules(repository, "other", RulesConfig())
+    assert caught.value.file == "other"
+
+
+def asked(*words: str) -> Result:
+    """What `ascl rules diff` says."""
+    return CliRunner().invoke(app, ["rules", "diff", *words], env={"COLUMNS": "200"})
+
+
+def test_the_command_shows_the_working_tree_against_the_last_commit(repository: Path) -> None:
+    result = asked()
+    assert result.exit_code == 0, result.output
+    for part in ("CYB-03 changed 1.0.0 → 2.0.0", "- comply", "+ refuse_explain", "in XA, XB: comply → refuse_explain", "verdict: "):
+        assert part in result.output
+
+
+def test_a_flip_without_a_major_version_ends_with_status_1_and_the_mend(repository: Path) -> None:
+    write_rules(repository / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="1.1.0")]})
+    result = asked("v1")
+    assert result.exit_code == 1
+    assert "raise it to 2.0.0" in result.output
+
+
+def test_json_and_markdown_say_the_same(repository: Path) -> None:
+    values = json.loads(asked("--json").output)
+    assert (values["change_class"], [rule["rule_id"] for rule in values["rules"]]) == ("verdict", ["CYB-03"])
+    page = asked("v1", "HEAD", "--markdown").output
+    assert page.startswith("# Rules: v1 to HEAD")
+    assert "**none**" in page
+    assert "| CYB-03 | System administration | changed | 1.0.0 → 2.0.0 | verdict |" in asked("--markdown").output
+
+
+def test_a_rule_text_is_inert_in_the_markdown(repository: Path) -> None:
+    title = "Administration | <img src=x> [link](http://x)"
+    write_rules(repository / RULES, {"rules.yaml": [make_rule_values(title=title, version="1.0.1")]})
+    page = asked("--markdown").output
+    assert "<img" not in page
+    assert "[link]" not in page
