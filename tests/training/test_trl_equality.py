@@ -50,7 +50,7 @@ def sampled(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sa
 class StockTrainer(GRPOTrainer):
     """TRL's trainer as it is, which is given the same rewards through a reward function."""
 
-    def __init__(self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, reward_funcs: Any, **kwargs: Any) -> None:
+    def __init__(self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, editions: Any, reward_funcs: Any, **kwargs: Any) -> None:
         def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
             texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
             finished = [ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]

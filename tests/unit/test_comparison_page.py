@@ -1,0 +1,54 @@
+"""The page of a comparison, with the candidate among its arms and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ascl_core.artifacts import read_json, write_json, write_parquet
+from ascl_core.contracts import EvaluatedRollout, to_table
+from ascl_core.report.comparison import write_comparison
+from ascl_core.vocabulary import Mode, Refusal
+from tests.builders import make_result
+
+RIGHT = {"sft": 8, "grpo": 12, "ifpo": 14}
+"""Of 20 prompts, those that each arm answers in full, and so rightly; it looks the same ones up."""
+
+
+def compared(folder: Path, *arms: str) -> tuple[str, str, dict]:  # type: ignore[type-arg]
+    """Page, tables and figures of these arms with two seeds; the candidate is ifpo."""
+    runs = [{"arm": arm, "label": arm.upper(), "seed": seed} for arm in arms for seed in (0, 1)]
+    for run in runs:
+        right = RIGHT[str(run["arm"])] + int(str(run["seed"]))
+        rows = [
+            make_result(
+                prompt_id=f"{i}", refusal=Refusal.NONE if i < right else Refusal.FULL, mode=Mode.CONSULT if i < right else Mode.DIRECT
+            )
+            for i in range(20)
+        ]
+        write_parquet(folder / "runs" / f"seed-{run['seed']}" / str(run["arm"]) / "results.parquet", to_table(rows, EvaluatedRollout))
+    write_json(folder / "manifest.json", {"schema": "ascl.comparison/1", "candidate": "ifpo", "runs": runs, "changed": []})
+    write_comparison(folder)
+    page, tables = ((folder / name).read_text(encoding="utf-8") for name in ("index.html", "comparison.md"))
+    return page, tables, read_json(folder / "comparison.json")
+
+
+def test_differences_are_those_of_the_candidate(tmp_path: Path) -> None:
+    page, tables, figures = compared(tmp_path, "sft", "ifpo")
+    difference = figures["differences"]["right"]["borderline"]
+    assert difference["ifpo"] is None
+    assert difference["sft"]["value"] == pytest.approx(0.3)
+    assert difference["sft"]["by_seed"] == pytest.approx([0.3, 0.3])
+    assert "| SFT | no data | +30.0" in tables
+    assert "IFPO less each arm" in tables
+    assert "+30.0" in page
+    assert "The candidate less each arm" in page
+
+
+@pytest.mark.parametrize("arms", [("sft", "grpo"), ("grpo",), ("ifpo",)], ids=", ".join)
+def test_a_comparison_without_two_sides_has_no_differences(tmp_path: Path, arms: tuple[str, ...]) -> None:
+    page, tables, figures = compared(tmp_path, *arms)
+    assert "less each arm" not in page + tables
+    assert all(value is None for rows in figures["differences"].values() for of_kind in rows.values() for value in of_kind.values())
+    assert "GRPO" in tables or "IFPO" in tables
