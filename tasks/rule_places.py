@@ -18,8 +18,8 @@ def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
 
     A path counts before a revision of the same name. `RuleError` where it is none of these, or does not compile.
     """
-    path = Path(place or "/nowhere")  # an empty text is not the folder around us
-    if path.is_dir():
+    path = Path(place)
+    if place and path.is_dir():
         return compiled(path, config, place)
     if path.is_file():
         return load_corpus(path)
@@ -31,9 +31,9 @@ def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
         return compiled(export(root, commit, Path(RULES.path), Path(folder)), config, f"{place}:{RULES.path}")
 
 
-def compiled(folder: Path, config: RulesConfig, named: str) -> Corpus:
+def compiled(folder: Path, config: RulesConfig, named: str, *, against_lock: bool = False) -> Corpus:
     """The rules of a folder; `RuleError` with the first problem, said of the place as it was named, where they do not compile."""
-    result = check_folder(folder, config, against_lock=False)
+    result = check_folder(folder, config, against_lock=against_lock)
     if result.corpus is None:
         raise RuleError(f"the rules do not compile: {result.errors[0]}", file=named, mend="ascl rules check lists every problem")
     return result.corpus

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
-from functools import partial
 from typing import Any, Literal
 
 from ascl_core.rules.corpus import Category, Corpus, Rule
@@ -33,16 +32,26 @@ class ChangeClass(StrEnum):
 
     NONE = "none"
     WORDING = "wording"
-    """Hot-swap the served rules, and evaluate."""
     VERDICT = "verdict"
-    """Reinforcement learning again, and evaluate."""
     STRUCTURAL = "structural"
-    """Everything from the SFT data on."""
 
     @property
     def reach(self) -> int:
         """The position in the order of the classes."""
         return list(ChangeClass).index(self)
+
+    @property
+    def work(self) -> str:
+        """What follows from it."""
+        return _WORK[self]
+
+
+_WORK = {
+    ChangeClass.NONE: "nothing to do",
+    ChangeClass.WORDING: "hot-swap the served rules, and evaluate",
+    ChangeClass.VERDICT: "reinforcement learning again, and evaluate",
+    ChangeClass.STRUCTURAL: "everything from the SFT data on",
+}
 
 
 class Bump(IntEnum):
@@ -115,6 +124,11 @@ class RuleChange:
     problem: str = ""
     """What is wrong with its version; empty where it is right."""
     mend: str = ""
+
+    @property
+    def versions(self) -> str:
+        """`1.0.0 → 2.0.0`, or the one version of a rule that came or went."""
+        return " → ".join(version for version in (self.version_before, self.version_after) if version)
 
 
 @dataclass(frozen=True)
@@ -199,13 +213,13 @@ def diff_corpora(old: Corpus, new: Corpus, at: date) -> RuleDiff:
         removed,
         rules,
         {name: Delta(a, b) for name in sorted({*counts[0], *counts[1]}) if (a := counts[0][name]) != (b := counts[1][name])},
-        _delta(old, new, partial(_tokens, at=at)),
-        _delta(old, new, lambda corpus: sum(len(rule.examples) for rule in corpus.rules)),
+        Delta(_tokens(old, at), _tokens(new, at)),
+        Delta(_examples(old), _examples(new)),
     )
 
 
-def _delta(old: Corpus, new: Corpus, measure: Any) -> Delta:
-    return Delta(measure(old), measure(new))
+def _examples(corpus: Corpus) -> int:
+    return sum(len(rule.examples) for rule in corpus.rules)
 
 
 def _tokens(corpus: Corpus, at: date) -> int:

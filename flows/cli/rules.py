@@ -97,7 +97,7 @@ def diff(
     here = Path.cwd()
     root = repository_root()
     config = load_params(root / "params.yaml").rules
-    before, after = (read_rules(root, str(here / place) if (here / place).exists() else place, config) for place in (old, new))
+    before, after = (read_rules(root, str(here / place) if place and (here / place).exists() else place, config) for place in (old, new))
     found = diff_corpora(before, after, config.at)
     if as_json:
         out.print_json(json.dumps(found.to_json()))
@@ -112,12 +112,13 @@ def diff(
 
 
 def _print_diff(found: RuleDiff) -> None:
-    from ascl_core.report.rules_diff import WORK, versions
-
     for category in found.categories:
         out.print(escape(f"category {category.category} {category.kind}: {category.before} → {category.after}"), soft_wrap=True)
+    for word, places in (("added", found.jurisdictions_added), ("removed", found.jurisdictions_removed)):
+        for place in places:
+            out.print(escape(f"jurisdiction {place} {word}"))
     for rule in found.rules:
-        out.print(f"[bold]{rule.rule_id}[/] {rule.kind} {versions(rule)}: {escape(rule.title)}", soft_wrap=True)
+        out.print(f"[bold]{rule.rule_id}[/] {rule.kind} {rule.versions}: {escape(rule.title)}", soft_wrap=True)
         for field in rule.fields:
             out.print(f"  {field.field.replace('_', ' ')}")
             for sign, colour, entries in (("-", "red", field.gone), ("+", "green", field.new)):
@@ -128,12 +129,14 @@ def _print_diff(found: RuleDiff) -> None:
             out.print(f"  [yellow]flips[/] {escape(said)}", soft_wrap=True)
         if rule.problem:
             out.print(f"  [red]error[/] {escape(rule.problem)}\n    mend: {escape(rule.mend)}", soft_wrap=True)
-    if found.rules or found.categories:
+    if found.change_class.reach:
         out.print()
+    for name, number in found.in_force.items():
+        out.print(escape(f"rules in force, {name}: {number.before} → {number.after}"))
     kinds = ", ".join(f"{len(found.of_kind(kind))} {kind}" for kind in ("added", "removed", "changed"))
     tokens = found.tokens.after - found.tokens.before
     out.print(f"rules: {kinds}; {counted(len(found.flips), 'flip')}; {tokens:+} tokens; corpus {found.new_digest[:12]}")
-    out.print(f"[bold]{found.change_class}[/]: {WORK[found.change_class]}")
+    out.print(f"[bold]{found.change_class}[/]: {found.change_class.work}")
 
 
 @app.command()
@@ -157,10 +160,6 @@ def _place(folder: Path | None) -> tuple[Path, Path]:
 
 def _corpus(folder: Path, root: Path) -> Corpus:
     from ascl_core.config.params import load_params
-    from ascl_core.rules.compile import check_folder
+    from tasks.rule_places import compiled
 
-    result = check_folder(folder, load_params(root / "params.yaml").rules)
-    if result.corpus is None:
-        first = result.errors[0]
-        raise RuleError(f"the rules do not compile: {first}", file=folder, mend="ascl rules check lists every problem")
-    return result.corpus
+    return compiled(folder, load_params(root / "params.yaml").rules, str(folder), against_lock=True)
