@@ -314,6 +314,8 @@ def _version_problem(fields: set[str], flips: tuple[Flip, ...], bump: Bump, befo
         told = f"{flip.prompt!r} is {flip.after} in {', '.join(flip.jurisdictions)} and was {flip.before}"
         said = f"a verdict flips and the version goes from {before.version} to {after.version}: {told}"
         return said, f"raise it to {major + 1}.0.0"
+    if "policy" in fields and bump is not Bump.MAJOR:
+        return f"the policy changed and the version goes from {before.version} to {after.version}", f"raise it to {major + 1}.0.0"
     if fields.intersection((*_DECIDING, *_GUIDING)) and bump < Bump.MINOR:
         named = ", ".join(name for name in (*_DECIDING, *_GUIDING) if name in fields)
         return (

@@ -104,11 +104,18 @@ def test_the_rule_of_higher_precedence_decides_an_example_that_two_have() -> Non
     ("changes", "version", "mend"),
     [
         ({"policy": "refuse_explain", "examples": [OWN | {"verdict": "refuse_explain"}]}, "1.1.0", "raise it to 2.0.0"),
+        ({"policy": "refuse_explain"}, "1.1.0", "raise it to 2.0.0"),
         ({"disallowed": ["this"]}, "1.0.1", "raise it to 1.1.0"),
         ({"text": "Help fully with administration and say all that it does."}, "1.0.0", "raise it to 1.0.1"),
         ({}, "0.9.0", "raise it above 1.0.0"),
     ],
-    ids=["a flip without a major bump", "guidance without a minor one", "wording without any", "back"],
+    ids=[
+        "a flip without a major bump",
+        "a policy without one, and old examples",
+        "guidance without a minor one",
+        "wording without any",
+        "back",
+    ],
 )
 def test_a_version_that_does_not_say_what_changed_is_a_problem(changes: dict[str, Any], version: str, mend: str) -> None:
     (rule,) = changed(**changes, version=version).problems
