@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -27,10 +28,10 @@ class PostTrainResult:
     decision: Decision
 
 
-_THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=len(stages.STAGES)))
+THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=len(stages.STAGES)))
 
 
-@flow(name="post_train", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@flow(name="post_train", task_runner=THREADS, persist_result=False, validate_parameters=True)
 def post_train(
     profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
     settings: Annotated[list[str], Field(description="Changed parameters, such as sft.max_steps=100.")] = [],  # noqa: B006
@@ -41,13 +42,19 @@ def post_train(
 
     What is up to date is reused. Raises the error of the first stage that fails; what was finished stays.
     """
-    root = Path.cwd()
+    return train_and_gate(Path.cwd(), profile, settings, force, max_parallel)
+
+
+def train_and_gate(
+    root: Path, profile: str | None, settings: Sequence[str], force: Sequence[str], max_parallel: int | None
+) -> PostTrainResult:
+    """The whole pipeline in the working tree `root`, inside a flow: checks, stages, the push to the remote, the account."""
     params = write_params(root, profile, settings)
     preflight.require(root, params)
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     forced = [stages.get_stage(name).name for name in force]
-    with StageRunner(force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
+    with StageRunner(root=root, force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
         rules = run(stages.VALIDATE_RULES)
         suites = run(stages.BUILD_SUITES, rules)
         prompts = run(stages.CURATE, rules, suites)

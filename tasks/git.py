@@ -25,6 +25,13 @@ def commit_of(root: Path, revision: str) -> str | None:
         return None
 
 
+def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -> bytes:
+    """The bytes of a file at that commit; where it has none `missing`, or `WorkspaceError` without that."""
+    if missing is not None and not git(root, "ls-tree", commit, "--", str(path)):
+        return missing
+    return _run(root, ("cat-file", "blob", f"{commit}:{path}"))
+
+
 def export(root: Path, commit: str, path: Path, into: Path) -> Path:
     """Write the folder or file `path` of the repository as it was at that commit under `into`, and return where it is."""
     packed = _run(root, ("archive", "--format=tar", commit, "--", str(path)))

@@ -49,11 +49,12 @@ class StageRunner:
     """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
 
     Calling it with a stage and the futures of the stages that it needs returns the stage's own future; `root` is the
-    workspace to run it in, the working directory without one, and `prepare` what is done there before. An exception
+    workspace to run it in, that of the runner without one, and `prepare` what is done there before. An exception
     that leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
     """
 
-    def __init__(self, *, force: Collection[str] = (), max_parallel: int = 1) -> None:
+    def __init__(self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1) -> None:
+        self._root = root or Path.cwd()
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
@@ -103,7 +104,9 @@ class StageRunner:
         try:
             if prepare is not None:
                 prepare()
-            outcome = materialise(stage, root=root, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id())
+            outcome = materialise(
+                stage, root=root or self._root, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id()
+            )
         except BaseException as error:
             self._failure = self._failure or error
             raise

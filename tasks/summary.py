@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from ascl_core.artifacts import read_json
+from ascl_core.artifacts import digest, read_json
 from tasks.record import read_record
-from tasks.stages import GATE, REPORT, Stage
+from tasks.stages import CORPUS, EVALUATE, GATE, IFPO, REPORT, Stage, checkpoint_of
+
+CANDIDATE = IFPO
+"""The stage whose checkpoint the gate decides about and a release releases."""
 
 
 class Done(Protocol):
@@ -53,6 +56,24 @@ def last_run(root: Path, stage: Stage) -> tuple[str, float | str]:
     if record is None:
         return "", ""
     return str(record["ended"]).replace("T", " ").removesuffix("+00:00"), float(record["seconds"])
+
+
+def run_summary(root: Path, done: Sequence[Done]) -> dict[str, Any]:
+    """What `data/run.json` says of a run that ended: rules, stages, the checkpoint that was evaluated, the gate, the headline figures."""
+    decision_file, metrics = root / GATE.outputs["decision"].path, read_json(root / EVALUATE[CANDIDATE.name].outputs["metrics"].path)
+    decision, checkpoint = read_decision(root), checkpoint_of(CANDIDATE).path
+    return {
+        "rules": {"digest": read_json(root / CORPUS.path)["digest"]},
+        "stages": [{"stage": d.stage, "action": d.action, "reasons": list(d.reasons), "seconds": round(d.seconds, 1)} for d in done],
+        "checkpoint": {"stage": CANDIDATE.name, "path": checkpoint, "sha256": digest(root / checkpoint)},
+        "gate": {
+            "passed": decision.passed,
+            "summary": decision.summary,
+            "failing": list(decision.failing),
+            "sha256": digest(decision_file),
+        },
+        "headline": metrics["headline"],
+    }
 
 
 def markdown(done: Sequence[Done], decision: Decision | None) -> str:

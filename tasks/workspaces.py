@@ -22,7 +22,7 @@ from tasks.stages import Artifact, Stage
 
 FOLDER = Path(".ascl") / "workspaces"
 LOCK = "dvc.lock"
-_NOBODY = {f"GIT_{who}_{what}": "ascl" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+NOBODY = {f"GIT_{who}_{what}": "ascl" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 def snapshot(root: Path) -> str:
@@ -38,7 +38,7 @@ def snapshot(root: Path) -> str:
 def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
     """The workspace of that name, with the files of `tree` and these parameters; what it has run before stays known."""
     place = (root / FOLDER / name).resolve()
-    commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", f"workspace {name}", environment=_NOBODY)
+    commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", f"workspace {name}", environment=NOBODY)
     if not (place / ".git").exists():
         git(root, "worktree", "prune")
         git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)

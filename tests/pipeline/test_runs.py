@@ -1,0 +1,92 @@
+"""Runs of their own: a worktree each, a commit at the end, and nobody else's files touched."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ascl_core.artifacts import read_json, write_json
+from ascl_core.errors import WorkspaceError
+from tasks import runs
+from tasks.git import commit_of, git
+from tasks.materialise import materialise
+from tasks.stages import STAGES, VALIDATE_RULES
+from tasks.summary import run_summary
+from tests.pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_has_what_was_recorded_and_restores_it_and_ends_as_a_commit(finished: Workspace) -> None:
+    root, before = finished.root, finished.snapshot()
+    head, status = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
+    run = runs.open_run(root, "first")
+    outcomes = [materialise(stage, root=run.place) for stage in STAGES]
+    assert {outcome.action for outcome in outcomes} == {"restored"}, [o for o in outcomes if o.action != "restored"]
+    commit = runs.finish_run(root, run, run_summary(run.place, outcomes))
+    said = runs.read_run(root, "first")
+    assert (said["commit"], said["base"], said["checkpoint"]["path"]) == (commit, head, "data/models/ifpo")
+    assert said["checkpoint"]["sha256"] == read_json(root / "data/records/ifpo.json")["outputs"]["data/models/ifpo"]
+    assert commit_of(root, "runs/first") == commit
+    assert "dvc.lock" in git(root, "ls-tree", "-r", "--name-only", commit).splitlines()
+    assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain"), finished.snapshot()) == (head, status, before)
+
+
+def test_a_run_that_was_killed_goes_on_in_its_worktree_and_a_half_made_one_is_made_anew(fresh: Workspace) -> None:
+    run = runs.open_run(fresh.root, "again")
+    write_json(run.place / "data" / "left.json", {"by": "the first attempt"})
+    assert (runs.open_run(fresh.root, "again").place / "data" / "left.json").exists()
+    (run.place / ".ascl" / "run.json").unlink()
+    again = runs.open_run(fresh.root, "again")
+    assert not (again.place / "data" / "left.json").exists()
+    assert (again.place / "data" / "rules").is_dir()
+
+
+def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(fresh: Workspace, tmp_path: Path) -> None:
+    root = fresh.root
+    (root / "data/released/release.json").write_text('{"tag": "release/1"}\n')
+    fresh.run("git", "commit", "--quiet", "-am", "a release")
+    fresh.run("git", "branch", runs.RELEASES)
+    fresh.run("git", "reset", "--quiet", "--hard", "HEAD~1")
+    fresh.run("cp", "-r", "data/rules", str(tmp_path / "rules"))
+    file = tmp_path / "rules" / "CYB.yaml"
+    file.write_text(file.read_text() + "# another line\n")
+    run = runs.open_run(root, "rules", rules=tmp_path / "rules")
+    assert (run.place / "data/rules/CYB.yaml").read_text().endswith("# another line\n")
+    assert read_json(run.place / "data/released/release.json") == {"tag": "release/1"}
+    assert read_json(root / "data/released/release.json") == {"tag": None}
+    materialise(VALIDATE_RULES, root=run.place)
+    commit = runs.finish_run(root, run, {})
+    assert "another line" in git(root, "show", f"{commit}:data/rules/CYB.yaml")
+
+
+@pytest.mark.parametrize("name", ["../up", "A", "x y", "-x", "", "a" * 80, "a/b"])
+def test_an_id_that_is_no_name_of_a_folder_is_refused(fresh: Workspace, name: str) -> None:
+    with pytest.raises(WorkspaceError, match="not a run's id"):
+        runs.open_run(fresh.root, name)
+
+
+def test_a_ref_that_is_none_and_a_run_that_never_ended_are_errors_that_say_what_there_is(fresh: Workspace) -> None:
+    with pytest.raises(WorkspaceError, match="no such git revision"):
+        runs.open_run(fresh.root, "run", ref="--output=/tmp/x")
+    with pytest.raises(WorkspaceError, match="no run of that id has ended") as found:
+        runs.read_run(fresh.root, "run")
+    assert found.value.mend == "one of: none has ended yet"
+
+
+def test_old_worktrees_are_collected_but_not_the_newest_nor_one_in_which_somebody_works(fresh: Workspace) -> None:
+    root = fresh.root
+    for name in ("one", "two", "three"):
+        runs.finish_run(root, runs.open_run(root, name), {})
+        time.sleep(0.02)
+    runs.open_run(root, "open")
+    assert runs.collect(root, keep=2) == ["one"]
+    with runs.only_process(root, "two"):
+        with pytest.raises(WorkspaceError, match="another process works on this run"), runs.only_process(root, "two"):
+            pass
+        assert sorted(runs.collect(root, keep=0, abandoned_s=0)) == ["open", "three"]
+    assert sorted(place.name for place in (root / runs.FOLDER).iterdir()) == ["two"]
+    assert set(runs.ended_runs(root)) == {"one", "two", "three"}
+    assert git(root, "worktree", "list").count("\n") == 1, "git has forgotten them, too"
