@@ -30,7 +30,7 @@ export GX_ANALYTICS_ENABLED := false
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-small run test format lint types check lock clean
+.PHONY: help setup setup-small run test test-services format lint types check lock clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -43,8 +43,11 @@ setup-small: setup ## Install what the profile `small` needs on top: a small pre
 run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile in a new clone); ARGS="--profile tiny-public" is passed on
 	@$(BIN)/ascl run $(ARGS)
 
-test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests but those of `make test-services`
+	@$(BIN)/pytest -n auto --dist worksteal -m "not services" $(ARGS)
+
+test-services: setup ## Set up, then the tests that start real servers: Prefect, workers, S3, PostgreSQL, a browser
+	@$(BIN)/pytest -m services $(ARGS)
 
 check: lint types setup ## Everything of `make test` but the tests
 	@$(BIN)/lint-imports --no-cache

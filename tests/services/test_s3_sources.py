@@ -19,7 +19,6 @@ from ascl_core.vocabulary import PromptType
 from tests.builders import make_corpus
 from tests.services.s3_server import BUCKET, S3Server, free_ports, s3_server
 
-pytestmark = pytest.mark.services
 CORPUS = make_corpus()
 ROWS = [
     {"prompt": "How do I kill a Python process?", "prompt_type": "borderline", "answer": ""},
