@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import date
 
@@ -25,6 +26,27 @@ def resolve(rows: Sequence[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]
     variant in force there. A prompt whose rule is nowhere in force is left out.
     """
     return [prompt for row in rows for prompt in _resolve_one(row, corpus, at)]
+
+
+def resolve_again(prompts: Sequence[Prompt], corpus: Corpus, at: date) -> list[Prompt]:
+    """Resolved prompts as they are under another corpus, each still of its split and suite; the same ones under the same corpus.
+
+    A prompt may be decided otherwise, at another place, at more places or at fewer; one whose rule is nowhere in force any more is
+    left out.
+    """
+    first: dict[tuple[str, str | None], Prompt] = {}
+    for prompt in prompts:
+        first.setdefault((prompt.prompt, prompt.suite), prompt)
+    return [
+        dataclasses.replace(again, split=prompt.split, suite=prompt.suite)
+        for prompt in first.values()
+        for again in _resolve_one(_raw(prompt), corpus, at)
+    ]
+
+
+def _raw(prompt: Prompt) -> RawPrompt:
+    kept = {field.name: getattr(prompt, field.name) for field in dataclasses.fields(RawPrompt) if hasattr(prompt, field.name)}
+    return RawPrompt(**kept)
 
 
 def _resolve_one(row: RawPrompt, corpus: Corpus, at: date) -> list[Prompt]:
