@@ -41,8 +41,8 @@ class Stage:
     """False where the bits of an output depend on the machine (training and sampling) or on the time."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Keyword arguments that tell instances of one function apart."""
-    unmoved: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Outputs, by name, that stay as they are where of the inputs nothing but those named here changed: `ascl plan` relies on it."""
+    unmoved: Mapping[str, frozenset[Artifact]] = field(default_factory=dict)
+    """Outputs, by name, that stay as they are where nothing but these inputs changed: `ascl plan` relies on it."""
     sources: str | None = None
     """Where the parameters list the prompt sources that it reads, besides its inputs, from anywhere: `SECTION.KEY`."""
 
@@ -144,7 +144,7 @@ BUILD_SUITES = Stage(
     sections=("suites", "rules"),
     inputs={"raw": RAW, "corpus": CORPUS},
     outputs={"suite_prompts": SUITES, "manifest": SUITES_MANIFEST, "texts": SUITE_TEXTS},
-    unmoved={"texts": frozenset({"corpus"})},
+    unmoved={"texts": frozenset({CORPUS})},
     sources="suites.external",
 )
 CURATE = Stage(

@@ -53,7 +53,10 @@ def curate(
     counts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Load, clean, de-duplicate, decontaminate (against the texts of `evaluation`), split and resolve the prompts; write them and the counts."""
+    """Load, clean, de-duplicate, decontaminate, split and resolve the prompts; write them and the counts.
+
+    `evaluation` holds the prompts of the suites, which none of them may contain.
+    """
     loaded_corpus = load_corpus(corpus)
     rows = [row for source in curate.sources for row in load_source(source, raw, loaded_corpus)]
     held_out = _texts(evaluation)

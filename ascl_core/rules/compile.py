@@ -94,9 +94,9 @@ def validate_rules(
         write_json(context.state / "findings.json", result.to_json())
         raise RuleError(_listing(result.errors), file=rule_files, mend="ascl rules check shows all findings")
     found = change_since(result.corpus, released_corpora(released), rules.at)
-    for path, used in ((sft_corpus, found.corpora.sft), (rl_corpus, found.corpora.rl), (corpus, found.corpora.served)):
-        write_json(path, used.to_json())
-    write_json(change, found.to_json())
+    files = found.files()
+    for name, path in (("corpus", corpus), ("sft_corpus", sft_corpus), ("rl_corpus", rl_corpus), ("change", change)):
+        write_json(path, files[name])
     write_json(findings, result.to_json())
     context.progress.update("check rules", 1, 1)
     return {

@@ -59,6 +59,11 @@ class Change:
             "corpora": {name: corpus.digest for name, corpus in self.corpora},
         }
 
+    def files(self) -> dict[str, dict[str, Any]]:
+        """What `validate_rules` writes of it, by the name of the output."""
+        sft, rl, served = (corpus.to_json() for _, corpus in self.corpora)
+        return {"corpus": served, "sft_corpus": sft, "rl_corpus": rl, "change": self.to_json()}
+
 
 def released_corpora(released: Path) -> Corpora | None:
     """The corpora of the release in that folder; None where nothing is released."""
