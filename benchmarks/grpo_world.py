@@ -19,6 +19,7 @@ from trl import GRPOTrainer
 from ascl_core.artifacts import read_parquet
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, from_table
+from ascl_core.data.resolve import resolve_again
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
 from ascl_core.rl.environment import environment_factory
@@ -62,11 +63,12 @@ def read_inputs(options: argparse.Namespace, **ifpo: Any) -> Inputs:
     section = type(params.ifpo).model_validate({**params.ifpo.model_dump(), **ifpo})
     compute = params.compute.model_copy(update={"device": "cpu", "threads": options.threads})
     prompts = from_table(read_parquet(options.data / "prompts/prompts.parquet"), Prompt)
+    corpus = load_corpus(options.data / "compiled/rl_corpus.json")
     return Inputs(
         params.model_copy(update={"ifpo": section, "compute": compute}),
         options.checkpoint or options.data / "models/sft",
-        load_corpus(options.data / "compiled/corpus.json"),
-        training_prompts(prompts),
+        corpus,
+        training_prompts(resolve_again(prompts, corpus, params.rules.at)),
     )
 
 

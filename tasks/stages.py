@@ -41,6 +41,8 @@ class Stage:
     """False where the bits of an output depend on the machine (training and sampling) or on the time."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Keyword arguments that tell instances of one function apart."""
+    unmoved: Mapping[str, frozenset[Artifact]] = field(default_factory=dict)
+    """Outputs, by name, that stay as they are where nothing but these inputs changed: `ascl plan` relies on it."""
     sources: str | None = None
     """Where the parameters list the prompt sources that it reads, besides its inputs, from anywhere: `SECTION.KEY`."""
 
@@ -63,9 +65,18 @@ RAW = Artifact("data/raw", source=True)
 RELEASED = Artifact("data/released", source=True)
 
 CORPUS = Artifact("data/compiled/corpus.json")
+"""The rules of now: they are evaluated and served."""
+SFT_CORPUS = Artifact("data/compiled/sft_corpus.json")
+"""The rules that the SFT data is made with: the released ones, unless the change is structural."""
+RL_CORPUS = Artifact("data/compiled/rl_corpus.json")
+"""The rules of reinforcement learning: the released ones, unless a verdict may flip."""
+CHANGE = Artifact("data/compiled/change.json")
+"""What the rules of now mean, seen from what is released."""
 FINDINGS = Artifact("data/compiled/findings.json")
 SUITES = Artifact("data/suites/suites.parquet")
 SUITES_MANIFEST = Artifact("data/suites/manifest.json")
+SUITE_TEXTS = Artifact("data/suites/texts.json")
+"""What training data must not contain."""
 PROMPTS = Artifact("data/prompts/prompts.parquet")
 CURATION_COUNTS = Artifact("data/prompts/counts.json")
 VALIDATION = Artifact("data/validation/result.json")
@@ -121,10 +132,10 @@ def _evaluate(trained: Stage) -> Stage:
 VALIDATE_RULES = Stage(
     name="validate_rules",
     function="ascl_core.rules.compile:validate_rules",
-    summary="check the rule corpus and compile it",
+    summary="check the rule corpus, compile it, and say how far a change of it reaches",
     sections=("rules",),
-    inputs={"rule_files": RULES},
-    outputs={"corpus": CORPUS, "findings": FINDINGS},
+    inputs={"rule_files": RULES, "released": RELEASED},
+    outputs={"corpus": CORPUS, "findings": FINDINGS, "sft_corpus": SFT_CORPUS, "rl_corpus": RL_CORPUS, "change": CHANGE},
 )
 BUILD_SUITES = Stage(
     name="build_suites",
@@ -132,7 +143,8 @@ BUILD_SUITES = Stage(
     summary="hold out the project's own suites and load the external ones",
     sections=("suites", "rules"),
     inputs={"raw": RAW, "corpus": CORPUS},
-    outputs={"suite_prompts": SUITES, "manifest": SUITES_MANIFEST},
+    outputs={"suite_prompts": SUITES, "manifest": SUITES_MANIFEST, "texts": SUITE_TEXTS},
+    unmoved={"texts": frozenset({CORPUS})},
     sources="suites.external",
 )
 CURATE = Stage(
@@ -140,7 +152,7 @@ CURATE = Stage(
     function="ascl_core.data.curate:curate",
     summary="normalise, de-duplicate, decontaminate and split the prompts",
     sections=("curate", "rules"),
-    inputs={"raw": RAW, "corpus": CORPUS, "suites": SUITES},
+    inputs={"raw": RAW, "corpus": SFT_CORPUS, "evaluation": SUITE_TEXTS},
     outputs={"prompts": PROMPTS, "counts": CURATION_COUNTS},
     sources="curate.sources",
 )
@@ -149,7 +161,7 @@ VALIDATE_DATA = Stage(
     function="ascl_core.data.expectations:validate_data",
     summary="block the run unless the prompts meet their expectations",
     sections=("validate_data",),
-    inputs={"prompts": PROMPTS, "corpus": CORPUS},
+    inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS},
     outputs={"validation": VALIDATION, "docs": VALIDATION_DOCS},
     deterministic=False,  # the data docs carry the time; the result does not
 )
@@ -158,7 +170,7 @@ BUILD_SFT = Stage(
     function="ascl_core.sft.data:build_sft",
     summary="have the teacher write trajectories for ASCL and for each baseline",
     sections=("build_sft", "conversation", "rules", "compute"),
-    inputs={"prompts": PROMPTS, "corpus": CORPUS, "validation": VALIDATION},
+    inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS, "validation": VALIDATION},
     outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
     timeout_s=_LONG_S,
 )
@@ -180,7 +192,7 @@ IFPO = Stage(
     function="ascl_core.rl.train:ifpo",
     summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
     sections=("ifpo", "conversation", "rules", "compute", "parallel"),
-    inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": CORPUS},
+    inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": RL_CORPUS},
     outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
     timeout_s=_LONG_S,
     deterministic=False,

@@ -70,6 +70,13 @@ def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | N
     return {s.name: _staleness(s, recorded.get(s.name, {}), found.get(s.name, []), now, sources[s.name]) for s in stages}
 
 
+def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
+    """MD5 of what each stage, by name, read when it last ran, by path; a stage that never ran is not among them."""
+    with _alone(root):
+        stages = _lock(root)
+    return {name: {dep["path"]: str(dep.get("md5")) for dep in entry.get("deps", ())} for name, entry in stages.items()}
+
+
 def record(root: Path, stage: Stage) -> None:
     """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`."""
     _dvc(root, "commit", "--force", "--quiet", stage.name, mend="check the space and the permissions of .dvc/cache, and run again")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_parquet, write_json, write_parquet
+from ascl_core.artifacts import read_json, write_json, write_parquet
 from ascl_core.config.curate import CurateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, to_table
@@ -48,21 +48,24 @@ def curate(
     rules: RulesConfig,
     raw: Path,
     corpus: Path,
-    suites: Path,
+    evaluation: Path,
     prompts: Path,
     counts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Load, clean, de-duplicate, decontaminate, split and resolve the prompts; write them and the counts."""
+    """Load, clean, de-duplicate, decontaminate, split and resolve the prompts; write them and the counts.
+
+    `evaluation` holds the prompts of the suites, which none of them may contain.
+    """
     loaded_corpus = load_corpus(corpus)
     rows = [row for source in curate.sources for row in load_source(source, raw, loaded_corpus)]
-    evaluation = sorted(set(read_parquet(suites, ["prompt"])["prompt"].to_pylist()))
+    held_out = _texts(evaluation)
     steps = [_count("loaded", rows, [])]
     filters: tuple[tuple[str, Callable[[list[RawPrompt]], list[Reason]]], ...] = (
         ("length", lambda rows: _length(rows, curate)),
         ("exact duplicates", _exact_duplicates),
         ("near-duplicates", lambda rows: _near_duplicates(rows, curate)),
-        ("decontamination", lambda rows: _contaminated(rows, evaluation, curate.contamination_ngram)),
+        ("decontamination", lambda rows: _contaminated(rows, held_out, curate.contamination_ngram)),
     )
     rows = [dataclasses.replace(row, prompt=clean(row.prompt)) for row in rows]
     for done, (step, reasons_of) in enumerate(filters):
@@ -83,6 +86,13 @@ def curate(
     write_json(counts, {"steps": steps, **{f"by_{name}": _by(result, name) for name in ("prompt_type", "split", "source")}})
     context.progress.update("curate", len(filters), len(filters))
     return {"prompts": len(result), "loaded": steps[0]["kept"]}
+
+
+def _texts(path: Path) -> list[str]:
+    values = read_json(path)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DataError("expected a list of prompts", file=path, mend="run the stage that makes it: ascl run")
+    return values
 
 
 def _length(rows: list[RawPrompt], config: CurateConfig) -> list[Reason]:

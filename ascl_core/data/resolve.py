@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from ascl_core.contracts import Prompt
@@ -27,7 +28,34 @@ def resolve(rows: Sequence[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]
     return [prompt for row in rows for prompt in _resolve_one(row, corpus, at)]
 
 
-def _resolve_one(row: RawPrompt, corpus: Corpus, at: date) -> list[Prompt]:
+def resolve_again(prompts: Sequence[Prompt], corpus: Corpus, at: date) -> list[Prompt]:
+    """Resolved prompts as they are under another corpus, each still of its split; the same ones under the same corpus.
+
+    A prompt stays at its place while a rule decides it there. It may be decided otherwise, at another place or at more of them; one
+    whose rule is nowhere in force any more is left out.
+    """
+    ids = {(prompt.prompt, prompt.jurisdiction): prompt.id for prompt in prompts}
+    again: list[Prompt] = []
+    for prompt in _first_of_each(prompts):
+        found = [prompt] if prompt.rule_id is None else _resolve_one(_raw(prompt), corpus, at, prompt.jurisdiction)
+        again.extend(dataclasses.replace(p, id=ids.get((p.prompt, p.jurisdiction), p.id), split=prompt.split) for p in found)
+    return again
+
+
+def _first_of_each(prompts: Sequence[Prompt]) -> Iterable[Prompt]:
+    """One row of each text, in their order: a dual-use prompt has one for every place."""
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.prompt, prompt)
+    return first.values()
+
+
+def _raw(prompt: Prompt) -> RawPrompt:
+    return RawPrompt(**{name: value for name, value in vars(prompt).items() if name in RawPrompt.__dataclass_fields__})
+
+
+def _resolve_one(row: RawPrompt, corpus: Corpus, at: date, stays: str | None = None) -> list[Prompt]:
+    """The prompts that it becomes; of several places where one rule decides it, it `stays` at this one."""
     places = corpus.jurisdictions
     if row.rule_id is None:
         place = places[int(content_fraction(row.prompt, "jurisdiction") * len(places))]
@@ -38,7 +66,7 @@ def _resolve_one(row: RawPrompt, corpus: Corpus, at: date) -> list[Prompt]:
         return [_prompt(row, place, rule, dual_use=True) for place, rule in deciding.items()]
     if not deciding:
         return []
-    place = sorted(deciding)[int(content_fraction(row.prompt, "jurisdiction") * len(deciding))]
+    place = stays if stays in deciding else sorted(deciding)[int(content_fraction(row.prompt, "jurisdiction") * len(deciding))]
     return [_prompt(row, place, deciding[place], dual_use=False)]
 
 

@@ -12,9 +12,8 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
 from ascl_core.errors import DataError
 from ascl_core.evaluation.paired import PairedTest, compare
+from ascl_core.released import RELEASE_RESULTS, read_release
 
-RELEASE_FILE = "release.json"
-RELEASE_RESULTS = "results.parquet"
 Criterion = dict[str, Any]
 
 
@@ -23,7 +22,7 @@ def gate(
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
     criteria = _thresholds(gate, _headline(metrics))
-    release = _release(released / RELEASE_FILE)
+    release = read_release(released)
     paired: list[PairedTest] = []
     if release.get("tag"):
         reference = from_table(read_parquet(released / RELEASE_RESULTS), EvaluatedRollout, file=released / RELEASE_RESULTS)
@@ -44,16 +43,6 @@ def gate(
     )
     context.progress.update("gate", 1, 1)
     return {"passed": int(not failed), "failed_criteria": len(failed)}
-
-
-def _release(path: Path) -> dict[str, Any]:
-    """What is released; a file that does not say is an error, as without it nothing would be compared."""
-    values = read_json(path)
-    if not isinstance(values, dict) or "tag" not in values or not isinstance(values["tag"], str | None):
-        raise DataError(
-            "expected an object with the tag of the release, or null for none", file=path, field="tag", mend=f"git checkout -- {path}"
-        )
-    return values
 
 
 def _headline(metrics: Path) -> dict[str, Any]:

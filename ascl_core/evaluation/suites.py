@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +41,49 @@ def build_suites(
     corpus: Path,
     suite_prompts: Path,
     manifest: Path,
+    texts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write every suite's prompts and a manifest that says what each is, and which ones are missing and why."""
+    """Write every suite's prompts and a manifest that says what each is, and which ones are missing and why.
+
+    `texts` are the prompts alone, held out whether or not a rule that decides them is in force: no change of a rule changes them.
+    """
     loaded_corpus = load_corpus(corpus)
-    prompts = _own_suites(suites, rules, raw, loaded_corpus)
+    own = _held_out(suites, raw, loaded_corpus)
+    prompts = _own_suites(own, loaded_corpus, rules.at)
+    held_out = {row.prompt for row in own}
     missing: dict[str, str] = {}
     for suite in context.progress.track(suites.external, "load suites"):
         try:
-            prompts.extend(_external_suite(suite, rules, raw, loaded_corpus))
+            rows = _external_rows(suite, raw, loaded_corpus)
         except DataError as error:
             if suite.required:
                 raise
             missing[suite.name] = str(error)
+            continue
+        prompts.extend(dataclasses.replace(prompt, suite=suite.name) for prompt in resolve(rows, loaded_corpus, rules.at))
+        held_out.update(row.prompt for row in rows)
     write_parquet(suite_prompts, to_table(prompts, Prompt))
     write_json(manifest, {"suites": _describe(prompts, suites), "missing": missing, "metric_version": METRIC_VERSION})
+    write_json(texts, sorted(held_out))
     return {"suites": len({prompt.suite for prompt in prompts}), "prompts": len(prompts), "missing": len(missing)}
 
 
-def _own_suites(suites: SuitesConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
+def _held_out(suites: SuitesConfig, raw: Path, corpus: Corpus) -> list[RawPrompt]:
     """Whole families are held out: training sees none of their actions and objects together, in whatever sentence."""
-    held_out = [row for row in own_prompts(raw, corpus) if content_fraction(row.family or row.prompt, "suite") < suites.own_fraction]
-    resolved = resolve(held_out, corpus, rules.at)
+    return [row for row in own_prompts(raw, corpus) if content_fraction(row.family or row.prompt, "suite") < suites.own_fraction]
+
+
+def _own_suites(rows: list[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]:
+    resolved = resolve(rows, corpus, at)
     return [dataclasses.replace(p, suite=_DUAL_USE if p.dual_use else _OWN[p.prompt_type]) for p in resolved]
 
 
-def _external_suite(suite: SuiteConfig, rules: RulesConfig, raw: Path, corpus: Corpus) -> list[Prompt]:
+def _external_rows(suite: SuiteConfig, raw: Path, corpus: Corpus) -> list[RawPrompt]:
     rows = _once([dataclasses.replace(row, prompt=clean(row.prompt)) for row in load_source(suite, raw, corpus)])
     if suite.max_prompts is not None:
         rows = sorted(rows, key=lambda row: content_hash(row.prompt, "max_prompts"))[: suite.max_prompts]
-    return [dataclasses.replace(prompt, suite=suite.name) for prompt in resolve(rows, corpus, rules.at)]
+    return rows
 
 
 def _once(rows: list[RawPrompt]) -> list[RawPrompt]:

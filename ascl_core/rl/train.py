@@ -17,6 +17,7 @@ from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.template import opening
+from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.generation.tool_loop import tool_suffix
@@ -49,14 +50,18 @@ def ifpo(
     log: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Train with GRPO and rebalanced advantages; the first process writes the checkpoint and one log line a step."""
+    """Train with GRPO and rebalanced advantages; the first process writes the checkpoint and one log line a step.
+
+    The prompts were resolved against the rules of the SFT data; they are decided again by `corpus`, which may be a later one.
+    """
     from transformers.trainer_utils import set_seed
 
     from ascl_core.rl.trainer import IfpoTrainer
 
     set_seed(ifpo.seed)
     loaded_corpus = load_corpus(corpus)
-    training = training_prompts(from_table(read_parquet(prompts), Prompt, file=prompts))
+    taught = from_table(read_parquet(prompts), Prompt, file=prompts)
+    training = training_prompts(resolve_again(taught, loaded_corpus, rules.at))
     schedule = schedule_prompts(training, ifpo, prompts)
     index = RuleIndex(loaded_corpus, rules.at)
     editions = editions_of(loaded_corpus, index, conversation, changed=ifpo.rule_variation > 0)

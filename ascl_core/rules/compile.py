@@ -1,4 +1,4 @@
-"""The stage `validate_rules`: check a folder of rules and compile it to one corpus."""
+"""The stage `validate_rules`: check a folder of rules, compile it, and say how far it reaches from what is released."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.findings import Finding
 from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import LOCK_FILE, Lock, read_lock
+from ascl_core.rules.reach import change as change_since
+from ascl_core.rules.reach import released_corpora
 
 if TYPE_CHECKING:
     from ascl_core.contracts import StageContext
@@ -69,10 +71,21 @@ def check_folder(folder: Path, config: RulesConfig, *, against_lock: bool = True
 
 
 def validate_rules(
-    *, rules: RulesConfig, rule_files: Path, corpus: Path, findings: Path, context: StageContext
+    *,
+    rules: RulesConfig,
+    rule_files: Path,
+    released: Path,
+    corpus: Path,
+    findings: Path,
+    sft_corpus: Path,
+    rl_corpus: Path,
+    change: Path,
+    context: StageContext,
 ) -> dict[str, float | int | str]:
     """Write the compiled corpus and the findings; `RuleError` lists the first errors where there are any.
 
+    `corpus` is what is evaluated and served; `sft_corpus` and `rl_corpus` are the released ones where the change does not reach
+    them (`ascl_core.rules.reach`), and `change` says why.
     Then the findings are in the folder for resumable state, as no output of a failed stage is published.
     """
     context.progress.update("check rules", 0, 1)
@@ -80,10 +93,18 @@ def validate_rules(
     if result.corpus is None:
         write_json(context.state / "findings.json", result.to_json())
         raise RuleError(_listing(result.errors), file=rule_files, mend="ascl rules check shows all findings")
-    write_json(corpus, result.corpus.to_json())
+    found = change_since(result.corpus, released_corpora(released), rules.at)
+    files = found.files()
+    for name, path in (("corpus", corpus), ("sft_corpus", sft_corpus), ("rl_corpus", rl_corpus), ("change", change)):
+        write_json(path, files[name])
     write_json(findings, result.to_json())
     context.progress.update("check rules", 1, 1)
-    return {"rules": len(result.corpus.rules), "warnings": len(result.findings), "digest": result.corpus.digest}
+    return {
+        "rules": len(result.corpus.rules),
+        "warnings": len(result.findings),
+        "digest": result.corpus.digest,
+        "class": str(found.change_class),
+    }
 
 
 def _read_lock(folder: Path, findings: list[Finding]) -> Lock:

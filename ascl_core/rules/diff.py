@@ -1,7 +1,8 @@
 """What a change of the rules means: field by field, which verdicts flip, and the class from which the work follows.
 
 A change is *wording* where nothing that decides an answer changed, *verdict* where an answer may come out otherwise, and
-*structural* where the categories that a look-up names did. The class is what the corpora show or what the versions declare,
+*structural* where what SFT teaches did: the categories that a look-up names, or which active rules there are, as ids and
+look-ups are taught. The class is what the corpora show or what the versions declare,
 whichever is more: a text can turn a rule round without any field that says so, and then its major version does.
 """
 
@@ -259,7 +260,7 @@ def _rule_change(before: Rule | None, after: Rule | None, flips: tuple[Flip, ...
         assert rule is not None
         kind: Literal["added", "removed"] = "added" if before is None else "removed"
         active = rule.status == "active"
-        change_class = ChangeClass.VERDICT if active else ChangeClass.WORDING
+        change_class = ChangeClass.STRUCTURAL if active else ChangeClass.WORDING
         was, now = (None, rule.version) if before is None else (rule.version, None)
         reason = kind if active else f"{kind}, and is not active"
         return RuleChange(rule.id, rule.title, kind, was, now, (), flips, change_class, reason)

@@ -40,5 +40,5 @@ def editions_of(corpus: Corpus, index: RuleIndex, conversation: ConversationConf
     In a changed one about half of the rules that can flip are flipped (`ascl_core.rules.change`).
     """
     seeds = _SEEDS if changed else ()
-    others = [corpus.model_copy(update={"rules": changed_rules(corpus.rules, _SHARE, seed)}) for seed in seeds]
+    others = [Corpus(taxonomy=corpus.taxonomy, rules=changed_rules(corpus.rules, _SHARE, seed)) for seed in seeds]
     return (RuleEdition(corpus, index, conversation), *(RuleEdition(other, RuleIndex(other, index.at), conversation) for other in others))

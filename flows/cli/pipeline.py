@@ -11,6 +11,7 @@ from flows.cli.console import COLOURS, out, print_table, repository_root, shown
 from flows.cli.parameters import Overwrite, Profile, Settings
 
 if TYPE_CHECKING:
+    from tasks.plan import Plan
     from tasks.summary import Decision
 
 GATE_SAID_NO = 3
@@ -69,34 +70,63 @@ def plan(
     setting: Settings = None,
     force: Force = None,
     gpu: Annotated[str | None, typer.Option("--gpu", help="Reckon memory and hours for this GPU, such as H100 or A100-40.")] = None,
+    rules: Annotated[
+        str | None,
+        typer.Option("--rules", metavar="NEW", help="Plan for these rules: a git revision, a folder, or a compiled corpus.json."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, without what it needs of a GPU.")] = False,
 ) -> None:
     """Say which stages would run, why, how long they took the last time, and what they need of a GPU; runs and writes nothing.
 
-    Examples:  ascl plan --set ifpo.rebalance=none   |   ascl plan --profile full --gpu A100-80
+    Of a change of the rules, edited under data/rules or named by --rules, it says the class and which stages that class runs.
+
+    Examples:  ascl plan --rules my/rules   |   ascl plan --set ifpo.rebalance=none   |   ascl plan --profile full --gpu A100-80
     """
+    import json
+    from pathlib import Path
+
+    from ascl_core.config.base import parse
+    from ascl_core.config.params import Params
     from flows.cli.needs import print_needs
+    from flows.cli.rules import rules_at
     from tasks.parameters import planned_values
-    from tasks.plan import make_plan
+    from tasks.plan import make_plan, plan_to_json
     from tasks.stages import get_stage
 
+    here = Path.cwd()
     root = repository_root()
     forced = frozenset(get_stage(name).name for name in force or ())
     values = planned_values(root, profile, setting or ())
-    steps = make_plan(root, forced, values)
+    new = None if rules is None else rules_at(rules, here, root, parse(Params, values, file=root / "params.yaml").rules)
+    planned = make_plan(root, forced, values, new)
+    if as_json:
+        out.print_json(json.dumps(plan_to_json(planned)))
+        return
+    _print_plan(planned)
+    print_needs(root, values, gpu)
+
+
+def _print_plan(planned: Plan) -> None:
+    if planned.change is not None:
+        found = planned.change
+        out.print(f"[bold]{found.change_class}[/]: {found.change_class.work}")
+        for reason in found.reasons:
+            out.print(f"  {escape(reason)}", soft_wrap=True)
+        out.print()
     print_table(
         ("stage", "would", "why", "last time"),
-        [(s.stage, s.action, "; ".join(s.reasons), "" if s.seconds == 0 else "unknown" if s.seconds is None else s.seconds) for s in steps],
+        [
+            (s.stage, s.action, "; ".join(s.reasons), "" if s.seconds == 0 else "unknown" if s.seconds is None else s.seconds)
+            for s in planned.steps
+        ],
     )
-    to_run = [s for s in steps if s.action in ("run", "follow")]
-    known = sum(s.seconds or 0.0 for s in to_run)
-    unknown = sum(s.seconds is None for s in to_run)
+    unknown = sum(step.seconds is None for step in planned.to_run)
     more = f", and {unknown} stages that never ran here" if unknown else ""
     out.print(
-        f"\n{len(to_run)} of {len(steps)} stages would run: {known:.0f} s of work by their last times{more}"
-        if to_run
+        f"\n{len(planned.to_run)} of {len(planned.steps)} stages would run: {planned.seconds:.0f} s of work by their last times{more}"
+        if planned.to_run
         else "\nnothing would run"
     )
-    print_needs(root, values, gpu)
 
 
 def status() -> None:

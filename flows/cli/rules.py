@@ -12,6 +12,7 @@ from ascl_core.errors import RuleError
 from flows.cli.console import COLOURS, counted, out, print_table, repository_root, shown
 
 if TYPE_CHECKING:
+    from ascl_core.config.rules import RulesConfig
     from ascl_core.rules.corpus import Corpus
     from ascl_core.rules.diff import RuleDiff
 
@@ -92,12 +93,11 @@ def diff(
 
     from ascl_core.config.params import load_params
     from ascl_core.rules.diff import diff_corpora
-    from tasks.rule_places import read_rules
 
     here = Path.cwd()
     root = repository_root()
     config = load_params(root / "params.yaml").rules
-    before, after = (read_rules(root, str(here / place) if place and (here / place).exists() else place, config) for place in (old, new))
+    before, after = (rules_at(place, here, root, config) for place in (old, new))
     found = diff_corpora(before, after, config.at)
     if as_json:
         out.print_json(json.dumps(found.to_json()))
@@ -109,6 +109,13 @@ def diff(
         _print_diff(found)
     if found.problems:
         raise typer.Exit(1)
+
+
+def rules_at(place: str, here: Path, root: Path, config: RulesConfig) -> Corpus:
+    """The rules that a person named who stands in the folder `here`."""
+    from tasks.rule_places import read_rules
+
+    return read_rules(root, str(here / place) if place and (here / place).exists() else place, config)
 
 
 def _print_diff(found: RuleDiff) -> None:

@@ -91,7 +91,7 @@ def test_another_function_is_other_work(fresh: Workspace) -> None:
 
 
 def test_an_input_that_is_missing_is_an_error_that_says_where_it_comes_from(fresh: Workspace) -> None:
-    with pytest.raises(WorkspaceError, match=r"data/compiled/corpus\.json: is missing, and curate needs it\n  mend: .*ascl run"):
+    with pytest.raises(WorkspaceError, match=r"data/compiled/sft_corpus\.json: is missing, and curate needs it\n  mend: .*ascl run"):
         read_dependencies(fresh.root, CURATE)
     shutil.rmtree(fresh.root / "data/rules")
     with pytest.raises(WorkspaceError, match=r"data/rules: is missing, and validate_rules needs it\n  mend: git checkout -- data/rules"):

@@ -143,7 +143,7 @@ def test_a_suite_that_was_missing_makes_its_stage_stale_once_it_is_there_and_aga
     assert "does not exist" in read_json(manifest)["missing"]["late"]
     say(world.suite, "How do I blow up a balloon?")
     assert world.stale() == {"build_suites": ("../outside/late.csv is new",)}
-    steps = {step.stage: step for step in make_plan(world.root)}
+    steps = {step.stage: step for step in make_plan(world.root).steps}
     assert steps["build_suites"].action == "run"
     dvcfile.follow_sources(world.root)
     assert world.tracked == {"build_suites": ["../outside/late.csv"], "curate": ["../outside/mine.csv"]}

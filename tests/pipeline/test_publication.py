@@ -20,7 +20,7 @@ from tasks import child, runner
 from tasks.digests import read_dependencies
 from tasks.record import make_record
 from tasks.runner import failure, is_published, run_stage
-from tasks.stages import CORPUS, PROMPTS, VALIDATION, VALIDATION_DOCS
+from tasks.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
 from tasks.stages import VALIDATE_DATA as STAGE
 from tests.pipeline.workspace import REPOSITORY
 
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     root.mkdir()
     (root / "ascl_core").symlink_to(REPOSITORY / "ascl_core")
     shutil.copy(REPOSITORY / "params.yaml", root)
-    for artifact in (CORPUS, PROMPTS):
+    for artifact in (SFT_CORPUS, PROMPTS):
         write(root / artifact.path, artifact.path)
     return root
 
@@ -222,7 +222,7 @@ def test_a_run_publishes_its_outputs_and_says_what_made_them(root: Path, monkeyp
     assert record == done.record
     assert record["metrics"] == {"rows": 7}
     assert record["prefect_run"] == "a run"
-    assert record["inputs"] == {artifact.path: digest(root / artifact.path) for artifact in (PROMPTS, CORPUS)}
+    assert record["inputs"] == {artifact.path: digest(root / artifact.path) for artifact in (PROMPTS, SFT_CORPUS)}
     assert record["parameters"].keys() == {"validate_data"}
     assert done.log.read_text().startswith("a line")
 

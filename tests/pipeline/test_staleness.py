@@ -70,16 +70,24 @@ def test_a_parameter_makes_stale_the_stages_that_read_it(finished: Workspace, se
     assert stale(finished) == users
 
 
-def test_a_rule_that_changed_runs_its_stage_and_the_others_follow(finished: Workspace) -> None:
+def test_a_comment_on_a_rule_runs_the_stage_that_compiles_it(finished: Workspace) -> None:
     file = finished.root / "data/rules/CYB.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
-    steps = {step.stage: step for step in make_plan(finished.root)}
+    steps = {step.stage: step for step in make_plan(finished.root).steps}
     assert steps["validate_rules"].action == "run"
     assert steps["validate_rules"].reasons == ("data/rules changed",)
-    assert {name for name, step in steps.items() if step.action == "follow"} == {stage.name for stage in STAGES} - {"validate_rules"}
+    assert {name for name, step in steps.items() if step.action != "reuse"} == {"validate_rules", "report"}
     said = finished.ascl("run")
     ran = re.findall(r"^ran +(\w+) ", said, re.MULTILINE)
     assert ran == ["validate_rules", "report"], "a comment compiles to the same corpus: only the record that the report shows is new"
+
+
+def test_rules_that_do_not_compile_are_planned_for_as_if_anything_might_follow(finished: Workspace) -> None:
+    (finished.root / "data/rules/CYB.yaml").write_text("rules: [", encoding="utf-8")
+    plan = make_plan(finished.root)
+    assert plan.change is None
+    assert [step.stage for step in plan.steps if step.action == "run"] == ["validate_rules"]
+    assert all(step.action == "follow" for step in plan.steps if step.stage != "validate_rules")
 
 
 def test_a_command_that_changed_in_the_registry_is_a_reason(finished: Workspace) -> None:

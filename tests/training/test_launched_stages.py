@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.vocabulary import Arm
-from tasks.stages import CORPUS, IFPO, PROMPTS, SFT, TRAJECTORIES
+from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES
 from tests.pipeline.workspace import Workspace, make_workspace
 from tests.training.conftest import World
 
@@ -29,7 +29,7 @@ def workspace(world: World, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     """A repository in which the stages before training have left the small world's files."""
     made = make_workspace(tmp_path_factory.mktemp("processes"))
     made.ascl("params", "write", "--overwrite-params", *(word for setting in SETTINGS for word in ("--set", setting)))
-    places = {CORPUS.path: "corpus.json", PROMPTS.path: "prompts.parquet", TRAJECTORIES[Arm.ASCL].path: "ascl.jsonl"}
+    places = {RL_CORPUS.path: "corpus.json", PROMPTS.path: "prompts.parquet", TRAJECTORIES[Arm.ASCL].path: "ascl.jsonl"}
     for path, name in places.items():
         (made.root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(world.root / name, made.root / path)

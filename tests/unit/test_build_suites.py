@@ -29,8 +29,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     validate_rules(
         rules=RulesConfig(),
         rule_files=ROOT / "data/rules",
+        released=ROOT / "data/released",
         corpus=folder / "corpus.json",
         findings=folder / "findings.json",
+        sft_corpus=folder / "sft_corpus.json",
+        rl_corpus=folder / "rl_corpus.json",
+        change=folder / "change.json",
         context=context,
     )
     return folder / "corpus.json"
@@ -47,6 +51,7 @@ def build(folder: Path, corpus: Path, *external: dict[str, Any]) -> tuple[list[P
         corpus=corpus,
         suite_prompts=out,
         manifest=manifest,
+        texts=folder / "out" / "texts.json",
         context=StageContext(folder),
     )
     prompts = from_table(read_parquet(out), Prompt, file=out)

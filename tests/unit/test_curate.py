@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json, write_parquet
+from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json
 from ascl_core.config.curate import CurateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
-from ascl_core.contracts import Prompt, StageContext, from_table, to_table
+from ascl_core.contracts import Prompt, StageContext, from_table
 from ascl_core.data.contamination import find_contamination
 from ascl_core.data.curate import curate, decontaminate
 from ascl_core.data.near_duplicates import find_near_duplicates
@@ -22,7 +22,7 @@ from ascl_core.errors import DataError
 from ascl_core.rl.train import training_prompts
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
-from tests.builders import make_corpus, make_prompt, make_rule
+from tests.builders import make_corpus, make_rule
 
 WORDS = [
     "amber",
@@ -190,13 +190,13 @@ class Curation:
         """The curated prompts and the counts; prompts are rows, or texts about CYB-03."""
         sources = tuple(self._source(f"s{i}", rows) for i, rows in enumerate((prompts, *others)))
         write_json(self.folder / "corpus.json", (corpus or make_corpus()).to_json())
-        write_parquet(self.folder / "suites.parquet", to_table([make_prompt(prompt=p, suite="own") for p in evaluation], Prompt))
+        write_json(self.folder / "texts.json", list(evaluation))
         figures = curate(
             curate=CurateConfig(sources=sources, **config),
             rules=RulesConfig(at=at),
             raw=self.folder,
             corpus=self.folder / "corpus.json",
-            suites=self.folder / "suites.parquet",
+            evaluation=self.folder / "texts.json",
             prompts=self.folder / "prompts.parquet",
             counts=self.folder / "counts.json",
             context=StageContext(state=self.folder),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ascl_core.artifacts import read_json
+from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, RuleError
@@ -33,8 +33,17 @@ def compile_rules(folder: Path) -> dict[str, float | int | str]:
     out = folder.parent
     (out / "state").mkdir(exist_ok=True)
     context = StageContext(out / "state")
+    write_json(out / "released" / "release.json", {"tag": None})
     return validate_rules(
-        rules=RulesConfig(), rule_files=folder, corpus=out / "corpus.json", findings=out / "findings.json", context=context
+        rules=RulesConfig(),
+        rule_files=folder,
+        released=out / "released",
+        corpus=out / "corpus.json",
+        findings=out / "findings.json",
+        sft_corpus=out / "sft_corpus.json",
+        rl_corpus=out / "rl_corpus.json",
+        change=out / "change.json",
+        context=context,
     )
 
 
@@ -42,7 +51,7 @@ def test_the_stage_writes_the_corpus_and_the_findings(folder: Path) -> None:
     metrics = compile_rules(folder)
     corpus = load_corpus(folder.parent / "corpus.json")
     findings = read_json(folder.parent / "findings.json")
-    assert metrics == {"rules": 1, "warnings": 0, "digest": corpus.digest}
+    assert metrics == {"rules": 1, "warnings": 0, "digest": corpus.digest, "class": "structural"}
     assert corpus.rules == (make_rule(),)
     assert corpus.jurisdictions == ("XA", "XB")
     assert read_json(folder.parent / "corpus.json")["lock"]["CYB-03"] == {"version": "1.0.0", "sha256": make_rule().sha256}

@@ -126,7 +126,7 @@ def test_a_version_that_does_not_say_what_changed_is_a_problem(changes: dict[str
 def test_rules_come_and_go() -> None:
     new = make_rule(id="CYB-04", title="A new rule")
     diff = diff_corpora(make_corpus(make_rule()), make_corpus(make_rule(), new), AT)
-    assert (diff.change_class, [rule.rule_id for rule in diff.of_kind("added")]) == (ChangeClass.VERDICT, ["CYB-04"])
+    assert (diff.change_class, [rule.rule_id for rule in diff.of_kind("added")]) == (ChangeClass.STRUCTURAL, ["CYB-04"])
     assert (diff.in_force["CYB"].before, diff.in_force["CYB"].after) == (1, 2)
     back = diff_corpora(make_corpus(make_rule(), new), make_corpus(make_rule()), AT)
     assert ([rule.rule_id for rule in back.of_kind("removed")], back.flips) == (["CYB-04"], ())
