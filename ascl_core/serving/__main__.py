@@ -51,7 +51,8 @@ def _serve(options: argparse.Namespace) -> None:
     params = load_params(options.params) if options.params else Params()
     corpora = ServedCorpora(load_corpus(options.corpus), params.rules, options.jurisdiction, options.memory)
     name = options.name or Path(options.checkpoint).name
-    settings = Settings(options.checkpoint, name, options.jurisdiction, options.batch_size, options.queue, options.max_tokens)
+    limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
+    settings = Settings(options.checkpoint, name, options.jurisdiction, options.backend, **limits)
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
     app = make_app(Service(settings, params, corpora, allowed, engine, identity))
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="the model's name in the API (default: that of its folder)")
     parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"that of requests that name none (default: {ANYWHERE})")
     parser.add_argument("--memory", metavar="FILE", type=Path, help="remember swapped rules here, for a restart")
+    parser.add_argument("--backend", choices=("transformers", "vllm"), help="what samples (default: vLLM on a GPU where it is installed)")
     parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")
     parser.add_argument("--max-tokens", type=_positive, default=Settings.most_tokens, help="of one answer (default: %(default)s)")

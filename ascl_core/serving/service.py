@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import Params
+from ascl_core.generation.load import device_of
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import ServedCorpora
@@ -29,6 +31,8 @@ class Settings:
     """The name of the model in the API."""
     jurisdiction: str
     """That of requests that name none."""
+    backend: str | None = None
+    """What samples; None is vLLM where it is configured, or installed beside a GPU, and transformers otherwise."""
     batch_size: int = 8
     """The most answers that are sampled at a time."""
     queue: int = 64
@@ -85,10 +89,16 @@ def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Call
 
 
 def _backend(settings: Settings, params: Params) -> Backend:
-    if params.compute.backend == "vllm":
+    if _samples_with_vllm(settings, params):
         from ascl_core.serving.vllm_backend import VllmBackend
 
         return VllmBackend(settings.checkpoint, params.compute, settings.batch_size)
     from ascl_core.serving.transformers_backend import TransformersBackend
 
     return TransformersBackend(settings.checkpoint, params.compute, settings.batch_size)
+
+
+def _samples_with_vllm(settings: Settings, params: Params) -> bool:
+    if settings.backend is not None:
+        return settings.backend == "vllm"
+    return params.compute.backend == "vllm" or (find_spec("vllm") is not None and device_of(params.compute) == "cuda")

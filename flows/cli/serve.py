@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from flows.cli.checkpoints import Corpus
 from flows.cli.console import repository_root
+
+Backend = Literal["transformers", "vllm"]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +27,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 8000,
     jurisdiction: Annotated[str, typer.Option(help="That of requests that name none.")] = "ANY",
     name: Annotated[str | None, typer.Option(help="The model's name in the API; that of its folder if not given.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="What samples; vLLM where it is installed on a GPU, if not given.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="The most answers that are sampled at a time.")] = 8,
     queue: Annotated[int, typer.Option(min=1, help="The most requests that wait; others get 429.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of one answer.")] = 2048,
@@ -52,5 +55,6 @@ def serve(
     command += ["--params", str(root / "params.yaml"), "--memory", str(root / ".ascl" / "serving" / f"{port}.json")]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
+    command += ["--backend", backend] if backend else []
     sys.stdout.flush()
     os.execv(sys.executable, command)  # so that signals reach the server itself

@@ -18,6 +18,7 @@ from ascl_core.rules.corpus import Corpus, Taxonomy
 from tests.builders import make_rule, make_taxonomy
 from tests.served_model import ANSWERS, CONSULTED, CORPORA, GREETING, QUESTION, make_consulting, make_endless, write_corpus
 from tests.services.model_server import ModelServer, model_server
+from tests.tiny_model import BACKENDS
 
 pytestmark = pytest.mark.services
 DIGESTS = {corpus.digest: word for word, corpus in CORPORA.items()}
@@ -36,10 +37,16 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_endless(tmp_path_factory.mktemp("models") / "endless")
 
 
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """What samples."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def _server(consulting: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+def _server(consulting: Path, backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     corpus = write_corpus(tmp_path_factory.mktemp("corpus") / "corpus.json", "allowed")
-    with model_server(consulting, corpus, "--queue", "256", "--jurisdiction", "XA") as server:
+    with model_server(consulting, corpus, "--queue", "256", "--jurisdiction", "XA", "--backend", backend) as server:
         yield server
 
 
@@ -263,11 +270,12 @@ def test_tokens_are_asked_for_and_never_logged(consulting: Path, tmp_path: Path)
 
 
 @pytest.mark.timeout(120)
-def test_whoever_hangs_up_ends_the_generation_and_a_full_queue_sends_away(endless: Path, tmp_path: Path) -> None:
+def test_whoever_hangs_up_ends_the_generation_and_a_full_queue_sends_away(endless: Path, backend: str, tmp_path: Path) -> None:
     """The model never ends an answer and samples one at a time: who comes later is answered only if what went before was ended."""
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
     forever = {"max_tokens": 900_000}
-    with model_server(endless, corpus, "--batch-size", "1", "--queue", "1", "--max-tokens", "900000") as server, server.client() as client:
+    options = ("--batch-size", "1", "--queue", "1", "--max-tokens", "900000", "--backend", backend)
+    with model_server(endless, corpus, *options) as server, server.client() as client:
         body = server.body(GREETING, stream=True, include_reasoning=True, **forever)
         with client.stream("POST", "/v1/chat/completions", json=body) as first:
             lines = first.iter_lines()
