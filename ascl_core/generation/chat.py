@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after an error with its message on stderr."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False)
-    _quieten()
+    quieten()
     try:
         params = load_params(options.params) if options.params else Params()
         sampling = Sampling(options.temperature, options.max_new_tokens)
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Keep the loading of a model out of the conversation."""
     from transformers.utils import logging
 

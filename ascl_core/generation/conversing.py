@@ -29,40 +29,39 @@ def converse(
 
     A turn ends with one of the token ids `ends`. Temperature and generator are those of `decode`.
     """
-    fitting = []
-    for conversation in conversations:
-        turn = _Turn(conversation, room(conversation))
-        if turn.room > 0:
-            fitting.append(turn)
-        else:
-            conversation.take_turn([], tokenizer)
-
-    def take(row: int, token: int, _: float) -> list[int] | None:
-        turn = fitting[row]
-        turn.ids.append(token)
-        return _end(turn, tokenizer, room) if token in ends or len(turn.ids) == turn.room else []
-
-    if fitting:
-        inputs = [turn.conversation.input_ids for turn in fitting]
-        decode(model, inputs, take, temperature=temperature, generator=generator)
+    speaking = [speaker for one in conversations if (speaker := Speaker(one, tokenizer, room, ends)).starts()]
+    if speaking:
+        inputs = [speaker.conversation.input_ids for speaker in speaking]
+        decode(model, inputs, lambda row, token, _: speaking[row].take(token), temperature=temperature, generator=generator)
 
 
 @dataclass
-class _Turn:
-    """The turn that a conversation is in."""
+class Speaker:
+    """A conversation that is sampled token by token, in the turn that it is in."""
 
     conversation: OpenConversation
-    room: int
-    """The most tokens that it may have."""
+    tokenizer: Any
+    room: Room
+    ends: Collection[int]
     ids: list[int] = field(default_factory=list)
+    """The tokens of the turn so far."""
+    most: int = 0
+    """The most tokens that the turn may have."""
 
+    def starts(self) -> bool:
+        """Whether there is room for the next turn; a conversation without ends here, unfinished."""
+        self.most = self.room(self.conversation)
+        if self.most <= 0:
+            self.conversation.take_turn([], self.tokenizer)
+        return self.conversation.open
 
-def _end(turn: _Turn, tokenizer: Any, room: Room) -> list[int] | None:
-    """Close the turn; the tokens of the tool's answer where the conversation goes on."""
-    conversation = turn.conversation
-    read = len(conversation.completion_ids) + len(turn.ids)
-    conversation.take_turn(turn.ids, tokenizer)
-    turn.ids, turn.room = [], room(conversation)
-    if conversation.open and turn.room <= 0:
-        conversation.take_turn([], tokenizer)
-    return conversation.completion_ids[read:] if conversation.open else None
+    def take(self, token: int) -> list[int] | None:
+        """Append a sampled token; the tokens of the tool's answer where it ended a turn that calls, None where it ended the last one."""
+        self.ids.append(token)
+        if token not in self.ends and len(self.ids) < self.most:
+            return []
+        conversation, ids = self.conversation, self.ids
+        read = len(conversation.completion_ids) + len(ids)
+        self.ids = []
+        conversation.take_turn(ids, self.tokenizer)
+        return conversation.completion_ids[read:] if conversation.open and self.starts() else None

@@ -182,11 +182,15 @@ class Corpus(Config):
 
 def load_corpus(path: Path) -> Corpus:
     """The corpus in a compiled `corpus.json`; `RuleError` if its digest does not match its content."""
-    values = read_json(path)
+    return read_corpus(read_json(path), file=path)
+
+
+def read_corpus(values: Any, *, file: object) -> Corpus:
+    """The corpus in the content of a `corpus.json`; `RuleError` if its digest does not match its content."""
     if not isinstance(values, dict):
-        raise RuleError("expected a compiled corpus", file=path, mend="compile again: ascl run")
+        raise RuleError("expected a compiled corpus", file=file, mend="compile again: ascl run")
     digest = values.get("digest")
-    corpus = parse(Corpus, {key: value for key, value in values.items() if key not in ("digest", "lock")}, file=path)
+    corpus = parse(Corpus, {key: value for key, value in values.items() if key not in ("digest", "lock")}, file=file)
     if corpus.digest != digest:
-        raise RuleError("digest does not match the content", file=path, field="digest", value=digest, mend="compile again: ascl run")
+        raise RuleError("digest does not match the content", file=file, field="digest", value=digest, mend="compile again: ascl run")
     return corpus

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, machine, parameters, pipeline, rules, stages, suites
+from flows.cli import checkpoints, compare, machine, parameters, pipeline, rules, serve, stages, suites
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 pipeline.register(app)
 checkpoints.register(app)
+serve.register(app)
 compare.register(app)
 machine.register(app)
 app.add_typer(rules.app, name="rules")

@@ -1,4 +1,4 @@
-"""`ascl rules`: check, show, list, compare and lock the rules under `data/rules`."""
+"""`ascl rules`: check, show, list, compare, lock and serve the rules under `data/rules`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ascl_core.rules.corpus import Corpus
     from ascl_core.rules.diff import RuleDiff
 
-app = typer.Typer(help="Check, show, list, compare and lock the safety rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, show, list, compare, lock and swap the safety rules.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder with rule files; data/rules if not given.")]
 
 
@@ -156,6 +156,46 @@ def lock(folder: Folder = None) -> None:
 
     folder, root = _place(folder)
     out.print(f"{len(write_lock(folder))} rules locked in {shown(folder, root)}")
+
+
+@app.command()
+def swap(
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="Git revision, folder with rule files, or compiled corpus.json.")
+    ] = "data/rules",
+    url: Annotated[str, typer.Option(help="Where the server listens.")] = "http://127.0.0.1:8000",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Swap also what the served model was not trained and evaluated for.")] = False,
+) -> None:
+    """Give a running `ascl serve` other rules, after saying what the change means; answers under way end with the rules they began with.
+
+    A change beyond wording is refused: it asks for `ascl run` and its checkpoint. So is one whose versions do not say what changed.
+
+    Examples:  ascl rules swap   |   ascl rules swap v2 --url http://127.0.0.1:8001   |   ascl rules swap HEAD~1 --anyway
+    """
+    from ascl_core.config.params import load_params
+    from ascl_core.rules.diff import ChangeClass, diff_corpora
+    from tasks.rule_places import compiled, read_rules
+    from tasks.serving import served_corpus, swap_corpus
+
+    here = Path.cwd()
+    root = repository_root()
+    config = load_params(root / "params.yaml").rules
+    place = here / new if new and (here / new).exists() else Path(new)
+    own = place.resolve() == root / "data" / "rules"
+    after = compiled(place, config, new, against_lock=True) if own else read_rules(root, str(place), config)
+    before = served_corpus(url)
+    if after.digest == before.digest:
+        out.print(f"corpus {before.digest[:12]} is what is served already")
+        return
+    found = diff_corpora(before, after, config.at)
+    _print_diff(found)
+    if not anyway and found.change_class.reach > ChangeClass.WORDING.reach:
+        problem = f"the change is of the class {found.change_class}: the served model was neither trained nor evaluated for it"
+        raise RuleError(problem, file=new, mend=f"{found.change_class.work} (ascl run), and serve that checkpoint; or swap with --anyway")
+    if not anyway and found.problems:
+        raise RuleError(f"{found.problems[0].rule_id}: {found.problems[0].problem}", file=new, mend=found.problems[0].mend)
+    swap_corpus(url, after, instead_of=before.digest)
+    out.print(f"[green]swapped[/]: corpus {before.digest[:12]} → {after.digest[:12]}")
 
 
 def _place(folder: Path | None) -> tuple[Path, Path]:

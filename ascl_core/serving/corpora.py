@@ -1,0 +1,135 @@
+"""The rules that are served: one immutable corpus at a time, replaced whole once it is checked and remembered on disk."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_json, write_json
+from ascl_core.config.rules import RulesConfig
+from ascl_core.conversation.tool import Tool
+from ascl_core.errors import AsclError, ConfigError, RuleError
+from ascl_core.generation.chat import ANYWHERE
+from ascl_core.rules.checks import CorpusUnderCheck, run_checks
+from ascl_core.rules.corpus import Corpus, read_corpus
+from ascl_core.rules.findings import PlacedRule
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.serving.problems import RequestError
+
+_NEEDS_THE_LOCK = frozenset({"dangling_reference"})
+"""Checks that a compiled corpus cannot pass by itself: what it names may be a retired id in the lock of its folder."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Served:
+    """A corpus as it is served; a request takes one at its start and keeps it to its end."""
+
+    corpus: Corpus
+    index: RuleIndex
+    since: datetime
+
+    @property
+    def digest(self) -> str:
+        """The corpus' digest: its version."""
+        return self.corpus.digest
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where a conversation may take place."""
+        return (*self.corpus.jurisdictions, ANYWHERE)
+
+    def tool(self, jurisdiction: str, rules_per_lookup: int) -> Tool:
+        """The tool of a conversation there."""
+        return RuleTool(self.index, jurisdiction, rules_per_lookup)
+
+    def to_json(self) -> dict[str, Any]:
+        """What clients are told of it."""
+        return {
+            "digest": self.digest,
+            "rules": len(self.corpus.rules),
+            "in_force_at": str(self.index.at),
+            "jurisdictions": list(self.places),
+            "since": self.since.isoformat(timespec="seconds"),
+        }
+
+
+def check_corpus(corpus: Corpus, config: RulesConfig, *, file: object = "corpus") -> None:
+    """`RuleError` with the first problems unless the corpus passes what `ascl rules check` asks of rules, versions apart."""
+    rules = tuple(PlacedRule(rule, str(file), 0) for rule in corpus.rules)
+    findings = run_checks(CorpusUnderCheck(corpus.taxonomy, rules, config, {}))
+    errors = [str(finding) for finding in findings if finding.severity == "error" and finding.code not in _NEEDS_THE_LOCK]
+    if not rules:
+        errors.append("there is no rule")
+    if errors:
+        more = [f"… and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
+        listing = "\n  ".join((*errors[:_SHOWN], *more))
+        raise RuleError(f"the rules do not validate:\n  {listing}", file=file, mend="mend the rules, and compile again: ascl run")
+
+
+class ServedCorpora:
+    """The corpus that is served now, and the way to another one.
+
+    Args:
+        given: The corpus that the server was started with.
+        config: How rules are checked, and the day at which they are in force.
+        place: The server's own jurisdiction, which every corpus must have.
+        memory: The file that remembers a swap, so that a restart serves the same rules; it counts as long as the server is given the
+            same corpus as then, since another one was made for a reason.
+    """
+
+    def __init__(self, given: Corpus, config: RulesConfig, place: str, memory: Path | None) -> None:
+        self._config = config
+        self._place = place
+        self._memory = memory
+        self._given = given.digest
+        self._swapping = threading.Lock()
+        self.started = datetime.now(UTC)
+        """When the server was started."""
+        self.current = self._remembered() or self._served(given, self.started, file="the corpus that was given")
+
+    def swap(self, values: Any, expected: str | None) -> tuple[Served, Served]:
+        """Serve the compiled corpus in `values` from the next request on; the corpora before and after.
+
+        With `expected`, only if that is the digest of what is served now: else `RequestError`. `AsclError` where the corpus does not
+        validate. Either way what was served goes on; the new corpus is on disk before anybody is served from it.
+        """
+        with self._swapping:
+            old = self.current
+            if expected is not None and expected != old.digest:
+                mend = "compare with what is served now, and swap again"
+                raise RequestError("the rules were swapped by somebody else in between", 412, code="corpus_changed", mend=mend)
+            new = self._served(read_corpus(values, file="body"), datetime.now(UTC), file="body")
+            if self._memory is not None:
+                write_json(self._memory, {"replaces": self._given, "since": new.since.isoformat(), "corpus": new.corpus.to_json()})
+            self.current = new
+            return old, new
+
+    def _served(self, corpus: Corpus, since: datetime, *, file: object) -> Served:
+        check_corpus(corpus, self._config, file=file)
+        served = Served(corpus, RuleIndex(corpus, self._config.at), since)
+        if self._place not in served.places:
+            mend = f"one of {', '.join(served.places)}"
+            raise ConfigError(
+                "the rules do not know the server's jurisdiction", file=file, field="--jurisdiction", value=self._place, mend=mend
+            )
+        return served
+
+    def _remembered(self) -> Served | None:
+        """What was swapped in before a restart; None where nothing was, or another corpus is given now."""
+        if self._memory is None or not self._memory.exists():
+            return None
+        mend = f"remove it to serve the corpus that is given: rm {self._memory}"
+        try:
+            values = read_json(self._memory)
+            if values["replaces"] != self._given:
+                return None
+            corpus = read_corpus(values["corpus"], file=self._memory)
+            return self._served(corpus, datetime.fromisoformat(values["since"]), file=self._memory)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise RuleError("does not say which rules were served", file=self._memory, mend=mend) from error
+        except AsclError as error:
+            raise RuleError(f"the rules that were served are damaged: {error.problem}", file=self._memory, mend=mend) from error

@@ -1,0 +1,104 @@
+"""What the endpoints share: the model, the rules, who is let in, and the way from a request to its exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ascl_core.config.params import Params
+from ascl_core.generation.load import device_of
+from ascl_core.serving.access import Access
+from ascl_core.serving.answers import Answer
+from ascl_core.serving.corpora import ServedCorpora
+from ascl_core.serving.engine import Backend, Engine
+from ascl_core.serving.exchange import Exchange, Tell
+from ascl_core.serving.opening import Opener
+from ascl_core.serving.problems import RequestError
+from ascl_core.serving.requests import ChatRequest
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a checkpoint is served."""
+
+    checkpoint: str
+    """A folder or a hub id."""
+    name: str
+    """The name of the model in the API."""
+    jurisdiction: str
+    """That of requests that name none."""
+    backend: str | None = None
+    """What samples; None is vLLM where it is configured, or installed beside a GPU, and transformers otherwise."""
+    batch_size: int = 8
+    """The most answers that are sampled at a time."""
+    queue: int = 64
+    """The most requests that wait."""
+    most_tokens: int = 2048
+    """The most tokens of one answer."""
+
+
+@dataclass
+class Service:
+    """A checkpoint that is served."""
+
+    settings: Settings
+    params: Params
+    corpora: ServedCorpora
+    access: Access
+    engine: Engine
+    identity: dict[str, Any] = field(default_factory=dict)
+    """What tells the checkpoint apart from others; known once it is loaded."""
+
+    @cached_property
+    def _opener(self) -> Opener:
+        most, temperature = self.settings.most_tokens, self.params.evaluate.temperature
+        return Opener(self.engine.ready_backend(), self.params.conversation, most_tokens=most, temperature=temperature)
+
+    def open(self, request: ChatRequest, tell: Tell) -> tuple[Exchange, Answer]:
+        """The exchange that answers the request with the rules of this moment, and the form of its answer; `RequestError` otherwise."""
+        self.engine.ready_backend()
+        if request.model != self.settings.name:
+            mend = f"this server has {self.settings.name!r}"
+            raise RequestError(f"no model {request.model[:80]!r}", 404, field="model", code="model_not_found", mend=mend)
+        served = self.corpora.current
+        place = request.jurisdiction or self.settings.jurisdiction
+        if place not in served.places:
+            mend = f"one of {', '.join(served.places)}"
+            raise RequestError(f"no jurisdiction {place[:40]!r}", field="jurisdiction", code="invalid_value", mend=mend)
+        exchange = self._opener.open(request, served, place, tell)
+        return exchange, Answer(self.settings.name, served.digest, place, request.include_reasoning)
+
+
+def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Callable[[], Backend]:
+    """What loads the checkpoint with the configured backend, and fills in its identity."""
+
+    def load() -> Backend:
+        backend = _backend(settings, params)
+        folder = Path(settings.checkpoint)
+        if folder.is_dir():
+            from ascl_core.artifacts import digest
+
+            identity["checkpoint_sha256"] = digest(folder)
+        return backend
+
+    return load
+
+
+def _backend(settings: Settings, params: Params) -> Backend:
+    if _samples_with_vllm(settings, params):
+        from ascl_core.serving.vllm_backend import VllmBackend
+
+        return VllmBackend(settings.checkpoint, params.compute, settings.batch_size)
+    from ascl_core.serving.transformers_backend import TransformersBackend
+
+    return TransformersBackend(settings.checkpoint, params.compute, settings.batch_size)
+
+
+def _samples_with_vllm(settings: Settings, params: Params) -> bool:
+    if settings.backend is not None:
+        return settings.backend == "vllm"
+    return params.compute.backend == "vllm" or (find_spec("vllm") is not None and device_of(params.compute) == "cuda")
