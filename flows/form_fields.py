@@ -13,11 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _REVISION = re.compile(r"[A-Za-z0-9_@][\w./@^~{}+-]*")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+ -]+)*/?")
-_PATH = re.compile(r"[\w.-][\w.@+= -]*(/[\w.@+= -]+)*/?")
+_PATH = re.compile(r"[\w.][\w.@+= -]*(/[\w.@+= -]+)*/?")
 _OUTSIDE = (
     (re.compile(r"file:", re.IGNORECASE), "file:// is not allowed"),
     (re.compile(r"(^|[/\\\s\"'=\[,])\.\.([/\\\s\"'\],]|$)"), "'..' is not allowed"),
-    (re.compile(r"(^|[\s\"'=\[,{:])[~/\\](?!/)"), "absolute paths are not allowed; name them in params.yaml or in a profile"),
+    (re.compile(r"(^|[\s\"'=\[,{])[~/\\]|:([~\\]|/(?!/))"), "absolute paths are not allowed; name them in params.yaml or in a profile"),
     (re.compile(r"://[^/\s\"']*@"), "a URL must not carry credentials; they belong into the worker's environment"),
     (re.compile(r"[\x00-\x08\x0a-\x1f\x7f]"), "control characters are not allowed"),
 )

@@ -47,10 +47,8 @@ def evaluate_recorded(root: Path, place: Path, name: str, rules: str, suites: st
     Without `rules` and `suites` they are the checkpoint's own: of its run, or what the repository has where it is given by its path.
     """
     commit, into = _where(root, name), place / ".ascl" / "recorded" / folder.name
-    if commit is None:
-        checkpoint = _inside(root, name)
-    else:
-        checkpoint = versioning.fetch_recorded(root, commit, checkpoint_of(CANDIDATE).path, into)
+    wanted = checkpoint_of(CANDIDATE).path
+    checkpoint = _inside(root, name) if commit is None else versioning.fetch_recorded(root, commit, wanted, into)
     asked = _commit(root, suites) if suites else commit
     if asked is not None:
         for artifact in (SUITES, SUITES_MANIFEST):
