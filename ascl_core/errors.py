@@ -11,6 +11,7 @@
     ├── TrainingError      training cannot go on (diverged, flags not seen)
     ├── WorkspaceError     git, DVC, disk or permissions
     └── StageError         a stage ended without its outputs, or moved under its feet
+        └── StageCrashed       its process was ended from outside or by a fault of the machine; another try may well do
 
 Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and never raises; bad
 *plumbing* raises one of these, with the file, the field, the value and the mend.
@@ -106,6 +107,10 @@ class WorkspaceError(AsclError):
 
 class StageError(AsclError):
     """A stage ended without its outputs, timed out, or its inputs moved while it ran."""
+
+
+class StageCrashed(StageError):
+    """A stage's process was ended by a signal, or a GPU failed under it: nothing that a rule, a parameter or data would mend."""
 
 
 def shortened(value: object, most: int = 200) -> str:

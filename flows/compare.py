@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tasks import comparison, dvcfile, preflight, stages
 from tasks.comparison import ComparedArm, Place
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
+from tasks.prefect_policy import Policy
 from tasks.prefect_stage import StageRunner
 from tasks.stages import Artifact, Stage
 from tasks.workspaces import adopt, fetch_inputs, snapshot
@@ -46,13 +48,27 @@ def compare(
 
     What arms and seeds have in common is made once; what is up to date is reused.
     """
-    root, chosen = Path.cwd(), comparison.arms_named(arms)
+    return train_and_compare(Path.cwd(), profile, settings, seeds, arms, changed_rules, max_parallel)
+
+
+def train_and_compare(
+    root: Path,
+    profile: str | None,
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    arms: Sequence[str],
+    changed_rules: bool,
+    max_parallel: int | None,
+    policy: Policy | None = None,
+) -> CompareResult:
+    """The whole comparison over the working tree `root`, inside a flow."""
+    chosen = comparison.arms_named(arms)
     params = write_params(root, profile, settings)
     preflight.require(root, params)
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     tree = snapshot(root)
-    with StageRunner(max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
+    with StageRunner(root=root, max_parallel=max_parallel or preflight.stages_at_a_time(params), policy=policy) as run:
         compared = _Comparison(root, tree, params, run)
         places = [compared.train(arm, seed) for seed in seeds for arm in chosen]
         again = [compared.ask_again(place) for place in places if changed_rules and place.arm.name in comparison.CHANGED]

@@ -25,9 +25,13 @@ QUIET: Mapping[str, str] = {
 """Prefect's console output gives way to the command line's own; its server keeps every line."""
 
 
+HEARTBEAT: Mapping[str, str] = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+"""How often a flow run says that it lives; the automation that `ascl deploy` makes calls one dead that missed three."""
+
+
 def prepare(root: Path, *, debug: bool = False) -> None:
     """Set the variables of a run where they are not set already; before Prefect is imported, which reads them then."""
-    defaults = {**TELEMETRY_OFF, **QUIET, "PREFECT_HOME": str(root / ".ascl" / "prefect")}
+    defaults = {**TELEMETRY_OFF, **QUIET, **HEARTBEAT, "PREFECT_HOME": str(root / ".ascl" / "prefect")}
     if debug:
         del defaults["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"]
     for name, value in defaults.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from ascl_core.errors import WorkspaceError
 from tasks.supervisor import end_with_parent
 
-_APP = "prefect.server.api.server:create_app"
+APP = "prefect.server.api.server:create_app"
 _START_S = 120.0
 _STOP_S = 5.0
 _DELIVER_S = 5.0
@@ -32,7 +32,7 @@ def prefect_server(root: Path) -> Iterator[str]:
     The local server also ends when this process is killed.
     """
     if given := os.environ.get("PREFECT_API_URL"):
-        _check_answers(given)
+        check_answers(given)
         yield given
         return
     with local_server(root / ".ascl" / "prefect") as url:
@@ -52,7 +52,7 @@ def local_server(home: Path) -> Iterator[str]:
     log = home / "server.log"
     with open(log, "wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", _APP, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
+            [sys.executable, "-m", "uvicorn", "--factory", APP, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
             env={**os.environ, **_settings(home, port)},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -97,14 +97,13 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
     raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
 
 
-def _check_answers(url: str) -> None:
+def check_answers(url: str, mend: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
     """`WorkspaceError` unless something answers there; that it wants credentials is an answer."""
     try:
         urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S).close()
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
-        mend = "start that server, or unset PREFECT_API_URL: a local one is started for the run"
         raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
 
 

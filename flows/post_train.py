@@ -16,6 +16,7 @@ from pydantic import Field
 from tasks import dvcfile, preflight, stages, versioning
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
+from tasks.prefect_policy import Policy
 from tasks.prefect_stage import StageRunner
 from tasks.summary import Decision, markdown, read_decision
 
@@ -46,7 +47,12 @@ def post_train(
 
 
 def train_and_gate(
-    root: Path, profile: str | None, settings: Sequence[str], force: Sequence[str], max_parallel: int | None
+    root: Path,
+    profile: str | None,
+    settings: Sequence[str],
+    force: Sequence[str],
+    max_parallel: int | None,
+    policy: Policy | None = None,
 ) -> PostTrainResult:
     """The whole pipeline in the working tree `root`, inside a flow: checks, stages, the push to the remote, the account."""
     params = write_params(root, profile, settings)
@@ -54,7 +60,8 @@ def train_and_gate(
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     forced = [stages.get_stage(name).name for name in force]
-    with StageRunner(root=root, force=forced, max_parallel=max_parallel or preflight.stages_at_a_time(params)) as run:
+    at_a_time = max_parallel or preflight.stages_at_a_time(params)
+    with StageRunner(root=root, force=forced, max_parallel=at_a_time, policy=policy) as run:
         rules = run(stages.VALIDATE_RULES)
         suites = run(stages.BUILD_SUITES, rules)
         prompts = run(stages.CURATE, rules, suites)

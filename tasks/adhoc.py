@@ -15,8 +15,13 @@ from tasks.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
 
-def evaluate_checkpoint(root: Path, checkpoint: Path, folder: Path, corpus: Path | None, on_event: OnEvent) -> Path:
-    """Evaluate the checkpoint on the suites of the last run; the results go to `folder`. Returns the path of its metrics."""
+def evaluate_checkpoint(
+    root: Path, checkpoint: Path, folder: Path, corpus: Path | None, on_event: OnEvent, *, suites: Path | None = None
+) -> Path:
+    """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
+
+    Returns the path of its metrics.
+    """
     if not checkpoint.is_dir():
         raise ModelError("no checkpoint is there", file=checkpoint, mend="give a folder with a model, such as data/models/ifpo")
     stage = EVALUATE["ifpo"]
@@ -24,7 +29,8 @@ def evaluate_checkpoint(root: Path, checkpoint: Path, folder: Path, corpus: Path
     (folder / ERROR).unlink(missing_ok=True)
     lock = root / ".ascl" / "locks" / f"eval-{short(str(folder))}.lock"
     log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
-    inputs = (checkpoint, root / SUITES.path, root / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
+    asked = suites or root
+    inputs = (checkpoint, asked / SUITES.path, asked / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
     with only_supervisor(lock, wait_s=stage.timeout_s):
         status = run_supervised(
             [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder)],

@@ -6,6 +6,8 @@ This is the only place that decides whether a stage runs; DVC's records are what
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -33,11 +35,18 @@ class Outcome:
 
 
 def materialise(
-    stage: Stage, *, root: Path | None = None, force: bool = False, on_event: OnEvent = lambda _: None, run_id: str | None = None
+    stage: Stage,
+    *,
+    root: Path | None = None,
+    force: bool = False,
+    on_event: OnEvent = lambda _: None,
+    run_id: str | None = None,
+    slot: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Outcome:
     """Have the stage's outputs be what its data, code and parameters of now give, recorded in `dvc.lock`.
 
-    Raises what `run_stage` raises. A call for the same stage at the same time waits, and then reuses.
+    `slot` is held while the stage runs, and not where it is reused. Raises what `run_stage` raises.
+    A call for the same stage at the same time waits, and then reuses.
     """
     root = root or Path.cwd()
     started = time.monotonic()
@@ -49,7 +58,8 @@ def materialise(
 
     if force:
         reasons: tuple[str, ...] = ("asked for by --force",)
-        finished = run_stage(root, stage, on_event=on_event, run_id=run_id)
+        with slot():
+            finished = run_stage(root, stage, on_event=on_event, run_id=run_id)
     else:
         stale = versioning.staleness(root, [stage])[stage.name]
         if not stale:
@@ -57,7 +67,8 @@ def materialise(
         reasons = stale.reasons
         if stale.restorable and not is_published(root, stage) and versioning.restore(root, stage):
             return outcome("restored", *reasons)
-        finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
+        with slot():
+            finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
     versioning.record(root, stage)
     if finished is None:
         return outcome("reused", "its outputs are in place and right; DVC had no record or no copy of them, and has them now")

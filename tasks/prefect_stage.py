@@ -1,4 +1,4 @@
-"""One stage as a Prefect task: the only module of `tasks` that knows Prefect.
+"""One stage as a Prefect task; besides it and its policy only `tasks.deployment`, which talks to the server, knows Prefect.
 
 Prefect decides when a stage is looked at; whether it must run is decided by `materialise` alone, so Prefect's
 result cache and result storage are off.
@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -23,8 +25,10 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
+from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.materialise import Outcome, materialise
+from tasks.prefect_policy import Policy, gpu_slot, is_worth_another_try
 from tasks.stages import Stage
 from tasks.supervisor import interruption
 
@@ -53,8 +57,12 @@ class StageRunner:
     that leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
     """
 
-    def __init__(self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1) -> None:
+    def __init__(
+        self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1, policy: Policy | None = None
+    ) -> None:
         self._root = root or Path.cwd()
+        self._policy = policy or Policy()
+        self._timer = threading.Timer(self._policy.timeout_s or 0.0, self._run_out)
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
@@ -62,12 +70,21 @@ class StageRunner:
         self._interruption = threading.Event()
 
     def __enter__(self) -> StageRunner:
+        if self._policy.timeout_s is not None:
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._timer.cancel()
         if error is not None:
             self._failure = self._failure or error
             self._interruption.set()
+
+    def _run_out(self) -> None:
+        limit, mend = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
+        self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, mend=mend)
+        self._interruption.set()
 
     def __call__(
         self, stage: Stage, *after: PrefectFuture[Any], root: Path | None = None, prepare: Prepare | None = None
@@ -85,18 +102,26 @@ class StageRunner:
         return [future.result() for future in self._submitted]
 
     def _task(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Task[[], Any]:
-        name = f"{stage.name} in {root.name}" if root else stage.name
+        name, tries = f"{stage.name} in {root.name}" if root else stage.name, count()
 
-        @task(name=stage.name, task_run_name=name, description=stage.summary, persist_result=False, cache_policy=NO_CACHE)
+        @task(
+            name=stage.name,
+            task_run_name=name,
+            description=stage.summary,
+            persist_result=False,
+            cache_policy=NO_CACHE,
+            **cast(dict[str, Any], self._policy.task_options),
+            retry_condition_fn=lambda _task, _run, state: self._is_worth_another_try(state.data),
+        )
         def run_stage() -> Any:
             with self._slots:
                 if self._failure is not None:
                     return Cancelled(message="not started: another stage failed")
-                return self._run(stage, root, prepare)
+                return self._run(stage, root, prepare, is_last=next(tries) == self._policy.retries)
 
         return run_stage
 
-    def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Outcome:
+    def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None, *, is_last: bool) -> Outcome:
         watcher = _Watcher(stage if root is None else replace(stage, name=f"{stage.name} in {root.name}"))
         outcome = None
         interruption.set(self._interruption)
@@ -105,14 +130,23 @@ class StageRunner:
             if prepare is not None:
                 prepare()
             outcome = materialise(
-                stage, root=root or self._root, force=stage.name in self._force, on_event=watcher.progressed, run_id=_run_id()
+                stage,
+                root=root or self._root,
+                force=stage.name in self._force,
+                on_event=watcher.progressed,
+                run_id=_run_id(),
+                slot=partial(gpu_slot, stage, root or self._root, self._policy, self._interruption),
             )
         except BaseException as error:
-            self._failure = self._failure or error
+            if is_last or not self._is_worth_another_try(error):
+                self._failure = self._failure or error
             raise
         finally:
             watcher.finished(outcome)
         return outcome
+
+    def _is_worth_another_try(self, error: object) -> bool:
+        return is_worth_another_try(error) and self._failure is None
 
 
 def _run_id() -> str | None:

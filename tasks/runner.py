@@ -23,7 +23,7 @@ from typing import Any
 
 from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.config.params import load_params
-from ascl_core.errors import AsclError, StageError, WorkspaceError, take_over
+from ascl_core.errors import AsclError, StageCrashed, StageError, WorkspaceError, take_over
 from ascl_core.progress import ProgressEvent
 from tasks import child
 from tasks.digests import Dependencies, read_dependencies
@@ -37,6 +37,12 @@ SCRATCH = "scratch"
 RECORD = "record.json"
 _LAUNCHER = "torch.distributed.elastic"
 _ERROR = re.compile(r"(?:\[rank\d+\]: ?)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*)")
+_FAULT = re.compile(
+    r"\bSIG(KILL|SEGV|BUS|ABRT)\b|CUDA error|CUDNN_STATUS_|CUBLAS_STATUS_|NCCL (error|timeout)|AcceleratorError"
+    r"|uncorrectable ECC|GPU is lost"
+)
+_TAIL = 60
+"""What a launcher, a driver or a library says where a process or a GPU died; memory that is too small is not among it."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -168,11 +174,13 @@ def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclErro
         return StageError(f"{stage.name} ran out of time and was ended", value=limit, mend="run it again: it goes on from its last save")
     if (work / child.ERROR).exists():
         return take_over(work / child.ERROR)
-    last = _last_word(log.read_text(errors="replace").splitlines())
+    lines = log.read_text(errors="replace").splitlines()
+    last = _last_word(lines)
     if "No space left on device" in last:
         return WorkspaceError("no space left on the disk", file=work, mend="free some space, and run again: what was finished is kept")
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    return StageError(f"{stage.name} {how}: {last[:300]}", mend=f"read {log}, and run again: it goes on from its last save")
+    kind = StageCrashed if status < 0 or _FAULT.search("\n".join(lines[-_TAIL:])) else StageError
+    return kind(f"{stage.name} {how}: {last[:300]}", mend=f"read {log}, and run again: it goes on from its last save")
 
 
 def _last_word(lines: list[str]) -> str:

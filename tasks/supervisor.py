@@ -99,6 +99,12 @@ def end_with_parent(parent: int, by: signal.Signals) -> Callable[[], None]:
     return ask
 
 
+def follow_parent(by: signal.Signals) -> None:
+    """Have the kernel send this process `by` when the process that started it dies, however that dies (Linux only)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, by)
+
+
 def end_marked(lock: Path) -> None:
     """End every process that carries the mark of `lock`: politely first, then by force."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):

@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -90,6 +91,17 @@ def restore(root: Path, stage: Stage) -> bool:
         if done.returncode == 0 and not staleness(root, [stage])[stage.name]:
             return True
     return False
+
+
+def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
+    """Bring the file or folder `path`, as that commit's `dvc.lock` records it, under `into`; from the cache, else from the remote."""
+    target = into / path
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mend = "fetch it from the remote that has it: dvc remote list"
+    _dvc(root, "get", "--quiet", "--rev", commit, "--out", str(target), ".", path, mend=mend)
+    return target
 
 
 def push(root: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, machine, parameters, pipeline, rules, serve, stages, suites
+from flows.cli import checkpoints, compare, local_set, machine, parameters, pipeline, rules, serve, stages, suites
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -38,6 +38,7 @@ checkpoints.register(app)
 serve.register(app)
 compare.register(app)
 machine.register(app)
+local_set.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")

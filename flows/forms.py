@@ -1,0 +1,148 @@
+"""The parameter forms of the deployments, one model each: what a person fills in, and what its flow checks again when it starts.
+
+The server checks types, choices and bounds, but whoever starts a run can tell it to skip that; so each flow begins with `checked`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from pydantic import Field
+
+from ascl_core.config.base import parse
+from flows.form_fields import Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
+from tasks.prefect_policy import Policy
+
+F = TypeVar("F", bound=Form)
+
+
+def checked(form: F) -> F:
+    """The form, with every check of its model run once more; `ConfigError` names the field, the value and the mend."""
+    return parse(type(form), form.model_dump(warnings=False), file=f"the form of {type(form).__name__.removesuffix('Form').lower()}")
+
+
+class StageName(StrEnum):
+    """The stages that a person may want to run again although nothing changed."""
+
+    VALIDATE_RULES = "validate_rules"
+    BUILD_SUITES = "build_suites"
+    CURATE = "curate"
+    BUILD_SFT = "build_sft"
+    SFT = "sft"
+    IFPO = "ifpo"
+    EVALUATE_IFPO = "evaluate_ifpo"
+    GATE = "gate"
+    REPORT = "report"
+
+
+class ArmName(StrEnum):
+    """The arms of the comparison."""
+
+    BASE = "base"
+    DIRECT_REFUSAL = "sft_direct_refusal"
+    CONTEXT_DISTILLATION = "sft_context_distillation"
+    SFT = "sft"
+    GRPO = "grpo"
+    ADA_GRPO = "ada_grpo"
+    IFPO = "ifpo"
+    IFPO_ALL = "ifpo_all"
+    IFPO_BALANCED = "ifpo_balanced"
+    IFPO_WITHIN_MODE = "ifpo_within_mode"
+
+
+class Limits(Form):
+    """How much the run may use, and what happens where a process crashes."""
+
+    stages_at_a_time: int = Field(default=0, ge=0, le=16)
+    """Stages at a time; 0: as many as the cores and GPUs carry."""
+    minutes: int = Field(default=7 * 24 * 60, ge=1, le=28 * 24 * 60)
+    """After so many minutes whatever still runs is ended, and the run fails; what was finished is kept."""
+    retries: int = Field(default=2, ge=0, le=5)
+    """How often a stage is tried again whose process crashed, such as on a GPU that failed. A wrong rule or parameter is never retried."""
+
+    @property
+    def policy(self) -> Policy:
+        """What the stages are held to."""
+        return Policy(retries=self.retries, gpu_limit="gpu", timeout_s=60.0 * self.minutes)
+
+
+class Training(Form):
+    """With which parameters the model is trained."""
+
+    profile: Name = ""
+    """A file under profiles/, such as tiny; empty: params.yaml as it is committed."""
+    settings: list[Setting] = Field(default=[], max_length=50)
+    """Changed parameters, one a line, such as sft.max_steps=100; docs/configuration.md lists them all."""
+
+
+class RulesToTrain(Form):
+    """Which rules the model is trained on."""
+
+    place: RulesPlace = "HEAD"
+    """A branch, a tag or a commit whose data/rules it is, or a prefix such as s3://bucket/rules."""
+    digest: Digest = ""
+    """What the digest of the compiled rules must be; empty: whatever it is. The watcher fills it in."""
+    watched: WatchedPlace = ""
+    """Where the watcher looks that started this run; it gives way if newer rules were seen there since. Empty: a person started it."""
+
+
+class RetrainForm(Form):
+    """Retrain the model on rules, evaluate it, and hold the result at the gate."""
+
+    rules: RulesToTrain = RulesToTrain()
+    training: Training = Training()
+    code: Revision = "HEAD"
+    """The commit, branch or tag whose code and parameters are used."""
+    force: list[StageName] = Field(default=[], max_length=20)
+    """Stages to run although nothing that they depend on changed."""
+    limits: Limits = Limits()
+
+
+class EvaluateForm(Form):
+    """Evaluate recorded checkpoints, on any rules and suites."""
+
+    checkpoints: list[Source] = Field(default=["released"], min_length=1, max_length=500)
+    """One a line: a run's id, a release's tag, released, or a path within the repository such as data/models/ifpo."""
+    rules: OptionalSource = ""
+    """Whose rules a look-up finds: a run's id, a release's tag, released, or a commit; empty: those each checkpoint was trained with."""
+    suites: OptionalSource = ""
+    """Whose suites are asked: a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
+    at_a_time: int = Field(default=1, ge=1, le=8)
+    """Checkpoints at a time."""
+    limits: Limits = Limits()
+
+
+class PromoteForm(Form):
+    """Release the checkpoint of a run that passed the gate, once a named person has approved it."""
+
+    run: RunId
+    """The run to release: what stands behind runs/ in the name of its branch."""
+    override: bool = False
+    """Release although the gate did not pass; needs the signed approvals of two persons, and is recorded with the criteria that failed."""
+    days: int = Field(default=7, ge=1, le=60)
+    """How long the run waits for the approval before it ends."""
+
+
+class WatchForm(Form):
+    """Look whether rules changed, and have the model retrained if so."""
+
+    place: RulesPlace = "HEAD"
+    """What is watched: a branch or a tag, whose data/rules it is, or a prefix such as s3://bucket/rules."""
+    end_older: bool = True
+    """End retrainings of older rules from the same place that have not finished."""
+
+
+class CompareForm(Form):
+    """Train every arm with several seeds, and write one page of comparison."""
+
+    arms: list[ArmName] = Field(default=[], max_length=20)
+    """The arms to compare; none: all of them."""
+    seeds: list[int] = Field(default=[0, 1, 2], min_length=1, max_length=20)
+    """One training a seed and arm."""
+    changed_rules: bool = True
+    """Ask every arm once more after rules were flipped, with no training in between."""
+    training: Training = Training()
+    code: Revision = "HEAD"
+    """The commit, branch or tag whose code and parameters are used."""
+    limits: Limits = Limits()

@@ -1,0 +1,31 @@
+"""The events that this project posts; automations listen to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events import Event, Resource
+
+from tasks.deployment.own_run import flow_run
+
+RULES_CHANGED = "ascl.rules.changed"
+GATE_FAILED = "ascl.gate.failed"
+
+
+def rules_changed(client: SyncPrefectClient, place: str, payload: dict[str, Any]) -> None:
+    """Say that the rules at `place` changed."""
+    resource = {"prefect.resource.id": f"ascl.rules.{place}", "prefect.resource.name": place}
+    _post(client, Event(event=RULES_CHANGED, resource=Resource(resource), payload=payload))
+
+
+def gate_failed(client: SyncPrefectClient, payload: dict[str, Any]) -> None:
+    """Say that the gate did not let this flow run's checkpoint pass."""
+    run = flow_run()
+    resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": str(run.name)}
+    _post(client, Event(event=GATE_FAILED, resource=Resource(resource), payload=payload))
+
+
+def _post(client: SyncPrefectClient, event: Event) -> None:
+    """Wait until the server has it: the process may end right after."""
+    client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()

@@ -1,0 +1,83 @@
+"""The run that a flow run of a deployment is: its id, its worktree, and its end."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect.context import FlowRunContext
+
+from ascl_core.config.params import load_params
+from ascl_core.errors import RuleError, WorkspaceError
+from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.diff import RuleDiff, diff_corpora
+from tasks import runs
+from tasks.deployment import parts
+from tasks.git import commit_of
+from tasks.rule_places import compiled, read_rules
+from tasks.runs import Run
+from tasks.stages import RULES
+from tasks.supervisor import follow_parent
+
+
+def flow_run() -> Any:
+    """The flow run that this code is part of, as the server knew it when it started."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise WorkspaceError("not inside a flow run", mend="start the deployment")
+    return context.flow_run
+
+
+def own_id(kind: str) -> str:
+    """The id of this flow run's run: the day and the beginning of its own id, so that a retry goes on in the same worktree."""
+    run = flow_run()
+    return f"{run.created:%Y%m%d}-{kind}-{str(run.id)[:8]}"
+
+
+@contextmanager
+def own_run(root: Path, kind: str, *, ref: str = "HEAD", rules: Path | None = None) -> Iterator[Run]:
+    """The worktree of this flow run, in which no other process works; it ends with the worker, so that nobody is left behind."""
+    follow_parent(signal.SIGTERM)
+    run_id = own_id(kind)
+    with runs.only_process(root, run_id):
+        yield runs.open_run(root, run_id, ref=ref, rules=rules)
+
+
+def finish(root: Path, run: Run, summary: dict[str, Any]) -> str:
+    """Commit the end of the run, have others see it, and collect old worktrees; returns the commit."""
+    commit = runs.finish_run(root, run, {"flow_run": str(flow_run().id), **summary})
+    parts.publish(root, run)
+    runs.collect(root)
+    return commit
+
+
+@contextmanager
+def fetched(root: Path, place: str) -> Iterator[tuple[Path, Corpus]]:
+    """The rule files at `place`, in a folder for the time of the block, and compiled; `RuleError` where they do not compile."""
+    parts.refresh(root, place)
+    with tempfile.TemporaryDirectory() as folder:
+        files = parts.fetch_rules(root, place, Path(folder))
+        yield files, compiled(files, load_params(root / "params.yaml").rules, place)
+
+
+def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
+    """What changed from the rules that are released, or of the revision `since` where nothing is, to these."""
+    config = load_params(root / "params.yaml").rules
+    old = read_rules(root, released(root) or since or "HEAD", config)
+    return diff_corpora(old, new, config.at)
+
+
+def released(root: Path) -> str | None:
+    """The commit whose rules are released; None where nothing is."""
+    return commit_of(root, f"refs/heads/{runs.RELEASES}")
+
+
+def require_versions(diff: RuleDiff) -> None:
+    """`RuleError` that names the first rule whose version does not say what changed."""
+    if diff.problems:
+        rule = diff.problems[0]
+        raise RuleError(f"{rule.rule_id}: {rule.problem}", file=RULES.path, field=rule.rule_id, value=rule.versions, mend=rule.mend)

@@ -1,0 +1,79 @@
+"""What flow runs use of other parts of `tasks`, each by one function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from ascl_core.config.params import load_params
+from ascl_core.errors import RuleError, WorkspaceError
+from tasks import runs
+from tasks.git import commit_of, export, git
+from tasks.plan import Step, make_plan
+from tasks.rule_places import compiled
+from tasks.runs import Run
+from tasks.stages import RULES
+
+TRAINER_KEY = "ASCL_TRAINER_KEY"
+"""The variable of a worker that names the file with the trainer's private key."""
+
+
+def fetch_rules(root: Path, place: str, into: Path) -> Path:
+    """Write the rule files at `place`, a git revision or an `s3://` prefix, under `into`, and return their folder."""
+    if "://" in place:
+        from tasks import rule_places
+
+        fetch = getattr(rule_places, "fetch_rules", None)
+        if fetch is None:
+            raise RuleError("rules from a store are not read here", field="place", value=place, mend="give a git revision")
+        return Path(fetch(place, into))
+    commit = commit_of(root, place)
+    if commit is None:
+        mend = "give a branch, a tag or a commit that the worker's repository has"
+        raise RuleError("no such git revision", field="rules.place", value=place, mend=mend)
+    return export(root, commit, Path(RULES.path), into)
+
+
+def refresh(root: Path, place: str) -> None:
+    """Fetch from the git remote that `place` names, such as `origin` of `origin/main`; nothing where it names none."""
+    remote = place.partition("/")[0]
+    if "://" not in place and "/" in place and remote in git(root, "remote").splitlines():
+        git(root, "fetch", "--quiet", "--tags", remote)
+
+
+def plan(root: Path, parameters: Mapping[str, Any], force: Sequence[str]) -> list[Step]:
+    """What a run in `root` with these parameters would do with every stage."""
+    found = make_plan(root, frozenset(force), parameters)
+    return list(getattr(found, "steps", found))
+
+
+def plan_for_rules(root: Path, rules: Path) -> list[dict[str, Any]]:
+    """What a run with these rules would do with every stage, as JSON; empty where plans know nothing of other rules yet."""
+    if "rules" not in signature(make_plan).parameters:
+        return []
+    corpus = compiled(rules, load_params(root / "params.yaml").rules, "the new rules")
+    found: Any = make_plan(root, rules=corpus)  # type: ignore[call-arg]
+    return [{"stage": step.stage, "action": step.action, "reasons": list(step.reasons)} for step in found.steps if step.action == "run"]
+
+
+def publish(root: Path, run: Run) -> None:
+    """Have other machines see the end of the run, where there is a place that they share."""
+    publish_run = getattr(runs, "publish_run", None)
+    if publish_run is not None:
+        publish_run(root, run)
+
+
+def release(root: Path, run_id: str, approvals: Sequence[str]) -> Any:
+    """Release the checkpoint of the run, with these signed approvals; the error of the first check that fails."""
+    releases: Any = import_module("tasks.releases")
+    key = os.environ.get(TRAINER_KEY)
+    if not key:
+        raise WorkspaceError(
+            "the worker has no key to sign a release with", field=TRAINER_KEY, mend="set it to the file with the trainer's key"
+        )
+    releases.candidate(root, run_id)
+    return releases.create_release(root, run_id, list(approvals), Path(key))

@@ -1,0 +1,76 @@
+"""`prefect.yaml`, the pools and the automations, without a server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from ascl_core.artifacts import write_text
+from ascl_core.errors import ConfigError
+from tasks.deployment import deployments, pools
+from tasks.deployment.automations import HEARTBEAT_S, MISSED, crash_dead_runs, retrain_on_change, tell
+
+ROOT = Path(__file__).parents[2]
+ID = UUID(int=1)
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "docker", "kubernetes"])
+def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str) -> None:
+    pool = pools.read_pool(ROOT, name)
+    properties = pools.base_job_template(pool)["variables"]["properties"]
+    assert {key: properties[key]["default"] for key in pool.job_variables} == pool.job_variables
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("type: docker\njob_variables: {imagee: x}", "no such job variable"),
+        ("type: docker\njob_variables: {volumes: 7}", "job_variables.volumes"),
+        ("type: dokcer", "no such type of pool"),
+        ("type: process\nlimit: 3", "unknown key"),
+    ],
+)
+def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(tmp_path: Path, text: str, told: str) -> None:
+    write_text(tmp_path / pools.FOLDER / "mine.yaml", text)
+    with pytest.raises(ConfigError, match=told):
+        pools.base_job_template(pools.read_pool(tmp_path, "mine"))
+
+
+def test_no_pool_names_a_credential() -> None:
+    for file in (ROOT / pools.FOLDER).glob("*.yaml"):
+        assert not re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", file.read_text(encoding="utf-8"))
+
+
+def test_every_deployment_has_a_flow_a_pool_and_a_description() -> None:
+    described = deployments.read_file(ROOT)
+    assert [one.name for one in described.deployments] == ["retrain", "evaluate", "promote", "watch-rules", "compare"]
+    for one in described.deployments:
+        file, _, function = one.entrypoint.partition(":")
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
+        pools.read_pool(ROOT, one.work_pool.name)
+
+
+def test_a_run_is_never_called_dead_before_it_has_missed_three_heartbeats() -> None:
+    assert crash_dead_runs().trigger.within.total_seconds() == MISSED * HEARTBEAT_S  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="less than 3 heartbeats of 30 s"):
+        crash_dead_runs(30, 89)
+
+
+def test_a_run_that_says_anything_at_all_is_not_called_dead() -> None:
+    assert crash_dead_runs().trigger.expect == {"prefect.flow-run.*"}  # type: ignore[union-attr]
+
+
+def test_the_rules_of_the_event_are_what_is_retrained() -> None:
+    [action] = retrain_on_change(ID).actions
+    rules = action.parameters["form"]["rules"]  # type: ignore[union-attr]
+    assert rules == {
+        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"place": "place", "digest": "new_digest", "watched": "watched"}.items()
+    }
+
+
+def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:
+    told = set().union(*(one.trigger.expect for one in tell(ID)))  # type: ignore[union-attr]
+    assert told == {"ascl.gate.failed", "prefect.flow-run.Crashed", "prefect.flow-run.Failed"}

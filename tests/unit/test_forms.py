@@ -1,0 +1,103 @@
+"""The parameter forms: what a flow refuses although the form's own checks were skipped, and how the UI draws them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.utilities.callables import parameter_schema
+from pydantic import ValidationError
+
+from ascl_core.errors import ConfigError
+from flows.compare_arms import compare_arms
+from flows.evaluate import evaluate
+from flows.forms import ArmName, CompareForm, EvaluateForm, PromoteForm, RetrainForm, StageName, WatchForm, checked
+from flows.promote import promote
+from flows.retrain import retrain
+from flows.watch_rules import watch_rules
+from tasks.comparison import ARMS
+from tasks.stages import STAGES
+
+FLOWS = (retrain, evaluate, promote, watch_rules, compare_arms)
+
+
+@pytest.mark.parametrize("form", [RetrainForm(), EvaluateForm(), PromoteForm(run="20260101-retrain-0a1b2c3d"), WatchForm(), CompareForm()])
+def test_what_a_form_offers_passes_its_own_checks(form: Any) -> None:
+    assert checked(form) == form
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("file:///etc/passwd", "FILE://x", "/etc/rules", "~/rules", "../rules", "a/../../b", "rules/..", "-x", "--upload-pack=x", "a b"),
+        *("https://host/rules", "s3://key:secret@bucket/rules", "s3://bucket/../x", "s3://", "s3://b", "HEAD..main", "", "x" * 301, "a\nb"),
+    ],
+)
+def test_a_place_outside_the_repository_is_refused(place: str) -> None:
+    with pytest.raises(ValidationError):
+        RetrainForm.model_validate({"rules": {"place": place}})
+    with pytest.raises(ValidationError):
+        WatchForm.model_validate({"place": place})
+
+
+@pytest.mark.parametrize(
+    "place", ["HEAD", "main", "origin/main", "v1.2.3", "HEAD~1", "0a1b2c3d", "s3://bucket/rules", "s3://my-bucket/a/b.c/"]
+)
+def test_revisions_and_prefixes_of_a_store_are_places(place: str) -> None:
+    assert RetrainForm.model_validate({"rules": {"place": place}}).rules.place == place
+
+
+@pytest.mark.parametrize(
+    "source", ["/data/models/x", "../x", "data/../../x", "file://x", "https://u:p@host/x", "s3://b/x", "~/x", "", "-rf"]
+)
+def test_a_checkpoint_outside_the_repository_is_refused(source: str) -> None:
+    with pytest.raises(ValidationError):
+        EvaluateForm.model_validate({"checkpoints": [source]})
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(
+            "base_model.path=/etc/passwd",
+            "base_model.path=../x",
+            "a.b=file:///x",
+            "a.b=https://me:pw@host/v1",
+            "curate.sources=[{path: /x}]",
+        ),
+        *("sft", "sft=1", "=1", "SFT.x=1", "sft.x=1\nifpo.y=2", 'a.b="~/x"'),
+    ],
+)
+def test_a_setting_that_reaches_outside_or_is_none_is_refused(setting: str) -> None:
+    with pytest.raises(ValidationError):
+        RetrainForm.model_validate({"training": {"settings": [setting]}})
+
+
+@pytest.mark.parametrize(
+    "setting", ["sft.max_steps=100", "gate.min_safety=0.9", "ifpo.judge.url=https://host/v1", "ifpo.prompt_mix={harmful: 1}"]
+)
+def test_settings_are_taken_as_they_are(setting: str) -> None:
+    assert RetrainForm.model_validate({"training": {"settings": [setting]}}).training.settings == [setting]
+
+
+def test_a_form_that_was_built_without_its_checks_is_refused_with_the_field_and_the_mend() -> None:
+    loose = RetrainForm.model_construct(limits=RetrainForm().limits.model_copy(update={"retries": 99}))
+    with pytest.raises(ConfigError, match=r"the form of retrain: limits\.retries: .*less than or equal to 5"):
+        checked(loose)
+
+
+def test_the_choices_are_stages_and_arms_that_there_are() -> None:
+    assert {str(name) for name in StageName} <= {stage.name for stage in STAGES}
+    assert [str(name) for name in ArmName] == [arm.name for arm in ARMS]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_every_field_has_its_place_and_says_what_it_is(flow: Any) -> None:
+    definitions = parameter_schema(flow.fn).model_dump()["definitions"]
+    models = [model for model in definitions.values() if model["type"] == "object"]
+    assert models
+    for model in models:
+        fields = model["properties"]
+        assert [field["position"] for field in fields.values()] == list(range(len(fields)))
+        assert all("description" in field or "$ref" in field for field in fields.values()), model["title"]
+        assert not [name for name, field in fields.items() if {"anyOf", "oneOf", "exclusiveMinimum", "exclusiveMaximum"} & set(field)]
