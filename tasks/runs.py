@@ -9,7 +9,6 @@ Nobody's working tree is touched, two runs at a time share nothing but the cache
 
 from __future__ import annotations
 
-import configparser
 import fcntl
 import json
 import re
@@ -26,7 +25,7 @@ from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
 from ascl_core.errors import WorkspaceError
 from tasks.git import commit_of, git, show
 from tasks.stages import RELEASED, RULES
-from tasks.workspaces import LOCK, NOBODY
+from tasks.workspaces import LOCK, NOBODY, point_at_cache
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
@@ -74,7 +73,7 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
         shutil.rmtree(place, ignore_errors=True)
         git(root, "worktree", "prune")
         git(root, "worktree", "add", "--force", "--force", "--detach", str(place), base)
-    _point_at_cache(root, place)
+    point_at_cache(root, place)
     released = commit_of(root, f"refs/heads/{RELEASES}")
     if released:
         git(place, "checkout", "--quiet", released, "--", RELEASED.path)
@@ -162,23 +161,6 @@ def _worktrees(root: Path) -> Iterator[None]:
     with open(_lock(root, "worktrees"), "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _point_at_cache(root: Path, place: Path) -> None:
-    """DVC's settings of this machine for the worktree: the cache and the remote of `root`, as its own configuration names them."""
-    folder = root / ".dvc"
-    local, shared = configparser.ConfigParser(), configparser.ConfigParser()
-    local.read(folder / "config.local")
-    shared.read(folder / "config")
-    for section in shared.sections():
-        url = shared[section].get("url")
-        if url and "://" not in url and not Path(url).is_absolute() and section not in local:
-            local[section] = {"url": str((folder / url).resolve())}
-    cache = local["cache"].get("dir") if "cache" in local else None
-    local["cache"] = {"dir": str((folder / (cache or "cache")).resolve())}
-    text = StringIO()
-    local.write(text)
-    write_text(place / ".dvc" / "config.local", text.getvalue())
 
 
 def _know_what_was_recorded(root: Path, place: Path, released: str | None) -> None:

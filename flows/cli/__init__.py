@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, machine, parameters, pipeline, rules, stages, suites
+from flows.cli import checkpoints, compare, keys, machine, parameters, pipeline, release, rules, stages, suites
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -37,10 +37,13 @@ pipeline.register(app)
 checkpoints.register(app)
 compare.register(app)
 machine.register(app)
+release.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")
 app.add_typer(parameters.app, name="params")
+app.add_typer(keys.app, name="keys")
+app.add_typer(release.app, name="release")
 
 
 def _show_version(wanted: bool) -> None:
