@@ -218,6 +218,11 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(content: bytes) -> str:
+    """SHA-256 of some bytes, as hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256_tree(path: str | Path) -> dict[str, str]:
     """SHA-256 of each file under a folder (or of one file, under the key `""`), by relative path."""
     path = Path(path)

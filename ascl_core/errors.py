@@ -10,6 +10,7 @@
     │   └── JudgeTimeout       it was reached, and took too long each time
     ├── TrainingError      training cannot go on (diverged, flags not seen)
     ├── WorkspaceError     git, DVC, disk or permissions
+    ├── ReleaseError       a digest, a signature or an approval does not hold: nothing is released
     └── StageError         a stage ended without its outputs, or moved under its feet
         └── StageCrashed       its process was ended from outside or by a fault of the machine; another try may well do
 
@@ -103,6 +104,10 @@ class TrainingError(AsclError):
 
 class WorkspaceError(AsclError):
     """Git, DVC, the disk or its permissions stand in the way."""
+
+
+class ReleaseError(AsclError):
+    """A digest, a signature or an approval does not hold, so nothing is released."""
 
 
 class StageError(AsclError):

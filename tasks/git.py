@@ -12,9 +12,12 @@ from pathlib import Path
 from ascl_core.errors import WorkspaceError
 
 
-def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """What `git` with these arguments prints in that repository, whatever the environment names; `WorkspaceError` where it fails."""
-    return _run(root, arguments, environment).decode(errors="replace").strip()
+def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None, given: str | None = None) -> str:
+    """What `git` with these arguments, and `given` to read, prints in that repository, whatever the environment names.
+
+    `WorkspaceError` where it fails.
+    """
+    return _run(root, arguments, environment, given).decode(errors="replace").strip()
 
 
 def commit_of(root: Path, revision: str) -> str | None:
@@ -40,10 +43,10 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
     return into / path
 
 
-def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None) -> bytes:
+def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None, given: str | None = None) -> bytes:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
-        ["git", *arguments], cwd=root, env={**kept, **(environment or {})}, capture_output=True, check=False, stdin=subprocess.DEVNULL
+        ["git", *arguments], cwd=root, env={**kept, **(environment or {})}, capture_output=True, check=False, input=(given or "").encode()
     )
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]

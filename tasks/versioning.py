@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.base import parse
@@ -102,6 +102,41 @@ def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
     mend = "fetch it from the remote that has it: dvc remote list"
     _dvc(root, "get", "--quiet", "--rev", commit, "--out", str(target), ".", path, mend=mend)
     return target
+
+
+def bring(root: Path, stages: list[Stage]) -> None:
+    """Have the outputs of these stages as `dvc.lock` names them, whatever their code and parameters are now, from the cache or the remote.
+
+    `WorkspaceError` where neither has all of them.
+    """
+    names = [stage.name for stage in stages]
+    with _alone(root):
+        if _run(root, "checkout", "--force", "--quiet", *names).returncode == 0:
+            return
+    _dvc(root, "pull", "--force", "--quiet", *names, mend="run it where its outputs still are: dvc push, and try again")
+
+
+def locked(root: Path, stage: Stage, kind: Literal["deps", "outs"]) -> dict[str, str]:
+    """The MD5 of what the stage read or wrote when `dvc.lock` was written, by path; of a folder, that of its list of files."""
+    return {entry["path"]: str(entry.get("md5")) for entry in _lock(root).get(stage.name, {}).get(kind, ())}
+
+
+def md5(path: Path) -> str:
+    """What DVC calls the MD5 of a file or folder, of its bytes as they are now: no memory of earlier times is asked."""
+    from dvc_data.hashfile.hash import hash_file
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.fs import LocalFileSystem
+
+    files = LocalFileSystem()
+    if path.is_file():
+        return str(hash_file(str(path), files, "md5")[1].value)
+    tree = Tree()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            meta, found = hash_file(str(file), files, "md5")
+            tree.add(file.relative_to(path).parts, meta, found)
+    tree.digest()
+    return str(tree.oid)
 
 
 def push(root: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, local_set, machine, parameters, pipeline, rules, serve, stages, suites
+from flows.cli import checkpoints, compare, keys, local_set, machine, parameters, pipeline, release, rules, serve, stages, suites
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -39,10 +39,13 @@ serve.register(app)
 compare.register(app)
 machine.register(app)
 local_set.register(app)
+release.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")
 app.add_typer(parameters.app, name="params")
+app.add_typer(keys.app, name="keys")
+app.add_typer(release.app, name="release")
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,116 @@
+"""Approvals: what a person signs about one checkpoint of one run, and whether the signatures at hand suffice to release it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ascl_core.errors import ReleaseError
+from tasks.releases.candidate import CHECKPOINT, Candidate, Judged
+from tasks.statements import APPROVAL, Envelope, Signed, Statement, now, sign, time_of, verify
+from tasks.trust import NAME, PrivateKey, Role, Trust, read_trust
+
+MAX_AGE = timedelta(days=7)
+"""How old an approval may be when the release is made."""
+_AHEAD = timedelta(minutes=5)
+"""How much the signer's clock may be ahead."""
+_FOR_OVERRIDE = 2
+_FOR_PASSED = 1
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's yes, of which the signature holds."""
+
+    approver: str
+    key: str
+    reason: str
+    time: str
+    override: tuple[str, ...]
+    """The criteria that failed and that the person lists; empty where the gate passed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the release's record says of it."""
+        return {"approver": self.approver, "key": self.key, "reason": self.reason, "time": self.time, "override": list(self.override)}
+
+
+def sign_approval(candidate: Candidate, approver: str, reason: str, key: PrivateKey, *, override: bool = False) -> Envelope:
+    """The approver's signed yes; `ReleaseError` without a reason, or unless `override` is said where, and only where, the gate said no."""
+    judged = candidate.judged
+    if not reason.strip():
+        raise ReleaseError("an approval needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
+    if not re.fullmatch(NAME, approver):
+        raise ReleaseError(
+            "not the name of an approver", field="approver", value=approver, mend="as in data/trust/keys.yaml, in lower case"
+        )
+    if override is judged.passed:
+        problem = "the gate passed: there is nothing to override" if override else f"the gate said no: {', '.join(judged.failed)}"
+        raise ReleaseError(
+            problem, field="override", mend="leave override out" if override else "a second approver and override, or train on"
+        )
+    predicate = {**_bound(judged), "approver": approver, "reason": reason.strip(), "time": now()}
+    return sign(Statement(APPROVAL, CHECKPOINT, judged.checkpoint, predicate), key)
+
+
+def verify_approvals(root: Path, candidate: Candidate, envelopes: Sequence[Envelope]) -> tuple[Approval, ...]:
+    """The approvals, where they suffice to release the candidate now; `ReleaseError` says what does not hold, be it in one of many."""
+    return check_approvals(read_trust(root), candidate.judged, envelopes, datetime.now(UTC))
+
+
+def check_approvals(
+    trust: Trust, judged: Judged, envelopes: Sequence[Envelope], at: datetime, *, even_revoked: bool = False
+) -> tuple[Approval, ...]:
+    """The same for what an earlier release was about, at its time.
+
+    One approver suffices where the gate passed. Where it did not, two of different names with different keys must, and each of them
+    lists just the criteria that failed.
+    """
+    approvals = tuple(_approval(verify(e, trust, APPROVAL, Role.APPROVER, even_revoked=even_revoked), judged, at) for e in envelopes)
+    people, keys = {approval.approver for approval in approvals}, {approval.key for approval in approvals}
+    needed = _FOR_PASSED if judged.passed else _FOR_OVERRIDE
+    if min(len(people), len(keys)) < needed:
+        why = "" if judged.passed else f", as these criteria failed: {', '.join(judged.failed)}"
+        who = ", ".join(sorted(people)) or "nobody"
+        raise ReleaseError(f"{needed} approver{'s' if needed > 1 else ''} must sign{why}", field="approvals", value=who, mend=_how(judged))
+    return approvals
+
+
+def _bound(judged: Judged) -> dict[str, Any]:
+    """What ties an approval to one run, one decision and one way of deciding, besides the checkpoint."""
+    gate = {"sha256": judged.decision, "passed": judged.passed}
+    override = {} if judged.passed else {"override": {"failed_criteria": list(judged.failed)}}
+    return {"run": judged.run, "commit": judged.commit, "gate": gate, **override}
+
+
+def _approval(signed: Signed, judged: Judged, at: datetime) -> Approval:
+    said, name = signed.statement.predicate, signed.key.name
+    if said.get("approver") != name:
+        raise ReleaseError(
+            f"the approval is by {said.get('approver')}, but the key is {name}'s", field="approver", mend="sign for yourself"
+        )
+    _check_same(name, "checkpoint", (signed.statement.name, signed.statement.sha256), (CHECKPOINT, judged.checkpoint), judged)
+    wanted = _bound(judged)
+    for field in ("run", "commit", "gate", "override"):
+        _check_same(name, field, said.get(field), wanted.get(field), judged)
+    age = at - time_of(signed.statement)
+    if not -_AHEAD <= age <= MAX_AGE:
+        problem = f"{name}'s approval is older than {MAX_AGE.days} days, or from the future"
+        raise ReleaseError(problem, field="time", value=said["time"], mend=_how(judged))
+    return Approval(name, signed.key.id, str(said.get("reason", "")), str(said["time"]), _listed(said))
+
+
+def _check_same(name: str, field: str, found: object, wanted: object, judged: Judged) -> None:
+    if found != wanted:
+        raise ReleaseError(f"{name}'s approval is of another {field}: {found}, and this is {wanted}", field=field, mend=_how(judged))
+
+
+def _listed(said: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple((said.get("override") or {}).get("failed_criteria", ()))
+
+
+def _how(judged: Judged) -> str:
+    return f"ascl approve {judged.run} --reason '…'{'' if judged.passed else ' --override, by two people'}"

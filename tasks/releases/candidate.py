@@ -1,0 +1,191 @@
+"""A run that may be released: every digest agrees, from the run's commit over the gate and the evaluation to the bytes of the weights.
+
+Two chains are followed, and each must close by itself: the MD5s in the commit's `dvc.lock`, and the SHA-256s in `data/run.json`, in
+the records of the stages, and in what they wrote. The bytes are read anew, from the cache or the remote, in a worktree of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import digest, read_json
+from ascl_core.config.params import load_params
+from ascl_core.errors import ReleaseError
+from ascl_core.rules.corpus import load_corpus
+from ascl_core.rules.diff import diff_corpora
+from tasks import versioning
+from tasks.git import git
+from tasks.releases.weights import check_weights
+from tasks.runs import read_run
+from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
+from tasks.summary import CANDIDATE
+from tasks.workspaces import point_at_cache
+
+EVALUATION = EVALUATE[CANDIDATE.name]
+CHECKPOINT = checkpoint_of(CANDIDATE).path
+DECISION = GATE.outputs["decision"].path
+_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
+CHANGE = Path("data/compiled/change.json")
+"""Where `validate_rules` may say how far the rules' change reaches."""
+SERVED = Path("corpora") / "served.json"
+_FOLDER = Path(".ascl") / "releases"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an approval is about, and all that it is bound to."""
+
+    run: str
+    commit: str
+    checkpoint: str
+    """SHA-256 of the checkpoint's folder."""
+    decision: str
+    """SHA-256 of the gate's decision."""
+    failed: tuple[str, ...]
+    """The criteria of the gate that do not hold, by name."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate said yes."""
+        return not self.failed
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run whose digests agree."""
+
+    judged: Judged
+    decision: Mapping[str, Any]
+    """The gate's decision: the criteria with value and reason, and the release that it compared with."""
+    headline: Mapping[str, Any]
+    """The figures of its evaluation, with their intervals."""
+    rules: str
+    """The digest of the corpus that it is evaluated with, and will be served with."""
+    change_class: str | None
+    """What the change of the rules is, seen from what was released when the run began; None where nothing was."""
+
+    @property
+    def replaces(self) -> str | None:
+        """The tag of the release that the gate compared with."""
+        return (self.decision["released"] or {}).get("tag")
+
+
+def candidate(root: Path, run_id: str) -> Candidate:
+    """The candidate of an ended run; `ReleaseError` names the first two digests that do not agree."""
+    with examined(root, run_id) as (found, _):
+        return found
+
+
+@contextmanager
+def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
+    """The candidate, and a folder with the files of the run's commit and the outputs that were looked at, which is removed after."""
+    summary = read_run(root, run_id)
+    with worktree(root, str(summary["commit"])) as place:
+        versioning.bring(place, list(_CHAIN))
+        yield _examine(place, run_id, summary), place
+
+
+@contextmanager
+def worktree(root: Path, commit: str) -> Iterator[Path]:
+    """The files of a commit, in a folder of its own over the shared cache; what a killed process left of it is removed before."""
+    place = (root / _FOLDER / commit).resolve()
+    lock = root / ".ascl" / "locks" / f"release-{commit}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _remove(root, place)
+        try:
+            git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
+            point_at_cache(root, place)
+            yield place
+        finally:
+            _remove(root, place)
+
+
+def same(what: str, found: object, other: str, wanted: object) -> None:
+    """`ReleaseError` with both digests unless they are the same."""
+    if found != wanted:
+        problem = f"{what} is {found}, but {other} says {wanted}"
+        raise ReleaseError(problem, mend="release only what was evaluated: run it again, and let nobody edit what it leaves")
+
+
+def _remove(root: Path, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    git(root, "worktree", "prune")
+
+
+def _examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+    try:
+        same("the run in the commit", summary["id"], f"the branch runs/{run_id}", run_id)
+        _check_recorded_by_dvc(place)
+        _check_recorded_by_stages(place)
+        return _candidate(place, run_id, summary)
+    except (KeyError, TypeError, AttributeError) as error:
+        mend = f"see git show runs/{run_id}:data/run.json, and run it again"
+        raise ReleaseError(f"the run does not say what it must: {error}", field="run", value=run_id, mend=mend) from None
+
+
+def _check_recorded_by_dvc(place: Path) -> None:
+    """The bytes are what `dvc.lock` of the commit says that each stage wrote; each read what the one before it wrote, and ran this code."""
+    written = {path: md5 for stage in _CHAIN for path, md5 in versioning.locked(place, stage, "outs").items()}
+    for stage in _CHAIN:
+        for artifact in (*stage.outputs.values(), stage.record):
+            same(f"the MD5 of {artifact.path}", versioning.md5(place / artifact.path), "dvc.lock", written.get(artifact.path))
+        for path, md5 in versioning.locked(place, stage, "deps").items():
+            if path in written:
+                same(f"the MD5 of {path} that {stage.name} read", md5, "what was written", written[path])
+            elif (place / path).exists():
+                same(f"the MD5 of {path} in the commit", versioning.md5(place / path), f"dvc.lock of {stage.name}", md5)
+
+
+def _check_recorded_by_stages(place: Path) -> None:
+    """The bytes are what the record of each stage says that it wrote, and each record says to have read what is here."""
+    here = {artifact.path: digest(place / artifact.path) for stage in _CHAIN for artifact in (*stage.outputs.values(), stage.record)}
+    here |= {artifact.path: digest(place / artifact.path) for artifact in (RULES, RELEASED)}
+    for stage in _CHAIN:
+        record = read_json(place / stage.record.path)
+        same(f"the stage in {stage.record.path}", record["stage"], "its name", stage.name)
+        for artifact in stage.outputs.values():
+            same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record["outputs"].get(artifact.path))
+        for path, sha256 in record["inputs"].items():
+            if path in here:
+                same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
+
+
+def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+    checkpoint, decision_sha256 = digest(place / CHECKPOINT), digest(place / DECISION)
+    decision, corpus = read_json(place / DECISION), read_json(place / CORPUS.path)
+    metrics = read_json(place / EVALUATION.outputs["metrics"].path)
+    same(f"SHA-256 of {CHECKPOINT}", checkpoint, "data/run.json", summary["checkpoint"]["sha256"])
+    same(f"SHA-256 of {CHECKPOINT}", checkpoint, "the evaluation", metrics["checkpoint_sha256"])
+    same("the gate's decision", decision_sha256, "data/run.json", summary["gate"]["sha256"])
+    same("the digest of the rules", corpus["digest"], "the evaluation", metrics["corpus_digest"])
+    same("the digest of the rules", corpus["digest"], "data/run.json", summary["rules"]["digest"])
+    failed = tuple(sorted(c["name"] for c in decision["criteria"] if c["passed"] is not True))
+    if not decision["criteria"] or bool(decision["passed"]) is bool(failed) or summary["gate"]["passed"] is not decision["passed"]:
+        raise ReleaseError("the gate's decision does not follow from its criteria", file=DECISION, mend="ascl run, and do not edit it")
+    check_weights(place / CHECKPOINT)
+    return Candidate(
+        Judged(run_id, str(summary["commit"]), checkpoint, decision_sha256, failed),
+        decision,
+        metrics["headline"],
+        corpus["digest"],
+        _change_class(place),
+    )
+
+
+def _change_class(place: Path) -> str | None:
+    """As the run found it, where it says so."""
+    served = place / RELEASED.path / SERVED
+    if not served.exists():
+        return None
+    if (place / CHANGE).exists():
+        return str(read_json(place / CHANGE)["class"])
+    at = load_params(place / "params.yaml").rules.at
+    return str(diff_corpora(load_corpus(served), load_corpus(place / CORPUS.path), at).change_class)

@@ -1,0 +1,129 @@
+"""What a release holds: `data/released` of its commit, with a record that the trainer's key signs together with every file beside it.
+
+release.json        the record: tag, run, digests, approvals
+results.parquet     every judged response, with which the next gate compares
+corpora/            the rules that SFT data, reinforcement learning and serving were given
+approvals/          what the approvers signed
+model_card.md, data_card.md
+statement.json      the trainer's signature over all of the above
+rollback.json       who went back to this release and why, where somebody did
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from ascl_core.artifacts import sha256_tree, write_json
+from ascl_core.config.base import Config
+from tasks.releases.approvals import Approval
+from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
+from tasks.stages import CORPUS, RELEASED, REPORT
+from tasks.statements import RELEASE, Envelope, Statement, now, sign
+from tasks.trust import PrivateKey
+
+RECORD, STATEMENT, ROLLBACK_FILE, RESULTS = "release.json", "statement.json", "rollback.json", "results.parquet"
+CARDS = ("model_card.md", "data_card.md")
+_CORPORA = {"sft": Path("data/compiled/sft_corpus.json"), "rl": Path("data/compiled/rl_corpus.json"), "served": Path(CORPUS.path)}
+
+
+class Digested(Config):
+    """An artifact by its path and SHA-256."""
+
+    path: str
+    sha256: str
+
+
+class Gate(Config):
+    """What the gate said."""
+
+    sha256: str
+    failed: tuple[str, ...]
+
+
+class Approved(Config):
+    """What an approval says, for those who read the record; its signature is beside it."""
+
+    approver: str
+    key: str
+    reason: str
+    time: AwareDatetime
+    override: tuple[str, ...]
+
+
+class Record(Config):
+    """`release.json`."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    form: Literal["ascl.release/1"] = Field(default="ascl.release/1", alias="schema")
+    tag: str = Field(pattern=r"^release/[1-9][0-9]*$")
+    run: str
+    commit: str
+    """The run's commit."""
+    checkpoint: Digested
+    gate: Gate
+    rules: str
+    """The digest of the corpus that is served."""
+    change_class: str | None = Field(alias="class")
+    """What the rules' change was, seen from the release before; None for the first one."""
+    replaces: str | None
+    """The tag that was released before."""
+    approvals: tuple[Approved, ...]
+    time: AwareDatetime
+
+    @property
+    def judged(self) -> Judged:
+        """What the approvals must be about."""
+        return Judged(self.run, self.commit, self.checkpoint.sha256, self.gate.sha256, self.gate.failed)
+
+
+def write_content(place: Path, tag: str, candidate: Candidate, approvals: Sequence[Approval], envelopes: Sequence[Envelope]) -> Record:
+    """Put the files of the release in place of those of the release before; all but the signature."""
+    folder, record = place / RELEASED.path, _record(tag, candidate, approvals)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "corpora").mkdir(parents=True)
+    shutil.copy(place / EVALUATION.outputs["results"].path, folder / RESULTS)
+    for name, path in _CORPORA.items():
+        shutil.copy(place / path if (place / path).exists() else place / CORPUS.path, folder / "corpora" / f"{name}.json")
+    for card in CARDS:
+        shutil.copy(place / REPORT.outputs["page"].path / card, folder)
+    for approval, envelope in zip(approvals, envelopes, strict=True):
+        write_json(folder / "approvals" / f"{approval.approver}-{approval.key[:8]}.json", envelope)
+    write_json(folder / RECORD, record.model_dump(mode="json"))
+    return record
+
+
+def sign_content(place: Path, record: Record, key: PrivateKey) -> None:
+    """Add the trainer's signature over all files that are in place."""
+    folder = place / RELEASED.path
+    files = sha256_tree(folder)
+    write_json(folder / STATEMENT, sign(release_statement(record, files), key))
+
+
+def release_statement(record: Record, files: Mapping[str, str]) -> Statement:
+    """What the trainer signs: that this is the release's record, and these are its files, by path and SHA-256."""
+    predicate = {"release": record.model_dump(mode="json"), "files": dict(files), "time": record.model_dump(mode="json")["time"]}
+    return Statement(RELEASE, record.checkpoint.path, record.checkpoint.sha256, predicate)
+
+
+def _record(tag: str, candidate: Candidate, approvals: Sequence[Approval]) -> Record:
+    judged = candidate.judged
+    return Record.model_validate(
+        {
+            "tag": tag,
+            "run": judged.run,
+            "commit": judged.commit,
+            "checkpoint": {"path": CHECKPOINT, "sha256": judged.checkpoint},
+            "gate": {"sha256": judged.decision, "failed": judged.failed},
+            "rules": candidate.rules,
+            "class": candidate.change_class,
+            "replaces": candidate.replaces,
+            "approvals": [approval.to_json() for approval in approvals],
+            "time": now(),
+        }
+    )

@@ -1,0 +1,64 @@
+"""A release: of a run whose digests agree, approved by those who must, and signed by the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ascl_core.errors import ReleaseError
+from tasks import versioning
+from tasks.releases import history
+from tasks.releases.approvals import verify_approvals
+from tasks.releases.candidate import Candidate, examined
+from tasks.releases.content import sign_content, write_content
+from tasks.releases.verify import Release, verify_commit, verify_release
+from tasks.runs import BRANCHES, read_run
+from tasks.statements import Envelope
+from tasks.trust import PrivateKey, Role, Trust, read_trust
+
+
+def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], trainer_key: PrivateKey, *, push: bool = True) -> Release:
+    """Release the run's checkpoint; of two at a time just one is made. A run that is released already is that release, completed.
+
+    Everything is verified anew; `ReleaseError` says what does not hold. Checkpoint and inputs are at the DVC remote, and the commits at
+    `origin` (unless `push` is False), before the branch moves here.
+    """
+    trust = read_trust(root)
+    _check_trainer(trust, trainer_key)
+    with history.one_at_a_time(root):
+        if push:
+            history.synchronise(root)
+        current = verify_release(root, even_revoked=True) if history.head(root) else None
+        if current and current.record.judged.commit == read_run(root, run_id)["commit"] and current.rollback is None:
+            history.complete(root, current.commit, current.tag, push=push)
+            return current
+        with examined(root, run_id) as (candidate, place):
+            _check_relative(candidate, current)
+            approvals = verify_approvals(root, candidate, envelopes)
+            versioning.push(place)
+            tag = history.next_tag(root)
+            record = write_content(place, tag, candidate, approvals, envelopes)
+            sign_content(place, record, trainer_key)
+            parents = [*([current.commit] if current else []), candidate.judged.commit]
+            commit = history.write_commit(place, parents, f"{tag}: run {run_id}")
+        release = verify_commit(root, commit, trust)
+        run = (f"{BRANCHES}/{run_id}", candidate.judged.commit)
+        history.move(root, commit, current.commit if current else None, tag=tag, run=run, push=push)
+    return release
+
+
+def _check_trainer(trust: Trust, key: PrivateKey) -> None:
+    known = trust.key(key.id)
+    if known.role is not Role.TRAINER:
+        raise ReleaseError(f"this is {known.name}'s key with the role {known.role}", value=key.id, mend="sign with the trainer's key")
+    if known.revoked:
+        raise ReleaseError("the trainer's key is revoked", value=key.id, mend="ascl keys new --role trainer --name NAME")
+
+
+def _check_relative(candidate: Candidate, current: Release | None) -> None:
+    """The gate compared with what is released now, and not with what was."""
+    now = current.record.model_dump(mode="json") if current else None
+    if candidate.decision["released"] != now:
+        what = current.tag if current else "no release"
+        problem = f"the gate compared with {candidate.replaces or 'no release'}, and what is released now is {what}"
+        raise ReleaseError(problem, field="run", value=candidate.judged.run, mend=f"evaluate again against {what}: start the run anew")

@@ -1,0 +1,34 @@
+"""The checkpoint of a release, in a folder for a deployment: whole, of the digest that was signed, and nothing that runs code."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ascl_core.artifacts import digest
+from ascl_core.errors import ReleaseError
+from tasks import versioning
+from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.releases.verify import Release, verify_release
+from tasks.releases.weights import check_weights
+from tasks.summary import CANDIDATE
+
+
+def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
+    """Copy the checkpoint of a release, or of what is released now, to the new folder `into`, and return the release.
+
+    The bytes that arrive are those that are checked; the folder appears when they are right, or not at all.
+    """
+    if into.exists():
+        raise ReleaseError("is there already", file=into, mend="give a folder that does not exist")
+    release = verify_release(root, tag)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:
+        versioning.bring(place, [CANDIDATE])
+        check_weights(place / CHECKPOINT)
+        copied = Path(beside) / "checkpoint"
+        shutil.copytree(place / CHECKPOINT, copied)
+        same(f"SHA-256 of {CHECKPOINT}", digest(copied), release.tag, release.record.checkpoint.sha256)
+        copied.rename(into)
+    return release

@@ -1,0 +1,145 @@
+"""The branch `releases`: each release and each rollback is one commit, and its head is what is released.
+
+It moves by compare-and-swap, to `origin` first where there is one, then here, branch and tag at once: a process that is killed leaves
+the release before or the new one, and `synchronise` brings the two repositories together again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ascl_core.errors import ReleaseError, WorkspaceError
+from tasks.git import commit_of, git
+from tasks.runs import RELEASES
+from tasks.stages import RELEASED
+from tasks.workspaces import NOBODY
+
+BRANCH = f"refs/heads/{RELEASES}"
+TAGS = "refs/tags/release/"
+ORIGIN = "origin"
+_NONE = "0" * 40
+
+
+@contextmanager
+def one_at_a_time(root: Path) -> Iterator[None]:
+    """Wait for the end of another process that releases in this repository, and be the only one."""
+    lock = root / ".ascl" / "locks" / "releases.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def head(root: Path) -> str | None:
+    """The commit that is released; None before the first."""
+    return commit_of(root, BRANCH)
+
+
+def commit_of_tag(root: Path, tag: str) -> str:
+    """The commit of a release; `ReleaseError` names those that there are."""
+    known = tags(root)
+    if tag not in known:
+        raise ReleaseError("no such release", field="TAG", value=tag, mend=f"one of: {', '.join(known) or 'nothing is released yet'}")
+    return str(commit_of(root, f"refs/tags/{tag}"))
+
+
+def tags(root: Path) -> list[str]:
+    """The tags of all releases, the newest first."""
+    listed = git(root, "for-each-ref", "--format=%(refname)", TAGS)
+    numbers = [name.removeprefix(TAGS) for name in listed.splitlines()]
+    return [f"release/{number}" for number in sorted((int(n) for n in numbers if n.isdecimal()), reverse=True)]
+
+
+def next_tag(root: Path) -> str:
+    """The tag after the highest there is."""
+    return f"release/{int(tags(root)[0].removeprefix('release/')) + 1}" if tags(root) else "release/1"
+
+
+def commits(root: Path) -> list[str]:
+    """What was released over time, newest first: releases and rollbacks."""
+    signed = f"{RELEASED.path}/statement.json"
+    return git(root, "rev-list", "--first-parent", BRANCH, "--", signed).splitlines() if head(root) else []
+
+
+def write_commit(place: Path, parents: Sequence[str], message: str) -> str:
+    """The files of the commit that is checked out in `place`, with `data/released` as it is there, as a commit; no ref moves."""
+    git(place, "add", "--force", "--all", "--", RELEASED.path)
+    tree = git(place, "write-tree")
+    return git(place, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
+
+
+def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: tuple[str, str] | None = None, push: bool = True) -> None:
+    """Have `new` be what is released, if `old` still is; with an annotated tag, at `origin` and here.
+
+    `run` is the run's branch and commit, which go with it. `ReleaseError` where another release came first: then nothing has moved.
+    """
+    tagged = _tag_object(root, tag, new) if tag else None
+    if push and has_origin(root):
+        refs = [f"{new}:{BRANCH}"]
+        refs += [f"{tagged}:refs/tags/{tag}"] if tagged else []
+        refs += [f"{run[1]}:refs/heads/{run[0]}"] if run else []
+        _push(root, refs)
+    lines = ["start", f"update {BRANCH} {new} {old or _NONE}"]
+    lines += [f"create refs/tags/{tag} {tagged}"] if tagged else []
+    try:
+        git(root, "update-ref", "--stdin", given="\n".join([*lines, "prepare", "commit"]) + "\n")
+    except WorkspaceError as error:
+        if head(root) == old:
+            raise
+        mend = "run it again against what is released now: ascl release list"
+        raise ReleaseError(
+            "another release was made meanwhile, and this one was not", field=RELEASES, value=head(root), mend=mend
+        ) from error
+
+
+def synchronise(root: Path) -> None:
+    """Bring this repository and `origin` together: the newer history counts; `ReleaseError` where each has releases of its own."""
+    there = _fetched(root)
+    here = head(root)
+    if there and there != here:
+        if here is None or _is_ancestor(root, here, there):
+            git(root, "update-ref", BRANCH, there, here or _NONE)
+        elif not _is_ancestor(root, there, here):
+            mend = "decide which of them counts, and set the branch releases here or at origin to it"
+            raise ReleaseError("this repository and origin were released from separately", field=RELEASES, value=there, mend=mend)
+
+
+def complete(root: Path, commit: str, tag: str, *, push: bool = True) -> None:
+    """Do what a killed process left undone after the branch moved: the tag here, and branch and tag at `origin`."""
+    if commit_of(root, f"refs/tags/{tag}") is None:
+        git(root, "update-ref", f"refs/tags/{tag}", _tag_object(root, tag, commit), _NONE)
+    if push and has_origin(root):
+        _push(root, [f"{head(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}"])
+
+
+def has_origin(root: Path) -> bool:
+    """Whether the repository was cloned from another, or is published to one."""
+    return ORIGIN in git(root, "remote").splitlines()
+
+
+def _fetched(root: Path) -> str | None:
+    if not has_origin(root) or not git(root, "ls-remote", ORIGIN, BRANCH):
+        return None
+    git(root, "fetch", "--quiet", "--no-tags", ORIGIN, f"+{BRANCH}:refs/remotes/{ORIGIN}/{RELEASES}", f"{TAGS}*:{TAGS}*")
+    return commit_of(root, f"refs/remotes/{ORIGIN}/{RELEASES}")
+
+
+def _is_ancestor(root: Path, old: str, new: str) -> bool:
+    return git(root, "merge-base", old, new) == old
+
+
+def _push(root: Path, refs: Sequence[str]) -> None:
+    try:
+        git(root, "push", "--quiet", "--atomic", ORIGIN, *refs)
+    except WorkspaceError as error:
+        mend = "see git push origin releases; if another release came first, evaluate against it; --no-push keeps a release here"
+        raise ReleaseError(f"origin did not take it, and nothing is released: {error.problem}", field=ORIGIN, mend=mend) from error
+
+
+def _tag_object(root: Path, tag: str, commit: str) -> str:
+    who = f"{NOBODY['GIT_AUTHOR_NAME']} <{NOBODY['GIT_AUTHOR_EMAIL']}> {int(time.time())} +0000"
+    return git(root, "mktag", given=f"object {commit}\ntype commit\ntag {tag}\ntagger {who}\n\n{tag}\n")

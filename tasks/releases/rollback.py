@@ -1,0 +1,58 @@
+"""An earlier release again: one more commit, signed by an approver, with the files of the earlier one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ascl_core.artifacts import digest, write_json
+from ascl_core.errors import ReleaseError
+from tasks import versioning
+from tasks.releases import history
+from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.releases.content import ROLLBACK_FILE, Record
+from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
+from tasks.stages import RELEASED
+from tasks.statements import ROLLBACK, Statement, now, sign
+from tasks.summary import CANDIDATE
+from tasks.trust import PrivateKey, Role, Trust, read_trust
+
+
+def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool = True) -> Release:
+    """Have an earlier release be what is released; its weights are there and right, or `ReleaseError` says why not.
+
+    The approver vouches for it anew: keys that signed it and were revoked since do not stand in the way.
+    """
+    trust = read_trust(root)
+    approver = _approver(trust, key)
+    if not reason.strip():
+        raise ReleaseError("a rollback needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
+    with history.one_at_a_time(root):
+        if push:
+            history.synchronise(root)
+        target = verify_release(root, tag, even_revoked=True)
+        current = verify_release(root, even_revoked=True)
+        if current.tag == tag:
+            return current
+        with worktree(root, target.commit) as place:
+            versioning.bring(place, [CANDIDATE])
+            same(f"SHA-256 of {CHECKPOINT}", digest(place / CHECKPOINT), tag, target.record.checkpoint.sha256)
+            statement = _statement(target.record, current, approver, reason)
+            write_json(place / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
+            commit = history.write_commit(place, [current.commit], f"back to {tag}: {reason.strip()}")
+        release = verify_commit(root, commit, trust, even_revoked=True)
+        history.move(root, commit, current.commit, push=push)
+    return release
+
+
+def _approver(trust: Trust, key: PrivateKey) -> str:
+    known = trust.key(key.id)
+    if known.role is not Role.APPROVER or known.revoked:
+        why = "is revoked" if known.revoked else f"has the role {known.role}"
+        raise ReleaseError(f"{known.name}'s key {why}", value=key.id, mend="have an approver sign the rollback")
+    return known.name
+
+
+def _statement(target: Record, current: Release, approver: str, reason: str) -> Statement:
+    bound = rollback_predicate(target, current.tag, current.commit)
+    said = {**bound, "approver": approver, "reason": reason.strip(), "time": now()}
+    return Statement(ROLLBACK, CHECKPOINT, target.checkpoint.sha256, said)

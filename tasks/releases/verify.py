@@ -1,0 +1,144 @@
+"""A release looked at anew: who signed it and who approved it, and that its commit holds what they signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import sha256_bytes
+from ascl_core.config.base import parse
+from ascl_core.errors import AsclError, ReleaseError
+from tasks.git import git, show
+from tasks.releases import history
+from tasks.releases.approvals import Approval, check_approvals
+from tasks.releases.content import RECORD, ROLLBACK_FILE, STATEMENT, Record, release_statement
+from tasks.stages import RELEASED
+from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
+from tasks.trust import Role, Trust, read_trust
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Who went back, and why."""
+
+    approver: str
+    left: str
+    """The tag that was released before."""
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release whose signatures and digests hold."""
+
+    record: Record
+    commit: str
+    trainer: str
+    """Whose key signed the record."""
+    approvals: tuple[Approval, ...]
+    rollback: Rollback | None
+    """Where this release is released again, after a newer one."""
+
+    @property
+    def tag(self) -> str:
+        """Its name, `release/N`."""
+        return self.record.tag
+
+
+def verify_release(root: Path, tag: str | None = None, *, even_revoked: bool = False) -> Release:
+    """The release of that tag, or what is released now; `ReleaseError` says which signature or digest does not hold.
+
+    A signature with a key that was revoked since does not, unless `even_revoked`: a person must vouch for such a release anew.
+    """
+    commit = history.head(root) if tag is None else history.commit_of_tag(root, tag)
+    if commit is None:
+        raise ReleaseError("nothing is released yet", field="TAG", mend="ascl approve RUN, then ascl release create RUN")
+    release = verify_commit(root, commit, read_trust(root), even_revoked=even_revoked)
+    if tag not in (None, release.tag):
+        raise ReleaseError(f"the tag points to {release.tag}", field="TAG", value=tag, mend="fetch the tag from origin again")
+    return release
+
+
+def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool = False) -> Release:
+    """The release or rollback that a commit of the branch is."""
+    folder = f"{RELEASED.path}/"
+    listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", folder).splitlines()
+    files = {path.removeprefix(folder): show(root, commit, Path(path)) for path in listed}
+    if missing := {RECORD, STATEMENT} - set(files):
+        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit)
+    record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
+    trainer = _check_statement(files, record, trust, even_revoked)
+    _check_tree(root, commit, record)
+    envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith("approvals/")]
+    approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
+    if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
+        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals")
+    rollback = _rollback(root, commit, record, files[ROLLBACK_FILE], trust, even_revoked) if ROLLBACK_FILE in files else None
+    return Release(record, commit, trainer, approvals, rollback)
+
+
+def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
+    """Every release and rollback, newest first; a commit that does not hold, with its error."""
+    trust = read_trust(root)
+    found: list[Release | tuple[str, AsclError]] = []
+    for commit in history.commits(root):
+        try:
+            found.append(verify_commit(root, commit, trust))
+        except AsclError as error:
+            found.append((commit, error))
+    return found
+
+
+def rollback_predicate(target: Record, left: str, replaced: str) -> dict[str, Any]:
+    """What ties a rollback to one moment: where to, where from, and the commit that was released until then."""
+    return {"to": target.tag, "from": left, "replaced": replaced}
+
+
+def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even_revoked: bool) -> str:
+    signed = verify(_json(files[STATEMENT], STATEMENT), trust, RELEASE, Role.TRAINER, even_revoked=even_revoked)
+    found = {name: sha256_bytes(content) for name, content in files.items() if name not in (STATEMENT, ROLLBACK_FILE)}
+    said = dict(signed.statement.predicate.get("files") or {})
+    for name in sorted({*found, *said}):
+        if found.get(name) != said.get(name):
+            problem = f"SHA-256 is {found.get(name)}, and {signed.key.name} signed {said.get(name)}"
+            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", mend="fetch the branch releases from origin again")
+    if signed.statement != release_statement(record, found):
+        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}")
+    return signed.key.name
+
+
+def _check_tree(root: Path, commit: str, record: Record) -> None:
+    """Outside of `data/released` the commit holds what the run's commit does."""
+    changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", f":(exclude){RELEASED.path}")
+    if changed:
+        raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit)
+
+
+def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:
+    signed = verify(_json(content, ROLLBACK_FILE), trust, ROLLBACK, Role.APPROVER, even_revoked=even_revoked)
+    said = signed.statement.predicate
+    wanted = rollback_predicate(record, str(said.get("from")), git(root, "rev-parse", f"{commit}^1"))
+    found = {name: said.get(name) for name in wanted}
+    if found != wanted or signed.statement.sha256 != record.checkpoint.sha256 or said.get("approver") != signed.key.name:
+        problem = f"{signed.key.name} signed another rollback: {found}, and this is {wanted}"
+        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", mend="fetch the branch releases from origin again")
+    return Rollback(signed.key.name, str(said["from"]), str(said.get("reason", "")), str(said["time"]))
+
+
+def _plain(approval: Approval) -> dict[str, Any]:
+    from tasks.releases.content import Approved
+
+    return Approved.model_validate(approval.to_json()).model_dump(mode="json")
+
+
+def _json(content: bytes, name: str) -> Envelope:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", mend="fetch the branch releases from origin again")
+    return values

@@ -1,0 +1,36 @@
+"""What a released checkpoint may consist of: safetensors and text. A pickle runs code when it is read, under whatever name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ascl_core.errors import ReleaseError
+
+WEIGHTS = ".safetensors"
+ALLOWED = frozenset({WEIGHTS, ".json", ".jinja", ".txt", ".md", ".model"})
+"""Endings of files; `.model` is a SentencePiece vocabulary, `.py` would be remote code."""
+_MEND = "save it as safetensors, and run again"
+
+
+def check_weights(folder: Path) -> None:
+    """`ReleaseError` names the first file that is not of those kinds, is a link, or is no safetensors inside; one of them there must be."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    for file in files:
+        if file.is_symlink() or file.suffix not in ALLOWED:
+            raise ReleaseError(
+                "does not belong into a released checkpoint: a pickle could run code, a link lead away", file=file, mend=_MEND
+            )
+        if file.suffix == WEIGHTS:
+            _check_safetensors(file)
+    if not any(file.suffix == WEIGHTS for file in files):
+        raise ReleaseError("a checkpoint without safetensors", file=folder, mend=_MEND)
+
+
+def _check_safetensors(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            opened.keys()
+    except (SafetensorError, OSError) as error:
+        raise ReleaseError(f"no safetensors inside: {error}", file=file, mend=_MEND) from None
