@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json
-from tasks.plan import Step
+from tasks.plan import Plan
 from tasks.runs import Run
 from tasks.stages import EVALUATE
 from tasks.summary import Done, markdown, read_decision, report_page
@@ -19,13 +19,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def plan_page(steps: Sequence[Step]) -> str:
+def plan_page(plan: Plan) -> str:
     """What a run is going to do, why, and how long it took the last time."""
-    to_run = [step for step in steps if step.action in ("run", "follow")]
-    known, unknown = sum(step.seconds or 0.0 for step in to_run), sum(step.seconds is None for step in to_run)
-    told = f"**{len(to_run)} of {len(steps)} stages run**: {known:.0f} s by their last times"
+    unknown = sum(step.seconds is None for step in plan.to_run)
+    told = f"**{len(plan.to_run)} of {len(plan.steps)} stages run**: {plan.seconds:.0f} s by their last times"
     more = f", and {unknown} that never ran here" if unknown else ""
-    rows = [(s.stage, s.action, "; ".join(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in steps]
+    rows = [(s.stage, s.action, "; ".join(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in plan.steps]
     return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
 
 

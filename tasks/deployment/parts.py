@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import load_params
-from ascl_core.errors import RuleError, WorkspaceError
+from ascl_core.errors import RuleError
 from tasks import runs
 from tasks.git import commit_of, export, git
-from tasks.plan import Step, make_plan
+from tasks.plan import Plan, make_plan, plan_to_json
+from tasks.releases.create import create_release
 from tasks.rule_places import compiled
 from tasks.runs import Run
 from tasks.stages import RULES
+from tasks.statements import decode
+from tasks.trust import Role, read_key
 
-TRAINER_KEY = "ASCL_TRAINER_KEY"
-"""The variable of a worker that names the file with the trainer's private key."""
 
 
 def fetch_rules(root: Path, place: str, into: Path) -> Path:
@@ -45,19 +43,14 @@ def refresh(root: Path, place: str) -> None:
         git(root, "fetch", "--quiet", "--tags", remote)
 
 
-def plan(root: Path, parameters: Mapping[str, Any], force: Sequence[str]) -> list[Step]:
+def plan(root: Path, parameters: Mapping[str, Any], force: Sequence[str]) -> Plan:
     """What a run in `root` with these parameters would do with every stage."""
-    found = make_plan(root, frozenset(force), parameters)
-    return list(getattr(found, "steps", found))
+    return make_plan(root, frozenset(force), parameters)
 
 
-def plan_for_rules(root: Path, rules: Path) -> list[dict[str, Any]]:
-    """What a run with these rules would do with every stage, as JSON; empty where plans know nothing of other rules yet."""
-    if "rules" not in signature(make_plan).parameters:
-        return []
-    corpus = compiled(rules, load_params(root / "params.yaml").rules, "the new rules")
-    found: Any = make_plan(root, rules=corpus)  # type: ignore[call-arg]
-    return [{"stage": step.stage, "action": step.action, "reasons": list(step.reasons)} for step in found.steps if step.action == "run"]
+def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
+    """What a run with these rules would do with every stage, as JSON."""
+    return plan_to_json(make_plan(root, rules=compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
 
 
 def publish(root: Path, run: Run) -> None:
@@ -67,13 +60,6 @@ def publish(root: Path, run: Run) -> None:
         publish_run(root, run)
 
 
-def release(root: Path, run_id: str, approvals: Sequence[str]) -> Any:
-    """Release the checkpoint of the run, with these signed approvals; the error of the first check that fails."""
-    releases: Any = import_module("tasks.releases")
-    key = os.environ.get(TRAINER_KEY)
-    if not key:
-        raise WorkspaceError(
-            "the worker has no key to sign a release with", field=TRAINER_KEY, mend="set it to the file with the trainer's key"
-        )
-    releases.candidate(root, run_id)
-    return releases.create_release(root, run_id, list(approvals), Path(key))
+def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:
+    """Release the checkpoint of the run, with these signed approvals; returns its tag, or raises the error of the first check that fails."""
+    return create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER)).tag

@@ -31,7 +31,7 @@ class Changed:
     """The commit, where the place is one of git, so that the run trains on just these."""
     diff: RuleDiff
     """From the released rules, or where nothing is released from those seen before."""
-    plan: list[dict[str, Any]]
+    plan: dict[str, Any]
 
 
 def look(root: Path, place: str, files: Path, corpus: Corpus) -> Changed | None:
