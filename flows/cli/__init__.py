@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, machine, parameters, pipeline, rules, stages, suites
+from flows.cli import checkpoints, compare, machine, parameters, pipeline, remotes, rules, runs, stages, suites
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -37,7 +37,10 @@ pipeline.register(app)
 checkpoints.register(app)
 compare.register(app)
 machine.register(app)
+remotes.register(app)
 app.add_typer(rules.app, name="rules")
+app.add_typer(runs.app, name="runs")
+app.add_typer(remotes.app, name="remote")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")
 app.add_typer(parameters.app, name="params")
