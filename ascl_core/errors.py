@@ -26,6 +26,8 @@ import reprlib
 import sys
 from pathlib import Path
 
+from ascl_core.urls import redacted
+
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 6, 120, 120
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = 12
@@ -40,6 +42,8 @@ class AsclError(Exception):
         field: The field or line in that file, if any.
         value: The offending value; never a secret.
         mend: What the user should do.
+
+    Credentials in a URL are blotted out of all of them.
     """
 
     exit_status = 1
@@ -53,18 +57,18 @@ class AsclError(Exception):
         value: object | None = None,
         mend: str | None = None,
     ) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.file = None if file is None else str(file)
+        super().__init__(redacted(problem))
+        self.problem = redacted(problem)
+        self.file = None if file is None else redacted(str(file))
         self.field = field
-        self.value = value
-        self.mend = mend
+        self.value = redacted(value) if isinstance(value, str) else value
+        self.mend = None if mend is None else redacted(mend)
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.file, self.field) if part)
         text = f"{where}: {self.problem}" if where else self.problem
         if self.value is not None:
-            text += f" (got {shortened(self.value)!r})"
+            text += f" (got {redacted(shortened(self.value))!r})"
         if self.mend:
             text += f"\n  mend: {self.mend}"
         return text
@@ -144,7 +148,7 @@ def leave(error: AsclError, file: Path) -> int:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
     whole = file.with_name(f"{file.name}.{os.getpid()}")
-    whole.write_text(json.dumps({**values, "value": None if error.value is None else shortened(error.value)}), encoding="utf-8")
+    whole.write_text(json.dumps({**values, "value": None if error.value is None else redacted(shortened(error.value))}), encoding="utf-8")
     whole.replace(file)
     return error.exit_status
 

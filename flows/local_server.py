@@ -45,15 +45,18 @@ def prefect_server(root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def local_server(home: Path) -> Iterator[str]:
-    """Yield the URL of the API of a server that keeps its files under `home` and ends with the block."""
+def local_server(home: Path, database: str | None = None) -> Iterator[str]:
+    """Yield the URL of the API of a server that keeps its files under `home` and ends with the block.
+
+    Its state is in SQLite there, or in `database`, such as `postgresql+asyncpg://user@host/name`.
+    """
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     log = home / "server.log"
     with open(log, "wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "--factory", APP, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
-            env={**os.environ, **_settings(home, port)},
+            env={**os.environ, **_settings(home, port, database)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -67,10 +70,10 @@ def local_server(home: Path) -> Iterator[str]:
         _stop(server)
 
 
-def _settings(home: Path, port: int) -> dict[str, str]:
+def _settings(home: Path, port: int, database: str | None) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(home),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'server.db'}",
+        "PREFECT_API_DATABASE_CONNECTION_URL": database or f"sqlite+aiosqlite:///{home / 'server.db'}",
         "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),

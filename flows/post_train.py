@@ -89,8 +89,8 @@ def train_and_gate(
         )
 
         outcomes = run.outcomes()
-    if any(outcome.action == "ran" for outcome in outcomes):
-        versioning.push(root)
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
+    if versioning.owes_push(root):
+        versioning.push(root)
     return PostTrainResult(outcomes, decision)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from ascl_core.errors import WorkspaceError
 
+_OF_THE_NETWORK = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP")
+"""How a person's git reaches others; every other variable of git names a repository, and none counts here."""
+_ASKS_NOTHING = {"GIT_TERMINAL_PROMPT": "0"}
+
 
 def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None, given: str | None = None) -> str:
     """What `git` with these arguments, and `given` to read, prints in that repository, whatever the environment names.
@@ -26,6 +30,25 @@ def commit_of(root: Path, revision: str) -> str | None:
         return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except WorkspaceError:
         return None
+
+
+def named(root: Path, revision: str) -> str | None:
+    """The commit that a revision names here, or that a branch of that name has at `origin`; None where there is neither."""
+    return commit_of(root, revision) or commit_of(root, f"refs/remotes/origin/{revision}")
+
+
+def head_of(root: Path, branch: str) -> str | None:
+    """The head of a branch: that at `origin` where it has more than the one here, as in a clone of another machine; None without any."""
+    here, there = commit_of(root, f"refs/heads/{branch}"), commit_of(root, f"refs/remotes/origin/{branch}")
+    return there if here is None or (there and is_ancestor(root, here, there)) else here
+
+
+def is_ancestor(root: Path, older: str, newer: str) -> bool:
+    """Whether everything in `older` is in `newer`, too."""
+    try:
+        return git(root, "merge-base", older, newer) == older
+    except WorkspaceError:  # no history in common
+        return False
 
 
 def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -> bytes:
@@ -44,9 +67,14 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
 
 
 def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None, given: str | None = None) -> bytes:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_OF_THE_NETWORK)}
     done = subprocess.run(
-        ["git", *arguments], cwd=root, env={**kept, **(environment or {})}, capture_output=True, check=False, input=(given or "").encode()
+        ["git", *arguments],
+        cwd=root,
+        env={**kept, **_ASKS_NOTHING, **(environment or {})},
+        capture_output=True,
+        check=False,
+        input=(given or "").encode(),
     )
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]

@@ -45,11 +45,13 @@ def materialise(
 ) -> Outcome:
     """Have the stage's outputs be what its data, code and parameters of now give, recorded in `dvc.lock`.
 
-    `slot` is held while the stage runs, and not where it is reused. Raises what `run_stage` raises.
+    `slot` is held while the stage runs, and not where it is reused. What it reads and is not there, as in a new clone, is brought from
+    the cache or the remote as it was recorded. Raises what `run_stage` raises.
     A call for the same stage at the same time waits, and then reuses.
     """
     root = root or Path.cwd()
     started = time.monotonic()
+    versioning.fetch(root, [artifact.path for artifact in stage.input_artifacts() if not (root / artifact.path).exists()])
 
     def outcome(action: Action, *reasons: str, log: Path | None = None) -> Outcome:
         record = read_json(root / stage.record.path)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,10 +19,12 @@ import psutil
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.sources import OWN, SourceConfig
 from ascl_core.data.locations import expand, hub_id, is_url
-from ascl_core.errors import AsclError, DataError, ModelError, WorkspaceError
+from ascl_core.errors import AsclError, ConfigError, DataError, ModelError, WorkspaceError
 from ascl_core.generation.hub import hub_problem
 from ascl_core.generation.packages import PREFIX, packaged_weights
+from tasks.check import Check
 from tasks.gpus import gpus
+from tasks.remotes import SHOWN_IN_CLEAR, read_remote, secrets_in_configuration
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
@@ -32,19 +32,9 @@ ENOUGH_DISK_GIB = 5.0
 ENOUGH_MEMORY_GIB = 3.0
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that a run needs, and whether it is there."""
-
-    name: str
-    level: Literal["ok", "warning", "error"]
-    found: str
-    mend: str = ""
-
-
 def blocking(root: Path, params: Params) -> list[Check]:
     """The checks without which a run cannot end well; quick enough to run before every one."""
-    return [_git(root), _disk(root), _writable(root), *_compute(params), *_model(params), *_sources(params)]
+    return [_git(root), remote_check(root), _disk(root), _writable(root), *_compute(params), *_model(params), *_sources(params)]
 
 
 def every(root: Path) -> list[Check]:
@@ -56,7 +46,7 @@ def every(root: Path) -> list[Check]:
         params, parameters = None, Check("params.yaml", "error", error.problem, str(error))
     of_params = [*_compute(params), *_model(params), *_sources(params)] if params else []
     machine = [_python(), _packages(root), _cores(), _memory(), _gpu(), _port()]
-    return [*machine, _git(root), _dvc(root), _remote(root), _disk(root), _writable(root), parameters, *of_params]
+    return [*machine, _git(root), _dvc(root), remote_check(root), _disk(root), _writable(root), parameters, *of_params]
 
 
 def require(root: Path, params: Params) -> None:
@@ -158,11 +148,19 @@ def _dvc(root: Path) -> Check:
     return Check("dvc", "ok", importlib.metadata.version("dvc"))
 
 
-def _remote(root: Path) -> Check:
-    config = root / ".dvc" / "config"
-    text = config.read_text() if config.exists() else ""
-    url = re.search(r"^\s*url\s*=\s*(.+)$", text, re.MULTILINE)
-    return Check("remote", "ok", url[1].strip()) if url else Check("remote", "warning", "none configured", "dvc remote add -d NAME URL")
+def remote_check(root: Path) -> Check:
+    """Whether a remote is configured, and no credentials with it; asks nobody."""
+    if secrets := secrets_in_configuration(root):
+        return Check("remote", "error", SHOWN_IN_CLEAR.format("; ".join(map(str, secrets))), secrets[0].mend)
+    try:
+        remote = read_remote(root)
+    except ConfigError as error:
+        return Check("remote", "error", f"{error.field or error.file}: {error.problem}", error.mend or "")
+    return (
+        Check("remote", "ok", str(remote))
+        if remote
+        else Check("remote", "warning", "none configured", "ascl remote set s3://BUCKET/PREFIX")
+    )
 
 
 def _disk(root: Path) -> Check:

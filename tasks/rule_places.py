@@ -1,34 +1,65 @@
-"""Rules from wherever a person names them: a folder of rule files, a compiled corpus, or a git revision."""
+"""Rules from wherever a person names them: a folder of rule files, a compiled corpus, a git revision, or a prefix on S3."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
+from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, load_corpus
-from tasks.git import commit_of, export
+from tasks.git import export, git, named
+from tasks.rules_on_s3 import download_rules, is_on_s3, list_rules
 from tasks.stages import RULES
 
 
 def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
-    """The corpus at `place`: a folder, a compiled `corpus.json`, or a revision of this repository, whose `data/rules` it is.
+    """The corpus at `place`: a folder, a compiled `corpus.json`, `s3://bucket/prefix`, or a revision of this repository, whose rules it is.
 
     A path counts before a revision of the same name. `RuleError` where it is none of these, or does not compile.
     """
-    path = Path(place)
-    if place and path.is_dir():
-        return compiled(path, config, place)
-    if path.is_file():
-        return load_corpus(path)
-    commit = commit_of(root, place)
-    if commit is None:
-        mend = "give a folder with rule files, a compiled corpus.json, or a git revision such as HEAD~1"
-        raise RuleError("no such folder, file or git revision", field="rules", value=place, mend=mend)
+    if place and Path(place).is_file():
+        return load_corpus(Path(place))
     with tempfile.TemporaryDirectory() as folder:
-        return compiled(export(root, commit, Path(RULES.path), Path(folder)), config, f"{place}:{RULES.path}")
+        return compiled(fetch_rules(root, place, Path(folder) / "rules"), config, _named(place))
+
+
+def fetch_rules(root: Path, place: str, into: Path) -> Path:
+    """A folder with the rule files of a folder, a git revision or a prefix on S3: `into`, or the folder itself that `place` names.
+
+    `RuleError` where it is none of these; `DataError` where S3 does not give them, or gives what cannot be rules.
+    """
+    if is_on_s3(place):
+        return download_rules(place, into)
+    if place and Path(place).is_dir():
+        return Path(place)
+    commit = named(root, place)
+    if commit is None:
+        mend = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
+        raise RuleError("no such folder, file or git revision", field="rules", value=place, mend=mend)
+    return export(root, commit, Path(RULES.path), into)
+
+
+def digest_of_place(root: Path, place: str) -> str:
+    """A digest that changes where the rule files at `place` do, without reading their content from git or S3.
+
+    Two places with the same rules may have different ones: it is for comparing one place with itself at another time.
+    """
+    if is_on_s3(place):
+        return sha256_json(sorted(list_rules(place).items()))
+    if place and Path(place).exists():
+        return digest(place)
+    commit = named(root, place)
+    if commit is None:
+        raise RuleError("no such folder, file or git revision", field="rules", value=place, mend="git log --oneline")
+    return git(root, "rev-parse", "--verify", f"{commit}:{RULES.path}")
+
+
+def _named(place: str) -> str:
+    """How a place is called in a message."""
+    return place if is_on_s3(place) or Path(place).is_dir() else f"{place}:{RULES.path}"
 
 
 def compiled(folder: Path, config: RulesConfig, named: str, *, against_lock: bool = False) -> Corpus:

@@ -23,9 +23,10 @@ from typing import Any
 
 from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
 from ascl_core.errors import WorkspaceError
-from tasks.git import commit_of, git, show
-from tasks.stages import RELEASED, RULES
-from tasks.workspaces import LOCK, NOBODY, point_at_cache
+from tasks import versioning
+from tasks.git import commit_of, git, head_of, named, show
+from tasks.stages import RELEASED, REPORT, RULES
+from tasks.workspaces import LOCK, NOBODY
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
@@ -38,6 +39,8 @@ KEPT = 5
 ABANDONED_S = 7 * 24 * 3600.0
 """When a worktree whose run never ended, and in which nobody works, is collected."""
 _OPENED = Path(".ascl") / "run.json"
+_ATTEMPTS = 4
+_WAIT_S = 1.0
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 
 
@@ -66,15 +69,11 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
     place = (root / FOLDER / checked_id(run_id)).resolve()
     if (place / _OPENED).exists():
         return Run(run_id, place, str(read_json(place / _OPENED)["base"]))
-    base = commit_of(root, ref)
+    base = named(root, ref)
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, mend="git log --oneline, and give a commit, a branch or a tag")
-    with _worktrees(root):
-        shutil.rmtree(place, ignore_errors=True)
-        git(root, "worktree", "prune")
-        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), base)
-    point_at_cache(root, place)
-    released = commit_of(root, f"refs/heads/{RELEASES}")
+    _add_worktree(root, place, base)
+    released = head_of(root, RELEASES)
     if released:
         git(place, "checkout", "--quiet", released, "--", RELEASED.path)
     if rules is not None:
@@ -98,8 +97,7 @@ def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
 
 def read_run(root: Path, run_id: str) -> dict[str, Any]:
     """The summary in the run's commit; `WorkspaceError` where no run of that id has ended."""
-    branch = f"refs/heads/{BRANCHES}/{checked_id(run_id)}"
-    commit = commit_of(root, branch)
+    commit = head_of(root, f"{BRANCHES}/{checked_id(run_id)}")
     if commit is None:
         known = ", ".join(ended_runs(root)[:5]) or "none has ended yet"
         raise WorkspaceError("no run of that id has ended", field="run", value=run_id, mend=f"one of: {known}")
@@ -107,15 +105,46 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
 
 
 def ended_runs(root: Path) -> list[str]:
-    """The ids of all runs that have ended, newest first."""
-    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", f"refs/heads/{BRANCHES}/")
-    return [name.removeprefix(f"refs/heads/{BRANCHES}/") for name in listed.splitlines()]
+    """The ids of all runs that have ended, here or as `origin` knows them, newest first."""
+    places = [f"{where}/{BRANCHES}/" for where in ("refs/heads", "refs/remotes/origin")]
+    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", *places)
+    return list(dict.fromkeys(name.partition(f"/{BRANCHES}/")[2] for name in listed.splitlines()))
+
+
+def publish_run(root: Path, run: Run) -> str:
+    """Send the ended run to others: its data to the remote, and then its branch to `origin` where there is one; returns its commit.
+
+    May be repeated. `WorkspaceError` where it has not ended, or a store does not take it; then nobody sees a branch without its data.
+    """
+    commit = commit_of(root, f"refs/heads/{run.branch}")
+    if commit is None:
+        raise WorkspaceError("the run has not ended", field="run", value=run.id, mend="let it end: its branch is made then")
+    versioning.push(run.place)
+    if "origin" in git(root, "remote").splitlines():
+        _push_branch(root, run.branch)
+    return commit
+
+
+def open_report(root: Path, run_id: str) -> Path:
+    """The folder of the ended run's report, brought back into its worktree, which is made anew where it was collected."""
+    commit, place = read_run(root, run_id)["commit"], (root / FOLDER / run_id).resolve()
+    if not (place / _OPENED).exists():
+        _add_worktree(root, place, commit)
+        write_json(
+            place / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": git(root, "rev-parse", f"{commit}^"), "ref": commit}
+        )
+    report = REPORT.outputs["page"].path
+    if not (place / report).exists():
+        versioning.fetch(place, [report])
+    if not (place / report).exists():
+        raise WorkspaceError("the run has no report", field="run", value=run_id, mend="ascl runs list")
+    return place / report
 
 
 @contextmanager
 def only_process(root: Path, run_id: str) -> Iterator[None]:
     """Be the only process that works in the run's worktree; `WorkspaceError` where another one does."""
-    with open(_lock(root, run_id), "w", encoding="utf-8") as file:
+    with open(lock_file(root, run_id), "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -125,10 +154,10 @@ def only_process(root: Path, run_id: str) -> Iterator[None]:
 
 def collect(root: Path, *, keep: int = KEPT, abandoned_s: float = ABANDONED_S) -> list[str]:
     """Remove the worktrees of ended runs but the newest `keep`, and of abandoned ones; returns their ids. Commits and cache stay."""
-    places = sorted((root / FOLDER).glob("*/"), key=lambda place: place.stat().st_mtime, reverse=True)
+    places = sorted((root / FOLDER).glob("*/"), key=last_touched, reverse=True)
     ended = set(ended_runs(root))
     over = [place for place in places if place.name in ended][keep:]
-    old = [place for place in places if place.name not in ended and time.time() - place.stat().st_mtime > abandoned_s]
+    old = [place for place in places if place.name not in ended and time.time() - last_touched(place) > abandoned_s]
     return [place.name for place in (*over, *old) if _remove(root, place)]
 
 
@@ -137,6 +166,11 @@ def checked_id(run_id: str) -> str:
     if not _ID.fullmatch(run_id):
         raise WorkspaceError("not a run's id", field="run", value=run_id, mend="3 to 63 lower-case letters, digits and dashes")
     return run_id
+
+
+def last_touched(place: Path) -> float:
+    """When something was last recorded or written in a worktree, at the level of its folders."""
+    return max(path.stat().st_mtime for path in (place, place / "data", place / LOCK, place / ".ascl") if path.exists())
 
 
 def _remove(root: Path, place: Path) -> bool:
@@ -149,7 +183,8 @@ def _remove(root: Path, place: Path) -> bool:
     return True
 
 
-def _lock(root: Path, name: str) -> Path:
+def lock_file(root: Path, name: str) -> Path:
+    """The file that the only process of a run holds locked."""
     folder = root / ".ascl" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"run-{checked_id(name)}.lock"
@@ -158,19 +193,40 @@ def _lock(root: Path, name: str) -> Path:
 @contextmanager
 def _worktrees(root: Path) -> Iterator[None]:
     """One change of git's list of worktrees at a time."""
-    with open(_lock(root, "worktrees"), "w", encoding="utf-8") as file:
+    with open(lock_file(root, "worktrees"), "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _add_worktree(root: Path, place: Path, commit: str) -> None:
+    """The worktree with the files of that commit, over the cache and the remote of `root`."""
+    with _worktrees(root):
+        shutil.rmtree(place, ignore_errors=True)
+        git(root, "worktree", "prune")
+        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
+    versioning.share(root, place)
+
+
+def _push_branch(root: Path, branch: str) -> None:
+    """Push the branch, again where it fails: another run may push at the same moment, or the network be away."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            git(root, "push", "--quiet", "origin", f"+refs/heads/{branch}:refs/heads/{branch}")
+            return
+        except WorkspaceError as error:
+            if attempt == _ATTEMPTS - 1:
+                mend = f"git remote -v; then: git push origin {branch}. Its data is in the remote already"
+                raise WorkspaceError(f"the branch {branch} could not be pushed: {error.problem}", field="origin", mend=mend) from error
+            time.sleep(_WAIT_S * 2**attempt)
 
 
 def _know_what_was_recorded(root: Path, place: Path, released: str | None) -> None:
     """Merge what is recorded of each stage: the released run's entry counts first, then the commit's, then that of `root`."""
     known: dict[str, Any] = {}
-    texts = [path.read_text(encoding="utf-8") for path in (root / LOCK, place / LOCK) if path.exists()]
+    for folder in (root, place):
+        known |= versioning.recorded(folder)
     if released:
-        texts.append(show(root, released, Path(LOCK), missing=b"").decode())
-    for text in texts:
-        known |= (parse_yaml(text, file=LOCK) or {}).get("stages") or {}
+        known |= (parse_yaml(show(root, released, Path(LOCK), missing=b"").decode(), file=LOCK) or {}).get("stages") or {}
     if known:
         from ruamel.yaml import YAML
 

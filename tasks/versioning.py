@@ -6,17 +6,21 @@ that changes DVC's state is done by its command line, one at a time, and waits f
 
 from __future__ import annotations
 
+import configparser
 import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +30,8 @@ from ascl_core.config.params import Params
 from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
+from tasks.remote_check import Fault, fault
+from tasks.remotes import SHOWN_IN_CLEAR, Remote, from_environment, read_remote, secrets_in_configuration
 from tasks.sources import SourceChanges, source_changes
 from tasks.stages import Stage
 
@@ -34,6 +40,11 @@ _THREADS = threading.RLock()
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
 _SHOWN = 3
 _LAST_LOCK = Path(".ascl/dvc.lock")
+_OWED = Path(".ascl/to-push")
+"""There from a recording until a push has sent what was recorded."""
+_ATTEMPTS = 4
+_WAIT_S = 1.0
+_RETRIES = {"AWS_MAX_ATTEMPTS": "3", "AWS_RETRY_MODE": "standard"}
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,19 @@ def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | N
     ensure(root)
     with _alone(root):
         found = _status(root, stages)
-        recorded = _lock(root)
+        known = _lock(root)
     now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
     params = parse(Params, now, file=root / PARAMETERS)
     sources = {stage.name: source_changes(root, stage, params) for stage in stages}
-    return {s.name: _staleness(s, recorded.get(s.name, {}), found.get(s.name, []), now, sources[s.name]) for s in stages}
+    return {s.name: _staleness(s, known.get(s.name, {}), found.get(s.name, []), now, sources[s.name]) for s in stages}
+
+
+def recorded(root: Path) -> dict[str, Any]:
+    """The stages in `dvc.lock`, read between two recordings; one that was cut off is brought back before."""
+    with _alone(root):
+        if _is_torn(root / "dvc.lock"):
+            _bring_lock_back(root)
+        return _lock(root)
 
 
 def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
@@ -80,17 +99,20 @@ def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
 
 def record(root: Path, stage: Stage) -> None:
     """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`."""
+    write_text(root / _OWED, f"{stage.name}\n")
     _dvc(root, "commit", "--force", "--quiet", stage.name, mend="check the space and the permissions of .dvc/cache, and run again")
 
 
 def restore(root: Path, stage: Stage) -> bool:
     """Bring the recorded outputs back from the cache or the remote; False where neither has all of them."""
-    for command in ("checkout", "pull"):
-        with _alone(root):
-            done = _run(root, command, "--force", "--quiet", stage.name)
-        if done.returncode == 0 and not staleness(root, [stage])[stage.name]:
-            return True
-    return False
+    if _run_alone(root, "checkout", "--force", "--quiet", stage.name).returncode == 0 and not staleness(root, [stage])[stage.name]:
+        return True
+    try:
+        _transfer(root, "pull", "--force", stage.name, attempts=1)
+    except WorkspaceError as error:
+        _log.warning("%s is not restored: %s", stage.name, error.problem)
+        return False
+    return not staleness(root, [stage])[stage.name]
 
 
 def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
@@ -139,16 +161,137 @@ def md5(path: Path) -> str:
     return str(tree.oid)
 
 
-def push(root: Path) -> None:
-    """Copy to the remote what it does not have of what `dvc.lock` names."""
-    _dvc(root, "push", "--quiet", mend="check the remote: dvc remote list")
+def fetch(root: Path, paths: Collection[str]) -> None:
+    """Have the recorded outputs at these paths in place, from the cache or the remote, whatever lies there now; runs no stage.
+
+    What is not recorded is left alone. `WorkspaceError` where neither has one of them.
+    """
+    ensure(root)
+    known = {out["path"] for entry in recorded(root).values() for out in entry.get("outs", ())} if paths else set()
+    wanted = sorted(known.intersection(paths))
+    if wanted and _run_alone(root, "checkout", "--force", "--quiet", *wanted).returncode != 0:
+        _transfer(root, "pull", "--force", *wanted)
+
+
+def push(root: Path) -> int:
+    """Copy to the remote what it does not have of what `dvc.lock` names; how many files that were.
+
+    Tries again where the connection failed. `WorkspaceError` names the remote and what is wrong; what is made stays, and the
+    next push sends the rest.
+    """
+    owed = _stamp(root / _OWED)
+    moved = _transfer(root, "push")
+    if _stamp(root / _OWED) == owed:
+        (root / _OWED).unlink(missing_ok=True)
+    return moved
+
+
+def owes_push(root: Path) -> bool:
+    """Whether something was recorded that no push has sent since."""
+    return (root / _OWED).exists()
+
+
+def pull(root: Path, *, force: bool = False) -> int:
+    """Bring everything that `dvc.lock` names from the remote into the cache and into place; how many files came.
+
+    Without `force`, `WorkspaceError` where a file would be lost that is in no cache.
+    """
+    return _transfer(root, "pull", *(["--force"] if force else []))
+
+
+def use_remote(root: Path, remote: Remote, *, shared: bool = False) -> None:
+    """Make the remote the one of this machine, or with `shared` that of everybody who has the repository."""
+    ensure(root)
+    level = [] if shared else ["--local"]
+    settings = {f"remote.{remote.name}.{name}": value for name, value in remote.settings.items()}
+    _run_alone(root, "remote", "remove", *level, remote.name)
+    for name, value in (*settings.items(), ("core.remote", remote.name)):
+        _dvc(root, "config", *level, name, value, mend="read .dvc/config and .dvc/config.local")
+
+
+def share(root: Path, place: Path) -> None:
+    """Have `place`, another working tree, use the cache and the remotes of `root`, relative ones by where they are."""
+    folder = root / ".dvc"
+    local, shared = configparser.ConfigParser(), configparser.ConfigParser()
+    local.read(folder / "config.local")
+    shared.read(folder / "config")
+    for section in shared.sections():
+        url = shared[section].get("url")
+        if url and "://" not in url and not Path(url).is_absolute() and section not in local:
+            local[section] = {"url": str((folder / url).resolve())}
+    cache = local["cache"].get("dir") if "cache" in local else None
+    local["cache"] = {"dir": str((folder / (cache or "cache")).resolve())}
+    if named := from_environment():
+        local[f"'remote \"{named.name}\"'"] = dict(named.settings)
+        local["core"] = {**(local["core"] if "core" in local else {}), "remote": named.name}
+    text = StringIO()
+    local.write(text)
+    write_text(place / ".dvc" / "config.local", text.getvalue())
+
+
+def follow_environment(root: Path) -> None:
+    """Have DVC use the remote that the environment names, where it names one; it is written down for this machine."""
+    named = from_environment()
+    if named and named != read_remote(root, environment=False):
+        use_remote(root, named)
+
+
+def _transfer(root: Path, command: str, *arguments: str, attempts: int = _ATTEMPTS) -> int:
+    """Push or pull, again where the remote does not answer or the connection broke; how many files moved."""
+    ensure(root)
+    follow_environment(root)
+    if secrets := secrets_in_configuration(root):
+        raise WorkspaceError(SHOWN_IN_CLEAR.format(secrets[0].key), file=root / secrets[0].file, mend=secrets[0].mend)
+    remote = read_remote(root)
+    if remote is None:
+        raise WorkspaceError(f"there is no remote to {command} with", file=root / ".dvc", mend="ascl remote set s3://BUCKET/PREFIX")
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_WAIT_S * 2 ** (attempt - 1))
+        found, done = fault(remote), None
+        if found is None:
+            done = _run_alone(root, command, *arguments)
+            if done.returncode == 0:
+                return _moved(done.stdout)
+            _heed_full_disk(root, done)
+            found = fault(remote)
+        if found is not None and not found.passing:
+            break
+    raise _untransferred(command, remote, found, done)
+
+
+def _untransferred(command: str, remote: Remote, found: Fault | None, done: subprocess.CompletedProcess[str] | None) -> WorkspaceError:
+    problem = found.problem if found else _complaint(done) if done else "it did not answer"
+    kept = "what was made is kept here, and the rest goes with: ascl push" if command == "push" else "then again: ascl pull"
+    mend = f"{found.mend if found else 'ascl remote check'}; {kept}"
+    return WorkspaceError(f"the {command} failed: {problem}", file=remote, mend=mend)
+
+
+def _moved(said: str) -> int:
+    """How many files a push or a pull has moved, as DVC says it."""
+    return sum(int(number) for number in re.findall(r"(\d+) files? (?:pushed|fetched)", said))
 
 
 def _dvc(root: Path, *arguments: str, mend: str) -> None:
-    with _alone(root):
-        done = _run(root, *arguments)
+    done = _run_alone(root, *arguments)
     if done.returncode != 0:
+        _heed_full_disk(root, done)
         raise WorkspaceError(f"dvc {arguments[0]} failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
+
+
+def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
+    if "No space left on device" in done.stderr or "Disk quota exceeded" in done.stderr:
+        mend = "free some space (dvc gc --workspace drops what no commit here names), and run again: what was finished is kept"
+        raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", mend=mend)
+
+
+def _run_alone(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with _alone(root):
+        return _run(root, *arguments)
+
+
+def _stamp(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:
@@ -158,7 +301,7 @@ def _complaint(done: subprocess.CompletedProcess[str]) -> str:
 
 def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore"}
+    environment = {**_RETRIES, **os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore"}
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 

@@ -7,7 +7,6 @@ changes that are in no commit; it keeps its outputs and its `dvc.lock` between r
 
 from __future__ import annotations
 
-import configparser
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from ascl_core.artifacts import digest, read_yaml, write_text
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import to_yaml
+from tasks import versioning
 from tasks.git import git
 from tasks.parameters import FILE as PARAMETERS
 from tasks.stages import Artifact, Stage
@@ -45,26 +45,9 @@ def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
         git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
     elif git(place, "rev-parse", "HEAD^{tree}") != tree:
         git(place, "checkout", "--quiet", "--force", "--detach", commit)
-    point_at_cache(root, place)
+    versioning.share(root, place)
     write_text(place / PARAMETERS, to_yaml(params, f"The parameters of the workspace {name}."))
     return place
-
-
-def point_at_cache(root: Path, place: Path) -> None:
-    """DVC's settings of this machine for the worktree: the cache and the remote of `root`, as its own configuration names them."""
-    folder = root / ".dvc"
-    local, shared = configparser.ConfigParser(), configparser.ConfigParser()
-    local.read(folder / "config.local")
-    shared.read(folder / "config")
-    for section in shared.sections():
-        url = shared[section].get("url")
-        if url and "://" not in url and not Path(url).is_absolute() and section not in local:
-            local[section] = {"url": str((folder / url).resolve())}
-    cache = local["cache"].get("dir") if "cache" in local else None
-    local["cache"] = {"dir": str((folder / (cache or "cache")).resolve())}
-    text = StringIO()
-    local.write(text)
-    write_text(place / ".dvc" / "config.local", text.getvalue())
 
 
 def fetch_inputs(stage: Stage, place: Path, sources: Sequence[Path], made_here: Collection[Artifact]) -> None:

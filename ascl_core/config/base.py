@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ascl_core.errors import ConfigError
+from ascl_core.urls import has_credentials
 
 
 class Config(BaseModel):
@@ -27,6 +28,13 @@ def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
         return model.model_validate(values)
     except ValidationError as error:
         raise _first_problem(model, error, file, section) from error
+
+
+def without_credentials(url: str | None) -> str | None:
+    """The URL or path of a field; `ValueError` where it has credentials in it, as whatever is configured is recorded."""
+    if url is not None and has_credentials(url):
+        raise ValueError("a URL with credentials in it: leave them out, they are read from the environment (AWS_*, OPENAI_API_KEY)")
+    return url
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError, file: object, section: str) -> ConfigError:

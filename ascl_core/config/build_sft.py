@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from ascl_core.config.base import Config
+from ascl_core.config.base import Config, without_credentials
 from ascl_core.config.judge import JudgeConfig
 from ascl_core.vocabulary import PromptType
 
@@ -42,6 +42,11 @@ class BuildSftConfig(Config):
     """Rejects wrong trajectories."""
     seed: int = 0
     """Seed of the teacher's choices."""
+
+    @field_validator("teacher_base_url")
+    @classmethod
+    def _shows_no_credentials(cls, value: str | None) -> str | None:
+        return without_credentials(value)
 
     @model_validator(mode="after")
     def _varies_what_it_writes(self) -> BuildSftConfig:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ascl_core.config.base import Config
+from ascl_core.config.base import Config, without_credentials
 
 SingleName = Literal["rules", "exemplars", "qwen3guard", "wildguard", "llama_guard", "harmbench", "openai"]
 
@@ -29,6 +29,11 @@ class _Source(Config):
     """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
     timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
     """`openai`: how long one answer may take; one that is late twice is no verdict."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _shows_no_credentials(cls, value: str | None) -> str | None:
+        return without_credentials(value)
 
     @model_validator(mode="after")
     def _endpoint_names_its_model(self) -> _Source:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ascl_core.catalogue import dataset, names, nearest
 from ascl_core.catalogue.dataset import Dataset
-from ascl_core.config.base import Config
+from ascl_core.config.base import Config, without_credentials
 from ascl_core.vocabulary import PromptType
 
 OWN, ROWS = "own", "rows"
@@ -50,6 +50,11 @@ class SourceConfig(Config):
         known = dataset(name)
         path = values.get("path") or cls._default_path(known)
         return {"name": name, **cls._known(known, path), **{key: value for key, value in values.items() if value is not None}}
+
+    @field_validator("path")
+    @classmethod
+    def _shows_no_credentials(cls, value: str | None) -> str | None:
+        return without_credentials(value)
 
     @field_validator("format")
     @classmethod

@@ -6,18 +6,23 @@ import os
 from string import Template
 
 from ascl_core.errors import DataError
+from ascl_core.urls import has_credentials
 
 DEFAULT_EXTERNAL_DATA = "../shared/data"
 _HUB = "hub:"
 
 
 def expand(path: str) -> str:
-    """The path with `$VARIABLES` and `~` filled in; `DataError` names a variable that is not set."""
+    """The path with `$VARIABLES` and `~` filled in; `DataError` names a variable that is not set, and refuses a URL with credentials."""
     values = {"ASCL_EXTERNAL_DATA": DEFAULT_EXTERNAL_DATA, **os.environ}
     try:
-        return os.path.expanduser(Template(path).substitute(values))  # noqa: PTH111
+        place = os.path.expanduser(Template(path).substitute(values))  # noqa: PTH111
     except (KeyError, ValueError) as error:
         raise DataError(f"cannot expand {error}", file=path, mend="set the variable, or write the path out") from error
+    if has_credentials(place):
+        mend = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise DataError("a URL with credentials in it", file=path, mend=mend)
+    return place
 
 
 def hub_id(place: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ascl_core.errors import DataError
 
+S3 = "s3://"
 _RETRIES = {"mode": "standard", "total_max_attempts": 3}
 _S3: dict[str, Any] = {
     "config_kwargs": {"retries": _RETRIES, "connect_timeout": 5, "read_timeout": 30},
@@ -22,25 +23,37 @@ def fetch(url: str) -> bytes:
     """The object's bytes; `DataError` names the URL, and what to check."""
     try:
         return _cat(url)
-    except ImportError as error:
-        raise DataError(f"needs a package that is not installed: {error}", file=url, mend="install it, or give a local file") from error
-    except FileNotFoundError as error:
-        mend = "check the bucket, the key and AWS_ENDPOINT_URL, or drop the source"
-        raise DataError("object does not exist", file=url, mend=mend) from error
-    except PermissionError as error:
-        mend = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and that they may read the bucket"
-        raise DataError("access is denied", file=url, mend=mend) from error
     except Exception as error:  # of whichever library speaks the protocol
-        mend = "check the URL, the credentials, AWS_ENDPOINT_URL and the network, or give a local file"
-        raise DataError(f"cannot be fetched ({type(error).__name__})", file=url, mend=mend) from error
+        raise as_data_error(error, url) from error
+
+
+def as_data_error(error: Exception, url: str) -> DataError:
+    """What a failed request for the URL means, and what to check."""
+    if isinstance(error, ImportError):
+        return DataError(f"needs a package that is not installed: {error}", file=url, mend="install it, or give a local file")
+    if isinstance(error, FileNotFoundError):
+        return DataError("object does not exist", file=url, mend="check the bucket, the key and AWS_ENDPOINT_URL, or drop the source")
+    if isinstance(error, PermissionError):
+        mend = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and that they may read the bucket"
+        return DataError("access is denied", file=url, mend=mend)
+    mend = "check the URL, the credentials, AWS_ENDPOINT_URL and the network, or give a local file"
+    return DataError(f"cannot be fetched ({type(error).__name__})", file=url, mend=mend)
+
+
+def s3_system(endpoint: str | None = None, region: str | None = None) -> Any:
+    """The S3 that the environment names, or that at `endpoint`, as an fsspec file system that remembers nothing and gives up soon."""
+    import s3fs
+
+    where = {name: value for name, value in (("endpoint_url", endpoint), ("region_name", region)) if value}
+    system = s3fs.S3FileSystem(client_kwargs=where, use_listings_cache=False, **_S3)
+    system.retries = _S3_READS
+    return system
 
 
 def _cat(url: str) -> bytes:
     import fsspec
 
-    on_s3 = url.startswith("s3://")
-    system, path = fsspec.core.url_to_fs(url, **(_S3 if on_s3 else {}))
-    if on_s3:
-        system.retries = _S3_READS
-    content = system.cat_file(path)
-    return bytes(content)
+    if url.startswith(S3):
+        return bytes(s3_system().cat_file(url))
+    system, path = fsspec.core.url_to_fs(url)
+    return bytes(system.cat_file(path))

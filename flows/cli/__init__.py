@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import checkpoints, compare, keys, local_set, machine, parameters, pipeline, release, rules, serve, stages, suites
+from flows.cli import (
+    checkpoints,
+    compare,
+    keys,
+    local_set,
+    machine,
+    parameters,
+    pipeline,
+    release,
+    remotes,
+    rules,
+    runs,
+    serve,
+    stages,
+    suites,
+)
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -40,7 +55,10 @@ compare.register(app)
 machine.register(app)
 local_set.register(app)
 release.register(app)
+remotes.register(app)
 app.add_typer(rules.app, name="rules")
+app.add_typer(runs.app, name="runs")
+app.add_typer(remotes.app, name="remote")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")
 app.add_typer(parameters.app, name="params")

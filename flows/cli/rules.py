@@ -78,7 +78,7 @@ def list_rules(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Git revision, folder with rule files, or compiled corpus.json.")] = "HEAD",
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Git revision, folder with rule files, s3:// prefix, or corpus.json.")] = "HEAD",
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules as they are now if not given.")] = "data/rules",
     as_json: Annotated[bool, typer.Option("--json", help="Print the diff as JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the diff as Markdown.")] = False,

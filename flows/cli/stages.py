@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from flows.cli.console import out, print_table, repository_root
+from flows.cli.console import COLOURS, counted, out, print_table, repository_root
+from flows.cli.parameters import Settings
 from tasks.stages import STAGES
 
 app = typer.Typer(help="List the stages; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
@@ -43,3 +46,30 @@ def check() -> None:
 
     dvcfile.check(repository_root())
     out.print("dvc.yaml is up to date")
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of ascl stages list.")],
+    setting: Settings = None,
+    push: Annotated[bool, typer.Option("--push", help="Copy what it made to the remote.")] = False,
+) -> None:
+    """Run one stage on what is recorded of those before it, fetched from the remote where it is not here; reuse what is right.
+
+    Example:  ascl stages run report --set report.examples=5
+    """
+    from tasks import preflight, versioning
+    from tasks.dvcfile import follow_sources
+    from tasks.materialise import materialise
+    from tasks.parameters import write_params
+    from tasks.stages import get_stage
+
+    root, chosen = repository_root(), get_stage(stage)
+    write_params(root, None, setting or ())
+    preflight.require_now(root)
+    follow_sources(root)
+    outcome = materialise(chosen, root=root)
+    out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")
+    out.print("; ".join(outcome.reasons), markup=False, soft_wrap=True)
+    if push:
+        out.print(f"{counted(versioning.push(root), 'file')} pushed")

@@ -8,27 +8,20 @@ from typing import Any
 
 from ascl_core.config.params import load_params
 from ascl_core.errors import RuleError
-from tasks import runs
+from tasks import rule_places, runs
 from tasks.git import commit_of, export, git
 from tasks.plan import Plan, make_plan, plan_to_json
 from tasks.releases.create import create_release
-from tasks.rule_places import compiled
 from tasks.runs import Run
 from tasks.stages import RULES
 from tasks.statements import decode
 from tasks.trust import Role, read_key
 
 
-
 def fetch_rules(root: Path, place: str, into: Path) -> Path:
     """Write the rule files at `place`, a git revision or an `s3://` prefix, under `into`, and return their folder."""
     if "://" in place:
-        from tasks import rule_places
-
-        fetch = getattr(rule_places, "fetch_rules", None)
-        if fetch is None:
-            raise RuleError("rules from a store are not read here", field="place", value=place, mend="give a git revision")
-        return Path(fetch(place, into))
+        return rule_places.fetch_rules(place, into)
     commit = commit_of(root, place)
     if commit is None:
         mend = "give a branch, a tag or a commit that the worker's repository has"
@@ -50,14 +43,12 @@ def plan(root: Path, parameters: Mapping[str, Any], force: Sequence[str]) -> Pla
 
 def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
     """What a run with these rules would do with every stage, as JSON."""
-    return plan_to_json(make_plan(root, rules=compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
+    return plan_to_json(make_plan(root, rules=rule_places.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
 
 
 def publish(root: Path, run: Run) -> None:
     """Have other machines see the end of the run, where there is a place that they share."""
-    publish_run = getattr(runs, "publish_run", None)
-    if publish_run is not None:
-        publish_run(root, run)
+    runs.publish_run(root, run)
 
 
 def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:

@@ -25,7 +25,6 @@ from tasks.releases.weights import check_weights
 from tasks.runs import read_run
 from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
 from tasks.summary import CANDIDATE
-from tasks.workspaces import point_at_cache
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 CHECKPOINT = checkpoint_of(CANDIDATE).path
@@ -102,7 +101,7 @@ def worktree(root: Path, commit: str) -> Iterator[Path]:
         _remove(root, place)
         try:
             git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
-            point_at_cache(root, place)
+            versioning.share(root, place)
             yield place
         finally:
             _remove(root, place)

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import s3fs
@@ -32,13 +32,20 @@ _OFF = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class S3Server:
-    """A running server, and what a client needs to reach it."""
+    """A server on a folder, and what a client needs to reach it."""
 
-    url: str
-    access_key: str
-    secret_key: str
+    folder: Path
+    ports: dict[str, int]
+    access_key: str = "test-access-key"
+    secret_key: str = "test-secret-key"
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.ports['s3']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,33 +60,48 @@ class S3Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
+    def start(self) -> None:
+        """Start it on what is in its folder, and wait until it answers."""
+        options = [f"-{name if '.' in name else f'{name}.port'}={port}" for name, port in self.ports.items()]
+        weed = str(Path(sys.executable).with_name("weed"))
+        command = [weed, "-logtostderr", "mini", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        log = self.folder / "weed.log"
+        with open(log, "ab") as output:
+            self.process = subprocess.Popen(
+                [*command, *options, *_OFF, f"-bucket={BUCKET}"],
+                env={**os.environ, **self.environment},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=end_with_parent(os.getpid(), signal.SIGKILL),
+            )
+        _wait_until_ready(self.process, self.url, log)
+        _wait_for_bucket(self)
+
+    def kill(self) -> None:
+        """End it at once, whatever it does: what it has acknowledged is on its disk."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def client(self) -> s3fs.S3FileSystem:
+        """A client that has seen nothing before."""
+        return s3fs.S3FileSystem(
+            key=self.access_key, secret=self.secret_key, endpoint_url=self.url, skip_instance_cache=True, use_listings_cache=False
+        )
+
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """Yield a server with one empty bucket; whoever has no credentials gets 403."""
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    server = S3Server(f"http://127.0.0.1:{ports['s3']}", "test-access-key", "test-secret-key")
-    options = [f"-{name if '.' in name else f'{name}.port'}={port}" for name, port in ports.items()]
-    command = [str(Path(sys.executable).with_name("weed")), "-logtostderr", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    log = folder / "weed.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [*command, *options, *_OFF, f"-bucket={BUCKET}"],
-            env={**os.environ, **server.environment},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=end_with_parent(os.getpid(), signal.SIGKILL),
-        )
+    server = S3Server(folder, dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)))
     try:
-        _wait_until_ready(process, server.url, log)
-        _wait_for_bucket(server)
+        server.start()
         yield server
     finally:
-        process.kill()  # it keeps nothing that is worth its slow way of ending
-        process.wait()
+        server.kill()  # it keeps nothing that is worth its slow way of ending
 
 
 def free_ports(number: int) -> list[int]:
@@ -113,9 +135,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 def _wait_for_bucket(server: S3Server) -> None:
     """The server makes its bucket a moment after it answers."""
-    client = s3fs.S3FileSystem(
-        key=server.access_key, secret=server.secret_key, endpoint_url=server.url, skip_instance_cache=True, use_listings_cache=False
-    )
+    client = server.client()
     deadline = time.monotonic() + _START_S
     while BUCKET not in client.ls(""):
         assert time.monotonic() < deadline, "the bucket was not made"

@@ -1,0 +1,37 @@
+"""URLs that carry credentials: found, so that they are refused, and blotted out wherever a message would repeat them."""
+
+from __future__ import annotations
+
+import re
+
+_PORT = r"\d{1,5}(?:/|$)"
+_USER = re.compile(rf"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^\s/@:]*:(?!{_PORT})[^\s]*|[^\s/@:]+)@")
+_QUERY = re.compile(r"(?i)([?&](?:x-amz-\w+|awsaccesskeyid|signature|sig|(?:\w+_)?token|(?:\w+_)?secret|api_?key|key|password)=)[^&\s]+")
+_NAMED_USER = ("ssh", "git+ssh", "ssh+git")
+"""Schemes in which a name before the host is no secret."""
+
+
+def has_credentials(url: str) -> bool:
+    """Whether a URL has a key, a password or a token in it, before its host or in its query.
+
+    >>> [has_credentials(url) for url in ("s3://key:se/cret@bucket", "https://token@host/x", "https://h/x?X-Amz-Signature=1")]
+    [True, True, True]
+    >>> [has_credentials(url) for url in ("s3://bucket/a@b", "ssh://git@host/x.git", "http://host:9000/a@b", "git@host:x.git")]
+    [False, False, False, False]
+    """
+    return redacted(url) != url
+
+
+def redacted(text: str) -> str:
+    """The text with every credential in a URL of it blotted out.
+
+    >>> redacted("cannot read s3://key:secret@bucket/file: denied")
+    'cannot read s3://***@bucket/file: denied'
+    """
+    return _QUERY.sub(r"\1***", _USER.sub(_blotted, text)) if "://" in text or "?" in text else text
+
+
+def _blotted(match: re.Match[str]) -> str:
+    whole, scheme = match[0], match["scheme"]
+    named = scheme.lower() in _NAMED_USER and ":" not in whole.removeprefix(f"{scheme}://")
+    return whole if named or whole.endswith("://***@") else f"{scheme}://***@"
