@@ -241,6 +241,7 @@ def test_a_restart_serves_what_was_swapped_in_unless_it_is_given_other_rules(con
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == CORPORA["forbidden"].digest
         assert server.ask(QUESTION).json()["choices"][0]["message"]["content"] == ANSWERS["forbidden"]
+        assert f"they were swapped in at {server.rules()['since'][:10]}" in server.log.read_text()
     write_json(corpus, changed(title="Another title"))
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == read_json(corpus)["digest"]
