@@ -223,7 +223,7 @@ def share(root: Path, place: Path) -> None:
     local["cache"] = {"dir": str((folder / (cache or "cache")).resolve())}
     if named := from_environment():
         local[f"'remote \"{named.name}\"'"] = dict(named.settings)
-        local["core"] = {**(local["core"] if "core" in local else {}), "remote": named.name}
+        local.read_dict({"core": {"remote": named.name}})
     text = StringIO()
     local.write(text)
     write_text(place / ".dvc" / "config.local", text.getvalue())

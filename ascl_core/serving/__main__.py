@@ -67,6 +67,8 @@ def _serve(options: argparse.Namespace) -> None:
         print(
             f"serving {name} at http://{shown}:{port}/v1 with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}", flush=True
         )
+        if corpora.are_remembered:
+            print(f"they were swapped in at {current.since:%Y-%m-%d %H:%M} UTC, as {options.memory} says", flush=True)
         server.run(sockets=[listener])
     if engine.error is not None:
         raise engine.error

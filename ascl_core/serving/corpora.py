@@ -91,6 +91,11 @@ class ServedCorpora:
         """When the server was started."""
         self.current = self._remembered() or self._served(given, self.started, file="the corpus that was given")
 
+    @property
+    def are_remembered(self) -> bool:
+        """Whether other rules are served than the server was started with."""
+        return self.current.digest != self._given
+
     def swap(self, values: Any, expected: str | None) -> tuple[Served, Served]:
         """Serve the compiled corpus in `values` from the next request on; the corpora before and after.
 

@@ -18,7 +18,7 @@ from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks import runs
 from tasks.deployment import parts
 from tasks.git import commit_of
-from tasks.rule_places import compiled, read_rules
+from tasks.rule_places import compiled, fetch_rules, read_rules
 from tasks.runs import Run
 from tasks.stages import RULES
 from tasks.supervisor import follow_parent
@@ -60,7 +60,7 @@ def fetched(root: Path, place: str) -> Iterator[tuple[Path, Corpus]]:
     """The rule files at `place`, in a folder for the time of the block, and compiled; `RuleError` where they do not compile."""
     parts.refresh(root, place)
     with tempfile.TemporaryDirectory() as folder:
-        files = parts.fetch_rules(root, place, Path(folder))
+        files = fetch_rules(root, place, Path(folder))
         yield files, compiled(files, load_params(root / "params.yaml").rules, place)
 
 

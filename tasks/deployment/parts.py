@@ -7,26 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import load_params
-from ascl_core.errors import RuleError
 from tasks import rule_places, runs
-from tasks.git import commit_of, export, git
+from tasks.git import git
 from tasks.plan import Plan, make_plan, plan_to_json
 from tasks.releases.create import create_release
 from tasks.runs import Run
-from tasks.stages import RULES
 from tasks.statements import decode
 from tasks.trust import Role, read_key
-
-
-def fetch_rules(root: Path, place: str, into: Path) -> Path:
-    """Write the rule files at `place`, a git revision or an `s3://` prefix, under `into`, and return their folder."""
-    if "://" in place:
-        return rule_places.fetch_rules(place, into)
-    commit = commit_of(root, place)
-    if commit is None:
-        mend = "give a branch, a tag or a commit that the worker's repository has"
-        raise RuleError("no such git revision", field="rules.place", value=place, mend=mend)
-    return export(root, commit, Path(RULES.path), into)
 
 
 def refresh(root: Path, place: str) -> None:
@@ -52,5 +39,5 @@ def publish(root: Path, run: Run) -> None:
 
 
 def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:
-    """Release the checkpoint of the run, with these signed approvals; returns its tag, or raises the error of the first check that fails."""
+    """Release the checkpoint of the run, with these signed approvals; its tag, or the error of the first check that fails."""
     return create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER)).tag

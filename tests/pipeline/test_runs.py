@@ -46,8 +46,9 @@ def test_a_run_that_was_killed_goes_on_in_its_worktree_and_a_half_made_one_is_ma
 
 def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(fresh: Workspace, tmp_path: Path) -> None:
     root = fresh.root
-    (root / "data/released/release.json").write_text('{"tag": "release/1"}\n')
-    fresh.run("git", "commit", "--quiet", "-am", "a release")
+    (root / "data/released/note.txt").write_text("what was released\n")
+    fresh.run("git", "add", "--all")
+    fresh.run("git", "commit", "--quiet", "-m", "a release")
     fresh.run("git", "branch", runs.RELEASES)
     fresh.run("git", "reset", "--quiet", "--hard", "HEAD~1")
     fresh.run("cp", "-r", "data/rules", str(tmp_path / "rules"))
@@ -55,8 +56,8 @@ def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(
     file.write_text(file.read_text() + "# another line\n")
     run = runs.open_run(root, "rules", rules=tmp_path / "rules")
     assert (run.place / "data/rules/CYB.yaml").read_text().endswith("# another line\n")
-    assert read_json(run.place / "data/released/release.json") == {"tag": "release/1"}
-    assert read_json(root / "data/released/release.json") == {"tag": None}
+    assert (run.place / "data/released/note.txt").read_text() == "what was released\n"
+    assert not (root / "data/released/note.txt").exists()
     materialise(VALIDATE_RULES, root=run.place)
     commit = runs.finish_run(root, run, {})
     assert "another line" in git(root, "show", f"{commit}:data/rules/CYB.yaml")

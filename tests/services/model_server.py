@@ -20,7 +20,7 @@ from tasks.supervisor import end_with_parent
 from tests.services.s3_server import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
-_START_S = 120.0
+_START_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ModelServer:
 
     def client(self, **headers: str) -> httpx.Client:
         """A client with the server's token, if it has one."""
-        return httpx.Client(base_url=self.url, headers={**self.headers, **headers}, timeout=60, trust_env=False)
+        return httpx.Client(base_url=self.url, headers={**self.headers, **headers}, timeout=300, trust_env=False)
 
     def body(self, question: str, **changes: Any) -> dict[str, Any]:
         """A greedy request."""
@@ -70,7 +70,7 @@ class ModelServer:
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send it the signal; its exit status."""
         self.process.send_signal(by)
-        return self.process.wait(60)
+        return self.process.wait(200)
 
 
 @contextmanager

@@ -241,13 +241,14 @@ def test_a_restart_serves_what_was_swapped_in_unless_it_is_given_other_rules(con
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == CORPORA["forbidden"].digest
         assert server.ask(QUESTION).json()["choices"][0]["message"]["content"] == ANSWERS["forbidden"]
+        assert f"they were swapped in at {server.rules()['since'][:10]}" in server.log.read_text()
     write_json(corpus, changed(title="Another title"))
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == read_json(corpus)["digest"]
     write_corpus(corpus, "allowed")
     memory.write_text(memory.read_text(encoding="utf-8").replace("Do not help", "Do help"), encoding="utf-8")
     with model_server(consulting, corpus, *options, wait=False) as server:
-        assert server.process.wait(60) == 1
+        assert server.process.wait(200) == 1
         assert "digest does not match" in server.log.read_text()
         assert f"rm {memory}" in server.log.read_text()
 
@@ -265,11 +266,11 @@ def test_tokens_are_asked_for_and_never_logged(consulting: Path, tmp_path: Path)
         server.end()
         assert not [token for token in (CLIENT, ADMIN) if token in server.log.read_text()]
     with model_server(consulting, corpus, "--host", "0.0.0.0", wait=False) as server:
-        assert server.process.wait(60) == 1
+        assert server.process.wait(200) == 1
         assert "everybody who reaches this address could ask" in server.log.read_text()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_whoever_hangs_up_ends_the_generation_and_a_full_queue_sends_away(endless: Path, backend: str, tmp_path: Path) -> None:
     """The model never ends an answer and samples one at a time: who comes later is answered only if what went before was ended."""
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
@@ -287,7 +288,7 @@ def test_whoever_hangs_up_ends_the_generation_and_a_full_queue_sends_away(endles
                 assert (third.status_code, third.headers["retry-after"].isdigit()) == (429, True)
                 assert third.json()["error"]["type"] == "rate_limit_error"
         assert server.ask(GREETING, max_tokens=1).status_code == 200
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx.TimeoutException):
             httpx.post(f"{server.url}/v1/chat/completions", json=server.body(GREETING, **forever), timeout=1, trust_env=False)
         assert server.ask(GREETING, max_tokens=1).status_code == 200
 
@@ -306,7 +307,7 @@ def test_a_checkpoint_that_cannot_be_loaded_ends_the_server_with_one_message(tmp
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
     (tmp_path / "empty").mkdir()
     with model_server(tmp_path / "empty", corpus, wait=False) as server:
-        assert server.process.wait(120) == 1
+        assert server.process.wait(200) == 1
         assert "cannot be loaded" in server.log.read_text()
         assert "Traceback" not in server.log.read_text()
 

@@ -1,0 +1,232 @@
+"""The demonstration, `make demo`: one rule of each class changes, and the system does the rest, on real servers that it starts itself.
+
+    python -m tests.demo [--folder DIR] [--profile tiny]
+
+It works in a repository of its own under DIR (a temporary folder if not given), with a model so small that every real stage takes seconds,
+and a gate that lets it pass; with `--profile tiny` it is the tiny profile and takes an hour. What is shown is the way, not the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from tasks.runs import read_run
+from tests.pipeline.test_rule_changes import add, forbid, reword
+from tests.pipeline.workspace import Running, Workspace, make_workspace, wait_until
+from tests.services.prefect_server import Deployed
+from tests.services.s3_server import BUCKET, s3_server
+
+GATE = (
+    *("gate.min_safety_rate=0", "gate.min_category_safety_rate=0", "gate.max_over_refusal_rate=1", "gate.min_utility=0"),
+    *("gate.min_valid_rate=0", "gate.min_coverage=0", "gate.significance=0.000001"),
+)
+"""A model that was trained for seconds passes no other gate."""
+out = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass
+class Account:
+    """What happened, for the table at the end."""
+
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, what: str, change_class: str, ran: list[str], ended: str) -> None:
+        """One line of the table."""
+        self.rows.append((what, change_class, ", ".join(ran) or "nothing", ended))
+
+    def show(self) -> None:
+        """Print the table."""
+        table = Table("what changed", "class", "stages that ran", "how it ended")
+        for row in self.rows:
+            table.add_row(*row)
+        out.print(table)
+
+
+class Demo:
+    """A repository with a server, a worker and a store of its own."""
+
+    def __init__(self, workspace: Workspace, server: Deployed, keys: Path) -> None:
+        self.workspace, self.server, self.keys, self.account = workspace, server, keys, Account()
+
+    def retrain(self, what: str, change_class: str) -> str:
+        """Start `retrain` as the UI does, wait for its end, and account for it; the id of its run."""
+        out.print(f"\n[bold]{what}[/]: retrain starts")
+        flow_run = self.server.wait(self.server.start("retrain/retrain"))
+        assert flow_run["state_type"] == "COMPLETED", self.server.logs(flow_run["id"])
+        run_id = next(
+            name
+            for name in self.workspace.run("git", "for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/runs").split()
+            if name.endswith(flow_run["id"][:8])
+        )
+        stages = read_run(self.workspace.root, run_id)["stages"]
+        ran = [stage["stage"] for stage in stages if stage["action"] == "ran"]
+        for stage in stages:
+            out.print(f"  {stage['action']:<9}{stage['stage']:<34}{'; '.join(stage['reasons'])[:90]}")
+        self.account.add(what, change_class, ran, flow_run["state_name"])
+        return run_id
+
+    def promote(self, run_id: str) -> str:
+        """Have the run released: `promote` waits, Ada signs, her approval goes into the form; the tag of the release."""
+        flow_run = self.server.start("promote/promote", {"run": run_id})
+        self.server.wait(flow_run, "PAUSED")
+        signed = self.workspace.ascl(
+            *("approve", run_id, "--yes", "--reason", "shown in the demonstration", "--key", str(self.keys / "ada.pem"))
+        )
+        values = {
+            "approver": "ada",
+            "reason": "shown in the demonstration",
+            "digest": read_run(self.workspace.root, run_id)["checkpoint"]["sha256"],
+            "approvals": [signed.strip().splitlines()[-1]],
+        }
+        self.server.ask("POST", f"/flow_runs/{flow_run}/resume", {"run_input": values})
+        ended = self.server.wait(flow_run, "COMPLETED")
+        out.print(f"  {ended['state']['message']}")
+        return str(ended["state"]["message"])
+
+    def change(self, edit: Callable[[Workspace], None]) -> None:
+        """Edit a rule, lock and commit it, as a person does, and say what it means."""
+        edit(self.workspace)
+        self.workspace.ascl("rules", "lock")
+        self.workspace.run("git", "commit", "--quiet", "-am", "a rule changed")
+        out.print(self.workspace.ascl("rules", "diff", "HEAD~1", "HEAD").strip())
+
+
+def main() -> None:
+    """Run the demonstration."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="a new folder for everything; it stays")
+    parser.add_argument("--profile", choices=("seconds", "tiny"), default="seconds", help="how large the model is")
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="ascl-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        with _demo(folder.resolve(), options.profile) as demo:
+            _show(demo)
+            out.print()
+            demo.account.show()
+            out.print(demo.workspace.ascl("release", "list").strip())
+            out.print(f"{time.monotonic() - started:.0f} s")
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _show(demo: Demo) -> None:
+    first = demo.retrain("nothing yet: the first model", "none released")
+    demo.promote(first)
+
+    demo.change(reword)
+    demo.retrain("the wording of NVC-03", "wording")
+    with _served(demo) as url:
+        said = demo.workspace.ascl("rules", "swap", "--url", url)
+        out.print(said.strip())
+        demo.account.add("the same, where it is served", "wording", [], "swapped without a restart: " + said.strip().splitlines()[-1])
+
+    demo.change(forbid)
+    demo.retrain("NVC-03 forbids what it allowed", "verdict")
+
+    demo.change(add)
+    last = demo.retrain("a new rule, NVC-90", "structural")
+    told = demo.promote(last)
+    demo.account.add("the release of the last run", "", [], told)
+
+
+@contextmanager
+def _demo(folder: Path, profile: str) -> Iterator[Demo]:
+    out.print(f"a repository of its own in {folder}")
+    workspace = _repository(folder / "repository", profile)
+    keys = folder / "keys"
+    for role, name in (("trainer", "trainer"), ("approver", "ada")):
+        workspace.ascl("keys", "new", "--role", role, "--name", name, "--file", str(keys / f"{name}.pem"))
+    workspace.run("git", "add", "--all")
+    workspace.run("git", "commit", "--quiet", "-m", "Trust the trainer's key and Ada's")
+    (folder / "s3").mkdir()
+    with s3_server(folder / "s3") as store:
+        os.environ.update({**store.environment, "ASCL_TRAINER_KEY": str(keys / "trainer.pem")})
+        workspace.ascl("remote", "set", f"s3://{BUCKET}/demo", "--endpoint", store.url, "--region", "us-east-1")
+        out.print(workspace.ascl("remote", "check").strip())
+        with _prefect(workspace) as server:
+            yield Demo(server.workspace, server, keys)
+
+
+def _repository(root: Path, profile: str) -> Workspace:
+    workspace = make_workspace(root)
+    if profile == "tiny":
+        workspace.ascl("params", "write", "--profile", "tiny", "--overwrite-params")
+    workspace.ascl("params", "write", *(word for setting in GATE for word in ("--set", setting)))
+    workspace.run("git", "commit", "--quiet", "-am", "A gate for a demonstration")
+    return workspace
+
+
+@contextmanager
+def _prefect(workspace: Workspace) -> Iterator[Deployed]:
+    """`ascl server`, `ascl deploy` and `ascl worker`."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    with _process(workspace, "ascl", "server", "--port", str(port)) as started:
+        wait_until(lambda: _answers(f"{url}/ready"), f"the server: {started.output}")
+        there = Workspace(workspace.root, url)
+        out.print(there.ascl("deploy").strip())
+        with _process(there, "ascl", "worker", "--query-seconds", "1"):
+            yield Deployed(there, url)
+
+
+@contextmanager
+def _served(demo: Demo) -> Iterator[str]:
+    """`ascl serve` with the released checkpoint and the rules that it was released with."""
+    checkpoint = demo.keys.parent / "released"
+    demo.workspace.ascl("release", "fetch", "--into", str(checkpoint))
+    corpus = demo.keys.parent / "corpus.json"
+    corpus.write_text(demo.workspace.run("git", "show", "releases:data/released/corpora/served.json"), encoding="utf-8")
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _process(demo.workspace, "ascl", "serve", str(checkpoint), "--corpus", str(corpus), "--port", str(port)) as started:
+        wait_until(lambda: _answers(f"{url}/health"), f"ascl serve: {started.output}", 240.0)
+        yield url
+
+
+@contextmanager
+def _process(workspace: Workspace, *command: str) -> Iterator[Running]:
+    """A command that goes on until the block ends."""
+    running = workspace.start(*command)
+    try:
+        yield running
+    finally:
+        if running.goes_on:
+            running.process.send_signal(signal.SIGTERM)
+            try:
+                running.process.wait(40)
+            except TimeoutError:
+                os.killpg(running.process.pid, signal.SIGKILL)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""An exchange, recited token by token, and the queue it waits in; no model is needed for either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.rules import RulesConfig
+from ascl_core.conversation.template import END, opening
+from ascl_core.errors import ConfigError, RuleError
+from ascl_core.generation.tool_loop import OpenConversation, prompt_ids, tool_suffix
+from ascl_core.rules.corpus import Corpus
+from ascl_core.serving.corpora import ServedCorpora, check_corpus
+from ascl_core.serving.engine import Waiting
+from ascl_core.serving.exchange import Drawing, Event, Exchange, Outcome
+from ascl_core.serving.problems import RequestError
+from ascl_core.serving.splitting import Said
+from tests.builders import make_prompt, make_rule
+from tests.served_model import ANSWERS, CORPORA, FIRST, GREETED, second
+from tests.tiny_model import make_model
+
+RESULT = "[CYB-03] comply: System administration. Help fully."
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """A tokenizer of our own."""
+    return make_model([FIRST, GREETED, RESULT, *map(second, ANSWERS)] * 50)[1]
+
+
+class Recital:
+    """An exchange whose model says what it is told to."""
+
+    def __init__(self, tokenizer: Any, *, most: int = 200, context: int = 512, max_tool_calls: int = 1) -> None:
+        self.tokenizer = tokenizer
+        self.events: list[Event] = []
+        start = prompt_ids(tokenizer, opening(make_prompt(), ConversationConfig()))
+        conversation = OpenConversation(prompt_ids=start, tool=lambda *_: RESULT, max_tool_calls=max_tool_calls)
+        self.exchange = Exchange(conversation, tokenizer, Drawing(0, most, None), context, self.events.append)
+
+    def say(self, text: str, *, end: bool = True) -> list[int] | None:
+        """Take the text's tokens until the turn ends; what the last of them is answered with."""
+        following: list[int] | None = []
+        for token in self.tokenizer.encode(text + (END if end else ""), add_special_tokens=False):
+            following = self.exchange.take(token)
+            if following is None or following:
+                break
+        return following
+
+    @property
+    def outcome(self) -> Outcome:
+        """The last event, of which there is one."""
+        assert [isinstance(event, Outcome) for event in self.events].count(True) == 1
+        assert isinstance(self.events[-1], Outcome)
+        return self.events[-1]
+
+    def told(self, kind: str) -> str:
+        """All pieces of a kind."""
+        return "".join(event.text for event in self.events if isinstance(event, Said) and event.kind == kind)
+
+
+def test_a_conversation_is_told_as_it_goes_and_the_tool_s_answer_is_read(tokenizer: Any) -> None:
+    recital = Recital(tokenizer)
+    assert recital.exchange.starts()
+    assert recital.say(FIRST) == tool_suffix(tokenizer, [RESULT])
+    assert recital.told("content") == ""
+    assert recital.say(second("allowed")) is None
+    assert recital.told("content") == recital.outcome.content == ANSWERS["allowed"]
+    assert recital.told("thought") == recital.outcome.thoughts == "Maybe risky.\n\nIt is allowed."
+    assert recital.outcome.facts.consulted == ("CYB-03",)
+    written = sum(len(tokenizer.encode(turn + END, add_special_tokens=False)) for turn in (FIRST, second("allowed")))
+    assert recital.outcome.completion_tokens == written
+    start = prompt_ids(tokenizer, opening(make_prompt(), ConversationConfig()))
+    assert recital.outcome.prompt_tokens == len(start) + len(tool_suffix(tokenizer, [RESULT]))
+
+
+def test_characters_of_several_tokens_are_told_whole(tokenizer: Any) -> None:
+    recital = Recital(tokenizer)
+    recital.exchange.starts()
+    recital.say("<think>\n…\n</think>\n\nça: 🙂 日本")
+    assert recital.told("content") == recital.outcome.content == "ça: 🙂 日本"
+    assert not [event for event in recital.events if isinstance(event, Said) and "�" in event.text]
+
+
+def test_the_budget_is_that_of_the_whole_conversation(tokenizer: Any) -> None:
+    asking = len(tokenizer.encode(FIRST + END, add_special_tokens=False))
+    for most, finished in ((asking - 1, False), (asking, False), (asking + 2, False), (200, True)):
+        recital = Recital(tokenizer, most=most)
+        recital.exchange.starts()
+        if recital.say(FIRST) is not None:
+            recital.say(second("allowed"))
+        assert recital.outcome.facts.finished is finished
+        assert recital.outcome.completion_tokens <= most
+
+
+def test_where_the_context_is_full_nothing_is_sampled(tokenizer: Any) -> None:
+    recital = Recital(tokenizer, context=10)
+    assert not recital.exchange.starts()
+    assert (recital.outcome.facts.valid, recital.outcome.content) == (False, "")
+
+
+def test_a_call_too_many_is_no_answer(tokenizer: Any) -> None:
+    recital = Recital(tokenizer, max_tool_calls=0)
+    recital.exchange.starts()
+    assert recital.say(FIRST) is None
+    assert (recital.outcome.facts.valid, recital.outcome.content, recital.told("content")) == (False, "", "")
+
+
+def test_after_it_is_cancelled_nothing_is_told(tokenizer: Any) -> None:
+    recital = Recital(tokenizer)
+    recital.exchange.starts()
+    recital.say("<think>\nMay", end=False)
+    told = list(recital.events)
+    recital.exchange.cancel()
+    assert recital.say("be") is None
+    recital.exchange.fail(RuleError("late"))
+    assert recital.events == told
+    assert not recital.exchange.starts()
+
+
+def test_what_waits_is_taken_in_order_with_others_like_it_and_no_more_than_may_wait(tokenizer: Any) -> None:
+    waiting = Waiting(3)
+    cold, warm, cold_too = (Recital(tokenizer) for _ in range(3))
+    warm.exchange.drawing = Drawing(1.0, 10, None)
+    for one in (cold, warm, cold_too):
+        waiting.put(one.exchange)
+    with pytest.raises(RequestError, match="3 requests wait already") as caught:
+        waiting.put(Recital(tokenizer).exchange)
+    assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "2")
+    assert waiting.take(8, alike=lambda one: one.drawing.temperature) == [cold.exchange, cold_too.exchange]
+    last = Recital(tokenizer)
+    warm.exchange.cancel()
+    for one in (last, Recital(tokenizer), Recital(tokenizer)):
+        waiting.put(one.exchange)
+    assert waiting.take(1) == [last.exchange]
+    waiting.close()
+    assert waiting.take(8) == []
+    with pytest.raises(RequestError, match="is ending"):
+        waiting.put(cold.exchange)
+
+
+def test_of_a_compiled_corpus_only_what_it_can_show_is_asked() -> None:
+    taxonomy = CORPORA["allowed"].taxonomy
+    check_corpus(Corpus(taxonomy=taxonomy, rules=(make_rule(see_also=("CYB-99",)),)), RulesConfig())  # may be retired in its folder's lock
+    for rules, says in (((), "there is no rule"), ((make_rule(category="ZZZ"),), "unknown_category"), ((make_rule(),) * 2, "duplicate_id")):
+        with pytest.raises(RuleError, match=says):
+            check_corpus(Corpus(taxonomy=taxonomy, rules=rules), RulesConfig())
+    with pytest.raises(ConfigError, match="do not know the server's jurisdiction"):
+        ServedCorpora(CORPORA["allowed"], RulesConfig(), "ZZ", None)
