@@ -56,8 +56,8 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": f"{self.folder}/no-config",  # DVC takes a missing file for an empty one, and no device
+            "AWS_SHARED_CREDENTIALS_FILE": f"{self.folder}/no-credentials",
         }
 
     def start(self) -> None:

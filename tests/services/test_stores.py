@@ -1,0 +1,238 @@
+"""The remote on a real S3 server: checkpoints of many parts, a server that stops amid a push, a store that is lost or spoilt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ascl_core.errors import AsclError, WorkspaceError
+from tasks import versioning
+from tasks.remote_check import check_remote
+from tasks.remotes import make_remote, read_remote
+from tests.pipeline.workspace import wait_until
+from tests.services.s3_server import BUCKET, S3Server, free_ports, s3_server
+from tests.services.store_world import StoreWorld, make_store_world
+
+pytestmark = pytest.mark.services
+MB = 1_000_000
+SHARDED = {f"model-{number:05d}-of-00003.safetensors": 6 * MB + number for number in (1, 2, 3)}
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for the module."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as started:
+        yield started
+
+
+@pytest.fixture
+def server(shared_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """It, running, with its credentials in the environment and its address only where the remote says it."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "ASCL_REMOTE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in shared_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    if shared_server.process is None or shared_server.process.poll() is not None:
+        shared_server.start()
+    return shared_server
+
+
+@pytest.fixture
+def world(server: S3Server, tmp_path: Path) -> StoreWorld:
+    """A repository with its remote under a prefix of its own."""
+    made = make_store_world(tmp_path / "one")
+    made.use(server, tmp_path.name)
+    return made
+
+
+def objects(server: S3Server, prefix: str) -> dict[str, int]:
+    """Every object under a prefix with its size."""
+    found = server.client().find(f"{BUCKET}/{prefix}", detail=True)
+    return {name: int(entry["size"]) for name, entry in found.items() if entry["type"] == "file"}
+
+
+def remember_when_pushed(world: StoreWorld, outcomes: list[object]) -> threading.Thread:
+    """Push in a thread, and keep what comes of it."""
+
+    def pushed() -> None:
+        try:
+            outcomes.append(versioning.push(world.root))
+        except AsclError as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=pushed)
+    thread.start()
+    return thread
+
+
+def size_on_disk(server: S3Server) -> int:
+    """How many bytes the server's files have."""
+    return sum(file.stat().st_blocks * 512 for file in server.folder.rglob("*") if file.is_file())
+
+
+def test_checkpoints_of_many_parts_and_of_many_shards_come_back_bit_by_bit(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
+    written = world.write({"model.safetensors": 140 * MB, **SHARDED})
+    assert versioning.push(world.root) == len(written) + 1, "each file, and the list of them"
+    assert versioning.push(world.root) == 0
+    entries = server.client().find(f"{BUCKET}/{tmp_path.name}", detail=True)
+    assert "-3" in next(entry["ETag"] for entry in entries.values() if entry["size"] == 140 * MB), "it went up in three parts"
+    other = world.elsewhere(tmp_path / "two")
+    assert versioning.pull(other.root) == len(written) + 1
+    assert other.read() == written
+    assert versioning.pull(other.root) == 0
+
+
+def test_a_server_that_stops_amid_a_push_costs_one_error_and_a_later_push_completes(
+    world: StoreWorld, server: S3Server, tmp_path: Path
+) -> None:
+    written = world.write({"model.safetensors": 200 * MB, **SHARDED})
+    before, outcomes = size_on_disk(server), list[object]()
+    thread = remember_when_pushed(world, outcomes)
+    wait_until(lambda: size_on_disk(server) > before + 30 * MB or outcomes, "a part of the file on the server")
+    server.kill()
+    thread.join(120)
+    assert isinstance(outcomes[0], WorkspaceError), "it is not over before the server stops"
+    said = str(outcomes[0])
+    assert "does not answer" in said
+    assert f"s3://{BUCKET}/{tmp_path.name}" in said
+    assert "ascl push" in said
+    assert server.secret_key not in said
+    assert versioning.owes_push(world.root)
+
+    server.start()
+    assert not [name for name, size in objects(server, tmp_path.name).items() if size > 10 * MB], "no object has half of it"
+    other = world.elsewhere(tmp_path / "two")
+    with pytest.raises(WorkspaceError, match="the pull failed"):
+        versioning.pull(other.root)
+    assert "model.safetensors" not in other.read()
+    assert versioning.push(world.root) > 0
+    assert not versioning.owes_push(world.root)
+    versioning.pull(other.root)
+    assert other.read() == written
+
+
+def test_a_push_gets_through_where_the_server_is_back_in_a_moment(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
+    written = world.write({"model.safetensors": 3 * MB})
+    server.kill()
+    outcomes: list[object] = []
+    thread = remember_when_pushed(world, outcomes)
+    server.start()
+    thread.join(120)
+    assert outcomes == [3]
+    other = world.elsewhere(tmp_path / "two")
+    versioning.pull(other.root)
+    assert other.read() == written
+
+
+def test_half_an_object_in_the_store_is_never_taken_for_whole(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
+    written = world.write({"model.safetensors": 4 * MB})
+    versioning.push(world.root)
+    name = next(name for name, size in objects(server, tmp_path.name).items() if size == 4 * MB)
+    server.client().pipe_file(name, written["model.safetensors"][: 2 * MB])
+    other = world.elsewhere(tmp_path / "two")
+    with pytest.raises(WorkspaceError, match="the pull failed"):
+        versioning.pull(other.root)
+    assert "model.safetensors" not in other.read()
+    assert not [file for file in (other.root / ".dvc/cache/files").rglob("*") if file.is_file() and file.stat().st_size == 2 * MB]
+    server.client().rm_file(name)
+    assert versioning.push(world.root) == 1, "whoever has it gives it to the store again"
+    versioning.pull(other.root)
+    assert other.read() == written
+
+
+def test_a_store_that_was_lost_is_filled_again_by_a_push(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
+    written = world.write(SHARDED)
+    versioning.push(world.root)
+    server.client().rm(f"{BUCKET}/{tmp_path.name}", recursive=True)
+    assert versioning.push(world.root) == len(written) + 1
+    other = world.elsewhere(tmp_path / "two")
+    versioning.pull(other.root)
+    assert other.read() == written
+
+
+def test_what_is_lost_here_comes_back_from_the_store_and_what_was_never_recorded_is_left_alone(world: StoreWorld, tmp_path: Path) -> None:
+    written = world.write({"model.safetensors": MB})
+    versioning.push(world.root)
+    other = world.elsewhere(tmp_path / "two")
+    versioning.fetch(other.root, ["data/models/big", "data/models/other"])
+    assert other.read() == written
+
+
+PROBLEMS = {
+    "no credentials": ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, {}, "no credentials were found", "AWS_PROFILE"),
+    "wrong secret": ({"AWS_SECRET_ACCESS_KEY": "wr0ng/secret"}, {}, "does not belong to the access key", "AWS_SECRET_ACCESS_KEY"),
+    "unknown key": ({"AWS_ACCESS_KEY_ID": "unkn0wn-id"}, {}, "does not know this access key", "AWS_ACCESS_KEY_ID"),
+    "no bucket": ({}, {"url": "s3://no-such-bucket/x"}, "the bucket does not exist", "ascl remote set"),
+    "nobody there": ({}, {"endpoint": None}, "the store does not answer", "start it"),
+    "no profile": ({"AWS_PROFILE": "nobody"}, {}, "AWS_PROFILE does not exist", "unset AWS_PROFILE"),
+}
+
+
+@pytest.mark.parametrize(("variables", "changed", "problem", "mend"), PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.timeout(120)
+def test_a_check_and_a_push_say_what_is_wrong_and_show_no_credentials(
+    variables: dict[str, str | None],
+    changed: dict[str, str | None],
+    problem: str,
+    mend: str,
+    world: StoreWorld,
+    server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world.write({"model.safetensors": 1000})
+    for name, value in variables.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    values = {"url": f"s3://{BUCKET}/x", "endpoint": server.url, **changed}
+    values["endpoint"] = values["endpoint"] or f"http://127.0.0.1:{free_ports(1)[0]}"
+    remote = make_remote(str(values["url"]), values["endpoint"], "us-east-1")
+    versioning.use_remote(world.root, remote)
+    check = list(check_remote(remote))[-1]
+    assert (check.level, problem in check.found, mend in check.mend) == ("error", True, True), check
+    with pytest.raises(WorkspaceError, match="the push failed") as caught:
+        versioning.push(world.root)
+    assert problem in str(caught.value)
+    secrets = {server.secret_key, "wr0ng/secret"}
+    assert not [secret for secret in secrets if secret in f"{check}{caught.value}"]
+
+
+def test_a_clock_that_is_wrong_is_said(world: StoreWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datetime
+
+    import botocore.auth
+
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now.replace(tzinfo=None))
+    remote = read_remote(world.root)
+    assert remote is not None
+    assert "the clock of this machine" in list(check_remote(remote))[-1].found
+
+
+def test_a_store_that_is_well_passes_every_check_and_keeps_nothing_of_it(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
+    remote = read_remote(world.root)
+    assert remote is not None
+    assert [(check.name, check.level) for check in check_remote(remote)] == [
+        ("reach", "ok"),
+        ("write", "ok"),
+        ("read", "ok"),
+        ("write once", "ok"),
+        ("delete", "ok"),
+    ]
+    assert objects(server, tmp_path.name) == {}
+
+
+def test_the_environment_names_the_remote_before_the_files_do(
+    world: StoreWorld, server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write({"model.safetensors": 1000})
+    monkeypatch.setenv("ASCL_REMOTE", f"s3://{BUCKET}/{tmp_path.name}-other")
+    monkeypatch.setenv("ASCL_REMOTE_ENDPOINT", server.url)
+    versioning.push(world.root)
+    assert objects(server, tmp_path.name) == {}
+    assert len(objects(server, f"{tmp_path.name}-other")) == 3
+    written = "".join(file.read_text() for file in (world.root / ".dvc").glob("config*"))
+    assert server.secret_key not in written
+    assert server.access_key not in written
