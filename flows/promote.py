@@ -13,6 +13,7 @@ from ascl_core.errors import AsclError
 from flows.approval import ApprovalForm
 from flows.forms import PromoteForm, checked
 from tasks.deployment import approving, parts
+from tasks.deployment.heartbeat import beating, suspending
 
 _TIMES = 3
 """How often an approval that does not hold may be given again."""
@@ -26,14 +27,16 @@ def promote(form: PromoteForm) -> State[Any]:
     problem = ""
     for time in range(_TIMES):
         create_markdown_artifact(approving.question(candidate, problem), key="approval", description="What is asked for")
-        answer = suspend_flow_run(
-            wait_for_input=ApprovalForm.with_initial_data(description=approving.question(candidate, problem)),
-            timeout=form.days * 24 * 3600,
-            key=f"approval-{time}",
-        )
+        with suspending():
+            answer = suspend_flow_run(
+                wait_for_input=ApprovalForm.with_initial_data(description=approving.question(candidate, problem)),
+                timeout=form.days * 24 * 3600,
+                key=f"approval-{time}",
+            )
         try:
             approvals = approving.require_approval(candidate, answer.digest, answer.approvals, override=form.override)
-            released = parts.release(root, form.run, approvals)
+            with beating():
+                released = parts.release(root, form.run, approvals)
         except AsclError as error:
             problem = str(error)
             get_run_logger().error("the approval does not hold: %s", problem)

@@ -39,7 +39,7 @@ def worker(
     pool: Annotated[str, typer.Option("--pool", "-p", help="The work pool: cpu or gpu.")] = "cpu",
     name: Annotated[str | None, typer.Option(help="The worker's name in the UI.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Flow runs at a time; no limit if not given.")] = None,
-    query_seconds: Annotated[float, typer.Option(min=0.2, max=60, help="How often it asks for work.")] = 2.0,
+    query_seconds: Annotated[float, typer.Option(min=0.2, max=60, help="How often it asks for work.")] = 5.0,
 ) -> None:
     """Start a worker that runs the flow runs of a pool on this machine; Ctrl-C ends it and what it runs.
 

@@ -11,6 +11,8 @@ from tasks.deployment.own_run import flow_run
 
 RULES_CHANGED = "ascl.rules.changed"
 GATE_FAILED = "ascl.gate.failed"
+WAITS = "prefect.flow-run.waits-for-approval"
+"""Named as Prefect names what happens to a run, so that whoever waits for a sign of life hears it."""
 
 
 def rules_changed(client: SyncPrefectClient, place: str, payload: dict[str, Any]) -> None:
@@ -19,11 +21,19 @@ def rules_changed(client: SyncPrefectClient, place: str, payload: dict[str, Any]
     _post(client, Event(event=RULES_CHANGED, resource=Resource(resource), payload=payload))
 
 
+def waits(client: SyncPrefectClient) -> None:
+    """Say that this flow run waits for a person, and is not dead."""
+    _post(client, Event(event=WAITS, resource=Resource(_this_run())))
+
+
 def gate_failed(client: SyncPrefectClient, payload: dict[str, Any]) -> None:
     """Say that the gate did not let this flow run's checkpoint pass."""
+    _post(client, Event(event=GATE_FAILED, resource=Resource(_this_run()), payload=payload))
+
+
+def _this_run() -> dict[str, str]:
     run = flow_run()
-    resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": str(run.name)}
-    _post(client, Event(event=GATE_FAILED, resource=Resource(resource), payload=payload))
+    return {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": str(run.name)}
 
 
 def _post(client: SyncPrefectClient, event: Event) -> None:

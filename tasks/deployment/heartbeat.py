@@ -1,0 +1,58 @@
+"""Heartbeats of a flow run that suspends itself.
+
+Prefect's own heartbeats go on while a run is being suspended, and one that reaches the server after the news of the suspension makes the
+automation call the waiting run dead. So the deployment `promote` has Prefect's beat once, at the start, beats by itself while it works,
+and has the last word about its suspension.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+
+from prefect import get_client
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
+from prefect.exceptions import Pause
+
+from tasks.deployment import events
+from tasks.deployment.own_run import flow_run
+
+HEARTBEAT = "prefect.flow-run.heartbeat"
+EVERY_S = 30.0
+_DELIVER_S = 30.0
+
+
+@contextmanager
+def suspending() -> Iterator[None]:
+    """Around what suspends the run: the server hears of it after every heartbeat of this process."""
+    try:
+        yield
+    except Pause:
+        EventsWorker.drain_all(timeout=_DELIVER_S)
+        with get_client(sync_client=True) as client:
+            events.waits(client)
+        raise
+
+
+@contextmanager
+def beating(every_s: float = EVERY_S) -> Iterator[None]:
+    """Say at the start of the block, and then every so often until its end, that this flow run lives."""
+    resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run().id}", "prefect.resource.name": str(flow_run().name)}
+    over = threading.Event()
+
+    def beat() -> None:
+        while True:
+            emit_event(HEARTBEAT, resource=dict(resource))
+            if over.wait(every_s):
+                return
+
+    thread = threading.Thread(target=copy_context().run, args=(beat,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
