@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
 from flows.form_fields import Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
@@ -78,6 +78,8 @@ class Training(Form):
 
 class RulesToTrain(Form):
     """Which rules the model is trained on."""
+
+    model_config = ConfigDict(title="Rules")
 
     place: RulesPlace = "HEAD"
     """A branch, a tag or a commit whose data/rules it is, or a prefix such as s3://bucket/rules."""
