@@ -157,10 +157,10 @@ def _demo(folder: Path, profile: str) -> Iterator[Demo]:
     workspace.run("git", "commit", "--quiet", "-m", "Trust the trainer's key and Ada's")
     (folder / "s3").mkdir()
     with s3_server(folder / "s3") as store:
-        os.environ.update({**store.environment, "ASCL_TRAINER_KEY": str(keys / "trainer.pem")})
+        os.environ.update(store.environment)
         workspace.ascl("remote", "set", f"s3://{BUCKET}/demo", "--endpoint", store.url, "--region", "us-east-1")
         out.print(workspace.ascl("remote", "check").strip())
-        with _prefect(workspace) as server:
+        with _prefect(workspace, keys / "trainer.pem") as server:
             yield Demo(server.workspace, server, keys)
 
 
@@ -174,7 +174,7 @@ def _repository(root: Path, profile: str) -> Workspace:
 
 
 @contextmanager
-def _prefect(workspace: Workspace) -> Iterator[Deployed]:
+def _prefect(workspace: Workspace, trainer_key: Path) -> Iterator[Deployed]:
     """`ascl server`, `ascl deploy` and `ascl worker`."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -182,7 +182,7 @@ def _prefect(workspace: Workspace) -> Iterator[Deployed]:
         wait_until(lambda: _answers(f"{url}/ready"), f"the server: {started.output}")
         there = Workspace(workspace.root, url)
         out.print(there.ascl("deploy").strip())
-        with _process(there, "ascl", "worker", "--query-seconds", "1"):
+        with _process(there, "env", f"ASCL_TRAINER_KEY={trainer_key}", "ascl", "worker", "--query-seconds", "1"):
             yield Deployed(there, url)
 
 
