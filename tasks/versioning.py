@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -288,10 +287,7 @@ def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
 
 def _run_alone(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     with _alone(root):
-        if arguments[0] != "push":
-            return _run(root, *arguments)
-        with tempfile.TemporaryDirectory() as folder:  # else DVC believes that what it once pushed is still there
-            return _run(root, *arguments, DVC_SITE_CACHE_DIR=folder)
+        return _run(root, *arguments)
 
 
 def _stamp(path: Path) -> int | None:
@@ -303,9 +299,9 @@ def _complaint(done: subprocess.CompletedProcess[str]) -> str:
     return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")), lines[-1])
 
 
-def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    environment = {**_RETRIES, **os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore", **variables}
+    environment = {**_RETRIES, **os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore"}
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 

@@ -71,15 +71,22 @@ def check() -> None:
         raise typer.Exit(1)
 
 
-def push() -> None:
+def push(
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Look at every object in the store, and send again what is lost or cut off.")
+    ] = False,
+) -> None:
     """Copy to the remote what it lacks of what dvc.lock names.
 
-    Example:  ascl push
+    Examples:  ascl push   |   ascl push --audit
     """
     from tasks import versioning
     from tasks.remotes import read_remote
+    from tasks.store_audit import forget_what_is_not_whole
 
     root = repository_root()
+    if audit:
+        out.print(f"{counted(len(forget_what_is_not_whole(root)), 'object')} missing or not whole in the store")
     with err.status(escape(f"to {read_remote(root)}")):
         moved = versioning.push(root)
     out.print(f"{counted(moved, 'file')} pushed" if moved else "the remote has everything")

@@ -12,6 +12,7 @@ from ascl_core.errors import AsclError, WorkspaceError
 from tasks import versioning
 from tasks.remote_check import check_remote
 from tasks.remotes import make_remote, read_remote
+from tasks.store_audit import forget_what_is_not_whole
 from tests.pipeline.workspace import wait_until
 from tests.services.s3_server import BUCKET, S3Server, free_ports, s3_server
 from tests.services.store_world import StoreWorld, make_store_world
@@ -138,8 +139,10 @@ def test_half_an_object_in_the_store_is_never_taken_for_whole(world: StoreWorld,
         versioning.pull(other.root)
     assert "model.safetensors" not in other.read()
     assert not [file for file in (other.root / ".dvc/cache/files").rglob("*") if file.is_file() and file.stat().st_size == 2 * MB]
-    server.client().rm_file(name)
-    assert versioning.push(world.root) == 1, "whoever has it gives it to the store again"
+    assert versioning.push(world.root) == 0, "a push alone takes what is there for whole"
+    assert len(forget_what_is_not_whole(world.root)) == 1
+    assert versioning.push(world.root) == 2, "whoever has it gives it to the store again, with the list that names it"
+    assert forget_what_is_not_whole(world.root) == []
     versioning.pull(other.root)
     assert other.read() == written
 
