@@ -18,7 +18,7 @@ from flows.local_server import local_server
 from tests.pipeline.workspace import Running, Workspace
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-PATIENCE_S = 240.0
+PATIENCE_S = 500.0
 
 
 @dataclass(frozen=True)
