@@ -79,9 +79,10 @@ class Deployed:
         return {one["key"]: one["data"] for one in found}
 
     @contextmanager
-    def worker(self, pool: str = "cpu", *options: str) -> Iterator[Running]:
-        """A worker of that pool."""
-        running = self.workspace.start("ascl", "worker", "--pool", pool, "--query-seconds", "0.5", *options)
+    def worker(self, pool: str = "cpu", *options: str, trainer_key: Path | None = None) -> Iterator[Running]:
+        """A worker of that pool, which signs releases where it is given the trainer's key."""
+        key = ["env", f"ASCL_TRAINER_KEY={trainer_key}"] if trainer_key else []
+        running = self.workspace.start(*key, "ascl", "worker", "--pool", pool, "--query-seconds", "0.5", *options)
         try:
             yield running
         finally:

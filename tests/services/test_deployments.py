@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def server(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker(server: Deployed) -> Iterator[None]:
     """A worker of the pool cpu."""
     with server.worker():
@@ -43,12 +44,16 @@ def rows(text: str) -> dict[str, str]:
     return {line[0].strip(): line[1] for line in lines if len(line) == 2 and line[1] in ("created", "updated", "unchanged")}
 
 
-def edit(server: Deployed, old: str, new: str) -> str:
-    """Change the text of a rule file and commit it; returns the commit."""
+def edit(server: Deployed, word: str, version: str) -> str:
+    """Change the wording of a rule, with its version and the lock, and commit it; returns the commit."""
     root = server.workspace.root
-    file = next(file for file in sorted((root / "data" / "rules").glob("*.yaml")) if old in file.read_text(encoding="utf-8"))
-    file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    server.workspace.run("git", "commit", "--quiet", "-am", "rules")
+    file = root / "data" / "rules" / "CYB.yaml"
+    before, rule, after = file.read_text(encoding="utf-8").partition("- id: CYB-01")
+    after = re.sub(r"Do not (\w+ )?write malware", f"Do not {word} write malware", after, count=1)
+    after = re.sub(r"version: [\d.]+", f"version: {version}", after, count=1)
+    file.write_text(before + rule + after, encoding="utf-8")
+    server.workspace.ascl("rules", "lock")
+    server.workspace.run("git", "commit", "--quiet", "-am", f"rules {version}")
     return git(root, "rev-parse", "HEAD")
 
 
@@ -143,39 +148,74 @@ def test_a_stage_on_a_gpu_fails_where_the_limit_does_not_exist(server: Deployed,
         server.workspace.run("git", "checkout", "--quiet", "--", "params.yaml")
 
 
-def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(server: Deployed) -> None:
-    known = {run["id"] for run in server.runs("retrain")}
+@pytest.mark.timeout(1200)
+def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(server: Deployed, worker: None) -> None:
+    root, known = server.workspace.root, {run["id"] for run in server.runs("retrain")}
 
     def started() -> list[dict[str, Any]]:
         return [run for run in server.runs("retrain") if run["id"] not in known]
 
-    def watch() -> dict[str, Any]:
-        return server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))
+    def watch() -> str:
+        return str(server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))["state_name"])
 
-    with server.worker("cpu", "--limit", "1"):
-        assert watch()["state_name"] == "No change", "the first look only remembers"
-    with server.worker("gpu"):  # nobody works on the pool of retrain meanwhile, so both are waiting when it starts
-        pass
-    with server.worker("cpu", "--limit", "1"):
-        edit(server, "title: ", "title: A ")
-        first = watch()
-        assert first["state_name"] == "Rules changed", first["state"]
-        wait_until(started, "the run of the first change")
-        edit(server, "title: ", "title: B ")
-        assert watch()["state_name"] == "Rules changed"
-        wait_until(lambda: len(started()) == 2, "the run of the second change")
-        assert watch()["state_name"] == "No change"
-        older, newest = started()
-        assert server.wait(older["id"])["state_type"] == "CANCELLED"
-        ended = server.wait(newest["id"])
+    assert watch() == "No change", "the first look only remembers"
+    edit(server, "ever", "1.0.1")
+    assert watch() == "Rules changed"
+    wait_until(started, "the run of the first change")
+    newer = edit(server, "really", "1.0.2")
+    assert watch() == "Rules changed"
+    wait_until(lambda: len(started()) == 2, "the run of the second change")
+    assert watch() == "No change", "what was announced once is not announced again"
+    older, newest = started()
+    assert server.wait(older["id"])["state_type"] == "CANCELLED"
+    assert not [process for process in server.workspace.processes() if older["id"][:8] in " ".join(process.cmdline())]
+    ended = server.wait(newest["id"])
     assert ended["state_type"] == "COMPLETED", server.logs(newest["id"])
     assert len(started()) == 2
-    said = [runs.read_run(server.workspace.root, one) for one in runs.ended_runs(server.workspace.root)]
-    assert [one["flow_run"] for one in said].count(newest["id"]) == 1
-    assert older["id"] not in [one["flow_run"] for one in said]
     rules = newest["parameters"]["form"]["rules"]
-    assert rules["digest"] == next(one for one in said if one["flow_run"] == newest["id"])["rules"]["digest"]
-    assert rules["watched"] == "HEAD"
+    assert (rules["place"], rules["watched"]) == (newer, "HEAD")
+    said = {one: runs.read_run(root, one) for one in runs.ended_runs(root)}
+    assert not [one for one in said if one.endswith(older["id"][:8])]
+    [own] = [one for one in said if one.endswith(newest["id"][:8])]
+    assert said[own]["rules"]["digest"] == rules["digest"]
+    assert "Do not really write malware" in git(root, "show", f"runs/{own}:data/rules/CYB.yaml")
+
+
+def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts(server: Deployed, worker: None) -> None:
+    rules = {"place": "HEAD~1", "watched": "HEAD"}
+    run = server.wait(server.start("retrain/retrain", {"rules": rules}))
+    assert run["state_type"] == "CANCELLED"
+    assert "superseded" in run["state"]["message"]
+
+
+def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(server: Deployed, worker: None) -> None:
+    edit(server, "never", "1.0.2")
+    try:
+        run = server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))
+        assert run["state_type"] == "FAILED"
+        assert "CYB-01" in run["state"]["message"]
+    finally:
+        server.workspace.run("git", "reset", "--quiet", "--hard", "HEAD~1")
+
+
+def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits_for_two_persons(server: Deployed, worker: None) -> None:
+    newest = next(one for one in runs.ended_runs(server.workspace.root) if "retrain" in one)
+    refused = server.wait(server.start("promote/promote", {"run": newest}))
+    assert refused["state_type"] == "FAILED"
+    assert "the gate did not pass" in refused["state"]["message"]
+    sha256 = runs.read_run(server.workspace.root, newest)["checkpoint"]["sha256"]
+    run_id = server.start("promote/promote", {"run": newest, "override": True})
+    for digest, count, told in (("0" * 64, 2, "is not the digest of this checkpoint"), (sha256, 1, "2 signed approvals are needed")):
+        server.wait(run_id, "Suspended")
+        assert sha256 in server.artifacts(run_id)["approval"]
+        answer = {"approver": "Ann Example", "reason": "looked at it", "digest": digest, "approvals": ["signed"] * count}
+        assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
+        wait_until(lambda told=told: told in server.logs(run_id), told)  # type: ignore[misc]
+    server.wait(run_id, "Suspended")
+    told = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
+    heard = sorted(told, key=lambda event: str(event["received"]))
+    assert heard[-1]["event"] == "prefect.flow-run.waits-for-approval", "what the server hears last is no heartbeat"
+    server.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
 def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server: Deployed, worker: None) -> None:
