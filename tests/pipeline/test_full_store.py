@@ -33,6 +33,7 @@ except WorkspaceError as error:
     lock = root / "dvc.lock"
     found = {"problem": error.problem, "mend": error.mend, "locked": lock.exists() and MODEL in lock.read_text()}
     found["whole"] = sorted(len(data) for data in world.read().values())
+    found["halves"] = [str(file) for file in root.parent.rglob(".*.tmp")]
     subprocess.run(["mount", "-o", "remount,size=1g", sys.argv[4]], check=True)
     attempt(*arguments)
     subprocess.run([sys.executable, "-m", "dvc", "checkout", "--quiet", "--force"], cwd=root, check=True)
@@ -68,4 +69,5 @@ def test_a_full_disk_is_one_error_and_the_next_try_ends_well(tmp_path: Path, wha
     assert "run again" in found["mend"]
     assert found["locked"] == (what != "record"), "what is not in the cache is not recorded"
     assert found["whole"] == ([] if what == "pull" else sizes), "a file is whole, or not there"
+    assert found["halves"] == [], "nothing half written takes the space"
     assert found["in_the_end"] == sizes
