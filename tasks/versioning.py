@@ -98,14 +98,27 @@ def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
 
 
 def record(root: Path, stage: Stage) -> None:
-    """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`."""
+    """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`.
+
+    `WorkspaceError` where the cache did not take all of them; then `dvc.lock` is as before.
+    """
     write_text(root / _OWED, f"{stage.name}\n")
-    _dvc(root, "commit", "--force", "--quiet", stage.name, mend="check the space and the permissions of .dvc/cache, and run again")
+    before = _text(root / "dvc.lock") if (root / "dvc.lock").exists() else None
+    done = _run_alone(root, "commit", "--force", stage.name)
+    if done.returncode == 0 and "failed to transfer" not in done.stderr:  # of which DVC says nothing in its status
+        return
+    if before is None:
+        (root / "dvc.lock").unlink(missing_ok=True)
+    else:
+        write_text(root / "dvc.lock", before)
+    _heed_full_disk(root, done)
+    mend = "check the space and the permissions of .dvc/cache, and run again"
+    raise WorkspaceError(f"dvc commit failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
 
 
 def restore(root: Path, stage: Stage) -> bool:
     """Bring the recorded outputs back from the cache or the remote; False where neither has all of them."""
-    if _run_alone(root, "checkout", "--force", "--quiet", stage.name).returncode == 0 and not staleness(root, [stage])[stage.name]:
+    if _run_alone(root, "checkout", "--force", stage.name).returncode == 0 and not staleness(root, [stage])[stage.name]:
         return True
     try:
         _transfer(root, "pull", "--force", stage.name, attempts=1)
@@ -169,7 +182,11 @@ def fetch(root: Path, paths: Collection[str]) -> None:
     ensure(root)
     known = {out["path"] for entry in recorded(root).values() for out in entry.get("outs", ())} if paths else set()
     wanted = sorted(known.intersection(paths))
-    if wanted and _run_alone(root, "checkout", "--force", "--quiet", *wanted).returncode != 0:
+    if not wanted:
+        return
+    done = _run_alone(root, "checkout", "--force", *wanted)
+    _heed_full_disk(root, done)
+    if done.returncode != 0:
         _transfer(root, "pull", "--force", *wanted)
 
 
@@ -251,9 +268,9 @@ def _transfer(root: Path, command: str, *arguments: str, attempts: int = _ATTEMP
         found, done = fault(remote), None
         if found is None:
             done = _run_alone(root, command, *arguments)
+            _heed_full_disk(root, done)
             if done.returncode == 0:
                 return _moved(done.stdout)
-            _heed_full_disk(root, done)
             found = fault(remote)
         if found is not None and not found.passing:
             break
@@ -280,9 +297,13 @@ def _dvc(root: Path, *arguments: str, mend: str) -> None:
 
 
 def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
-    if "No space left on device" in done.stderr or "Disk quota exceeded" in done.stderr:
-        mend = "free some space (dvc gc --workspace drops what no commit here names), and run again: what was finished is kept"
-        raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", mend=mend)
+    """`WorkspaceError` where the disk was full; what DVC left half written is removed."""
+    if "No space left on device" not in done.stderr and "Disk quota exceeded" not in done.stderr:
+        return
+    for half in re.findall(r"-> '([^']+\.tmp)'", done.stderr):
+        Path(half).unlink(missing_ok=True)
+    mend = "free some space (dvc gc --workspace drops what no commit here names), and run again: what was finished is kept"
+    raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", mend=mend)
 
 
 def _run_alone(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

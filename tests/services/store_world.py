@@ -33,14 +33,15 @@ class StoreWorld:
         """The checkpoint's folder."""
         return self.root / MODEL
 
-    def write(self, sizes: dict[str, int]) -> dict[str, bytes]:
-        """A checkpoint of random shards of these sizes in bytes with their index, recorded; what was written."""
+    def write(self, sizes: dict[str, int], *, record: bool = True) -> dict[str, bytes]:
+        """A checkpoint of random shards of these sizes in bytes with their index, recorded or not yet; what was written."""
         content = {name: os.urandom(size) for name, size in sizes.items()}
         content["model.safetensors.index.json"] = json.dumps({"weight_map": dict.fromkeys(sizes, "x")}).encode()
         self.model.mkdir(parents=True, exist_ok=True)
         for name, data in content.items():
             (self.model / name).write_bytes(data)
-        versioning.record(self.root, STAGE)
+        if record:
+            versioning.record(self.root, STAGE)
         return content
 
     def read(self) -> dict[str, bytes]:
