@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -275,3 +276,43 @@ def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server:
     assert said["evaluations"][0]["sha256"] == runs.read_run(root, newest)["checkpoint"]["sha256"]
     kept = git(root, "show", f"{said['commit']}:{said['evaluations'][0]['metrics']}")
     assert json.loads(kept)["headline"] == said["evaluations"][0]["headline"]
+
+
+def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_failed_and_its_url_is_never_shown(
+    server: Deployed, worker: Running
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        secret = f"http://127.0.0.1:{http.server_port}/T0PSECRET"
+        printed = server.workspace.run("/bin/sh", "-c", f"ASCL_WEBHOOK_URL={secret} ascl deploy")
+        assert [name for name, done in rows(printed).items() if done == "created"] == [
+            *(
+                "webhook block      ascl-webhook",
+                "automation         ascl: tell of a gate that did not pass",
+                "automation         ascl: tell of crashed runs",
+            )
+        ]
+        assert "unchanged" in server.workspace.ascl("deploy"), "the block keeps the URL where the environment has none"
+        documents = json.dumps(server.ask("POST", "/block_documents/filter", {}))
+        assert "T0PSECRET" not in printed + documents
+        assert "ascl-webhook" in documents
+        refused = server.wait(server.start("promote/promote", {"run": "no-such-run"}))
+        failed = server.wait(server.start("retrain/retrain"))
+        assert failed["state_name"] == "Gate: not passed", "the tiny models of the tests never pass"
+        wait_until(lambda: {"prefect.flow-run.Failed", "ascl.gate.failed"} <= {one["event"] for one in told}, "both notifications")
+        http.shutdown()
+    gate = next(one for one in told if one["event"] == "ascl.gate.failed")
+    assert gate["resource"] == f"prefect.flow-run.{failed['id']}"
+    assert gate["payload"]["failing"]
+    assert [one["resource"] for one in told if one["event"] == "prefect.flow-run.Failed"] == [f"prefect.flow-run.{refused['id']}"]
