@@ -13,13 +13,13 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from ascl_core.errors import RuleError
+from ascl_core.errors import RuleError, StageError
 from tasks import runs
 from tasks.git import git
 from tasks.materialise import Outcome
 from tasks.prefect_policy import Policy
 from tasks.prefect_stage import StageRunner
-from tasks.stages import EVALUATE, STAGES, VALIDATE_RULES, Stage
+from tasks.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Running, Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed
@@ -316,3 +316,17 @@ def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_faile
     assert gate["resource"] == f"prefect.flow-run.{failed['id']}"
     assert gate["payload"]["failing"]
     assert [one["resource"] for one in told if one["event"] == "prefect.flow-run.Failed"] == [f"prefect.flow-run.{refused['id']}"]
+
+
+def test_a_run_that_takes_too_long_is_ended_with_everything_that_it_started(server: Deployed) -> None:
+    root, policy = server.workspace.root, Policy(timeout_s=3.0, retries=2)
+
+    @flow(persist_result=False)
+    def work() -> list[Outcome]:
+        with StageRunner(root=root, force=["curate"], policy=policy) as run:
+            run(CURATE)
+            return run.outcomes()
+
+    with temporary_settings({PREFECT_API_URL: server.url}), pytest.raises(StageError, match="ran out of time"):
+        work()
+    assert not server.workspace.processes()
