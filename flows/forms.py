@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
 from flows.form_fields import Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
-from tasks.prefect_policy import Policy
+from tasks.prefect_policy import GPU_LIMIT, Policy
 
 F = TypeVar("F", bound=Form)
 
@@ -64,7 +64,7 @@ class Limits(Form):
     @property
     def policy(self) -> Policy:
         """What the stages are held to."""
-        return Policy(retries=self.retries, gpu_limit="gpu", timeout_s=60.0 * self.minutes)
+        return Policy(retries=self.retries, gpu_limit=GPU_LIMIT, timeout_s=60.0 * self.minutes)
 
 
 class Training(Form):

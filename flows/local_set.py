@@ -37,6 +37,7 @@ def serve(root: Path, *, host: str, port: int, database: str | None) -> NoReturn
         "PREFECT_API_URL": url,
         "PREFECT_UI_API_URL": url,
         "PREFECT_API_DATABASE_CONNECTION_URL": database or f"sqlite+aiosqlite:///{home / 'server.db'}",
+        "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
         "PREFECT_SERVER_API_HOST": host,
         "PREFECT_SERVER_API_PORT": str(port),
     }

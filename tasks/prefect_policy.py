@@ -15,6 +15,8 @@ from ascl_core.errors import StageCrashed, StageError
 from tasks.gpus import gpus
 from tasks.stages import Stage
 
+GPU_LIMIT = "gpu"
+"""The concurrency limit that `ascl deploy` creates."""
 _LOOK_S = 2.0
 _LEASE_S = 60.0
 """How long a slot stays taken whose holder was killed."""

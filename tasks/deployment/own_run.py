@@ -65,9 +65,12 @@ def fetched(root: Path, place: str) -> Iterator[tuple[Path, Corpus]]:
 
 
 def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
-    """What changed from the rules that are released, or of the revision `since` where nothing is, to these."""
+    """What changed from the rules that are released, or where nothing is from those of the revision `since`, to these.
+
+    Rules that were seen in a store are gone once they are replaced: then they are compared with those of the repository.
+    """
     config = load_params(root / "params.yaml").rules
-    old = read_rules(root, released(root) or since or "HEAD", config)
+    old = read_rules(root, released(root) or (since if since and "://" not in since else "HEAD"), config)
     return diff_corpora(old, new, config.at)
 
 

@@ -29,8 +29,11 @@ class Deployed:
     url: str
 
     def ask(self, method: str, path: str, values: Any = None, status: int | None = None) -> Any:
-        """What the API answers."""
-        answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=60)
+        """What the API answers; as Prefect's own clients do, asks again where SQLite was busy for too long."""
+        answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120)
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            time.sleep(1.0)
+            answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120)
         if status is None:
             answer.raise_for_status()
         else:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from ascl_core.errors import RuleError, StageError
 from tasks import runs
 from tasks.git import git
+from tasks.materialise import Outcome
 from tasks.prefect_policy import Policy
 from tasks.prefect_stage import StageRunner
-from tasks.stages import EVALUATE, STAGES
+from tasks.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
 from tests.pipeline.conftest import _finished  # noqa: F401
-from tests.pipeline.workspace import Workspace, wait_until
+from tests.pipeline.workspace import Running, Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed
 
 pytestmark = pytest.mark.services
@@ -32,10 +36,10 @@ def server(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def worker(server: Deployed) -> Iterator[None]:
+def worker(server: Deployed) -> Iterator[Running]:
     """A worker of the pool cpu."""
-    with server.worker():
-        yield
+    with server.worker() as running:
+        yield running
 
 
 def rows(text: str) -> dict[str, str]:
@@ -74,7 +78,7 @@ def test_a_second_deployment_changes_nothing_and_what_a_person_changed_is_brough
     assert server.ask("GET", "/work_pools/cpu")["description"] == pool["description"]
 
 
-def test_a_retraining_from_the_api_ends_as_a_commit_and_leaves_the_repository_alone(server: Deployed, worker: None) -> None:
+def test_a_retraining_from_the_api_ends_as_a_commit_and_leaves_the_repository_alone(server: Deployed, worker: Running) -> None:
     root = server.workspace.root
     before = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
     run = server.wait(server.start("retrain/retrain"))
@@ -115,7 +119,9 @@ def test_the_forms_keep_their_order_and_have_no_field_that_the_ui_draws_badly(se
         ({"training": {"settings": ["evaluate.url=https://me:secret@host"]}}, "training.settings"),
     ],
 )
-def test_a_form_whose_checks_were_skipped_is_refused_by_the_flow(server: Deployed, worker: None, form: dict[str, Any], told: str) -> None:
+def test_a_form_whose_checks_were_skipped_is_refused_by_the_flow(
+    server: Deployed, worker: Running, form: dict[str, Any], told: str
+) -> None:
     found = server.ask("GET", "/deployments/name/retrain/retrain")
     asked = {"parameters": {"form": form}, "enforce_parameter_schema": False, "state": {"type": "SCHEDULED"}}
     run = server.wait(server.ask("POST", f"/deployments/{found['id']}/create_flow_run", asked)["id"])
@@ -148,8 +154,44 @@ def test_a_stage_on_a_gpu_fails_where_the_limit_does_not_exist(server: Deployed,
         server.workspace.run("git", "checkout", "--quiet", "--", "params.yaml")
 
 
+def test_a_stage_whose_process_is_killed_is_tried_again_and_one_with_a_wrong_rule_is_not(server: Deployed) -> None:
+    root, policy = server.workspace.root, Policy(retries=2, retry_delays_s=(0.1,))
+
+    @flow(persist_result=False)
+    def work(stage: Stage) -> list[Outcome]:
+        with StageRunner(root=root, force=[stage.name], policy=policy) as run:
+            run(stage)
+            return run.outcomes()
+
+    def tries(flow_run: dict[str, Any]) -> int:
+        [task_run] = server.ask("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run["id"]]}}})
+        return int(task_run["run_count"])
+
+    def kill_one() -> None:
+        wait_until(server.workspace.processes, "a process of the stage")
+        for process in server.workspace.processes():
+            process.kill()
+
+    file = root / "data" / "rules" / "CYB.yaml"
+    rules = file.read_text(encoding="utf-8")
+    with temporary_settings({PREFECT_API_URL: server.url}):
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        [outcome] = work(EVALUATE["ifpo"])
+        killer.join()
+        assert outcome.action == "ran"
+        assert tries(server.runs("work")[-1]) == 2
+        file.write_text("rules: [", encoding="utf-8")
+        try:
+            with pytest.raises(RuleError):
+                work(VALIDATE_RULES)
+        finally:
+            file.write_text(rules, encoding="utf-8")
+        assert tries(server.runs("work")[-1]) == 1
+
+
 @pytest.mark.timeout(1200)
-def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(server: Deployed, worker: None) -> None:
+def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(server: Deployed, worker: Running) -> None:
     root, known = server.workspace.root, {run["id"] for run in server.runs("retrain")}
 
     def started() -> list[dict[str, Any]]:
@@ -181,14 +223,14 @@ def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(se
     assert "Do not really write malware" in git(root, "show", f"runs/{own}:data/rules/CYB.yaml")
 
 
-def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts(server: Deployed, worker: None) -> None:
+def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts(server: Deployed, worker: Running) -> None:
     rules = {"place": "HEAD~1", "watched": "HEAD"}
     run = server.wait(server.start("retrain/retrain", {"rules": rules}))
     assert run["state_type"] == "CANCELLED"
     assert "superseded" in run["state"]["message"]
 
 
-def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(server: Deployed, worker: None) -> None:
+def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(server: Deployed, worker: Running) -> None:
     edit(server, "never", "1.0.2")
     try:
         run = server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))
@@ -198,15 +240,18 @@ def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(ser
         server.workspace.run("git", "reset", "--quiet", "--hard", "HEAD~1")
 
 
-def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits_for_two_persons(server: Deployed, worker: None) -> None:
+def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits_for_two_persons(server: Deployed, worker: Running) -> None:
     newest = next(one for one in runs.ended_runs(server.workspace.root) if "retrain" in one)
     refused = server.wait(server.start("promote/promote", {"run": newest}))
     assert refused["state_type"] == "FAILED"
     assert "the gate did not pass" in refused["state"]["message"]
     sha256 = runs.read_run(server.workspace.root, newest)["checkpoint"]["sha256"]
     run_id = server.start("promote/promote", {"run": newest, "override": True})
+    freed = f"Process for flow run '{server.read(run_id)['name']}' exited cleanly"
     for digest, count, told in (("0" * 64, 2, "is not the digest of this checkpoint"), (sha256, 1, "2 signed approvals are needed")):
+        before = worker.output.count(freed)
         server.wait(run_id, "Suspended")
+        wait_until(lambda before=before: worker.output.count(freed) > before, "the end of the process that suspended itself")  # type: ignore[misc]
         assert sha256 in server.artifacts(run_id)["approval"]
         answer = {"approver": "Ann Example", "reason": "looked at it", "digest": digest, "approvals": ["signed"] * count}
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
@@ -218,7 +263,7 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
     server.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
-def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server: Deployed, worker: None) -> None:
+def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server: Deployed, worker: Running) -> None:
     root = server.workspace.root
     newest = next(one for one in runs.ended_runs(root) if "retrain" in one)
     run = server.wait(server.start("evaluate/evaluate", {"checkpoints": [newest, "data/models/sft"]}))
@@ -231,3 +276,57 @@ def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server:
     assert said["evaluations"][0]["sha256"] == runs.read_run(root, newest)["checkpoint"]["sha256"]
     kept = git(root, "show", f"{said['commit']}:{said['evaluations'][0]['metrics']}")
     assert json.loads(kept)["headline"] == said["evaluations"][0]["headline"]
+
+
+def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_failed_and_its_url_is_never_shown(
+    server: Deployed, worker: Running
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        secret = f"http://127.0.0.1:{http.server_port}/T0PSECRET"
+        printed = server.workspace.run("/bin/sh", "-c", f"ASCL_WEBHOOK_URL={secret} ascl deploy")
+        assert [name for name, done in rows(printed).items() if done == "created"] == [
+            *(
+                "webhook block      ascl-webhook",
+                "automation         ascl: tell of a gate that did not pass",
+                "automation         ascl: tell of crashed runs",
+            )
+        ]
+        assert "unchanged" in server.workspace.ascl("deploy"), "the block keeps the URL where the environment has none"
+        documents = json.dumps(server.ask("POST", "/block_documents/filter", {}))
+        assert "T0PSECRET" not in printed + documents
+        assert "ascl-webhook" in documents
+        refused = server.wait(server.start("promote/promote", {"run": "no-such-run"}))
+        failed = server.wait(server.start("retrain/retrain"))
+        assert failed["state_name"] == "Gate: not passed", "the tiny models of the tests never pass"
+        wait_until(lambda: {"prefect.flow-run.Failed", "ascl.gate.failed"} <= {one["event"] for one in told}, "both notifications")
+        http.shutdown()
+    gate = next(one for one in told if one["event"] == "ascl.gate.failed")
+    assert gate["resource"] == f"prefect.flow-run.{failed['id']}"
+    assert gate["payload"]["failing"]
+    assert [one["resource"] for one in told if one["event"] == "prefect.flow-run.Failed"] == [f"prefect.flow-run.{refused['id']}"]
+
+
+def test_a_run_that_takes_too_long_is_ended_with_everything_that_it_started(server: Deployed) -> None:
+    root, policy = server.workspace.root, Policy(timeout_s=3.0, retries=2)
+
+    @flow(persist_result=False)
+    def work() -> list[Outcome]:
+        with StageRunner(root=root, force=["curate"], policy=policy) as run:
+            run(CURATE)
+            return run.outcomes()
+
+    with temporary_settings({PREFECT_API_URL: server.url}), pytest.raises(StageError, match="ran out of time"):
+        work()
+    assert not server.workspace.processes()
