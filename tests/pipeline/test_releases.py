@@ -152,9 +152,7 @@ def runs_lock(root: Path, run: str) -> dict[str, dict[str, dict[str, str]]]:
     from ascl_core.artifacts import parse_yaml
 
     stages = parse_yaml(git(root, "show", f"runs/{run}:dvc.lock"))["stages"]
-    return {
-        name: {kind: {e["path"]: e["md5"] for e in entry.get(kind, ())} for kind in ("deps", "outs")} for name, entry in stages.items()
-    }
+    return {name: {kind: {e["path"]: e["md5"] for e in entry.get(kind, ())} for kind in ("deps", "outs")} for name, entry in stages.items()}
 
 
 def refs(root: Path) -> str:
@@ -544,7 +542,12 @@ def test_a_rollback_releases_the_earlier_one_again_and_says_who_and_why(after: W
     back = rollback(root, "release/1", "refuses too much", after.key("ada"))
     assert back == verify_release(root)
     assert back.rollback is not None
-    assert (back.tag, back.rollback.approver, back.rollback.left, back.rollback.reason) == ("release/1", "ada", "release/2", "refuses too much")
+    assert (back.tag, back.rollback.approver, back.rollback.left, back.rollback.reason) == (
+        "release/1",
+        "ada",
+        "release/2",
+        "refuses too much",
+    )
     assert git(root, "rev-parse", f"{back.commit}^@") == second.commit, "nothing that was released is forgotten"
     assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == ["data/released/rollback.json"]
     assert rollback(root, "release/1", "again", after.key("ada")) == back
