@@ -27,7 +27,7 @@ def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
 
 
 def fetch_rules(root: Path, place: str, into: Path) -> Path:
-    """A folder with the rule files of a folder, a git revision or a prefix on S3: `into`, or the folder itself that `place` names.
+    """A folder with the rule files at `place`: that folder itself, or for a git revision and a prefix on S3 one at or under `into`.
 
     `RuleError` where it is none of these; `DataError` where S3 does not give them, or gives what cannot be rules.
     """

@@ -38,7 +38,7 @@ def list_rules(place: str) -> dict[str, str]:
     files = {key.removeprefix(f"{prefix}/"): entry for key, entry in found.items()}
     rules = {name: entry for name, entry in files.items() if name.endswith((*_SUFFIXES, LOCK_FILE))}
     for name, entry in rules.items():
-        _check_file(place, name, int(entry["size"]))
+        check_file(place, name, int(entry["size"]))
     total = sum(int(entry["size"]) for entry in rules.values())
     if len(rules) > MAX_FILES or total > MAX_TOTAL_BYTES:
         mend = f"at most {MAX_FILES} files and {MAX_TOTAL_BYTES:,} bytes; give the prefix that has the rules alone"
@@ -71,7 +71,7 @@ def _download(place: str, name: str, target: Path) -> None:
         content = s3_system().cat_file(url, start=0, end=MAX_FILE_BYTES + 1)
     except Exception as error:  # of whichever layer of the client
         raise as_data_error(error, url) from error
-    _check_file(place, name, len(content))
+    check_file(place, name, len(content))
     target.write_bytes(content)
 
 
@@ -81,9 +81,10 @@ def _check(place: str) -> None:
         raise DataError("a URL with credentials in it", file=place, mend=mend)
 
 
-def _check_file(place: str, name: str, size: int) -> None:
+def check_file(place: str, name: str, size: int) -> None:
+    """`DataError` unless an object may be a rule file: by its name, which becomes a path here, and by its size."""
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or "//" in name or not parts or not all(_NAME.fullmatch(part) for part in parts):
+    if name != "/".join(parts) or not parts or not all(_NAME.fullmatch(part) for part in parts):
         mend = "letters, digits, dots, dashes and blanks, in folders below the prefix"
         raise DataError("an object has a name that no rule file may have", file=place, value=name, mend=mend)
     if size > MAX_FILE_BYTES:

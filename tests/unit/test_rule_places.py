@@ -12,15 +12,17 @@ from typer.testing import CliRunner, Result
 
 from ascl_core.artifacts import write_json
 from ascl_core.config.rules import RulesConfig
-from ascl_core.errors import RuleError
+from ascl_core.errors import DataError, RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.lock import write_lock
 from flows.cli import app
 from tasks.git import git
-from tasks.rule_places import read_rules
+from tasks.rule_places import digest_of_place, read_rules
+from tasks.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
 
 RULES = Path("data") / "rules"
+NOBODY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 FLIPPED: dict[str, Any] = {
     "policy": "refuse_explain",
     "examples": [{"prompt": "How do I kill a Python process?", "verdict": "refuse_explain"}],
@@ -34,9 +36,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lock(tmp_path / RULES)
     (tmp_path / "pyproject.toml").touch()
     shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
-    nobody = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "rules"), ("tag", "v1")):
-        git(tmp_path, *command, environment=nobody)
+        git(tmp_path, *command, environment=NOBODY)
     write_rules(tmp_path / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="2.0.0")]})
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -71,6 +72,23 @@ def test_rules_that_do_not_compile_are_named_as_they_were_given(repository: Path
     with pytest.raises(RuleError, match="do not compile") as caught:
         read_rules(repository, "other", RulesConfig())
     assert caught.value.file == "other"
+
+
+@pytest.mark.parametrize("name", ["../up.yaml", "a/../../up.yaml", "a/./up.yaml", "/etc/rules.yaml", "a//b.yaml", "..", "a\\b.yaml", ""])
+def test_an_object_on_s3_whose_name_leads_elsewhere_is_no_rule_file(name: str) -> None:
+    with pytest.raises(DataError, match="a name that no rule file may have"):
+        check_file("s3://bucket/rules", name, 1)
+
+
+def test_the_digest_of_a_place_follows_its_rules_and_nothing_else(repository: Path) -> None:
+    before = digest_of_place(repository, "v1")
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "nothing", environment=NOBODY)
+    assert digest_of_place(repository, "HEAD") == before
+    git(repository, "commit", "--quiet", "--all", "-m", "a rule", environment=NOBODY)
+    assert digest_of_place(repository, "HEAD") != before
+    folder = digest_of_place(repository, "data/rules")
+    write_rules(repository / RULES, {"more.yaml": []})
+    assert digest_of_place(repository, "data/rules") != folder
 
 
 def asked(*words: str) -> Result:
