@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from inspect import signature
@@ -10,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import load_params
-from ascl_core.errors import RuleError, WorkspaceError
+from ascl_core.errors import RuleError
 from tasks import runs
 from tasks.git import commit_of, export, git
 from tasks.plan import Step, make_plan
 from tasks.rule_places import compiled
 from tasks.runs import Run
 from tasks.stages import RULES
-
-TRAINER_KEY = "ASCL_TRAINER_KEY"
-"""The variable of a worker that names the file with the trainer's private key."""
 
 
 def fetch_rules(root: Path, place: str, into: Path) -> Path:
@@ -67,13 +63,11 @@ def publish(root: Path, run: Run) -> None:
         publish_run(root, run)
 
 
-def release(root: Path, run_id: str, approvals: Sequence[str]) -> Any:
-    """Release the checkpoint of the run, with these signed approvals; the error of the first check that fails."""
-    releases: Any = import_module("tasks.releases")
-    key = os.environ.get(TRAINER_KEY)
-    if not key:
-        raise WorkspaceError(
-            "the worker has no key to sign a release with", field=TRAINER_KEY, mend="set it to the file with the trainer's key"
-        )
-    releases.candidate(root, run_id)
-    return releases.create_release(root, run_id, list(approvals), Path(key))
+def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:
+    """Release the checkpoint of the run with these signed approvals, as `ascl approve` prints them; returns the release's tag.
+
+    Everything is verified anew there; the error of the first check that fails.
+    """
+    create, statements, trust = (import_module(f"tasks.{name}") for name in ("releases.create", "statements", "trust"))
+    envelopes = [statements.decode(text) for text in approvals]
+    return str(create.create_release(root, run_id, envelopes, trust.read_key(trust.Role.TRAINER)).tag)
