@@ -16,7 +16,7 @@ from ascl_core.vocabulary import ResponsePolicy
 from tasks.stages import CORPUS, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
 from tests.pipeline.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 EVERY = {stage.name for stage in STAGES}
 WORDING = {"validate_rules", "build_suites", *(stage.name for stage in EVALUATE.values()), "report"}
 VERDICT = WORDING | {"ifpo"}
