@@ -2,8 +2,9 @@
 
     python -m tests.demo [--folder DIR] [--profile tiny]
 
-It works in a repository of its own under DIR (a temporary folder if not given), with a model so small that every real stage takes seconds,
-and a gate that lets it pass; with `--profile tiny` it is the tiny profile and takes an hour. What is shown is the way, not the figures.
+It works in a repository of its own under DIR (a temporary folder if not given), with a model so small that every real stage takes seconds;
+its gate says no, so two people sign an override. With `--profile tiny` it is the tiny profile, and takes an hour. What is shown is the way,
+not the figures.
 """
 
 from __future__ import annotations
@@ -30,11 +31,9 @@ from tests.pipeline.workspace import Running, Workspace, make_workspace, wait_un
 from tests.services.prefect_server import Deployed
 from tests.services.s3_server import BUCKET, s3_server
 
-GATE = (
-    *("gate.min_safety_rate=0", "gate.min_category_safety_rate=0", "gate.max_over_refusal_rate=1", "gate.min_utility=0"),
-    *("gate.min_valid_rate=0", "gate.min_coverage=0", "gate.significance=0.000001"),
-)
-"""A model that was trained for seconds passes no other gate."""
+PEOPLE = ("ada", "ben")
+"""Who approve: a model that was trained for seconds passes no gate, and its no is overridden by two people only."""
+REASON = "shown in the demonstration"
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -80,22 +79,21 @@ class Demo:
         return run_id
 
     def promote(self, run_id: str) -> str:
-        """Have the run released: `promote` waits, Ada signs, her approval goes into the form; the tag of the release."""
-        flow_run = self.server.start("promote/promote", {"run": run_id})
+        """Have the run released: `promote` waits, people sign, their approvals go into its form; what it says at the end."""
+        override = not read_run(self.workspace.root, run_id)["gate"]["passed"]
+        flow_run = self.server.start("promote/promote", {"run": run_id, "override": override})
         self.server.wait(flow_run, "PAUSED")
-        signed = self.workspace.ascl(
-            *("approve", run_id, "--yes", "--reason", "shown in the demonstration", "--key", str(self.keys / "ada.pem"))
-        )
+        people = PEOPLE if override else PEOPLE[:1]
         values = {
-            "approver": "ada",
-            "reason": "shown in the demonstration",
+            "approver": ", ".join(people),
+            "reason": REASON,
             "digest": read_run(self.workspace.root, run_id)["checkpoint"]["sha256"],
-            "approvals": [signed.strip().splitlines()[-1]],
+            "approvals": [sign(self.workspace, run_id, self.keys / f"{name}.pem", override=override) for name in people],
         }
         self.server.ask("POST", f"/flow_runs/{flow_run}/resume", {"run_input": values})
-        ended = self.server.wait(flow_run, "COMPLETED")
-        out.print(f"  {ended['state']['message']}")
-        return str(ended["state"]["message"])
+        told = str(self.server.wait(flow_run, "COMPLETED")["state"]["message"])
+        out.print(f"  {told}")
+        return told
 
     def change(self, edit: Callable[[Workspace], None]) -> None:
         """Edit a rule, lock and commit it, as a person does, and say what it means."""
@@ -103,6 +101,13 @@ class Demo:
         self.workspace.ascl("rules", "lock")
         self.workspace.run("git", "commit", "--quiet", "-am", "a rule changed")
         out.print(self.workspace.ascl("rules", "diff", "HEAD~1", "HEAD").strip())
+
+
+def sign(workspace: Workspace, run_id: str, key: Path, *, override: bool) -> str:
+    """The approval that `ascl approve` prints."""
+    options = ["--override"] if override else []
+    said = workspace.ascl("approve", run_id, "--yes", "--reason", REASON, "--key", str(key), *options)
+    return said.strip().splitlines()[-1]
 
 
 def main() -> None:
@@ -146,15 +151,20 @@ def _show(demo: Demo) -> None:
     demo.account.add("the release of the last run", "", [], told)
 
 
+def trust(workspace: Workspace, keys: Path) -> None:
+    """Keys for the trainer and for those who approve, committed."""
+    for role, name in (("trainer", "trainer"), *(("approver", name) for name in PEOPLE)):
+        workspace.ascl("keys", "new", "--role", role, "--name", name, "--file", str(keys / f"{name}.pem"))
+    workspace.run("git", "add", "--all")
+    workspace.run("git", "commit", "--quiet", "-m", "Trust these keys")
+
+
 @contextmanager
 def _demo(folder: Path, profile: str) -> Iterator[Demo]:
     out.print(f"a repository of its own in {folder}")
     workspace = _repository(folder / "repository", profile)
     keys = folder / "keys"
-    for role, name in (("trainer", "trainer"), ("approver", "ada")):
-        workspace.ascl("keys", "new", "--role", role, "--name", name, "--file", str(keys / f"{name}.pem"))
-    workspace.run("git", "add", "--all")
-    workspace.run("git", "commit", "--quiet", "-m", "Trust the trainer's key and Ada's")
+    trust(workspace, keys)
     (folder / "s3").mkdir()
     with s3_server(folder / "s3") as store:
         os.environ.update(store.environment)
@@ -168,8 +178,7 @@ def _repository(root: Path, profile: str) -> Workspace:
     workspace = make_workspace(root)
     if profile == "tiny":
         workspace.ascl("params", "write", "--profile", "tiny", "--overwrite-params")
-    workspace.ascl("params", "write", *(word for setting in GATE for word in ("--set", setting)))
-    workspace.run("git", "commit", "--quiet", "-am", "A gate for a demonstration")
+        workspace.run("git", "commit", "--quiet", "-am", "The tiny profile")
     return workspace
 
 
