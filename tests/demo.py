@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.runs import read_run
-from tests.pipeline.test_rule_changes import add, forbid, reword
+from tests.pipeline.test_rule_changes import add, edit, reword
 from tests.pipeline.workspace import Running, Workspace, make_workspace, wait_until
 from tests.services.prefect_server import Deployed
 from tests.services.s3_server import BUCKET, s3_server
@@ -95,9 +95,9 @@ class Demo:
         out.print(f"  {told}")
         return told
 
-    def change(self, edit: Callable[[Workspace], None]) -> None:
+    def change(self, make: Callable[[Workspace], None]) -> None:
         """Edit a rule, lock and commit it, as a person does, and say what it means."""
-        edit(self.workspace)
+        make(self.workspace)
         self.workspace.ascl("rules", "lock")
         self.workspace.run("git", "commit", "--quiet", "-am", "a rule changed")
         out.print(self.workspace.ascl("rules", "diff", "HEAD~1", "HEAD").strip())
@@ -142,7 +142,7 @@ def _show(demo: Demo) -> None:
         out.print(said.strip())
         demo.account.add("the same, where it is served", "wording", [], "swapped without a restart: " + said.strip().splitlines()[-1])
 
-    demo.change(forbid)
+    demo.change(lambda there: edit(there, ("version: 1.0.1", "version: 2.0.0"), ("comply_with_disclaimer", "refuse_explain")))
     demo.retrain("NVC-03 forbids what it allowed", "verdict")
 
     demo.change(add)
