@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,17 @@ class Trust:
             mend = f"sign with a key that is in {FILE} of HEAD, or have people add this one there" if self.keys else _EMPTY
             raise ReleaseError("signed with a key that is not trusted", field="keyid", value=key_id, mend=mend)
         return found
+
+    def owner(self, private: PrivateKey, role: Role) -> PublicKey:
+        """Whose private key it is; `ReleaseError` unless it may sign in that role now."""
+        key = self.key(private.id)
+        if key.role is not role:
+            problem = f"this is {key.name}'s key with the role {key.role}"
+            raise ReleaseError(problem, value=key.id, mend=f"sign with the key of a person with the role {role}")
+        if key.revoked or not key.is_valid_at(datetime.now(UTC)):
+            problem = f"{key.name}'s key {'is revoked' if key.revoked else 'is not valid now'}"
+            raise ReleaseError(problem, value=key.id, mend=f"ascl keys new --role {role} --name {key.name}")
+        return key
 
 
 _EMPTY = f"no key is trusted yet: ascl keys new --role approver --name YOU, the same for the trainer, and commit {FILE}"

@@ -31,7 +31,7 @@ from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
 from tasks.remote_check import Fault, fault
-from tasks.remotes import SHOWN_IN_CLEAR, Remote, from_environment, read_remote, secrets_in_configuration
+from tasks.remotes import SHOWN_IN_CLEAR, Remote, from_environment, read_remote, read_settings, secrets_in_configuration
 from tasks.sources import SourceChanges, source_changes
 from tasks.stages import Stage
 
@@ -142,13 +142,18 @@ def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
 def bring(root: Path, stages: list[Stage]) -> None:
     """Have the outputs of these stages as `dvc.lock` names them, whatever their code and parameters are now, from the cache or the remote.
 
-    `WorkspaceError` where neither has all of them.
+    `WorkspaceError` where DVC says that it cannot. It may not say so: whoever relies on the bytes compares their digests.
     """
     names = [stage.name for stage in stages]
     with _alone(root):
-        if _run(root, "checkout", "--force", "--quiet", *names).returncode == 0:
-            return
-    _dvc(root, "pull", "--force", "--quiet", *names, mend="run it where its outputs still are: dvc push, and try again")
+        done = _run(root, "checkout", "--force", "--quiet", *names)
+    if done.returncode != 0 or not _is_as_locked(root, stages):
+        _dvc(root, "pull", "--force", "--quiet", *names, mend="run it where its outputs still are: dvc push, and try again")
+
+
+def _is_as_locked(root: Path, stages: list[Stage]) -> bool:
+    wanted = {path: found for stage in stages for path, found in locked(root, stage, "outs").items()}
+    return all((root / path).exists() and md5(root / path) == found for path, found in wanted.items())
 
 
 def locked(root: Path, stage: Stage, kind: Literal["deps", "outs"]) -> dict[str, str]:
@@ -228,19 +233,15 @@ def use_remote(root: Path, remote: Remote, *, shared: bool = False) -> None:
 
 def share(root: Path, place: Path) -> None:
     """Have `place`, another working tree, use the cache and the remotes of `root`, relative ones by where they are."""
-    folder = root / ".dvc"
-    local, shared = configparser.ConfigParser(), configparser.ConfigParser()
-    local.read(folder / "config.local")
-    shared.read(folder / "config")
-    for section in shared.sections():
-        url = shared[section].get("url")
-        if url and "://" not in url and not Path(url).is_absolute() and section not in local:
-            local[section] = {"url": str((folder / url).resolve())}
-    cache = local["cache"].get("dir") if "cache" in local else None
-    local["cache"] = {"dir": str((folder / (cache or "cache")).resolve())}
+    local, settings = configparser.ConfigParser(interpolation=None), read_settings(root)
+    for section, values in settings.items():
+        if section.startswith("remote "):
+            url = values.get("url", "")
+            local[f"'{section}'"] = values if "://" in url else {**values, "url": os.path.normpath(root.resolve() / ".dvc" / url)}
+    local["core"] = {"remote": remote} if (remote := settings.get("core", {}).get("remote")) else {}
+    local["cache"] = {"dir": os.path.normpath(root.resolve() / ".dvc" / settings.get("cache", {}).get("dir", "cache"))}
     if named := from_environment():
-        local[f"'remote \"{named.name}\"'"] = dict(named.settings)
-        local.read_dict({"core": {"remote": named.name}})
+        local[f"'remote \"{named.name}\"'"], local["core"] = named.settings, {"remote": named.name}
     text = StringIO()
     local.write(text)
     write_text(place / ".dvc" / "config.local", text.getvalue())

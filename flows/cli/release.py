@@ -50,7 +50,7 @@ def approve(
     start = Path.cwd()
     root = repository_root()
     private = read_key(Role.APPROVER, start / key if key else None)
-    approver = read_trust(root).key(private.id)
+    approver = read_trust(root).owner(private, Role.APPROVER)
     found = candidate(root, run)
     _print_candidate(found)
     if not yes:

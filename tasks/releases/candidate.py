@@ -87,7 +87,7 @@ def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     summary = read_run(root, run_id)
     with worktree(root, str(summary["commit"])) as place:
         versioning.bring(place, list(_CHAIN))
-        yield _examine(place, run_id, summary), place
+        yield examine(place, run_id, summary), place
 
 
 @contextmanager
@@ -119,7 +119,8 @@ def _remove(root: Path, place: Path) -> None:
     git(root, "worktree", "prune")
 
 
-def _examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+    """The candidate in a folder with the files of the run's commit and its outputs; `ReleaseError` where two digests differ."""
     try:
         same("the run in the commit", summary["id"], f"the branch runs/{run_id}", run_id)
         _check_recorded_by_dvc(place)

@@ -14,7 +14,7 @@ from tasks.releases.content import sign_content, write_content
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.runs import BRANCHES, read_run
 from tasks.statements import Envelope
-from tasks.trust import PrivateKey, Role, Trust, read_trust
+from tasks.trust import PrivateKey, Role, read_trust
 
 
 def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], trainer_key: PrivateKey, *, push: bool = True) -> Release:
@@ -24,7 +24,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
     `origin` (unless `push` is False), before the branch moves here.
     """
     trust = read_trust(root)
-    _check_trainer(trust, trainer_key)
+    trust.owner(trainer_key, Role.TRAINER)
     with history.one_at_a_time(root):
         if push:
             history.synchronise(root)
@@ -45,14 +45,6 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
         run = (f"{BRANCHES}/{run_id}", candidate.judged.commit)
         history.move(root, commit, current.commit if current else None, tag=tag, run=run, push=push)
     return release
-
-
-def _check_trainer(trust: Trust, key: PrivateKey) -> None:
-    known = trust.key(key.id)
-    if known.role is not Role.TRAINER:
-        raise ReleaseError(f"this is {known.name}'s key with the role {known.role}", value=key.id, mend="sign with the trainer's key")
-    if known.revoked:
-        raise ReleaseError("the trainer's key is revoked", value=key.id, mend="ascl keys new --role trainer --name NAME")
 
 
 def _check_relative(candidate: Candidate, current: Release | None) -> None:

@@ -14,7 +14,7 @@ from tasks.releases.verify import Release, rollback_predicate, verify_commit, ve
 from tasks.stages import RELEASED
 from tasks.statements import ROLLBACK, Statement, now, sign
 from tasks.summary import CANDIDATE
-from tasks.trust import PrivateKey, Role, Trust, read_trust
+from tasks.trust import PrivateKey, Role, read_trust
 
 
 def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool = True) -> Release:
@@ -23,7 +23,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
     The approver vouches for it anew: keys that signed it and were revoked since do not stand in the way.
     """
     trust = read_trust(root)
-    approver = _approver(trust, key)
+    approver = trust.owner(key, Role.APPROVER).name
     if not reason.strip():
         raise ReleaseError("a rollback needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
     with history.one_at_a_time(root):
@@ -42,14 +42,6 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
         release = verify_commit(root, commit, trust, even_revoked=True)
         history.move(root, commit, current.commit, push=push)
     return release
-
-
-def _approver(trust: Trust, key: PrivateKey) -> str:
-    known = trust.key(key.id)
-    if known.role is not Role.APPROVER or known.revoked:
-        why = "is revoked" if known.revoked else f"has the role {known.role}"
-        raise ReleaseError(f"{known.name}'s key {why}", value=key.id, mend="have an approver sign the rollback")
-    return known.name
 
 
 def _statement(target: Record, current: Release, approver: str, reason: str) -> Statement:

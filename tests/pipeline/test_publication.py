@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ascl_core.artifacts import digest, read_json, write_json
-from ascl_core.errors import AsclError, ConfigError, StageError, WorkspaceError, leave
+from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, leave
 from tasks import child, runner
 from tasks.digests import read_dependencies
 from tasks.record import make_record
@@ -264,7 +264,7 @@ def test_what_a_failed_run_wrote_is_not_taken_for_the_next_one(root: Path, monke
             StageError,
             "validate_data ran out of time and was ended (got '3600 s')\n  mend: run it again: it goes on from its last save",
         ),
-        (-9, "one\nOut of memory\n", StageError, "validate_data was killed by signal 9: Out of memory\n"),
+        (-9, "one\nOut of memory\n", StageCrashed, "validate_data was killed by signal 9: Out of memory\n"),
         (3, "one\n\n", StageError, "validate_data ended with status 3: one\n"),
         (1, "OSError: [Errno 28] No space left on device: 'x'", WorkspaceError, "no space left on the disk\n  mend: free some space"),
     ],

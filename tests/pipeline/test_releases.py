@@ -28,7 +28,7 @@ from tasks.materialise import materialise
 from tasks.parameters import write_params
 from tasks.releases import history
 from tasks.releases.approvals import check_approvals, sign_approval, verify_approvals
-from tasks.releases.candidate import CHECKPOINT, DECISION, Candidate, candidate
+from tasks.releases.candidate import CHECKPOINT, DECISION, Candidate, candidate, examine, examined
 from tasks.releases.create import create_release
 from tasks.releases.fetch import fetch
 from tasks.releases.rollback import rollback
@@ -90,6 +90,13 @@ def world(made: World, tmp_path: Path) -> World:
 @pytest.fixture(scope="module")
 def yes(made: World) -> Candidate:
     return candidate(made.root, "yes")
+
+
+@pytest.fixture(scope="module")
+def laid_out(made: World) -> Iterator[Path]:
+    """The files of the run's commit and its outputs, for tests that leave them as they are."""
+    with examined(made.root, "yes") as (_, place):
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +229,12 @@ def test_a_lock_that_names_other_weights_for_the_evaluation_too_is_no_candidate(
         (lambda said: said.update(checkpoint=None), "does not say what it must"),
     ],
 )
-def test_a_summary_that_was_edited_is_no_candidate(world: World, edit: Callable[[Any], object], message: str) -> None:
-    with edited_run(world.root, "yes") as place:
-        said = read_json(place / runs.SUMMARY)
-        edit(said)
-        write_json(place / runs.SUMMARY, said)
+def test_a_summary_that_was_edited_is_no_candidate(made: World, laid_out: Path, edit: Callable[[Any], object], message: str) -> None:
+    said = runs.read_run(made.root, "yes")
+    assert examine(laid_out, "yes", said).judged.passed
+    edit(said)
     with pytest.raises(ReleaseError, match=message):
-        candidate(world.root, "yes")
+        examine(laid_out, "yes", said)
 
 
 def test_the_decision_of_another_run_is_no_yes_for_this_one(world: World) -> None:
@@ -249,9 +255,9 @@ def test_rules_that_were_edited_in_the_commit_are_no_candidate(world: World) -> 
         candidate(world.root, "yes")
 
 
-def test_weights_that_are_nowhere_any_more_are_an_error_that_says_so(world: World) -> None:
+def test_weights_that_are_nowhere_any_more_are_no_candidate(world: World) -> None:
     weights_in_cache(world.root, "yes").unlink()
-    with pytest.raises(AsclError, match="dvc pull failed"):
+    with pytest.raises(AsclError, match=r"dvc pull failed|MD5 of data/models/ifpo is"):
         candidate(world.root, "yes")
 
 
@@ -366,7 +372,7 @@ def test_a_release_is_signed_by_the_trainer_and_by_nobody_else(world: World) -> 
     with pytest.raises(ReleaseError, match="this is ada's key with the role approver"):
         create_release(world.root, "yes", envelopes, world.key("ada"))
     revoke(world.root, "ci")
-    with pytest.raises(ReleaseError, match="the trainer's key is revoked"):
+    with pytest.raises(ReleaseError, match="ci's key is revoked"):
         create_release(world.root, "yes", envelopes, world.key("ci"))
     assert commit_of(world.root, "refs/heads/releases") is None
 
@@ -551,7 +557,7 @@ def test_a_rollback_releases_the_earlier_one_again_and_says_who_and_why(after: W
     assert git(root, "rev-parse", f"{back.commit}^@") == second.commit, "nothing that was released is forgotten"
     assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == ["data/released/rollback.json"]
     assert rollback(root, "release/1", "again", after.key("ada")) == back
-    with pytest.raises(ReleaseError, match=r"compared with release/1, and|the gate compared with"):
+    with pytest.raises(ReleaseError, match="the gate compared with no release, and what is released now is release/1"):
         after.release("yes", "ada")
     forward = rollback(root, "release/2", "it was the server", after.key("ben"))
     assert (forward.tag, history.next_tag(root)) == ("release/2", "release/3")
@@ -569,7 +575,7 @@ def replayed(root: Path, old: str, parent: str) -> str:
 def test_a_rollback_needs_an_approver_a_reason_and_a_release(after: World) -> None:
     before = refs(after.root)
     for tag, reason, key, message in (
-        ("release/1", "x", "ci", "ci's key has the role trainer"),
+        ("release/1", "x", "ci", "this is ci's key with the role trainer"),
         ("release/1", " ", "ada", "needs a reason"),
         ("release/7", "x", "ada", "no such release"),
         ("--all", "x", "ada", "no such release"),
