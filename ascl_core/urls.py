@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 _PORT = r"\d{1,5}(?:/|$)"
@@ -35,3 +36,15 @@ def _blotted(match: re.Match[str]) -> str:
     whole, scheme = match[0], match["scheme"]
     named = scheme.lower() in _NAMED_USER and ":" not in whole.removeprefix(f"{scheme}://")
     return whole if named or whole.endswith("://***@") else f"{scheme}://***@"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the address is one of this machine alone.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
+    [True, True, True, False, False]
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -16,12 +16,12 @@ from typing import NoReturn
 
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
+from ascl_core.urls import is_loopback
 from flows.environment import HEARTBEAT, TELEMETRY_OFF
 from flows.local_server import APP, check_answers
 
 PORT = 4200
 _ADDRESS = Path(".ascl") / "server.json"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 
@@ -92,7 +92,7 @@ def _require_free(host: str, port: int) -> None:
 
 def is_open_to_others(host: str) -> bool:
     """Whether a server there can be reached from other machines and asks for no credentials."""
-    return host not in _LOOPBACK and not os.environ.get(_AUTH[0])
+    return not is_loopback(host) and not os.environ.get(_AUTH[0])
 
 
 def _become(arguments: Sequence[str], settings: Mapping[str, str]) -> NoReturn:

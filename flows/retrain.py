@@ -16,8 +16,9 @@ from ascl_core.report.rules_diff import markdown as diff_page
 from flows.forms import RetrainForm, checked
 from flows.post_train import PostTrainResult, train_and_gate
 from tasks import stages
-from tasks.deployment import events, own_run, pages, parts, seen
+from tasks.deployment import events, own_run, pages, seen
 from tasks.parameters import planned_values
+from tasks.plan import make_plan
 from tasks.runs import Run
 from tasks.summary import run_summary
 
@@ -47,7 +48,7 @@ def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
 def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
     training = form.training
     values = planned_values(run.place, training.profile or None, training.settings)
-    plan = parts.plan(run.place, values, form.force)
+    plan = make_plan(run.place, frozenset(form.force), values)
     create_markdown_artifact(pages.plan_page(plan), key="plan", description="What this run does, and why")
     result = train_and_gate(
         *(run.place, training.profile or None, training.settings, form.force), form.limits.stages_at_a_time or None, form.limits.policy

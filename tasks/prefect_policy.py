@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,24 @@ class Policy:
     def task_options(self) -> dict[str, object]:
         """What a Prefect task is told of it, its condition apart."""
         return {"retries": self.retries, "retry_delay_seconds": list(self.retry_delays_s)[: self.retries] or 0}
+
+
+class TimeLimit:
+    """Calls `reached` once the policy's time is up, unless it was stopped before."""
+
+    def __init__(self, policy: Policy, reached: Callable[[], None]) -> None:
+        self._timer = None if policy.timeout_s is None else threading.Timer(policy.timeout_s, reached)
+
+    def start(self) -> None:
+        """Let the time run."""
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self) -> None:
+        """Nothing is called any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def is_worth_another_try(error: object) -> bool:

@@ -28,7 +28,7 @@ from prefect.states import Cancelled
 from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.materialise import Outcome, materialise
-from tasks.prefect_policy import Policy, gpu_slot, is_worth_another_try
+from tasks.prefect_policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
 from tasks.stages import Stage
 from tasks.supervisor import interruption
 
@@ -62,7 +62,7 @@ class StageRunner:
     ) -> None:
         self._root = root or Path.cwd()
         self._policy = policy or Policy()
-        self._timer = threading.Timer(self._policy.timeout_s or 0.0, self._run_out)
+        self._limit = TimeLimit(self._policy, self._run_out)
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
@@ -70,13 +70,11 @@ class StageRunner:
         self._interruption = threading.Event()
 
     def __enter__(self) -> StageRunner:
-        if self._policy.timeout_s is not None:
-            self._timer.daemon = True
-            self._timer.start()
+        self._limit.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._timer.cancel()
+        self._limit.stop()
         if error is not None:
             self._failure = self._failure or error
             self._interruption.set()

@@ -13,7 +13,7 @@ from ascl_core.config.params import load_params
 from ascl_core.errors import ModelError, WorkspaceError
 from tasks import runs, versioning
 from tasks.adhoc import evaluate_checkpoint
-from tasks.git import commit_of
+from tasks.git import commit_of, head_of
 from tasks.rule_places import read_rules
 from tasks.stages import CORPUS, SUITES, SUITES_MANIFEST, checkpoint_of
 from tasks.summary import CANDIDATE
@@ -34,11 +34,11 @@ class Evaluated:
 def commit_named(root: Path, name: str) -> str | None:
     """The commit of a run, of a release or of any other revision; None where the name is a path."""
     if name == RELEASED:
-        commit = commit_of(root, f"refs/heads/{runs.RELEASES}")
+        commit = head_of(root, runs.RELEASES)
         if commit is None:
             raise WorkspaceError("nothing is released yet", field="checkpoint", value=name, mend="give the id of a run, or a path")
         return commit
-    return commit_of(root, f"refs/heads/{runs.BRANCHES}/{name}") or commit_of(root, f"refs/tags/{name}") or commit_of(root, name)
+    return head_of(root, f"{runs.BRANCHES}/{name}") or commit_of(root, f"refs/tags/{name}") or commit_of(root, name)
 
 
 def evaluate_recorded(root: Path, place: Path, name: str, rules: str, suites: str, folder: Path, on_event: OnEvent) -> Evaluated:

@@ -26,7 +26,7 @@ from ascl_core.errors import WorkspaceError
 from tasks import versioning
 from tasks.git import commit_of, git, head_of, named, show
 from tasks.stages import RELEASED, REPORT, RULES
-from tasks.workspaces import LOCK, NOBODY
+from tasks.workspaces import LOCK, NOBODY, add_worktree, remove_worktree
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
@@ -72,7 +72,7 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
     base = named(root, ref)
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, mend="git log --oneline, and give a commit, a branch or a tag")
-    _add_worktree(root, place, base)
+    add_worktree(root, place, base)
     released = head_of(root, RELEASES)
     if released:
         git(place, "checkout", "--quiet", released, "--", RELEASED.path)
@@ -129,7 +129,7 @@ def open_report(root: Path, run_id: str) -> Path:
     """The folder of the ended run's report, brought back into its worktree, which is made anew where it was collected."""
     commit, place = read_run(root, run_id)["commit"], (root / FOLDER / run_id).resolve()
     if not (place / _OPENED).exists():
-        _add_worktree(root, place, commit)
+        add_worktree(root, place, commit)
         write_json(
             place / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": git(root, "rev-parse", f"{commit}^"), "ref": commit}
         )
@@ -175,9 +175,8 @@ def last_touched(place: Path) -> float:
 
 def _remove(root: Path, place: Path) -> bool:
     try:
-        with only_process(root, place.name), _worktrees(root):
-            shutil.rmtree(place, ignore_errors=True)
-            git(root, "worktree", "prune")
+        with only_process(root, place.name):
+            remove_worktree(root, place)
     except WorkspaceError:
         return False
     return True
@@ -188,23 +187,6 @@ def lock_file(root: Path, name: str) -> Path:
     folder = root / ".ascl" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"run-{checked_id(name)}.lock"
-
-
-@contextmanager
-def _worktrees(root: Path) -> Iterator[None]:
-    """One change of git's list of worktrees at a time."""
-    with open(lock_file(root, "worktrees"), "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _add_worktree(root: Path, place: Path, commit: str) -> None:
-    """The worktree with the files of that commit, over the cache and the remote of `root`."""
-    with _worktrees(root):
-        shutil.rmtree(place, ignore_errors=True)
-        git(root, "worktree", "prune")
-        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
-    versioning.share(root, place)
 
 
 def _push_branch(root: Path, branch: str) -> None:

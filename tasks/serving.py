@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 from typing import Any
@@ -10,9 +9,11 @@ from urllib.parse import urlsplit
 
 from ascl_core.errors import AsclError, ConfigError, RuleError, WorkspaceError
 from ascl_core.rules.corpus import Corpus, read_corpus
+from ascl_core.serving.access import ADMIN_TOKEN, TOKEN
+from ascl_core.urls import is_loopback
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-TOKENS = ("ASCL_SERVE_ADMIN_TOKEN", "ASCL_SERVE_TOKEN")
+TOKENS = (ADMIN_TOKEN, TOKEN)
 """The variables with the token that is sent, the first that is set."""
 _TIMEOUT_S = 60.0
 _RULES, _CORPUS = "/v1/rules", "/v1/rules/corpus"
@@ -41,7 +42,7 @@ def _ask(method: str, url: str, path: str, *, content: str | None = None, header
     token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
     sent = {"Content-Type": "application/json", **(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
     try:
-        with httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=not _is_here(url)) as client:
+        with httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=not is_loopback(urlsplit(url).hostname or "")) as client:
             response = client.request(method, path, content=content, headers=sent)
     except (httpx.TransportError, UnicodeError) as error:
         problem = f"no server answers: {type(error).__name__}"
@@ -70,12 +71,3 @@ def _check(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
         raise ConfigError("not an http(s) address without credentials", field="--url", mend=f"such as {DEFAULT_URL}")
-
-
-def _is_here(url: str) -> bool:
-    """Whether the address is this machine's own, to which no proxy leads."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,9 +7,11 @@ changes that are in no commit; it keeps its outputs and its `dvc.lock` between r
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -41,13 +43,37 @@ def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
     place = (root / FOLDER / name).resolve()
     commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", f"workspace {name}", environment=NOBODY)
     if not (place / ".git").exists():
-        git(root, "worktree", "prune")
-        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
+        add_worktree(root, place, commit)
     elif git(place, "rev-parse", "HEAD^{tree}") != tree:
         git(place, "checkout", "--quiet", "--force", "--detach", commit)
-    versioning.share(root, place)
     write_text(place / PARAMETERS, to_yaml(params, f"The parameters of the workspace {name}."))
     return place
+
+
+def add_worktree(root: Path, place: Path, commit: str) -> None:
+    """Have `place` be a worktree with the files of that commit and nothing else, over the cache and the remotes of `root`."""
+    with _list_of_worktrees(root):
+        shutil.rmtree(place, ignore_errors=True)
+        git(root, "worktree", "prune")
+        git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
+    versioning.share(root, place)
+
+
+def remove_worktree(root: Path, place: Path) -> None:
+    """Remove a worktree, and have git forget it; nothing where there is none."""
+    with _list_of_worktrees(root):
+        shutil.rmtree(place, ignore_errors=True)
+        git(root, "worktree", "prune")
+
+
+@contextmanager
+def _list_of_worktrees(root: Path) -> Iterator[None]:
+    """One change of git's list of worktrees at a time."""
+    lock = root / ".ascl" / "locks" / "worktrees.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def fetch_inputs(stage: Stage, place: Path, sources: Sequence[Path], made_here: Collection[Artifact]) -> None:

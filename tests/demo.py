@@ -3,8 +3,8 @@
     python -m tests.demo [--folder DIR] [--profile tiny]
 
 It works in a repository of its own under DIR (a temporary folder if not given), with a model so small that every real stage takes seconds;
-its gate says no, so two people sign an override. With `--profile tiny` it is the tiny profile, and takes an hour. What is shown is the way,
-not the figures.
+its gate says no, so two people sign an override. With `--profile tiny` it is the tiny profile, and takes much longer. What is shown is the
+way, not the figures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -27,7 +26,7 @@ from rich.table import Table
 
 from tasks.runs import read_run
 from tests.pipeline.test_rule_changes import add, edit, reword
-from tests.pipeline.workspace import Running, Workspace, make_workspace, wait_until
+from tests.pipeline.workspace import Workspace, make_workspace, wait_until
 from tests.services.prefect_server import Deployed
 from tests.services.s3_server import BUCKET, s3_server
 
@@ -35,6 +34,7 @@ PEOPLE = ("ada", "ben")
 """Who approve: a model that was trained for seconds passes no gate, and its no is overridden by two people only."""
 REASON = "shown in the demonstration"
 out = Console(highlight=False, soft_wrap=True)
+_WIDTH = 150
 
 
 @dataclass
@@ -45,14 +45,16 @@ class Account:
 
     def add(self, what: str, change_class: str, ran: list[str], ended: str) -> None:
         """One line of the table."""
-        self.rows.append((what, change_class, ", ".join(ran) or "nothing", ended))
+        evaluated = [stage for stage in ran if stage.startswith("evaluate_")]
+        others = [stage for stage in ran if stage not in evaluated]
+        self.rows.append((what, change_class, ", ".join([*others, *([f"{len(evaluated)} × evaluate"] if evaluated else [])]) or "-", ended))
 
     def show(self) -> None:
         """Print the table."""
         table = Table("what changed", "class", "stages that ran", "how it ended")
         for row in self.rows:
             table.add_row(*row)
-        out.print(table)
+        Console(highlight=False, width=_WIDTH).print(table)
 
 
 class Demo:
@@ -187,11 +189,11 @@ def _prefect(workspace: Workspace, trainer_key: Path) -> Iterator[Deployed]:
     """`ascl server`, `ascl deploy` and `ascl worker`."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
-    with _process(workspace, "ascl", "server", "--port", str(port)) as started:
+    with workspace.running("ascl", "server", "--port", str(port)) as started:
         wait_until(lambda: _answers(f"{url}/ready"), f"the server: {started.output}")
         there = Workspace(workspace.root, url)
         out.print(there.ascl("deploy").strip())
-        with _process(there, "env", f"ASCL_TRAINER_KEY={trainer_key}", "ascl", "worker", "--query-seconds", "1"):
+        with there.running("env", f"ASCL_TRAINER_KEY={trainer_key}", "ascl", "worker", "--query-seconds", "1"):
             yield Deployed(there, url)
 
 
@@ -204,24 +206,9 @@ def _served(demo: Demo) -> Iterator[str]:
     corpus.write_text(demo.workspace.run("git", "show", "releases:data/released/corpora/served.json"), encoding="utf-8")
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    with _process(demo.workspace, "ascl", "serve", str(checkpoint), "--corpus", str(corpus), "--port", str(port)) as started:
+    with demo.workspace.running("ascl", "serve", str(checkpoint), "--corpus", str(corpus), "--port", str(port)) as started:
         wait_until(lambda: _answers(f"{url}/health"), f"ascl serve: {started.output}", 240.0)
         yield url
-
-
-@contextmanager
-def _process(workspace: Workspace, *command: str) -> Iterator[Running]:
-    """A command that goes on until the block ends."""
-    running = workspace.start(*command)
-    try:
-        yield running
-    finally:
-        if running.goes_on:
-            running.process.send_signal(signal.SIGTERM)
-            try:
-                running.process.wait(40)
-            except TimeoutError:
-                os.killpg(running.process.pid, signal.SIGKILL)
 
 
 def _answers(url: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ascl_core.errors import ConfigError
 from ascl_core.serving.problems import RequestError
+from ascl_core.urls import is_loopback
 
 TOKEN = "ASCL_SERVE_TOKEN"
 """The variable with the token of those who ask."""
@@ -60,18 +60,6 @@ def access(host: str) -> Access:
     if token is not None and token == admin_token:
         raise ConfigError("both tokens are the same", field=ADMIN_TOKEN, mend="give those who swap the rules a token of their own")
     return Access(is_loopback(host), token, admin_token)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the address is one of this machine alone.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-    [True, True, True, False, False]
-    """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _take(name: str) -> str | None:

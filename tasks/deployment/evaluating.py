@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from ascl_core.artifacts import read_json, sha256_json
-from tasks.prefect_policy import Policy, gpu_slot, is_worth_another_try
+from tasks.prefect_policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
 from tasks.recorded import Evaluated, evaluate_recorded
 from tasks.runs import Run
 from tasks.stages import EVALUATE
@@ -31,17 +31,15 @@ class Evaluations:
         self._root, self._run, self._asked, self._policy = root, run, (rules, suites), policy
         self._slots = threading.BoundedSemaphore(at_a_time)
         self._interruption = threading.Event()
-        self._timer = threading.Timer(policy.timeout_s or 0.0, self._interruption.set)
+        self._limit = TimeLimit(policy, self._interruption.set)
         self._futures: list[PrefectFuture[Any]] = []
 
     def __enter__(self) -> Evaluations:
-        if self._policy.timeout_s is not None:
-            self._timer.daemon = True
-            self._timer.start()
+        self._limit.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._timer.cancel()
+        self._limit.stop()
         if error is not None:
             self._interruption.set()
 

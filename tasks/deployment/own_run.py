@@ -17,7 +17,7 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks import runs
 from tasks.deployment import parts
-from tasks.git import commit_of
+from tasks.git import head_of
 from tasks.rule_places import compiled, fetch_rules, read_rules
 from tasks.runs import Run
 from tasks.stages import RULES
@@ -50,7 +50,7 @@ def own_run(root: Path, kind: str, *, ref: str = "HEAD", rules: Path | None = No
 def finish(root: Path, run: Run, summary: dict[str, Any]) -> str:
     """Commit the end of the run, have others see it, and collect old worktrees; returns the commit."""
     commit = runs.finish_run(root, run, {"flow_run": str(flow_run().id), **summary})
-    parts.publish(root, run)
+    runs.publish_run(root, run)
     runs.collect(root)
     return commit
 
@@ -76,7 +76,7 @@ def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
 
 def released(root: Path) -> str | None:
     """The commit whose rules are released; None where nothing is."""
-    return commit_of(root, f"refs/heads/{runs.RELEASES}")
+    return head_of(root, runs.RELEASES)
 
 
 def require_versions(diff: RuleDiff) -> None:

@@ -1,17 +1,16 @@
-"""What flow runs use of other parts of `tasks`, each by one function."""
+"""What flow runs ask of other parts of `tasks` in more than one call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import load_params
-from tasks import rule_places, runs
+from tasks import rule_places
 from tasks.git import git
-from tasks.plan import Plan, make_plan, plan_to_json
+from tasks.plan import make_plan, plan_to_json
 from tasks.releases.create import create_release
-from tasks.runs import Run
 from tasks.statements import decode
 from tasks.trust import Role, read_key
 
@@ -23,19 +22,9 @@ def refresh(root: Path, place: str) -> None:
         git(root, "fetch", "--quiet", "--tags", remote)
 
 
-def plan(root: Path, parameters: Mapping[str, Any], force: Sequence[str]) -> Plan:
-    """What a run in `root` with these parameters would do with every stage."""
-    return make_plan(root, frozenset(force), parameters)
-
-
 def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
     """What a run with these rules would do with every stage, as JSON."""
     return plan_to_json(make_plan(root, rules=rule_places.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
-
-
-def publish(root: Path, run: Run) -> None:
-    """Have other machines see the end of the run, where there is a place that they share."""
-    runs.publish_run(root, run)
 
 
 def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:

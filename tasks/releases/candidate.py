@@ -7,7 +7,6 @@ the records of the stages, and in what they wrote. The bytes are read anew, from
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,24 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import digest, read_json
-from ascl_core.config.params import load_params
 from ascl_core.errors import ReleaseError
-from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.diff import diff_corpora
+from ascl_core.released import RELEASE_CORPORA
 from tasks import versioning
-from tasks.git import git
 from tasks.releases.weights import check_weights
 from tasks.runs import read_run
-from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
+from tasks.stages import CHANGE, CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
 from tasks.summary import CANDIDATE
+from tasks.workspaces import add_worktree, remove_worktree
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 CHECKPOINT = checkpoint_of(CANDIDATE).path
 DECISION = GATE.outputs["decision"].path
 _CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
-CHANGE = Path("data/compiled/change.json")
-"""Where `validate_rules` may say how far the rules' change reaches."""
-SERVED = Path("corpora") / "served.json"
 _FOLDER = Path(".ascl") / "releases"
 
 
@@ -98,13 +92,11 @@ def worktree(root: Path, commit: str) -> Iterator[Path]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        _remove(root, place)
         try:
-            git(root, "worktree", "add", "--force", "--force", "--detach", str(place), commit)
-            versioning.share(root, place)
+            add_worktree(root, place, commit)
             yield place
         finally:
-            _remove(root, place)
+            remove_worktree(root, place)
 
 
 def same(what: str, found: object, other: str, wanted: object) -> None:
@@ -112,11 +104,6 @@ def same(what: str, found: object, other: str, wanted: object) -> None:
     if found != wanted:
         problem = f"{what} is {found}, but {other} says {wanted}"
         raise ReleaseError(problem, mend="release only what was evaluated: run it again, and let nobody edit what it leaves")
-
-
-def _remove(root: Path, place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    git(root, "worktree", "prune")
 
 
 def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
@@ -181,11 +168,5 @@ def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidat
 
 
 def _change_class(place: Path) -> str | None:
-    """As the run found it, where it says so."""
-    served = place / RELEASED.path / SERVED
-    if not served.exists():
-        return None
-    if (place / CHANGE).exists():
-        return str(read_json(place / CHANGE)["class"])
-    at = load_params(place / "params.yaml").rules.at
-    return str(diff_corpora(load_corpus(served), load_corpus(place / CORPUS.path), at).change_class)
+    """As `validate_rules` found it, seen from what was released then."""
+    return str(read_json(place / CHANGE.path)["class"]) if (place / RELEASED.path / RELEASE_CORPORA).exists() else None

@@ -20,15 +20,16 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from ascl_core.artifacts import sha256_tree, write_json
 from ascl_core.config.base import Config
+from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
 from tasks.releases.approvals import Approval
 from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
-from tasks.stages import CORPUS, RELEASED, REPORT
+from tasks.stages import CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
 from tasks.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.trust import PrivateKey
 
-RECORD, STATEMENT, ROLLBACK_FILE, RESULTS = "release.json", "statement.json", "rollback.json", "results.parquet"
+RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"
 CARDS = ("model_card.md", "data_card.md")
-_CORPORA = {"sft": Path("data/compiled/sft_corpus.json"), "rl": Path("data/compiled/rl_corpus.json"), "served": Path(CORPUS.path)}
+_CORPORA = {"sft": SFT_CORPUS, "rl": RL_CORPUS, "served": CORPUS}
 
 
 class Digested(Config):
@@ -86,10 +87,10 @@ def write_content(place: Path, tag: str, candidate: Candidate, approvals: Sequen
     """Put the files of the release in place of those of the release before; all but the signature."""
     folder, record = place / RELEASED.path, _record(tag, candidate, approvals)
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "corpora").mkdir(parents=True)
-    shutil.copy(place / EVALUATION.outputs["results"].path, folder / RESULTS)
-    for name, path in _CORPORA.items():
-        shutil.copy(place / path if (place / path).exists() else place / CORPUS.path, folder / "corpora" / f"{name}.json")
+    (folder / RELEASE_CORPORA).mkdir(parents=True)
+    shutil.copy(place / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
+    for name, corpus in _CORPORA.items():
+        shutil.copy(place / corpus.path, folder / RELEASE_CORPORA / f"{name}.json")
     for card in CARDS:
         shutil.copy(place / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ class Running:
         self.process.send_signal(by)
         self.process.wait(60)
 
+    def stop(self, within_s: float = 40.0) -> None:
+        """Tell it to end, and wait until it has; one that does not is killed with all that it started, and that is a failure."""
+        if self.goes_on:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -107,6 +118,15 @@ class Workspace:
         ended = running.process.wait(timeout=500)
         assert status is None or ended == status, running.output
         return running.output
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[Running]:
+        """A command that goes on until the block ends; fails where it does not end when it is told to."""
+        running = self.start(*command)
+        try:
+            yield running
+        finally:
+            running.stop()
 
     def ascl(self, *arguments: str, status: int | None = 0) -> str:
         """What `ascl …` prints."""

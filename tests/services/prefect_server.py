@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,17 +83,8 @@ class Deployed:
     def worker(self, pool: str = "cpu", *options: str, trainer_key: Path | None = None) -> Iterator[Running]:
         """A worker of that pool, which signs releases where it is given the trainer's key."""
         key = ["env", f"ASCL_TRAINER_KEY={trainer_key}"] if trainer_key else []
-        running = self.workspace.start(*key, "ascl", "worker", "--pool", pool, "--query-seconds", "0.5", *options)
-        try:
+        with self.workspace.running(*key, "ascl", "worker", "--pool", pool, "--query-seconds", "0.5", *options) as running:
             yield running
-        finally:
-            if running.goes_on:
-                running.process.send_signal(signal.SIGTERM)
-                try:
-                    running.process.wait(40)
-                except Exception:
-                    os.killpg(running.process.pid, signal.SIGKILL)
-                    raise
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,9 @@ from ascl_core.errors import AsclError, DataError
 from ascl_core.rules.yaml_file import MAX_FILE_BYTES
 from tasks.rule_places import digest_of_place, fetch_rules, read_rules
 from tests.builders import make_rule_values, write_rules
-from tests.services.s3_server import BUCKET, S3Server, s3_server
+from tests.services.s3_server import BUCKET, S3Server
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for the module."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,12 @@ from tasks.remote_check import check_remote
 from tasks.remotes import make_remote, read_remote
 from tasks.store_audit import forget_what_is_not_whole
 from tests.pipeline.workspace import wait_until
-from tests.services.s3_server import BUCKET, S3Server, free_ports, s3_server
+from tests.services.s3_server import BUCKET, S3Server, free_ports
 from tests.services.store_world import StoreWorld, make_store_world
 
 pytestmark = pytest.mark.services
 MB = 1_000_000
 SHARDED = {f"model-{number:05d}-of-00003.safetensors": 6 * MB + number for number in (1, 2, 3)}
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for the module."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as started:
-        yield started
 
 
 @pytest.fixture
