@@ -339,6 +339,8 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _status(root: Path, stages: list[Stage], *, mend: bool = True) -> dict[str, list[Any]]:
     """What DVC finds changed, by stage."""
+    if mend and _lacks_outputs(_text(root / "dvc.lock")):
+        _bring_lock_back(root)
     try:
         found = _asked([stage.name for stage in stages], root)
     except WorkspaceError:
@@ -381,17 +383,24 @@ def _bring_lock_back(root: Path) -> bool:
 
 
 def _is_torn(lock: Path) -> bool:
-    """Whether `dvc.lock` cannot be read, and not because people's versions of it conflict."""
+    """Whether `dvc.lock` is not whole, and not because people's versions of it conflict."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
     if "<<<<<<<" in _text(lock):
         return False
+    if _lacks_outputs(_text(lock)):
+        return True
     try:
         COMPILED_LOCKFILE_SCHEMA(read_yaml(lock))
     except (ConfigError, Invalid):
         return lock.exists()
     return False
+
+
+def _lacks_outputs(text: str) -> bool:
+    """Whether a stage in a `dvc.lock` has no outputs, which all of ours have: it was cut off between two lines, and can still be read."""
+    return len(re.findall(r"^  [\w-]+:$", text, re.MULTILINE)) != len(re.findall(r"^    outs:$", text, re.MULTILINE))
 
 
 def _text(path: Path) -> str:

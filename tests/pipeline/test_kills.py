@@ -161,7 +161,7 @@ def test_dvc_killed_while_it_records_does_no_harm(finished: Workspace) -> None:
         time.sleep(delay_s)
         running.process.kill()
         running.process.wait()
-        assert finished.python(_MATERIALISES.format(name="curate")).strip() == "reused"
+        assert finished.python(_MATERIALISES.format(name="curate")).splitlines()[-1] == "reused"
         assert finished.recorded() == recorded
 
 
@@ -189,6 +189,16 @@ def test_dvc_killed_while_it_writes_its_lock_loses_no_record(finished: Workspace
     finished.ascl("run")
     assert finished.recorded() == recorded
     assert finished.lock().keys() == lock.keys()
+
+
+def test_a_lock_that_was_cut_off_between_two_lines_loses_no_record_either(finished: Workspace) -> None:
+    recorded, file = finished.recorded(), finished.root / "dvc.lock"
+    assert finished.python(_MATERIALISES.format(name="gate")).strip() == "reused", "the lock as it was is known"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: text.rindex("    outs:\n")], encoding="utf-8")
+    assert any("outs" not in entry for entry in finished.lock().values()), "it can still be read"
+    assert finished.python(_MATERIALISES.format(name="gate")).splitlines()[-1] == "reused"
+    assert finished.recorded() == recorded
 
 
 def test_two_runs_of_one_stage_are_one_writer_after_the_other(finished: Workspace) -> None:

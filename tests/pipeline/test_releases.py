@@ -93,10 +93,10 @@ def yes(made: World) -> Candidate:
 
 
 @pytest.fixture(scope="module")
-def laid_out(made: World) -> Iterator[Path]:
+def laid_out(made: World) -> Path:
     """The files of the run's commit and its outputs, for tests that leave them as they are."""
     with examined(made.root, "yes") as (_, place):
-        yield place
+        return shutil.copytree(place, made.keys.with_name("laid-out"), symlinks=True)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,11 @@ def test_rules_that_were_edited_in_the_commit_are_no_candidate(world: World) -> 
 
 
 def test_weights_that_are_nowhere_any_more_are_no_candidate(world: World) -> None:
-    weights_in_cache(world.root, "yes").unlink()
+    weights = weights_in_cache(world.root, "yes")
+    weights.unlink()
+    assert candidate(world.root, "yes").judged.passed, "the remote has them"
+    weights.unlink()
+    (world.root / ".ascl" / "remote" / weights.relative_to(world.root / ".dvc" / "cache")).unlink()
     with pytest.raises(AsclError, match=r"dvc pull failed|MD5 of data/models/ifpo is"):
         candidate(world.root, "yes")
 

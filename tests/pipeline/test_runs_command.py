@@ -26,6 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = make_store_world(tmp_path / "one").root
     write_text(made / "pyproject.toml", "")
     write_text(made / "data/rules/x.yaml", "rules: []\n")
+    write_text(made / "data/released/release.json", '{"tag": null}\n')
     git(made, "add", "--all")
     git(
         made,

@@ -13,7 +13,7 @@ from tasks.runs import ended_runs
 from tasks.stages import GATE, IFPO
 from tests.pipeline.workspace import Running, Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.services]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 RUNS = {"a-seed": "ifpo.seed=7", "a-gate": "gate.min_safety_rate=0.111"}
 _RUN = """
 import sys

@@ -170,9 +170,9 @@ def test_one_key_has_one_owner_and_one_role_and_who_trains_does_not_approve(root
     text = (root / FILE).read_text()
     entry = text[text.index("- ") :]
     with pytest.raises(ConfigError, match="the same key is ada's as approver already"):
-        parse_trust(text + entry.replace("ada", "ben"))
+        parse_trust(text + entry.replace("name: ada", "name: ben"))
     with pytest.raises(ConfigError, match="the same key is ada's"):
-        parse_trust(text + entry.replace("approver", "trainer"))
+        parse_trust(text + entry.replace("role: approver", "role: trainer"))
     with pytest.raises(ConfigError, match="ada is approver already") as found:
         new_key(root, Role.TRAINER, "ada", root.parent / "keys" / "second.pem")
     assert found.value.mend == "who trains does not approve: use another name"
