@@ -82,9 +82,10 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
 
 def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
     """Every release and rollback, newest first; a commit that does not hold, with its error."""
-    trust = read_trust(root)
+    commits = history.commits(root)
+    trust = read_trust(root) if commits else Trust(())
     found: list[Release | tuple[str, AsclError]] = []
-    for commit in history.commits(root):
+    for commit in commits:
         try:
             found.append(verify_commit(root, commit, trust))
         except AsclError as error:
