@@ -18,6 +18,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="compare-arms", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@own_run.crashes
 def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
     """Train every arm with every seed, evaluate all on the same suites, and write one page."""
     form, root = checked(form), Path.cwd()

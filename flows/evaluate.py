@@ -20,6 +20,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="evaluate", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@own_run.crashes
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
     """Evaluate each checkpoint as a task of its own; the figures of all of them are one page, and a commit on `runs/<id>`."""
     form, root = checked(form), Path.cwd()

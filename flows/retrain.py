@@ -26,6 +26,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="retrain", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@own_run.crashes
 def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
     """Retrain the model on rules, evaluate it beside its baselines, and hold it at the gate; promote releases what passes."""
     form, root = checked(form), Path.cwd()

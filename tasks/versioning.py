@@ -27,7 +27,7 @@ from typing import Any, Literal
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
-from ascl_core.errors import ConfigError, WorkspaceError
+from ascl_core.errors import ConfigError, StageCrashed, WorkspaceError
 from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
 from tasks.remote_check import Fault, fault
@@ -100,7 +100,7 @@ def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
 def record(root: Path, stage: Stage) -> None:
     """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`.
 
-    `WorkspaceError` where the cache did not take all of them; then `dvc.lock` is as before.
+    `WorkspaceError` where the cache did not take all of them, `StageCrashed` where DVC was killed; then `dvc.lock` is as before.
     """
     write_text(root / _OWED, f"{stage.name}\n")
     before = _text(root / "dvc.lock") if (root / "dvc.lock").exists() else None
@@ -112,6 +112,10 @@ def record(root: Path, stage: Stage) -> None:
     else:
         write_text(root / "dvc.lock", before)
     _heed_full_disk(root, done)
+    if done.returncode < 0:
+        raise StageCrashed(
+            f"dvc commit was {_killed(done)}", field=stage.name, mend="run it again: its outputs are in place, to be recorded"
+        )
     mend = "check the space and the permissions of .dvc/cache, and run again"
     raise WorkspaceError(f"dvc commit failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
 
@@ -316,7 +320,13 @@ def _stamp(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
+def _killed(done: subprocess.CompletedProcess[str]) -> str:
+    return f"killed by signal {-done.returncode}"
+
+
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode < 0:
+        return f"it was {_killed(done)}"
     lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["it said nothing"]
     return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")), lines[-1])
 

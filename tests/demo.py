@@ -27,7 +27,7 @@ from rich.table import Table
 from tasks.runs import read_run
 from tests.pipeline.test_rule_changes import add, edit, reword
 from tests.pipeline.workspace import Workspace, make_workspace, wait_until
-from tests.services.prefect_server import Deployed
+from tests.services.prefect_server import Deployed, started
 from tests.services.s3_server import BUCKET, s3_server
 
 PEOPLE = ("ada", "ben")
@@ -187,14 +187,10 @@ def _repository(root: Path, profile: str) -> Workspace:
 @contextmanager
 def _prefect(workspace: Workspace, trainer_key: Path) -> Iterator[Deployed]:
     """`ascl server`, `ascl deploy` and `ascl worker`."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    with workspace.running("ascl", "server", "--port", str(port)) as started:
-        wait_until(lambda: _answers(f"{url}/ready"), f"the server: {started.output}")
-        there = Workspace(workspace.root, url)
-        out.print(there.ascl("deploy").strip())
-        with there.running("env", f"ASCL_TRAINER_KEY={trainer_key}", "ascl", "worker", "--query-seconds", "1"):
-            yield Deployed(there, url)
+    with started(workspace) as server:
+        out.print(server.workspace.ascl("deploy").strip())
+        with server.worker(trainer_key=trainer_key):
+            yield server
 
 
 @contextmanager

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from prefect.context import FlowRunContext
+from prefect.states import Crashed, State
 
 from ascl_core.config.params import load_params
-from ascl_core.errors import RuleError, WorkspaceError
+from ascl_core.errors import RuleError, StageCrashed, WorkspaceError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks import runs
@@ -22,6 +24,8 @@ from tasks.rule_places import compiled, fetch_rules, read_rules
 from tasks.runs import Run
 from tasks.stages import RULES
 from tasks.supervisor import follow_parent
+
+P = ParamSpec("P")
 
 
 def flow_run() -> Any:
@@ -45,6 +49,19 @@ def own_run(root: Path, kind: str, *, ref: str = "HEAD", rules: Path | None = No
     run_id = own_id(kind)
     with runs.only_process(root, run_id):
         yield runs.open_run(root, run_id, ref=ref, rules=rules)
+
+
+def crashes(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """Have a flow end as Crashed, and not as Failed, where a process of it was ended from outside: trying again may well do."""
+
+    @wraps(work)
+    def run(*arguments: P.args, **named: P.kwargs) -> State[Any]:
+        try:
+            return work(*arguments, **named)
+        except StageCrashed as error:
+            return Crashed(message=str(error))
+
+    return run
 
 
 def finish(root: Path, run: Run, summary: dict[str, Any]) -> str:

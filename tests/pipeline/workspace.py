@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,14 +161,7 @@ class Workspace:
 
     def processes(self) -> list[psutil.Process]:
         """What runs of a stage of this workspace, in whatever session."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK, "").startswith(f"{self.root}/") and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
+        return marked_with(MARK, f"{self.root}/")
 
     def copy(self, root: Path, api_url: str | None = None) -> Workspace:
         """The same workspace at another place."""
@@ -213,6 +206,16 @@ def make_workspace(root: Path) -> Workspace:
     workspace.run("git", "add", "--all")
     workspace.run("git", "commit", "--quiet", "-m", "start")
     return workspace
+
+
+def marked_with(variable: str, value: str) -> list[psutil.Process]:
+    """The living processes whose environment has the variable with a value that begins so."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(variable, "").startswith(value) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def wait_until(holds: Callable[[], Any], what: str, timeout_s: float = 120.0) -> None:

@@ -1,20 +1,25 @@
-"""A real Prefect server with everything deployed, and real workers, for tests; all of it is gone with the block."""
+"""A real Prefect server with everything deployed, and real workers, as a person starts them; all of it is gone with the block."""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from flows.local_server import local_server
-from tests.pipeline.workspace import Running, Workspace
+from tasks.supervisor import MARK
+from tests.pipeline.workspace import Running, Workspace, marked_with, wait_until
+from tests.services.s3_server import free_ports
 
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"
+"""In the environment of every process of a flow run."""
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PATIENCE_S = 900.0
 
@@ -25,6 +30,36 @@ class Deployed:
 
     workspace: Workspace
     url: str
+    database: str | None = None
+    """PostgreSQL, or SQLite."""
+    _process: list[Running] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Start the server, and wait until it answers."""
+        database = ["--database", self.database] if self.database else []
+        port = self.url.removesuffix("/api").rpartition(":")[2]
+        self._process[:] = [self.workspace.start("ascl", "server", "--port", port, *database)]
+        wait_until(lambda: self.answers() or not self._process[0].goes_on, f"an answer of the server: {self._process[0].output}")
+        assert self._process[0].goes_on, self._process[0].output
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
+        """End the server."""
+        if by == signal.SIGTERM:
+            self._process[0].stop()
+        else:
+            self._process[0].end(by)
+
+    def answers(self) -> bool:
+        """Whether the server does."""
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def processes(self, run_id: str) -> list[psutil.Process]:
+        """The processes of a flow run: its own first, and then those of its stages."""
+        found = marked_with(FLOW_RUN, run_id)
+        return sorted(found, key=lambda process: MARK in process.environ())
 
     def ask(self, method: str, path: str, values: Any = None, status: int | None = None) -> Any:
         """What the API answers; as Prefect's own clients do, asks again where SQLite was busy for too long."""
@@ -57,10 +92,10 @@ class Deployed:
         asked = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
         return list(self.ask("POST", "/flow_runs/filter", asked))
 
-    def wait(self, run_id: str, *kinds: str) -> dict[str, Any]:
+    def wait(self, run_id: str, *kinds: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """The run once it is in one of these states, by type or by name; any end will do where none is given."""
         wanted = set(kinds) or ENDED
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + within_s
         while True:
             run = self.read(run_id)
             if {run["state_type"], run["state_name"]} & wanted:
@@ -88,12 +123,22 @@ class Deployed:
 
 
 @contextmanager
-def deployed(workspace: Workspace, home: Path) -> Iterator[Deployed]:
+def deployed(workspace: Workspace, *, database: str | None = None) -> Iterator[Deployed]:
     """The workspace, deployed to a server of its own whose schedules are off."""
-    with local_server(home) as url:
-        there = Workspace(workspace.root, url)
-        there.ascl("deploy")
-        server = Deployed(there, url)
+    with started(workspace, database=database) as server:
+        server.workspace.ascl("deploy")
         watcher = server.ask("GET", "/deployments/name/watch-rules/watch-rules")
         server.ask("PATCH", f"/deployments/{watcher['id']}", {"paused": True})
         yield server
+
+
+@contextmanager
+def started(workspace: Workspace, *, database: str | None = None) -> Iterator[Deployed]:
+    """`ascl server` on a free port, with nothing deployed."""
+    url = f"http://127.0.0.1:{free_ports(1)[0]}/api"
+    server = Deployed(Workspace(workspace.root, url), url, database)
+    server.begin()
+    try:
+        yield server
+    finally:
+        server.end()

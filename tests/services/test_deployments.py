@@ -31,7 +31,7 @@ pytestmark = pytest.mark.services
 def server(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:  # noqa: F811
     """A finished workspace, deployed."""
     folder = tmp_path_factory.mktemp("deployed")
-    with deployed(_finished.copy(folder / "workspace"), folder / "server") as server:
+    with deployed(_finished.copy(folder / "workspace")) as server:
         yield server
 
 
