@@ -18,10 +18,12 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="compare-arms", task_runner=_THREADS, persist_result=False, validate_parameters=True)
-@own_run.crashes
 def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
     """Train every arm with every seed, evaluate all on the same suites, and write one page."""
-    form, root = checked(form), Path.cwd()
+    return own_run.ended(_compare, checked(form), Path.cwd())
+
+
+def _compare(form: CompareForm, root: Path) -> State[Any]:
     training, limits = form.training, form.limits
     with own_run.own_run(root, "compare", ref=form.code) as run:
         result = train_and_compare(

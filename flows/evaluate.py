@@ -20,10 +20,12 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="evaluate", task_runner=_THREADS, persist_result=False, validate_parameters=True)
-@own_run.crashes
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
     """Evaluate each checkpoint as a task of its own; the figures of all of them are one page, and a commit on `runs/<id>`."""
-    form, root = checked(form), Path.cwd()
+    return own_run.ended(_evaluate, checked(form), Path.cwd())
+
+
+def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
     with own_run.own_run(root, "evaluate") as run:
         with Evaluations(root, run, form.rules, form.suites, form.at_a_time, form.limits.policy) as evaluations:
             for name in dict.fromkeys(form.checkpoints):

@@ -26,10 +26,12 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 
 
 @flow(name="retrain", task_runner=_THREADS, persist_result=False, validate_parameters=True)
-@own_run.crashes
 def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
     """Retrain the model on rules, evaluate it beside its baselines, and hold it at the gate; promote releases what passes."""
-    form, root = checked(form), Path.cwd()
+    return own_run.ended(_retrain, checked(form), Path.cwd())
+
+
+def _retrain(form: RetrainForm, root: Path) -> State[Any]:
     with own_run.fetched(root, form.rules.place) as (rules, corpus):
         if newer := seen.newer_than(form.rules.watched, corpus.digest):
             return Cancelled(message=f"superseded: newer rules {newer[:12]} were seen at {form.rules.watched}")

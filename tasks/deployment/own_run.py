@@ -6,7 +6,6 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -51,17 +50,12 @@ def own_run(root: Path, kind: str, *, ref: str = "HEAD", rules: Path | None = No
         yield runs.open_run(root, run_id, ref=ref, rules=rules)
 
 
-def crashes(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """Have a flow end as Crashed, and not as Failed, where a process of it was ended from outside: trying again may well do."""
-
-    @wraps(work)
-    def run(*arguments: P.args, **named: P.kwargs) -> State[Any]:
-        try:
-            return work(*arguments, **named)
-        except StageCrashed as error:
-            return Crashed(message=str(error))
-
-    return run
+def ended(work: Callable[P, State[Any]], *arguments: P.args, **named: P.kwargs) -> State[Any]:
+    """The state in which the work ends: Crashed, and not Failed, where a process was ended from outside: another try may do."""
+    try:
+        return work(*arguments, **named)
+    except StageCrashed as error:
+        return Crashed(message=str(error))
 
 
 def finish(root: Path, run: Run, summary: dict[str, Any]) -> str:

@@ -213,7 +213,8 @@ def marked_with(variable: str, value: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(variable, "").startswith(value) and process.status() != psutil.STATUS_ZOMBIE:
+            found_value = process.environ().get(variable)
+            if found_value is not None and found_value.startswith(value) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

@@ -48,15 +48,16 @@ def rows(text: str) -> dict[str, str]:
     return {line[0].strip(): line[1] for line in lines if len(line) == 2 and line[1] in ("created", "updated", "unchanged")}
 
 
-def edit(server: Deployed, word: str, version: str) -> str:
-    """Change the wording of a rule, with its version and the lock, and commit it; returns the commit."""
+def edit(server: Deployed, word: str, version: str, *, locked: bool = True) -> str:
+    """Change the wording of a rule, with its version and the lock, and commit it; returns the commit. An old version cannot be locked."""
     root = server.workspace.root
     file = root / "data" / "rules" / "CYB.yaml"
     before, rule, after = file.read_text(encoding="utf-8").partition("- id: CYB-01")
     after = re.sub(r"Do not (\w+ )?write malware", f"Do not {word} write malware", after, count=1)
     after = re.sub(r"version: [\d.]+", f"version: {version}", after, count=1)
     file.write_text(before + rule + after, encoding="utf-8")
-    server.workspace.ascl("rules", "lock")
+    if locked:
+        server.workspace.ascl("rules", "lock")
     server.workspace.run("git", "commit", "--quiet", "-am", f"rules {version}")
     return git(root, "rev-parse", "HEAD")
 
@@ -231,7 +232,7 @@ def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts
 
 
 def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(server: Deployed, worker: Running) -> None:
-    edit(server, "never", "1.0.2")
+    edit(server, "never", "1.0.2", locked=False)
     try:
         run = server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))
         assert run["state_type"] == "FAILED"

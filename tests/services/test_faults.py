@@ -68,7 +68,7 @@ def training(server: Deployed, form: dict[str, Any] = TRAINS) -> str:
         if place.root.exists() and saved(place, "sft"):
             return True
         run = server.read(run_id)
-        assert run["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), server.logs(run_id)
+        assert run["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), f"{run['state']}\n{server.logs(run_id)}"
         return False
 
     wait_until(is_under_way, "a save", 300)
