@@ -53,6 +53,7 @@ def work(root: Path, *, pool: str, name: str | None, limit: int | None, query_s:
         "PREFECT_API_URL": api_url(root),
         "PREFECT_HOME": str(root / ".ascl" / "prefect"),
         "PREFECT_WORKER_QUERY_SECONDS": str(query_s),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_CLI_PROMPT": "false",
         "ASCL_ROOT": str(root),

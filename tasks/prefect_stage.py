@@ -18,9 +18,11 @@ from types import TracebackType
 from typing import Any, Protocol, cast
 from uuid import UUID
 
+import httpx
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
@@ -180,8 +182,12 @@ class _Watcher:
             self._listener.finished(self._stage, outcome)
 
     def _tell_prefect(self, percent: float, description: str) -> None:
-        if self._artifact is None:
-            key = self._stage.name.replace("_", "-").replace(" ", "-")
-            self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
-        else:
-            update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)
+        """Show it on the page of the run, unless the server cannot take it just now: no stage ends because nobody watches."""
+        try:
+            if self._artifact is None:
+                key = self._stage.name.replace("_", "-").replace(" ", "-")
+                self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
+            else:
+                update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)
+        except (httpx.HTTPError, ObjectNotFound) as error:
+            get_run_logger().warning("the server does not take the progress: %s", error)

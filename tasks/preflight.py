@@ -167,7 +167,10 @@ def _disk(root: Path) -> Check:
     free = shutil.disk_usage(root).free / _GIB
     if free < MIN_DISK_GIB:
         return Check(
-            "disk", "error", f"{free:.2f} GiB free at {root}, {MIN_DISK_GIB} GiB are needed", "free some space, or: dvc gc --workspace"
+            "disk",
+            "error",
+            f"{free:.2f} GiB free at {root}, {MIN_DISK_GIB} GiB are needed",
+            "free some space: ascl runs collect; dvc gc --workspace --all-branches --all-tags",
         )
     level: Literal["ok", "warning"] = "ok" if free >= ENOUGH_DISK_GIB else "warning"
     return Check("disk", level, f"{free:.1f} GiB free", "" if level == "ok" else "larger profiles need more")

@@ -307,7 +307,7 @@ def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
         return
     for half in re.findall(r"-> '([^']+\.tmp)'", done.stderr):
         Path(half).unlink(missing_ok=True)
-    mend = "free some space (dvc gc --workspace drops what no commit here names), and run again: what was finished is kept"
+    mend = "free some space (ascl runs collect; dvc gc --workspace --all-branches --all-tags), and run again: what was finished is kept"
     raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", mend=mend)
 
 

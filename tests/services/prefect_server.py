@@ -59,7 +59,8 @@ class Deployed:
     def processes(self, run_id: str) -> list[psutil.Process]:
         """The processes of a flow run: its own first, and then those of its stages."""
         found = marked_with(FLOW_RUN, run_id)
-        return sorted(found, key=lambda process: MARK in process.environ())
+        of_stages = marked_with(MARK, "")
+        return sorted(found, key=of_stages.__contains__)
 
     def ask(self, method: str, path: str, values: Any = None, status: int | None = None) -> Any:
         """What the API answers; as Prefect's own clients do, asks again where SQLite was busy for too long."""
