@@ -24,6 +24,11 @@ _CHUNK_BYTES = 1 << 20
 _MAX_ALIASED = 20_000
 
 
+def is_within(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path, with every link in it followed, is in the folder, be it there or not."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it becomes `path` by rename if the block succeeds."""
@@ -64,7 +69,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError("file does not exist", file=path, mend="run the stage that makes it: ascl run") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # broken, not UTF-8, a number of thousands of digits, endless nesting
         raise DataError(f"not valid JSON: {error}", file=path, mend="restore the file: dvc checkout") from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error
@@ -91,7 +96,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
                 rows.append(row)
     except FileNotFoundError as error:
         raise DataError("file does not exist", file=path, mend="check the path, or run the stage that makes it") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON lines: {error}", file=path, mend="mend or restore the file") from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error

@@ -10,8 +10,9 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.beginning import begin
 from flows.compare import train_and_compare
-from flows.forms import CompareForm, checked
+from flows.forms import CompareForm
 from tasks.deployment import own_run
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
@@ -20,7 +21,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 @flow(name="compare-arms", task_runner=_THREADS, persist_result=False, validate_parameters=True)
 def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
     """Train every arm with every seed, evaluate all on the same suites, and write one page."""
-    return own_run.ended(_compare, checked(form), Path.cwd())
+    return own_run.ended(_compare, *begin(form))
 
 
 def _compare(form: CompareForm, root: Path) -> State[Any]:

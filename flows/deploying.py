@@ -9,7 +9,7 @@ from prefect import Flow as PrefectFlow
 from prefect import get_client
 
 from ascl_core.errors import ConfigError
-from tasks.deployment import automations, deployments, pools, webhook
+from tasks.deployment import automations, deployments, pools, s3_credentials, webhook
 from tasks.deployment.changes import Change
 from tasks.deployment.deployments import TRAINS, Deployment, Flow
 from tasks.gpus import gpus
@@ -18,7 +18,7 @@ _POOLS = ("cpu", "gpu")
 
 
 def deploy_all(root: Path, *, training_pool: str, gpu_slots: int | None, infrastructure: str) -> list[Change]:
-    """Have the server hold pools, limits, the webhook, deployments and automations as this repository describes them."""
+    """Have the server hold pools, limits, blocks of secrets, deployments and automations as this repository describes them."""
     if training_pool not in _POOLS:
         raise ConfigError("no such pool", field="--training-pool", value=training_pool, mend=f"one of {', '.join(_POOLS)}")
     described = deployments.read_file(root)
@@ -27,6 +27,8 @@ def deploy_all(root: Path, *, training_pool: str, gpu_slots: int | None, infrast
         by = None if infrastructure == "process" else infrastructure
         changes = [pools.apply_pool(client, root, name, by) for name in _POOLS]
         changes.append(pools.apply_gpu_limit(client, gpu_slots, len(gpus())))
+        if kept := s3_credentials.apply_credentials(client):
+            changes.append(kept)
         ids = {}
         for one in described.deployments:
             pool = training_pool if TRAINS in one.tags else one.work_pool.name

@@ -12,7 +12,8 @@ from prefect.states import Completed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from ascl_core.artifacts import read_json
-from flows.forms import EvaluateForm, checked
+from flows.beginning import begin
+from flows.forms import EvaluateForm
 from tasks.deployment import own_run, pages
 from tasks.deployment.evaluating import Evaluations, summary
 
@@ -22,7 +23,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 @flow(name="evaluate", task_runner=_THREADS, persist_result=False, validate_parameters=True)
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
     """Evaluate each checkpoint as a task of its own; the figures of all of them are one page, and a commit on `runs/<id>`."""
-    return own_run.ended(_evaluate, checked(form), Path.cwd())
+    return own_run.ended(_evaluate, *begin(form))
 
 
 def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
@@ -19,10 +20,13 @@ from ascl_core.errors import WorkspaceError
 from tasks.supervisor import end_with_parent
 
 APP = "prefect.server.api.server:create_app"
+SERVER_AUTH, CLIENT_AUTH = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
+"""What a server asks for, and what its clients show: `USER:PASSWORD`, and the same on both sides."""
 _START_S = 120.0
 _STOP_S = 5.0
 _DELIVER_S = 5.0
 _ANSWER_S = 10.0
+_REFUSALS = (401, 403)
 
 
 @contextmanager
@@ -31,6 +35,7 @@ def prefect_server(root: Path) -> Iterator[str]:
 
     The local server also ends when this process is killed.
     """
+    use_server_credentials()
     if given := os.environ.get("PREFECT_API_URL"):
         check_answers(given)
         yield given
@@ -100,14 +105,32 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
     raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
 
 
+def use_server_credentials() -> None:
+    """Have clients show the server's credentials where the environment has those, and none of their own."""
+    if SERVER_AUTH in os.environ:
+        os.environ.setdefault(CLIENT_AUTH, os.environ[SERVER_AUTH])
+
+
 def check_answers(url: str, mend: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
-    """`WorkspaceError` unless something answers there; that it wants credentials is an answer."""
+    """`WorkspaceError` unless a server answers there, and takes the credentials of the environment."""
     try:
-        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S).close()
-    except urllib.error.HTTPError:
-        return
+        request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=_authorization())
+        urllib.request.urlopen(request, timeout=_ANSWER_S).close()
+    except urllib.error.HTTPError as error:
+        if error.code in _REFUSALS:
+            problem = "refuses these credentials" if os.environ.get(CLIENT_AUTH) else "asks for credentials, and there are none"
+            mend = f"export {CLIENT_AUTH}=USER:PASSWORD, the value that the server was started with as {SERVER_AUTH}"
+            raise WorkspaceError(f"the Prefect server {problem}", file=url, field=CLIENT_AUTH, mend=mend) from None
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
+
+
+def _authorization() -> dict[str, str]:
+    """What Prefect's own clients would show."""
+    if shown := os.environ.get(CLIENT_AUTH):
+        return {"Authorization": f"Basic {base64.b64encode(shown.encode()).decode()}"}
+    key = os.environ.get("PREFECT_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _deliver() -> None:

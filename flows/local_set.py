@@ -18,11 +18,10 @@ from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
 from ascl_core.urls import is_loopback
 from flows.environment import HEARTBEAT, TELEMETRY_OFF
-from flows.local_server import APP, check_answers
+from flows.local_server import APP, SERVER_AUTH, check_answers, use_server_credentials
 
 PORT = 4200
 _ADDRESS = Path(".ascl") / "server.json"
-_AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 
 def serve(root: Path, *, host: str, port: int, database: str | None) -> NoReturn:
@@ -66,17 +65,16 @@ def work(root: Path, *, pool: str, name: str | None, limit: int | None, query_s:
 
 
 def api_url(root: Path) -> str:
-    """The server that `PREFECT_API_URL` names, else that of `ascl server`; `WorkspaceError` where none answers.
+    """The server that `PREFECT_API_URL` names, else that of `ascl server`; `WorkspaceError` where none answers, or it refuses.
 
     Where the server's credentials are in the environment, clients use them.
     """
+    use_server_credentials()
     given = os.environ.get("PREFECT_API_URL")
     if given is None and not (root / _ADDRESS).exists():
         raise WorkspaceError("no Prefect server is known", field="PREFECT_API_URL", mend="ascl server in another terminal, or set it")
     url = given or str(read_json(root / _ADDRESS)["url"])
     check_answers(url, "start it: ascl server")
-    if _AUTH[0] in os.environ:
-        os.environ.setdefault(_AUTH[1], os.environ[_AUTH[0]])
     return url
 
 
@@ -93,7 +91,7 @@ def _require_free(host: str, port: int) -> None:
 
 def is_open_to_others(host: str) -> bool:
     """Whether a server there can be reached from other machines and asks for no credentials."""
-    return not is_loopback(host) and not os.environ.get(_AUTH[0])
+    return not is_loopback(host) and not os.environ.get(SERVER_AUTH)
 
 
 def _become(arguments: Sequence[str], settings: Mapping[str, str]) -> NoReturn:

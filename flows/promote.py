@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, suspend_flow_run
@@ -11,7 +10,8 @@ from prefect.states import Completed, State
 
 from ascl_core.errors import AsclError
 from flows.approval import ApprovalForm
-from flows.forms import PromoteForm, checked
+from flows.beginning import begin
+from flows.forms import PromoteForm
 from tasks.deployment import approving, parts
 from tasks.deployment.heartbeat import beating, suspending
 
@@ -22,7 +22,7 @@ _TIMES = 3
 @flow(name="promote", persist_result=False, validate_parameters=True)
 def promote(form: PromoteForm) -> State[Any]:
     """Release the checkpoint of a run that passed the gate, once a named person has approved just that checkpoint."""
-    form, root = checked(form), Path.cwd()
+    form, root = begin(form)
     candidate = approving.require_candidate(root, form.run, override=form.override)
     problem = ""
     for time in range(_TIMES):

@@ -13,7 +13,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from ascl_core.errors import RuleError
 from ascl_core.report.rules_diff import markdown as diff_page
-from flows.forms import RetrainForm, checked
+from flows.beginning import begin
+from flows.forms import RetrainForm
 from flows.post_train import PostTrainResult, train_and_gate
 from tasks import stages
 from tasks.deployment import events, own_run, pages, seen
@@ -28,7 +29,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 @flow(name="retrain", task_runner=_THREADS, persist_result=False, validate_parameters=True)
 def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
     """Retrain the model on rules, evaluate it beside its baselines, and hold it at the gate; promote releases what passes."""
-    return own_run.ended(_retrain, checked(form), Path.cwd())
+    return own_run.ended(_retrain, *begin(form))
 
 
 def _retrain(form: RetrainForm, root: Path) -> State[Any]:

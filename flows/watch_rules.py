@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_client
@@ -10,14 +9,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
 from ascl_core.report.rules_diff import markdown as diff_page
-from flows.forms import WatchForm, checked
+from flows.beginning import begin
+from flows.forms import WatchForm
 from tasks.deployment import own_run, watching
 
 
 @flow(name="watch-rules", persist_result=False, validate_parameters=True)
 def watch_rules(form: WatchForm = WatchForm()) -> State[Any]:  # noqa: B008
     """Post the event `ascl.rules.changed` where the rules at a place changed; an automation starts `retrain` with it."""
-    form, root = checked(form), Path.cwd()
+    form, root = begin(form)
     with own_run.fetched(root, form.place) as (files, corpus):
         change = watching.look(root, form.place, files, corpus)
         if change is None:

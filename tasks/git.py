@@ -61,8 +61,12 @@ def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -
 def export(root: Path, commit: str, path: Path, into: Path) -> Path:
     """Write the folder or file `path` of the repository as it was at that commit under `into`, and return where it is."""
     packed = _run(root, ("archive", "--format=tar", commit, "--", str(path)))
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(into, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(into, filter="data")
+    except tarfile.FilterError as error:
+        problem = f"a link leads out of the repository: {error.tarinfo.name}"
+        raise WorkspaceError(problem, file=path, field=commit, mend="commit the file itself in its place") from None
     return into / path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.artifacts import digest, write_json
+from ascl_core.artifacts import digest, is_within, write_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import ModelError, WorkspaceError
 from tasks import runs, versioning
@@ -64,7 +64,7 @@ def _where(root: Path, name: str) -> str | None:
 
 def _inside(root: Path, name: str) -> Path:
     path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()) or not path.is_dir():
+    if not is_within(path, root) or not path.is_dir():
         known = ", ".join(runs.ended_runs(root)[:5]) or "no run has ended yet"
         raise ModelError(
             "neither a run, nor a release, nor a folder of the repository", field="checkpoint", value=name, mend=f"runs: {known}"

@@ -79,6 +79,8 @@ def _check(place: str) -> None:
     if has_credentials(place):
         mend = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         raise DataError("a URL with credentials in it", file=place, mend=mend)
+    if {".", ".."} & set(place.removeprefix(S3).split("/")):
+        raise DataError("'.' and '..' lead nowhere in a bucket", file=place, mend="write the prefix out: s3://BUCKET/PREFIX")
 
 
 def check_file(place: str, name: str, size: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.errors import ModelError
 from ascl_core.generation.hub import hub_problem
+from ascl_core.generation.shards import check_shards
 
 
 def device_of(compute: ComputeConfig) -> str:
@@ -69,6 +70,7 @@ def identity(model: str | Path, revision: str | None = None) -> str:
 
 def _check_exists(path: str | Path, revision: str | None) -> None:
     """A path that is no folder must be a model of the hub, or the hub would be asked for it again and again."""
+    check_shards(path)
     if not Path(path).exists() and (problem := hub_problem(path, revision)) is not None:
         raise _cannot_load(path, FileNotFoundError(problem))
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ascl_core.artifacts import is_within
 from ascl_core.rules.corpus import Rule, Taxonomy
 from ascl_core.rules.findings import Finding, PlacedRule
 from ascl_core.rules.yaml_file import YamlFile, YamlProblem, read_yaml
 
 TAXONOMY_FILE = "taxonomy.yaml"
+_NO_LINK = "put the file itself there"
 _README = "see README.md in the folder of rules for the fields"
 
 
@@ -34,9 +36,11 @@ class LoadedRules:
 
 def load_folder(folder: Path) -> LoadedRules:
     """Every rule under `folder` that can be read, and a finding for everything that cannot."""
-    findings: list[Finding] = []
-    taxonomy = _load_taxonomy(folder, findings)
-    paths = sorted(path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern) if path.name != TAXONOMY_FILE)
+    links = [path for path in sorted(folder.rglob("*")) if not is_within(path, folder)]
+    findings = [Finding("error", "link", "leads out of the folder of rules", _NO_LINK, str(path.relative_to(folder))) for path in links]
+    taxonomy = None if folder / TAXONOMY_FILE in links else _load_taxonomy(folder, findings)
+    found = {path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern) if path.name != TAXONOMY_FILE}
+    paths = sorted(found.difference(links))
     if not paths:
         findings.append(Finding("error", "no_rules", "there is no rule file (*.yaml)", "add rules, or give the right folder", "."))
     rules = [placed for path in paths for placed in _load_rules(path, str(path.relative_to(folder)), findings)]

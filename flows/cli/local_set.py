@@ -61,6 +61,7 @@ def deploy(
     """Create pools, limits, automations and deployments on the server, or bring them up to date, and say what changed.
 
     ASCL_WEBHOOK_URL, where it is set, becomes the webhook that is told of gates that do not pass and of runs that crash.
+    ASCL_S3_ACCESS_KEY_ID and ASCL_S3_SECRET_ACCESS_KEY become what flow runs reach the store with whose worker has no credentials.
 
     Examples:  ascl deploy   |   ascl deploy --training-pool gpu --gpus 2
     """

@@ -18,6 +18,8 @@ from tasks.stages import RELEASED
 from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
 from tasks.trust import Role, Trust, read_trust
 
+_MEND = "fetch the branch releases from origin again"
+
 
 @dataclass(frozen=True)
 class Rollback:
@@ -68,14 +70,14 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
     listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", folder).splitlines()
     files = {path.removeprefix(folder): show(root, commit, Path(path)) for path in listed}
     if missing := {RECORD, STATEMENT} - set(files):
-        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit)
+        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit, mend=_MEND)
     record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
     trainer = _check_statement(files, record, trust, even_revoked)
     _check_tree(root, commit, record)
     envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith("approvals/")]
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
     if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
-        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals")
+        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", mend=_MEND)
     rollback = _rollback(root, commit, record, files[ROLLBACK_FILE], trust, even_revoked) if ROLLBACK_FILE in files else None
     return Release(record, commit, trainer, approvals, rollback)
 
@@ -105,9 +107,9 @@ def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even
     for name in sorted({*found, *said}):
         if found.get(name) != said.get(name):
             problem = f"SHA-256 is {found.get(name)}, and {signed.key.name} signed {said.get(name)}"
-            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", mend="fetch the branch releases from origin again")
+            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", mend=_MEND)
     if signed.statement != release_statement(record, found):
-        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}")
+        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}", mend=_MEND)
     return signed.key.name
 
 
@@ -115,7 +117,7 @@ def _check_tree(root: Path, commit: str, record: Record) -> None:
     """Outside of `data/released` the commit holds what the run's commit does."""
     changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", f":(exclude){RELEASED.path}")
     if changed:
-        raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit)
+        raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, mend=_MEND)
 
 
 def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:
@@ -125,7 +127,7 @@ def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Tr
     found = {name: said.get(name) for name in wanted}
     if found != wanted or signed.statement.sha256 != record.checkpoint.sha256 or said.get("approver") != signed.key.name:
         problem = f"{signed.key.name} signed another rollback: {found}, and this is {wanted}"
-        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", mend="fetch the branch releases from origin again")
+        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", mend=_MEND)
     return Rollback(signed.key.name, str(said["from"]), str(said.get("reason", "")), str(said["time"]))
 
 
@@ -141,5 +143,5 @@ def _json(content: bytes, name: str) -> Envelope:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", mend="fetch the branch releases from origin again")
+        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", mend=_MEND)
     return values

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ascl_core.errors import ReleaseError
+from ascl_core.errors import AsclError, ReleaseError
+from ascl_core.generation.shards import WEIGHTS, check_shards
 
-WEIGHTS = ".safetensors"
 ALLOWED = frozenset({WEIGHTS, ".json", ".jinja", ".txt", ".md", ".model"})
 """Endings of files; `.model` is a SentencePiece vocabulary, `.py` would be remote code."""
 _MEND = "save it as safetensors, and run again"
 
 
 def check_weights(folder: Path) -> None:
-    """`ReleaseError` names the first file that is not of those kinds, is a link, or is no safetensors inside; one of them there must be."""
+    """`ReleaseError` names the first file that is not of those kinds, is a link, is no safetensors inside, or names other weights.
+
+    One file of safetensors there must be.
+    """
     files = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     for file in files:
         if file.is_symlink() or file.suffix not in ALLOWED:
@@ -24,6 +27,10 @@ def check_weights(folder: Path) -> None:
             _check_safetensors(file)
     if not any(file.suffix == WEIGHTS for file in files):
         raise ReleaseError("a checkpoint without safetensors", file=folder, mend=_MEND)
+    try:
+        check_shards(folder)
+    except AsclError as error:
+        raise ReleaseError(error.problem, file=error.file, field=error.field, value=error.value, mend=_MEND) from None
 
 
 def _check_safetensors(file: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Deployed:
     url: str
     database: str | None = None
     """PostgreSQL, or SQLite."""
+    auth: tuple[str, str] | None = None
+    """The credentials that the API asks for."""
     _process: list[Running] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -64,10 +66,10 @@ class Deployed:
 
     def ask(self, method: str, path: str, values: Any = None, status: int | None = None) -> Any:
         """What the API answers; as Prefect's own clients do, asks again where SQLite was busy for too long."""
-        answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120)
+        answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120, auth=self.auth)
         while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             time.sleep(1.0)
-            answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120)
+            answer = httpx.request(method, f"{self.url}{path}", json=values, timeout=120, auth=self.auth)
         if status is None:
             answer.raise_for_status()
         else:
@@ -137,7 +139,7 @@ def deployed(workspace: Workspace, *, database: str | None = None) -> Iterator[D
 def started(workspace: Workspace, *, database: str | None = None) -> Iterator[Deployed]:
     """`ascl server` on a free port, with nothing deployed."""
     url = f"http://127.0.0.1:{free_ports(1)[0]}/api"
-    server = Deployed(Workspace(workspace.root, url), url, database)
+    server = Deployed(replace(workspace, api_url=url), url, database)
     server.begin()
     try:
         yield server

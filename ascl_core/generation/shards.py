@@ -1,0 +1,25 @@
+"""The index of a checkpoint's weights: it names safetensors of its own folder, and nothing else.
+
+An index can name any file. One that is a pickle would be unpickled, and one in another folder has no part in the checkpoint's digest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ascl_core.artifacts import read_json
+from ascl_core.errors import ModelError
+
+WEIGHTS = ".safetensors"
+_PROBLEM = "names weights that are no safetensors of its folder: a pickle could run code, and other folders are not in the digest"
+
+
+def check_shards(folder: str | Path) -> None:
+    """`ModelError` names the first file that an index in the folder names, and that may not be read."""
+    for index in sorted(Path(folder).glob(f"*{WEIGHTS}.index.json")):
+        values = read_json(index)
+        shards = values.get("weight_map") if isinstance(values, dict) else None
+        for shard in shards.values() if isinstance(shards, dict) else (shards,):
+            if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(WEIGHTS):
+                mend = "save the model as safetensors in one folder"
+                raise ModelError(_PROBLEM, file=index, field="weight_map", value=shard, mend=mend)
