@@ -36,7 +36,7 @@ def page() -> Iterator[Page]:
         pytest.skip(f"{CHROMIUM} is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 1800})
+        page = browser.new_page(viewport={"width": 1280, "height": 1900})
         page.set_default_timeout(PATIENCE_MS)
         yield page
         browser.close()
@@ -64,7 +64,8 @@ def open_form(page: Page, server: Deployed, deployment: str) -> None:
     """Go to the form in which a run of the deployment is started."""
     found = server.ask("GET", f"/deployments/name/{deployment}")["id"]
     page.goto(f"{server.url.removesuffix('/api')}/v2/deployments/deployment/{found}/run", wait_until="domcontentloaded")
-    expect(page.get_by_role("button", name="Submit")).to_be_enabled()
+    for drawn in (page.get_by_text("Work Queue"), page.get_by_role("button", name="Submit")):
+        expect(drawn).to_be_visible()
 
 
 def press_submit(page: Page) -> str:
