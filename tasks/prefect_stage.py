@@ -181,7 +181,7 @@ class _Watcher:
 
     def _tell_prefect(self, percent: float, description: str) -> None:
         if self._artifact is None:
-            key = self._stage.name.replace("_", "-").replace(" ", "-")
+            key = f"progress-{self._stage.name.replace('_', '-').replace(' ', '-')}"
             self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
         else:
             update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)
