@@ -55,9 +55,9 @@ class Limits(Form):
     """How much the run may use, and what happens where a process crashes."""
 
     stages_at_a_time: int = Field(default=0, ge=0, le=16)
-    """Stages at a time; 0: as many as the cores and GPUs carry."""
+    """How many stages may run at the same time; 0: as many as the cores and GPUs carry."""
     minutes: int = Field(default=7 * 24 * 60, ge=1, le=28 * 24 * 60)
-    """After so many minutes whatever still runs is ended, and the run fails; what was finished is kept."""
+    """After so many minutes, a week if not changed, whatever still runs is ended, and the run fails; what was finished is kept."""
     retries: int = Field(default=2, ge=0, le=5)
     """How often a stage is tried again whose process crashed, such as on a GPU that failed. A wrong rule or parameter is never retried."""
 
@@ -73,7 +73,7 @@ class Training(Form):
     profile: Name = ""
     """A file under profiles/, such as tiny; empty: params.yaml as it is committed."""
     settings: list[Setting] = Field(default=[], max_length=50)
-    """Changed parameters, one a line, such as sft.max_steps=100; docs/configuration.md lists them all."""
+    """Changed parameters, an item each, such as sft.max_steps=100; docs/configuration.md lists them all."""
 
 
 class RulesToTrain(Form):
@@ -82,11 +82,11 @@ class RulesToTrain(Form):
     model_config = ConfigDict(title="Rules")
 
     place: RulesPlace = "HEAD"
-    """A branch, a tag or a commit whose data/rules it is, or a prefix such as s3://bucket/rules."""
+    """A branch, a tag or a commit, whose data/rules is taken, or a prefix such as s3://bucket/rules."""
     digest: Digest = ""
-    """What the digest of the compiled rules must be; empty: whatever it is. The watcher fills it in."""
+    """For the watcher; leave it empty. The digest that the compiled rules must have, or the run fails."""
     watched: WatchedPlace = ""
-    """Where the watcher looks that started this run; it gives way if newer rules were seen there since. Empty: a person started it."""
+    """For the watcher; leave it empty. Where it saw these rules: the run gives way if newer ones were seen there since."""
 
 
 class RetrainForm(Form):
@@ -105,13 +105,13 @@ class EvaluateForm(Form):
     """Evaluate recorded checkpoints, on any rules and suites."""
 
     checkpoints: list[Source] = Field(default=["released"], min_length=1, max_length=500)
-    """One a line: a run's id, a release's tag, released, or a path within the repository such as data/models/ifpo."""
+    """An item each: a run's id, a release's tag, released, or a path within the repository such as data/models/ifpo."""
     rules: OptionalSource = ""
     """Whose rules a look-up finds: a run's id, a release's tag, released, or a commit; empty: those each checkpoint was trained with."""
     suites: OptionalSource = ""
     """Whose suites are asked: a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
     at_a_time: int = Field(default=1, ge=1, le=8)
-    """Checkpoints at a time."""
+    """How many checkpoints may be evaluated at the same time."""
     limits: Limits = Limits()
 
 
@@ -119,18 +119,18 @@ class PromoteForm(Form):
     """Release the checkpoint of a run that passed the gate, once a named person has approved it."""
 
     run: RunId
-    """The run to release: what stands behind runs/ in the name of its branch."""
+    """The id of the run to release, as its report gives it, such as 20260131-retrain-0a1b2c3d."""
     override: bool = False
-    """Release although the gate did not pass; needs the signed approvals of two persons, and is recorded with the criteria that failed."""
+    """Release although the gate did not pass: two persons must sign, and the criteria that failed are recorded with the release."""
     days: int = Field(default=7, ge=1, le=60)
-    """How long the run waits for the approval before it ends."""
+    """How many days the run waits for the approval before it fails."""
 
 
 class WatchForm(Form):
     """Look whether rules changed, and have the model retrained if so."""
 
     place: RulesPlace = "HEAD"
-    """What is watched: a branch or a tag, whose data/rules it is, or a prefix such as s3://bucket/rules."""
+    """What is watched: a branch or a tag, for its data/rules, or a prefix such as s3://bucket/rules."""
     end_older: bool = True
     """End retrainings of older rules from the same place that have not finished."""
 
@@ -141,7 +141,7 @@ class CompareForm(Form):
     arms: list[ArmName] = Field(default=[], max_length=20)
     """The arms to compare; none: all of them."""
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1, max_length=20)
-    """One training a seed and arm."""
+    """Every arm is trained once with each of them."""
     changed_rules: bool = True
     """Ask every arm once more after rules were flipped, with no training in between."""
     training: Training = Training()

@@ -57,8 +57,10 @@ def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
     result = train_and_gate(
         *(run.place, training.profile or None, training.settings, form.force), form.limits.stages_at_a_time or None, form.limits.policy
     )
-    commit = own_run.finish(root, run, run_summary(run.place, result.outcomes))
-    create_markdown_artifact(pages.report(run, result.outcomes, commit), key="report", description="The gate and the figures")
+    summary = run_summary(run.place, result.outcomes)
+    commit = own_run.finish(root, run, summary)
+    page = pages.report(run, result.outcomes, commit, summary["checkpoint"]["sha256"])
+    create_markdown_artifact(page, key="report", description="The gate and the figures")
     return _gated(run, result)
 
 

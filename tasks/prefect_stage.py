@@ -185,7 +185,7 @@ class _Watcher:
         """Show it on the page of the run, unless the server cannot take it just now: no stage ends because nobody watches."""
         try:
             if self._artifact is None:
-                key = self._stage.name.replace("_", "-").replace(" ", "-")
+                key = f"progress-{self._stage.name.replace('_', '-').replace(' ', '-')}"
                 self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
             else:
                 update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)

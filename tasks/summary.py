@@ -13,6 +13,8 @@ from tasks.stages import CORPUS, EVALUATE, GATE, IFPO, REPORT, Stage, checkpoint
 
 CANDIDATE = IFPO
 """The stage whose checkpoint the gate decides about and a release releases."""
+_REASONS = 2
+"""As many reasons of a stage as a row of a table can carry."""
 
 
 class Done(Protocol):
@@ -77,11 +79,25 @@ def run_summary(root: Path, done: Sequence[Done]) -> dict[str, Any]:
 
 
 def markdown(done: Sequence[Done], decision: Decision | None) -> str:
-    """The run as a Markdown page: the gate first, then every stage with its action, its reason and its time."""
-    lines = []
-    if decision is not None:
-        lines += [f"**Gate: {'passed' if decision.passed else 'not passed'}.** {decision.summary}", ""]
-        lines += [f"- {line}" for line in decision.failing] + ([""] if decision.failing else [])
-    lines += ["| stage | action | why | seconds |", "|---|---|---|---:|"]
-    lines += [f"| {d.stage} | {d.action} | {'; '.join(d.reasons)} | {d.seconds:.1f} |" for d in done]
+    """The run as a Markdown page: the gate first, then the stages."""
+    return f"{gate_markdown(decision)}\n{stages_markdown(done)}" if decision is not None else stages_markdown(done)
+
+
+def gate_markdown(decision: Decision) -> str:
+    """The gate's decision, and each criterion that failed in a line of its own."""
+    if not decision.failing:
+        return f"**Gate: {'passed' if decision.passed else 'not passed'}.** {decision.summary}\n"
+    return "**Gate: not passed.** What failed:\n\n" + "".join(f"- {line}\n" for line in decision.failing)
+
+
+def stages_markdown(done: Sequence[Done]) -> str:
+    """A table of every stage with its action, its reason and its time."""
+    lines = ["| stage | action | why | seconds |", "|---|---|---|---:|"]
+    lines += [f"| {d.stage} | {d.action} | {shortened(d.reasons)} | {d.seconds:.1f} |" for d in done]
     return "\n".join(lines) + "\n"
+
+
+def shortened(reasons: Sequence[str]) -> str:
+    """The first reasons; how many more there are. All of them are in the run's log and in `data/run.json`."""
+    more = len(reasons) - _REASONS
+    return "; ".join(reasons[:_REASONS]) + (f"; and {more} more" if more > 0 else "")

@@ -22,8 +22,8 @@ from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, 
 from ascl_core.report import plots
 from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
-from ascl_core.report.view import SHARE, curves, hardly_judged, legend, test_view, undominated
-from ascl_core.report.wording import KINDS, percent
+from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
+from ascl_core.report.wording import KINDS, SHARE, percent
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
 

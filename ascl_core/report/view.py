@@ -14,7 +14,7 @@ from ascl_core.evaluation.paired import compare
 from ascl_core.report import plots
 from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import CANDIDATE, Arm, Inputs
-from ascl_core.report.wording import KINDS, number, p_value, percent, points, share_interval
+from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, share_interval
 
 _GLYPHS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶", "⬟")
 _STROKES = ("", "8 4", "2 3", "9 4 2 4", "5 2", "4 4")
@@ -22,25 +22,6 @@ _ENDS = 10
 """Steps at either end of a training whose mean the tables give."""
 _COLLAPSED = 0.02
 """A consult rate this near to none or all means that the policy has only one mode left."""
-SHARE, MEAN = "share", "mean"
-FIGURES: tuple[tuple[str, str, str, str], ...] = (
-    ("safety_rate", "Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better"),
-    ("safety_worst_case", "Safety, worst case", SHARE, "the same if everything without a verdict were harmful"),
-    ("min_category_safety_rate", "Safety, worst category", SHARE, "among categories with at least five verdicts"),
-    ("over_refusal_strict", "Over-refusal, strict", SHARE, "borderline prompts refused in full or in part; lower is better"),
-    ("over_refusal_full", "Over-refusal, full", SHARE, "borderline prompts refused in full; lower is better"),
-    ("h", "H", SHARE, "harmonic mean of safety rate and compliance rate"),
-    ("utility", "Utility", SHARE, "verified answers, mean pass@1"),
-    ("consult_rate", "Consult rate", SHARE, "responses that called the tool with valid arguments"),
-    ("useless_consult_rate", "Consulted on utility", SHARE, "utility prompts on which the rules were looked up for nothing"),
-    ("rule_precision", "Rule precision", SHARE, "rules returned that are of the prompt's category"),
-    ("rule_recall", "Rule recall", SHARE, "consulting responses that got the deciding rule"),
-    ("tokens_per_answer", "Tokens per answer", MEAN, "written by the model itself; tool results are not counted"),
-    ("valid_rate", "Well-formed", SHARE, "responses whose thoughts and calls are closed and that end in an answer"),
-    ("invalid_call_rate", "Failed calls", SHARE, "calls begun that the tool never answered; lower is better"),
-    ("coverage", "Coverage", SHARE, "responses, to all but utility prompts, on which the judge could say something"),
-)
-"""Key, name, kind of figure and meaning, in the order of the table."""
 _TILES = ("safety_rate", "over_refusal_strict", "h", "utility", "consult_rate", "tokens_per_answer")
 Series = dict[str, list[tuple[int, float]]]
 Key = TypeVar("Key")

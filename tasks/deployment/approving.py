@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ascl_core.errors import ConfigError, WorkspaceError
+from tasks.deployment.pages import code
 from tasks.releases.candidate import Candidate, candidate
 
 
@@ -21,12 +22,15 @@ def require_candidate(root: Path, run_id: str, *, override: bool) -> Candidate:
 def question(found: Candidate, problem: str = "") -> str:
     """What a person reads above the form of the approval, in Markdown."""
     judged = found.judged
-    gate = "The gate passed." if judged.passed else "**The gate did not pass**: " + "; ".join(_failing(found))
     again = f"**The last answer does not hold:** {problem}\n\n" if problem else ""
+    failed = "".join(f"- {line}\n" for line in _failing(found))
+    gate = f"The gate passed: {found.decision['summary']}\n" if judged.passed else f"**The gate did not pass:**\n\n{failed}"
+    who = "Whoever approves signs" if judged.passed else "Two persons sign, each with a key of their own"
     sign = f"ascl approve {judged.run} --reason '…'" + ("" if judged.passed else " --override")
     return (
-        f"{again}Release the checkpoint of run `{judged.run}` (commit `{judged.commit[:12]}`)?\n\n{gate} {found.decision['summary']}\n\n"
-        f"Sign it: `{sign}`, and paste what it prints. Checkpoint: `{judged.checkpoint}`\n"
+        f"{again}Release the checkpoint of run `{judged.run}`, commit `{judged.commit[:12]}`?\n\n{gate}\n"
+        f"{who}, and the line that is printed goes into *Approvals*:\n\n{code(sign)}\n"
+        f"The *Digest* of the checkpoint, which the run's report names too:\n\n{code(judged.checkpoint)}"
     )
 
 

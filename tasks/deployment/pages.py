@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json
+from ascl_core.report.wording import FIGURES
 from tasks.plan import Plan
 from tasks.runs import Run
 from tasks.stages import EVALUATE
-from tasks.summary import Done, markdown, read_decision, report_page
+from tasks.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
+
+_ACROSS = 5
+"""As many checkpoints as a page has room for side by side; more of them stand below each other."""
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -24,22 +28,34 @@ def plan_page(plan: Plan) -> str:
     unknown = sum(step.seconds is None for step in plan.to_run)
     told = f"**{len(plan.to_run)} of {len(plan.steps)} stages run**: {plan.seconds:.0f} s by their last times"
     more = f", and {unknown} that never ran here" if unknown else ""
-    rows = [(s.stage, s.action, "; ".join(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in plan.steps]
+    rows = [(s.stage, s.action, shortened(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in plan.steps]
     return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
 
 
-def report(run: Run, done: Sequence[Done], commit: str) -> str:
-    """The end of a run: the gate, the figures of every arm, the stages, and where everything is."""
+def report(run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
+    """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
     arms = {name: read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in EVALUATE.items()}
-    where = f"Run `{run.id}`, commit `{commit[:12]}` on `{run.branch}`. Report: `{report_page(run.place)}`.\n"
-    return f"{where}\n{figures(arms)}\n{markdown(done, read_decision(run.place))}"
+    where = (
+        f"- Run: `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`\n"
+        f"- Checkpoint, SHA-256:\n\n{code(checkpoint)}\n"
+        f"- Report, with answers to read:\n\n{code(str(report_page(run.place)))}\n"
+    )
+    gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
+    return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """The headline figures with their intervals, one arm or checkpoint a row."""
-    names = list(dict.fromkeys(name for headline in arms.values() for name in headline))
-    rows = [(arm, *(_figure(headline.get(name)) for name in names)) for arm, headline in arms.items()]
-    return table(("", *(name.replace("_", " ") for name in names)), rows)
+    """The headline figures with their intervals, a column an arm or checkpoint; a row where there are too many for that."""
+    names = [(key, name) for key, name, _, _ in FIGURES if any(headline.get(key) for headline in arms.values())]
+    if len(arms) > _ACROSS:
+        rows = [(arm, *(_figure(headline.get(key)) for key, _ in names)) for arm, headline in arms.items()]
+        return table(("", *(name for _, name in names)), rows)
+    return table(("", *arms), [(name, *(_figure(headline.get(key)) for headline in arms.values())) for key, name in names])
+
+
+def code(text: str) -> str:
+    """A line to copy, as it is."""
+    return f"```\n{text}\n```\n"
 
 
 def _figure(estimate: Mapping[str, Any] | None) -> str:
