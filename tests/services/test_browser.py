@@ -50,7 +50,7 @@ def server(_finished: Workspace, tmp_path: Path) -> Iterator[Deployed]:  # noqa:
     """A finished workspace with keys, deployed."""
     workspace = _finished.copy(tmp_path / "workspace")
     trust(workspace, tmp_path / "keys")
-    with deployed(workspace, tmp_path / "server") as server:
+    with deployed(workspace) as server:
         yield server
 
 
