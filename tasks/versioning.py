@@ -143,6 +143,24 @@ def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
     return target
 
 
+def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
+    """Where the cache has the files of an output of that MD5, by their path in it (a file's own is `""`); None for one that it lacks.
+
+    Empty where the output is a folder and the cache lacks the list of its files.
+    """
+    if not md5.endswith(".dir"):
+        return {"": _cached(root, md5)}
+    listing = _cached(root, md5)
+    entries = json.loads(listing.read_bytes()) if listing else []
+    return {str(entry["relpath"]): _cached(root, str(entry["md5"])) for entry in entries}
+
+
+def _cached(root: Path, md5: str) -> Path | None:
+    folder = os.path.normpath(root.resolve() / ".dvc" / read_settings(root).get("cache", {}).get("dir", "cache"))
+    path = Path(folder) / "files" / "md5" / md5[:2] / md5[2:]
+    return path if path.is_file() else None
+
+
 def bring(root: Path, stages: list[Stage]) -> None:
     """Have the outputs of these stages as `dvc.lock` names them, whatever their code and parameters are now, from the cache or the remote.
 

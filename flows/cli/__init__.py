@@ -14,6 +14,7 @@ from flows.cli import (
     checkpoints,
     compare,
     keys,
+    lineage,
     local_set,
     machine,
     parameters,
@@ -58,6 +59,7 @@ release.register(app)
 remotes.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(runs.app, name="runs")
+app.add_typer(lineage.app, name="lineage")
 app.add_typer(remotes.app, name="remote")
 app.add_typer(stages.app, name="stages")
 app.add_typer(suites.app, name="suites")

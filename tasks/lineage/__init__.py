@@ -1,0 +1,6 @@
+"""Lineage: what made an artifact, from what, and whether the bytes are still those; read from records, git and the cache alone.
+
+places.py   one state of all artifacts: the working tree, or the commit of a run or a release
+graph.py    the records of a place, and which of them read what another wrote
+find.py     from what a person types to an artifact at a place
+"""

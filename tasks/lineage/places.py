@@ -1,0 +1,100 @@
+"""One state of all artifacts: what the working tree has, or what the commit of a run or of a release names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import parse_yaml
+from ascl_core.errors import DataError
+from tasks import runs, versioning
+from tasks.git import export, git, head_of, show
+from tasks.workspaces import LOCK
+
+WORKING_TREE = "working tree"
+_FETCHED = Path(".ascl") / "lineage" / "fetched"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A state in which every artifact has one content."""
+
+    root: Path
+    name: str
+    """What a person calls it: `working tree`, the id of a run, the tag of a release, or a commit."""
+    commit: str | None
+    """None for the working tree."""
+
+    @cached_property
+    def stages(self) -> dict[str, Any]:
+        """What `dvc.lock` says of each stage there."""
+        if self.commit is None:
+            return versioning.recorded(self.root)
+        text = show(self.root, self.commit, Path(LOCK), missing=b"").decode()
+        return dict((parse_yaml(text, file=LOCK) or {}).get("stages") or {})
+
+    @cached_property
+    def md5s(self) -> dict[str, str]:
+        """What `dvc.lock` there calls the MD5 of each output, by path."""
+        return {out["path"]: str(out.get("md5")) for entry in self.stages.values() for out in entry.get("outs", ())}
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file there; None where it is not at hand."""
+        found = self.files(path)
+        file = found.get("") if found else None
+        return file.read_bytes() if file else None
+
+    def files(self, path: str, *, fetch: bool = False) -> dict[str, Path | None]:
+        """Where the bytes of an artifact's files are, by their path in it (a file's own is `""`); None for one that is not at hand.
+
+        Empty where nothing is known of the artifact. With `fetch`, what is not at hand is brought from the remote.
+        """
+        if self.commit is None:
+            return _on_disk(self.root / path)
+        if path not in self.md5s:
+            return self._versioned_by_git(path)
+        found = versioning.cached_files(self.root, self.md5s[path])
+        if (found and None not in found.values()) or not fetch:
+            return found
+        into = self.root / _FETCHED / self.commit
+        return _on_disk(versioning.fetch_recorded(self.root, self.commit, path, into))
+
+    def _versioned_by_git(self, path: str) -> dict[str, Path | None]:
+        assert self.commit is not None
+        if not git(self.root, "ls-tree", self.commit, "--", path):
+            return {}
+        into = self.root / _FETCHED / self.commit
+        return _on_disk(export(self.root, self.commit, Path(path), into))
+
+
+def working_tree(root: Path) -> Place:
+    """What is on disk now."""
+    return Place(root, WORKING_TREE, None)
+
+
+def all_places(root: Path) -> Iterator[Place]:
+    """The working tree, then releases, then the runs that have ended; the newest of each first."""
+    yield working_tree(root)
+    tags = git(root, "tag", "--list", "release/*", "--sort=-creatordate", "--format=%(refname:strip=2) %(objectname)")
+    for tag in (line.split()[0] for line in tags.splitlines()):
+        yield Place(root, tag, git(root, "rev-parse", f"{tag}^{{commit}}"))
+    for run_id in runs.ended_runs(root):
+        if commit := head_of(root, f"{runs.BRANCHES}/{run_id}"):
+            yield Place(root, run_id, commit)
+
+
+def require(place: Place, path: str) -> bytes:
+    """The bytes of a file; `DataError` where the place has none."""
+    content = place.read(path)
+    if content is None:
+        raise DataError(f"is not at hand in {place.name}", file=path, mend="ascl pull, and ask again")
+    return content
+
+
+def _on_disk(path: Path) -> dict[str, Path | None]:
+    if path.is_file():
+        return {"": path}
+    return {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
