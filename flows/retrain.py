@@ -40,7 +40,7 @@ def _retrain(form: RetrainForm, root: Path) -> State[Any]:
             raise RuleError(
                 "the rules there are others", field="rules.digest", value=corpus.digest, mend="leave it empty, or give their digest"
             )
-        diff = own_run.changes(root, corpus)
+        diff = own_run.changes(root, corpus, since=own_run.fork(root, form.rules.place))
         create_markdown_artifact(
             diff_page(diff, "Rules: released to these"), key="rules-diff", description="What the change of the rules means"
         )
