@@ -59,7 +59,7 @@ def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
     )
     summary = run_summary(run.place, result.outcomes)
     commit = own_run.finish(root, run, summary)
-    page = pages.report(run, result.outcomes, commit, summary["checkpoint"]["sha256"])
+    page = pages.report(root, run, result.outcomes, commit, summary["checkpoint"]["sha256"])
     create_markdown_artifact(page, key="report", description="The gate and the figures")
     return _gated(run, result)
 
