@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from flows.cli.lineage.diff import diff
 from flows.cli.lineage.show import show
 
 app = typer.Typer(help="Say what made a checkpoint or any other artifact, and prove it.", no_args_is_help=True)
 app.command()(show)
+app.command()(diff)
