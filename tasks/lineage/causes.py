@@ -211,7 +211,7 @@ def _code(pairs: Pairs) -> Iterator[Cause]:
         if revision[0] != revision[1]:
             revisions[revision].extend([name] if moved else [])
         if moved:
-            before, after = (_code_files(one.place, node) for one, node in ((pairs.old, old), (pairs.new, new)))
+            before, after = (code_files_of(one.place, node) for one, node in ((pairs.old, old), (pairs.new, new)))
             changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
             for path in sorted(changed):
                 files[path, before.get(path), after.get(path)].append(name)
@@ -229,7 +229,7 @@ def revision_of(node: Node) -> str:
     return f"{git['revision'] or 'no commit'}{' + changes ' + str(git['diff'])[:12] if git['dirty'] else ''}"
 
 
-def _code_files(place: Place, node: Node) -> Mapping[str, str]:
+def code_files_of(place: Place, node: Node) -> Mapping[str, str]:
     """MD5 of each file of code as `dvc.lock` has it, by path."""
     listed = place.stages.get(node.stage.name, {}).get("deps", ())
     return {dep["path"]: str(dep.get("md5")) for dep in listed if dep["path"].startswith(f"{PACKAGE}/")}
