@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.cli.lineage.diff import diff
+from flows.cli.lineage.export import export
 from flows.cli.lineage.show import show
 from flows.cli.lineage.why import why
 
@@ -12,3 +13,4 @@ app = typer.Typer(help="Say what made a checkpoint or any other artifact, and pr
 app.command()(show)
 app.command()(diff)
 app.command()(why)
+app.command()(export)
