@@ -41,7 +41,7 @@ def digest_of(text: str) -> str:
 
 
 def make_record(stage: Stage, root: Path, content: str = "", read: Mapping[str, str] | None = None, **changed: Any) -> dict[str, Any]:
-    """A record of that stage, whose outputs are told apart by `content`, and whose inputs are as other records have them, but for `read`."""
+    """A record of that stage, with outputs told apart by `content`, and inputs as other records have them, but for `read`."""
     record: dict[str, Any] = {
         "schema": "ascl.record/1",
         "stage": stage.name,
@@ -125,7 +125,7 @@ def test_what_a_newer_record_says_is_in_the_events_and_no_credential_of_the_orig
     write_json(root / IFPO.record.path, make_record(IFPO, root, files=files, gpus=["H100"], parents={"sft": "b" * 64}, prefect_run=None))
     git(root, "remote", "add", "origin", "https://user:secret@host/ascl.git")
     text = export_events(root, CHECKPOINT, root.parent / "events").read_text()
-    last = json.loads(text.splitlines()[-1])
+    (_, last) = (event for line in text.splitlines() if (event := json.loads(line))["job"]["name"] == "ifpo")
     (checkpoint,) = (one for one in last["outputs"] if one["name"] == CHECKPOINT)
     assert checkpoint["facets"]["ascl_digests"]["files"] == files[CHECKPOINT]
     assert last["run"]["facets"]["ascl_record"]["record"]["parents"] == {"sft": "b" * 64}
