@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ascl_core.artifacts import sha256_bytes, sha256_tree, to_json, write_text
+from ascl_core.artifacts import sha256_bytes, sha256_tree, to_json
 from ascl_core.errors import AsclError, DataError
 from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE
 from ascl_core.report.rules_diff import markdown
@@ -220,7 +220,9 @@ def _write(into: Path, files: dict[str, bytes], packed: bytes | None = None) -> 
     tar = into.with_name(f"{into.name}.tar")
     try:
         for name, content in files.items():
-            write_text(place / "folder" / name, content.decode())
+            file = place / "folder" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
         if packed is not None:
             (place / "packed").write_bytes(packed)
             (place / "packed").rename(tar)
