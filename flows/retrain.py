@@ -61,6 +61,7 @@ def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
     commit = own_run.finish(root, run, summary)
     page = pages.report(root, run, result.outcomes, commit, summary["checkpoint"]["sha256"])
     create_markdown_artifact(page, key="report", description="The gate and the figures")
+    create_markdown_artifact(pages.lineage(run, commit), key="lineage", description="What the checkpoint was made from")
     return _gated(run, result)
 
 

@@ -64,7 +64,7 @@ def read_origin(root: Path) -> Origin | None:
     path = root / FILE
     try:
         first = path.read_text(encoding="utf-8").partition("\n")[0]
-        origin = _parse_origin(first)
+        origin = parse_origin(first)
         if origin is not None and resolve_profile(root, origin.profile, origin.settings) == load_params(path):
             return origin
     except (OSError, UnicodeDecodeError, ConfigError):
@@ -72,7 +72,8 @@ def read_origin(root: Path) -> Origin | None:
     return None
 
 
-def _parse_origin(line: str) -> Origin | None:
+def parse_origin(line: str) -> Origin | None:
+    """The profile and settings that a first line names, whatever the file says now; None where it names none."""
     if not line.startswith(f"# {_COMMAND} --profile "):
         return None
     try:

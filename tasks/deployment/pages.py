@@ -1,4 +1,4 @@
-"""Pages of Prefect's UI, in Markdown: the plan of a run, and its end."""
+"""Pages of Prefect's UI, in Markdown: the plan of a run, its end, and what its checkpoint was made from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 from ascl_core.artifacts import read_json
 from ascl_core.report.wording import FIGURES
+from tasks.lineage.graph import read_graph
+from tasks.lineage.mermaid import flowchart
+from tasks.lineage.places import working_tree
 from tasks.plan import Plan
 from tasks.runs import Run
-from tasks.stages import EVALUATE
-from tasks.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
+from tasks.stages import EVALUATE, checkpoint_of
+from tasks.summary import CANDIDATE, Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
 
 _ACROSS = 5
 """As many checkpoints as a page has room for side by side; more of them stand below each other."""
@@ -43,6 +46,24 @@ def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: 
     )
     gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
+
+
+def lineage(run: Run, commit: str) -> str:
+    """What the checkpoint of a run was made from: its record in short, the graph of all records behind it, and how to ask for more."""
+    graph = read_graph(working_tree(run.place))
+    node = graph.nodes[CANDIDATE.name]
+    record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
+    rows = [(edge.path, f"`{edge.sha256[:12]}`", edge.producer.stage.name if edge.producer else "people") for edge in graph.edges(node)]
+    git = record["git"]
+    where = (
+        f"- Checkpoint `{checkpoint}`, SHA-256 `{node.outputs[checkpoint]}`\n"
+        f"- Record `{node.stage.record.path}`, SHA-256 `{node.sha256}`, in the commit `{commit[:12]}`\n"
+        f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
+        f"- Ended {record['ended']}, {record['seconds']:g} s\n"
+    )
+    more = code(f"ascl lineage show {run.id}\nascl lineage why {run.id}\nascl lineage diff released {run.id}\nascl lineage verify {run.id}")
+    chart = f"```mermaid\n{flowchart(graph, node)}```\n"
+    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:

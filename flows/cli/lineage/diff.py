@@ -1,0 +1,108 @@
+"""`ascl lineage diff`: what differs behind two artifacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from flows.cli.console import out, repository_root
+
+if TYPE_CHECKING:
+    from tasks.lineage.causes import Cause
+    from tasks.lineage.diff import Diff, Metric
+    from tasks.lineage.find import Found
+
+_NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
+_SHOWN = 12
+"""As many of one kind, and as many details of one, as a terminal carries; `--json` has all."""
+_DETAILS = 4
+_DIGEST = 64
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help=_NAMES)],
+    new: Annotated[str, typer.Argument(metavar="B", help="The same; . is the working tree.")] = ".",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, with everything.")] = False,
+) -> None:
+    """Say what differs behind two artifacts, the likeliest reason of another metric first, and what provably had no effect.
+
+    Examples:  ascl lineage diff release/1 release/2   |   ascl lineage diff released   |   ascl lineage diff 3f9ab2 77c0de --json
+    """
+    import json
+
+    from tasks.lineage.diff import diff as compare
+
+    found = compare(repository_root(), old, new)
+    if as_json:
+        out.print_json(json.dumps(found.to_json()))
+    else:
+        _print(found)
+
+
+def _print(found: Diff) -> None:
+    for side, one in (("A", found.old), ("B", found.new)):
+        out.print(f"[bold]{side}[/] {escape(_told(one))}", soft_wrap=True)
+    if found.metrics:
+        _print_metrics(found)
+    out.print("\n[bold]What can have moved it, the likeliest first[/]")
+    _print_causes([(one.cause, f"through {', '.join(one.through)}") for one in found.ranked], numbered=True)
+    if not found.ranked:
+        out.print("  nothing: no difference reached it")
+    if found.without:
+        out.print("\n[bold]Without effect[/]")
+        _print_causes([(one.cause, one.why) for one in found.without], numbered=False)
+    for line in found.missing:
+        out.print(f"[yellow]not compared[/] {escape(line)}", soft_wrap=True)
+
+
+def _told(found: Found) -> str:
+    return f"{found.path} in {found.place.name}, sha256 {found.sha256}"
+
+
+def _print_metrics(found: Diff) -> None:
+    out.print("\n[bold]Figures of the evaluation, with 95 % intervals[/]")
+    for metric in found.metrics:
+        if metric.before != metric.after:
+            verdict = {None: "", True: "  [bold]outside of both[/]", False: "  [dim]within[/]"}[metric.outside]
+            out.print(f"  {escape(_figures(metric))}{verdict}", soft_wrap=True)
+    same = sum(metric.before == metric.after for metric in found.metrics)
+    out.print(f"  {same} of {len(found.metrics)} figures are the same")
+    if found.answers is not None:
+        total = found.answers.total + found.answers.same
+        out.print(f"  {found.answers.total} of {total} answers differ")
+
+
+def _figures(metric: Metric) -> str:
+    before, after = (
+        "no data" if one is None else f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in (metric.before, metric.after)
+    )
+    return f"{metric.name}: {before} → {after}"
+
+
+def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
+    shown: dict[str, int] = {}
+    for number, (cause, why) in enumerate(causes, start=1):
+        shown[cause.kind] = shown.get(cause.kind, 0) + 1
+        if shown[cause.kind] > _SHOWN:
+            continue
+        label = f"{number:3}. " if numbered else "  "
+        out.print(f"{label}[bold]{escape(cause.kind)}[/] {escape(_cause(cause))}  [dim]{escape(why)}[/]", soft_wrap=True)
+        for line in cause.details[:_DETAILS] if numbered else ():
+            out.print(f"       {escape(line)}", soft_wrap=True)
+        if numbered and len(cause.details) > _DETAILS:
+            out.print(f"       and {len(cause.details) - _DETAILS} more: --json")
+    for kind, count in shown.items():
+        if count > _SHOWN:
+            out.print(f"  and {count - _SHOWN} more of the kind {kind}: --json")
+
+
+def _cause(cause: Cause) -> str:
+    values = "" if cause.before == cause.after else f": {_value(cause.before)} → {_value(cause.after)}"
+    return f"{cause.what}{values}{f' ({cause.told})' if cause.told else ''}"
+
+
+def _value(value: object) -> str:
+    text = "nothing" if value is None else str(value)
+    return text[:12] if len(text) in (32, 40, _DIGEST) and " " not in text else text
