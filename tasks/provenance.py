@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json, sha256_file, sha256_json
+from ascl_core.errors import DataError
 from tasks.gpus import gpus
 from tasks.launch import SECTION as PARALLEL
 from tasks.stages import CORPUS, RL_CORPUS, SFT_CORPUS, STAGES, Stage
@@ -21,16 +22,23 @@ _WHOLE = "torch"
 
 
 def rules(root: Path, stage: Stage, written: Path | None = None) -> dict[str, Any] | None:
-    """The digest of the corpus that the stage reads or writes, and of each of its rules by id; None where it does neither.
+    """The digest of the corpus that the stage reads or writes, and of each of its rules by id; None where there is no corpus.
 
     What it writes is looked for under `written`, where it is before it is published.
     """
     for corpus in (CORPUS, SFT_CORPUS, RL_CORPUS):
         place = written if corpus in stage.outputs.values() else root if corpus in stage.input_artifacts() else None
-        if place is not None and (place / corpus.path).is_file():
-            content = read_json(place / corpus.path)
-            return {"digest": content["digest"], "rules": {rule["id"]: sha256_json(rule) for rule in content["rules"]}}
+        if place is not None:
+            return _digests(place / corpus.path)
     return None
+
+
+def _digests(corpus: Path) -> dict[str, Any] | None:
+    try:
+        content = read_json(corpus)
+        return {"digest": content["digest"], "rules": {rule["id"]: sha256_json(rule) for rule in content["rules"]}}
+    except (DataError, KeyError, TypeError):
+        return None
 
 
 def seeds(parameters: Mapping[str, Any]) -> dict[str, int]:

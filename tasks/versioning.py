@@ -7,7 +7,9 @@ that changes DVC's state is done by its command line, one at a time, and waits f
 from __future__ import annotations
 
 import configparser
+import copy
 import fcntl
+import functools
 import hashlib
 import json
 import logging
@@ -25,7 +27,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import parse_yaml, read_yaml, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import ConfigError, DataError, StageCrashed, WorkspaceError
@@ -435,8 +437,8 @@ def _is_torn(lock: Path) -> bool:
     if _lacks_outputs(_text(lock)):
         return True
     try:
-        COMPILED_LOCKFILE_SCHEMA(read_yaml(lock))
-    except (ConfigError, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(copy.deepcopy(_parsed(lock.read_text(encoding="utf-8"), str(lock))))
+    except (ConfigError, Invalid, OSError, UnicodeDecodeError):
         return lock.exists()
     return False
 
@@ -452,7 +454,18 @@ def _text(path: Path) -> str:
 
 def _lock(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
-    return (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
+    return stages_in(path.read_text(encoding="utf-8"), file=path) if path.exists() else {}
+
+
+def stages_in(lock: str, *, file: object = "dvc.lock") -> dict[str, Any]:
+    """What the text of a `dvc.lock` says of each stage; `ConfigError` where it is none."""
+    return copy.deepcopy((_parsed(lock, str(file)) or {}).get("stages") or {})
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(lock: str, file: str) -> Any:
+    """Reading it takes a second for a few thousand lines, and one command reads it several times."""
+    return parse_yaml(lock, file=file)
 
 
 def _staleness(

@@ -291,12 +291,15 @@ def _same(what: str, found: object, who: str, wanted: object, file: str, field: 
 
 def _same_files(content: Content, wanted: Mapping[str, str] | None, path: str, stage: Stage) -> None:
     """Each file of a folder is the one that the record names."""
-    for name in sorted({*content.tree, *(wanted or ())}) if wanted is not None else ():
-        found, said = content.tree.get(name), wanted.get(name)
-        if found is None or said is None:
-            problem = f"is {'missing, but' if found is None else 'there, but not in'} the record of {stage.name}"
-            raise DataError(f"{problem}{' names it' if found is None else ''}", file=f"{path}/{name}", mend=_MEND)
-        _same("SHA-256", found, f"the record of {stage.name}", said, f"{path}/{name}")
+    if wanted is None:
+        return
+    who = f"the record of {stage.name}"
+    for name in sorted({*content.tree, *wanted}):
+        if name not in content.tree:
+            raise DataError(f"is missing, but {who} names it", file=f"{path}/{name}", mend=_MEND)
+        if name not in wanted:
+            raise DataError(f"is there, but {who} does not name it", file=f"{path}/{name}", mend=_MEND)
+        _same("SHA-256", content.tree[name], who, wanted[name], f"{path}/{name}")
 
 
 def _content(evidence: Evidence, path: str, who: str) -> Content:
