@@ -28,9 +28,10 @@ from tasks.lineage.log import COMMITTED, LOG, Entry, entries
 from tasks.parameters import FILE as PARAMETERS
 from tasks.record import SCHEMA
 from tasks.releases.candidate import DECISION, EVALUATION
+from tasks.releases.model_signature import FILE, verify_model
 from tasks.releases.verify import Release, verify_commit
 from tasks.runs import SUMMARY
-from tasks.stages import CORPUS, Stage
+from tasks.stages import CORPUS, RELEASED, Stage
 from tasks.statements import verify as verify_signature
 from tasks.trust import Role, Trust, read_trust
 from tasks.workspaces import LOCK
@@ -278,6 +279,8 @@ def _check_release(evidence: Evidence) -> Release:
     if evidence.is_whole:
         _same("the checkpoint", judged.checkpoint, CHECKPOINT, evidence.contents[CHECKPOINT].sha256, release.tag)
         _same("the gate's decision", judged.decision, DECISION, evidence.contents[DECISION].sha256, release.tag)
+        if signature := show(root, commit, Path(RELEASED.path) / FILE, missing=b""):
+            verify_model(root, {name: file for name, file in evidence.place.files(CHECKPOINT).items() if file}, signature)
     return release
 
 

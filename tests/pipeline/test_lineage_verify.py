@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
 from ascl_core.artifacts import read_json, read_yaml, sha256_bytes, write_json, write_text
@@ -22,6 +24,7 @@ from tasks.lineage.contents import read_contents
 from tasks.lineage.verify import verify
 from tasks.materialise import materialise
 from tasks.releases.candidate import CHECKPOINT
+from tasks.releases.model_signature import sign_model, verify_model
 from tasks.stages import EVALUATE, GATE, IFPO, STAGES, Artifact
 from tasks.statements import read_statement, sign
 from tasks.trust import Role, new_key, read_key
@@ -460,6 +463,41 @@ def test_a_release_whose_signature_does_not_hold_does_not(world: World, tmp_path
     assert isinstance(error, ReleaseError)
     assert error.file == "data/released/model_card.md"
     verify(root, "release/1")
+
+
+def test_a_released_checkpoint_is_signed_for_the_tools_of_others_where_a_key_is_configured(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(world.root, tmp_path / "root", symlinks=True)
+    root, checkpoint, signature = tmp_path / "root", tmp_path / "root" / CHECKPOINT, tmp_path / "model.sig"
+    assert not sign_model(root, checkpoint, signature)
+    private = ec.generate_private_key(ec.SECP256R1())
+    key = tmp_path / "model.pem"
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    monkeypatch.setenv("ASCL_MODEL_KEY", str(key))
+    key.chmod(0o644)
+    with pytest.raises(ReleaseError, match="others can read it"):
+        sign_model(root, checkpoint, signature)
+    key.chmod(0o600)
+    with pytest.raises(ReleaseError, match="nobody is trusted to sign models"):
+        sign_model(root, checkpoint, signature)
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (root / "data/trust/model.pub").write_bytes(public)
+    commit(root, "the key of models")
+    git(root, "update-ref", "-d", "refs/heads/releases")
+    git(root, "tag", "-d", "release/1")
+    World(root, world.keys).release("yes", "ada")
+    assert "data/released/model.sig" in git(root, "ls-tree", "-r", "--name-only", "release/1").splitlines()
+    assert verify(root, "release/1").release
+    assert sign_model(root, checkpoint, signature)
+    files = {file.name: file for file in checkpoint.iterdir()}
+    verify_model(root, files, signature.read_bytes())
+    flip(checkpoint / "model.safetensors")
+    with pytest.raises(ReleaseError, match=r"model\.sig: does not hold"):
+        verify_model(root, files, signature.read_bytes())
+    key.write_bytes((world.keys / "ci.pem").read_bytes())
+    with pytest.raises(ReleaseError, match="cannot sign a model"):
+        sign_model(root, checkpoint, signature)
 
 
 # --- by themselves
