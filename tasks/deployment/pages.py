@@ -61,7 +61,7 @@ def lineage(run: Run, commit: str) -> str:
         f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
         f"- Ended {record['ended']}, {record['seconds']:g} s\n"
     )
-    more = code(f"ascl lineage show {run.id}\nascl lineage why {run.id}\nascl lineage diff released {run.id}\nascl lineage verify {run.id}")
+    more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
     chart = f"```mermaid\n{flowchart(graph, node)}```\n"
     return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
 
