@@ -365,6 +365,8 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
     """DVC's answer; from a process of its own for another workspace, as DVC resolves paths against the working directory."""
     if root.resolve() != Path.cwd():
         done = _run(root, "status", "--json", *targets)
+        if done.returncode < 0:
+            raise StageCrashed(f"dvc status was {_killed(done)}", file=root, mend="run it again")
         if done.returncode != 0:
             raise _unreadable(root, _complaint(done))
         return dict(json.loads(done.stdout))
