@@ -3,7 +3,7 @@
 The rows are drawn, and go through the product's own writer of manifests; half of the data sets are prompts, half trajectories.
 Every run has a commit of its own and read two of the data sets. `warm` asks in one process, `cold` starts `ascl lineage checkpoints`
 for each question; `cpu` is the processor time of a question, which other work on the machine does not change as it does the time on
-the clock. `--version` is what it costs to start `ascl` at all. The target is 1 s.
+the clock. `--version` imports the command line alone. The target is 1 s.
 """
 
 from __future__ import annotations
