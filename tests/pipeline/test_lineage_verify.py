@@ -197,8 +197,8 @@ def test_what_is_edited_in_dvc_lock_is_found(root: Path) -> None:
     weights = next(out for out in entry["outs"] if out["path"] == CHECKPOINT)
     prompts = next(dep for dep in entry["deps"] if dep["path"] == "data/prompts/prompts.parquet")
     edits: list[tuple[str, str, str]] = [
-        (weights["md5"], "0" * 32 + ".dir", "MD5"),
-        (prompts["md5"], "0" * 32, "MD5"),
+        (weights["md5"], "ab" * 16 + ".dir", "MD5"),
+        (prompts["md5"], "ab" * 16, "MD5"),
         (f"size: {weights['size']}\n", "size: 1\n", "size"),
         ("max_steps: 12\n", "max_steps: 13\n", "the value"),
         ("cmd: exec python -m tasks ifpo\n", "cmd: exec python -m tasks gate\n", "the command"),
@@ -420,8 +420,10 @@ def test_a_byte_that_is_flipped_in_the_cache_is_found_in_the_run(world: World) -
             assert error_of(world.root, "release/1").file in ("data/prompts/prompts.parquet", "data/gate/decision.json"), path
     listing = cached(world.root, lock["ifpo"]["outs"][CHECKPOINT])
     with kept(listing):
+        before = listing.read_bytes()
         flip(listing, 20)
-        error_of(world.root, "yes")
+        assert verify(world.root, "yes").judged
+        assert listing.read_bytes() == before, "the remote's replaced it"
 
 
 def test_what_the_cache_lacks_is_fetched_from_the_remote(world: World, tmp_path: Path) -> None:
