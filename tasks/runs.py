@@ -106,9 +106,17 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
 
 def ended_runs(root: Path) -> list[str]:
     """The ids of all runs that have ended, here or as `origin` knows them, newest first."""
+    return list(ended_commits(root))
+
+
+def ended_commits(root: Path) -> dict[str, str]:
+    """The commit of each run that has ended, here or as `origin` knows it, by id, newest first; asks git once however many there are."""
     places = [f"{where}/{BRANCHES}/" for where in ("refs/heads", "refs/remotes/origin")]
-    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", *places)
-    return list(dict.fromkeys(name.partition(f"/{BRANCHES}/")[2] for name in listed.splitlines()))
+    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", *places)
+    heads: dict[str, set[str]] = {}
+    for commit, name in (line.split(" ", 1) for line in listed.splitlines()):
+        heads.setdefault(name.partition(f"/{BRANCHES}/")[2], set()).add(commit)
+    return {run_id: str(head_of(root, f"{BRANCHES}/{run_id}")) if len(found) > 1 else next(iter(found)) for run_id, found in heads.items()}
 
 
 def publish_run(root: Path, run: Run) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from flows.cli.lineage.checkpoints import checkpoints
 from flows.cli.lineage.diff import diff
+from flows.cli.lineage.page import page
+from flows.cli.lineage.rows import rows
 from flows.cli.lineage.show import show
 from flows.cli.lineage.why import why
 
 app = typer.Typer(help="Say what made a checkpoint or any other artifact, and prove it.", no_args_is_help=True)
-app.command()(show)
-app.command()(diff)
-app.command()(why)
+for command in (show, page, diff, why, rows, checkpoints):
+    app.command()(command)
