@@ -21,7 +21,9 @@ from uuid import UUID
 import httpx
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.assets import add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
+from prefect.context import AssetContext
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
@@ -31,7 +33,8 @@ from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.materialise import Outcome, materialise
 from tasks.prefect_policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
-from tasks.stages import Stage
+from tasks.record import read_record
+from tasks.stages import Artifact, Stage
 from tasks.supervisor import interruption
 
 _PROGRESS_INTERVAL_S = 2.0
@@ -104,7 +107,7 @@ class StageRunner:
     def _task(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Task[[], Any]:
         name, tries = f"{stage.name} in {root.name}" if root else stage.name, count()
 
-        @task(
+        @cast(Any, _declared(stage) if root is None else task)(
             name=stage.name,
             task_run_name=name,
             description=stage.summary,
@@ -119,7 +122,7 @@ class StageRunner:
                     return Cancelled(message="not started: another stage failed")
                 return self._run(stage, root, prepare, is_last=next(tries) == self._policy.retries)
 
-        return run_stage
+        return cast("Task[[], Any]", run_stage)
 
     def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None, *, is_last: bool) -> Outcome:
         watcher = _Watcher(stage if root is None else replace(stage, name=f"{stage.name} in {root.name}"))
@@ -143,6 +146,8 @@ class StageRunner:
             raise
         finally:
             watcher.finished(outcome)
+        if root is None:
+            _describe(stage, self._root, outcome)
         return outcome
 
     def _is_worth_another_try(self, error: object) -> bool:
@@ -151,6 +156,28 @@ class StageRunner:
 
 def _run_id() -> str | None:
     return str(flow_run.id) if flow_run.id else None
+
+
+def asset_key(artifact: Artifact) -> str:
+    """The name of an artifact among Prefect's assets."""
+    return f"ascl://{artifact.path}"
+
+
+def _declared(stage: Stage) -> Callable[..., Any]:
+    """A decorator for a task that makes the stage's outputs as assets from its inputs: of them Prefect Cloud draws lineage.
+
+    A local server keeps the events. What is made in another workspace, such as an arm of a comparison, is declared by nobody.
+    """
+    made = [asset_key(artifact) for artifact in stage.outputs.values()]
+    return partial(materialize, *made, by="ascl", asset_deps=[asset_key(artifact) for artifact in stage.input_artifacts()])
+
+
+def _describe(stage: Stage, root: Path, outcome: Outcome) -> None:
+    """Say of each asset which bytes it is, and whether the stage ran for it."""
+    record = read_record(root / stage.record.path)
+    if record is not None and AssetContext.get() is not None:
+        for artifact in stage.outputs.values():
+            add_asset_metadata(asset_key(artifact), {"sha256": record["outputs"][artifact.path], "action": outcome.action})
 
 
 class _Watcher:

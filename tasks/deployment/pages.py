@@ -1,17 +1,21 @@
-"""Pages of Prefect's UI, in Markdown: the plan of a run, and its end."""
+"""Pages of Prefect's UI, in Markdown: the plan of a run, its end, and what its checkpoint was made from."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json
 from ascl_core.report.wording import FIGURES
+from tasks.lineage.graph import read_graph
+from tasks.lineage.mermaid import flowchart
+from tasks.lineage.places import working_tree
 from tasks.plan import Plan
 from tasks.runs import Run
-from tasks.stages import EVALUATE
-from tasks.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
+from tasks.stages import EVALUATE, checkpoint_of
+from tasks.summary import CANDIDATE, Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
 
 _ACROSS = 5
 """As many checkpoints as a page has room for side by side; more of them stand below each other."""
@@ -32,16 +36,34 @@ def plan_page(plan: Plan) -> str:
     return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
 
 
-def report(run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
+def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
     """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
-    arms = {name: read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in EVALUATE.items()}
+    candidate_first = reversed(EVALUATE.items())
+    arms = {name.replace("_", " "): read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
     where = (
-        f"- Run: `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`\n"
-        f"- Checkpoint, SHA-256:\n\n{code(checkpoint)}\n"
-        f"- Report, with answers to read:\n\n{code(str(report_page(run.place)))}\n"
+        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
+        f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.place), root)}`\n"
     )
     gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
+
+
+def lineage(run: Run, commit: str) -> str:
+    """What the checkpoint of a run was made from: its record in short, the graph of all records behind it, and how to ask for more."""
+    graph = read_graph(working_tree(run.place))
+    node = graph.nodes[CANDIDATE.name]
+    record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
+    rows = [(edge.path, f"`{edge.sha256[:12]}`", edge.producer.stage.name if edge.producer else "people") for edge in graph.edges(node)]
+    git = record["git"]
+    where = (
+        f"- Checkpoint `{checkpoint}`, SHA-256 `{node.outputs[checkpoint]}`\n"
+        f"- Record `{node.stage.record.path}`, SHA-256 `{node.sha256}`, in the commit `{commit[:12]}`\n"
+        f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
+        f"- Ended {record['ended']}, {record['seconds']:g} s\n"
+    )
+    more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
+    chart = f"```mermaid\n{flowchart(graph, node)}```\n"
+    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
@@ -51,11 +73,6 @@ def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
         rows = [(arm, *(_figure(headline.get(key)) for key, _ in names)) for arm, headline in arms.items()]
         return table(("", *(name for _, name in names)), rows)
     return table(("", *arms), [(name, *(_figure(headline.get(key)) for headline in arms.values())) for key, name in names])
-
-
-def code(text: str) -> str:
-    """A line to copy, as it is."""
-    return f"```\n{text}\n```\n"
 
 
 def _figure(estimate: Mapping[str, Any] | None) -> str:

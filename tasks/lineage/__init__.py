@@ -3,4 +3,10 @@
 places.py   one state of all artifacts: the working tree, or the commit of a run or a release
 graph.py    the records of a place, and which of them read what another wrote
 find.py     from what a person types to an artifact at a place
+
+attestations.py  what a record says as an in-toto statement
+log.py           the statements, hash-chained in a file that only grows
+contents.py      the bytes of artifacts, by their digests
+evidence.py      what is looked at to verify an artifact
+verify.py        whether all of it matches
 """

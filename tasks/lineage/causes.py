@@ -115,9 +115,7 @@ def _of_rules(diff: RuleDiff) -> Iterator[Cause]:
         fields = [f"{field.field}: {entry}" for field in rule.fields for entry in _entries(field.gone, field.new)]
         flips = [f"flips {flip.prompt!r} in {', '.join(flip.jurisdictions)}: {flip.before} → {flip.after}" for flip in rule.flips]
         told = rule.kind if rule.kind != "changed" else rule.reason
-        yield Cause(
-            *(kind, rule.rule_id, rule.version_before, rule.version_after, (), told, len(rule.flips)), details=(*flips, *fields)
-        )
+        yield Cause(*(kind, rule.rule_id, rule.version_before, rule.version_after, (), told, len(rule.flips)), details=(*flips, *fields))
     for category in diff.categories:
         kind = Kind.WORDING if category.kind == "renamed" else Kind.RULE
         yield Cause(kind, f"category {category.category}", category.before or None, category.after or None, (), category.kind)
@@ -207,7 +205,7 @@ def _code(pairs: Pairs) -> Iterator[Cause]:
     revisions: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, old, new in _both(pairs):
         moved = old.record["code"]["digest"] != new.record["code"]["digest"]
-        revision = (revision_of(old), revision_of(new))
+        revision = (_commit(old), _commit(new))
         if revision[0] != revision[1]:
             revisions[revision].extend([name] if moved else [])
         if moved:
@@ -227,6 +225,12 @@ def revision_of(node: Node) -> str:
     """The commit of the code that wrote the record, and whether something in it was not committed."""
     git = node.record["git"]
     return f"{git['revision'] or 'no commit'}{' + changes ' + str(git['diff'])[:12] if git['dirty'] else ''}"
+
+
+def _commit(node: Node) -> str:
+    """The commit of the code, whatever was changed beside it."""
+    git = node.record["git"]
+    return f"{str(git['revision'] or 'no commit')[:12]}{' + changes' if git['dirty'] else ''}"
 
 
 def code_files_of(place: Place, node: Node) -> Mapping[str, str]:

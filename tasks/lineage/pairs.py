@@ -121,7 +121,7 @@ class Pairs:
         """Readers after writers, on both sides."""
         from graphlib import TopologicalSorter
 
-        sorter: TopologicalSorter[str] = TopologicalSorter({name: () for name in self.by_name})
+        sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(self.by_name, ()))
         for name in self.by_name:
             for output in self._outputs(name):
                 for reader in self._readers_of(name, output):

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import parse_yaml
 from ascl_core.errors import DataError
 from tasks import runs, versioning
 from tasks.git import export, git, show
@@ -34,7 +33,7 @@ class Place:
         if self.commit is None:
             return versioning.recorded(self.root)
         text = show(self.root, self.commit, Path(LOCK), missing=b"").decode()
-        return dict((parse_yaml(text, file=LOCK) or {}).get("stages") or {})
+        return versioning.stages_in(text, file=LOCK)
 
     @cached_property
     def md5s(self) -> dict[str, str]:

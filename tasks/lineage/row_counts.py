@@ -49,7 +49,9 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
     import duckdb
 
     read, key = (_of_json if path.endswith(".jsonl") else _of_parquet), KEYS[path]
-    kinds = "CASE WHEN o.k IS NULL THEN 'added' WHEN n.k IS NULL THEN 'removed' WHEN o.c IS DISTINCT FROM n.c THEN 'changed' ELSE 'same' END"
+    kinds = (
+        "CASE WHEN o.k IS NULL THEN 'added' WHEN n.k IS NULL THEN 'removed' WHEN o.c IS DISTINCT FROM n.c THEN 'changed' ELSE 'same' END"
+    )
     query = f"""
         WITH o AS ({read(key)}), n AS ({read(key)}),
         both_sides AS (SELECT coalesce(o.k, n.k) AS k, {kinds} AS kind FROM o FULL OUTER JOIN n ON o.k = n.k)
@@ -63,7 +65,8 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
             raise DataError(f"its rows cannot be read: {str(error).splitlines()[0]}", file=path, mend="restore it: ascl pull") from error
     counts = {kind: number for kind, number, _ in found}
     examples = {kind: tuple(ids) for kind, _, ids in found if ids}
-    return RowCounts(*(counts.get(kind, 0) for kind in ("added", "removed", "changed", "same")), examples)
+    added, removed, changed, same = (counts.get(kind, 0) for kind in ("added", "removed", "changed", "same"))
+    return RowCounts(added, removed, changed, same, examples)
 
 
 def _of_parquet(key: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.vocabulary import Split
 from tasks.lineage.database import database, files, insert, rows_of
-from tasks.lineage.find import Found
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, has_manifest, make_manifest
 from tasks.lineage.reads import (
     CHECKPOINTS,
@@ -33,6 +32,8 @@ from tasks.stages import IFPO
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from tasks.lineage.find import Found
 
 LEAST = 4
 """Characters that the beginning of a row's id must have."""

@@ -112,8 +112,8 @@ def _then(found: Found) -> tuple[str, tuple[str, ...], tuple[tuple[str, tuple[st
 def _differing(found: Found) -> Iterator[str]:
     place, node = found.place, found.node
     for edge in found.graph.edges(node):
-        if edge.producer is None and (now := _digest(place, edge.path)) not in (None, edge.sha256):
-            yield f"{edge.path} is another one: {str(now)[:12]}"
+        if edge.producer is None and (there := _digest(place, edge.path)) not in (None, edge.sha256):
+            yield f"{edge.path} is another one: {str(there)[:12]}"
         elif not edge.holds:
             yield f"{edge.path} is not what {edge.producer.stage.name if edge.producer else 'people'} wrote"
     now, then = flat(_parameters(place)), flat(node.record["parameters"])
@@ -197,9 +197,14 @@ def _run(found: Found) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
     said = json.loads(content)
     steps = [step for step in said.get("stages", ()) if step.get("stage") == found.node.stage.name]
-    told = tuple(f"{step['action']}: {reason}" for step in steps for reason in step.get("reasons", ()))
+    told = tuple(f"{step['action']}: {reason}" for step in steps for reason in _telling(step.get("reasons", ())))
     flow = f", flow run {said['flow_run']}" if said.get("flow_run") else ""
     return f"{said.get('id')}{flow}", told
+
+
+def _telling(reasons: list[str]) -> list[str]:
+    """Without that outputs were not there, where there is another reason: in a run's new worktree they never are."""
+    return [reason for reason in reasons if not reason.endswith(" is missing")] or list(reasons)
 
 
 def _others(found: Found) -> tuple[Previous | None, tuple[str, ...]]:
@@ -217,7 +222,7 @@ def _others(found: Found) -> tuple[Previous | None, tuple[str, ...]]:
     if before is None:
         return None, tuple(same)
     place, node = before
-    return Previous(place.name, node.record["ended"], tuple(_changes(place, node, found))), tuple(same)
+    return Previous(place.name if place.commit else ".", node.record["ended"], tuple(_changes(place, node, found))), tuple(same)
 
 
 def _changes(place: Place, old: Node, found: Found) -> Iterator[str]:
