@@ -14,5 +14,5 @@ from flows.cli.lineage.verify import verify
 from flows.cli.lineage.why import why
 
 app = typer.Typer(help="Say what made a checkpoint or any other artifact, and prove it.", no_args_is_help=True)
-for command in (show, why, diff, rows, checkpoints, verify, export):
+for command in (show, page, why, diff, rows, checkpoints, verify, export):
     app.command()(command)
