@@ -9,4 +9,9 @@ log.py           the statements, hash-chained in a file that only grows
 contents.py      the bytes of artifacts, by their digests
 evidence.py      what is looked at to verify an artifact
 verify.py        whether all of it matches
+
+page.py           all of it as one file for a browser; its template, script and style are in explorer/
+drawing.py        the graphs of one or two places as boxes and lines
+layout.py         where those go
+embedded_rows.py  the rows, packed for a browser
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,10 @@ _MAGIC = b"PAR1"
 
 
 @contextmanager
-def database(root: Path, *, spill: Path | None = None) -> Iterator[DuckDBPyConnection]:
+def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()) -> Iterator[DuckDBPyConnection]:
     """A database in memory, of at most 1 GB; what does not fit is spilled to the folder `spill`, and is an error without one.
+
+    It reads the files `also`, too.
 
     `DataError` where a file of the lineage cannot be read.
     """
@@ -37,6 +39,7 @@ def database(root: Path, *, spill: Path | None = None) -> Iterator[DuckDBPyConne
     folder = str(root.resolve() / FOLDER)
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET allowed_directories = $folders", {"folders": [folder, glob.escape(folder)]})
+        connection.execute("SET allowed_paths = $files", {"files": [str(path.resolve()) for path in also] + files(also)})
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         try:
             yield connection
