@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def verify(thing: Thing = "data/models/ifpo") -> None:
-    """Reckon anew all that an artifact comes from; exit status 1 and the first thing that does not match, or what was checked.
+    """Recompute all that an artifact comes from; exit status 1 and the first thing that does not match, or what was checked.
 
     For a candidate checkpoint, also that evaluation, gate and release are about these very bytes. Needs no network where the cache has all.
 
