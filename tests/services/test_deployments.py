@@ -249,14 +249,15 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
     sha256 = runs.read_run(server.workspace.root, newest)["checkpoint"]["sha256"]
     run_id = server.start("promote/promote", {"run": newest, "override": True})
     freed = f"Process for flow run '{server.read(run_id)['name']}' exited cleanly"
-    for digest, count, told in (("0" * 64, 2, "is not the digest of this checkpoint"), (sha256, 1, "2 signed approvals are needed")):
-        before = worker.output.count(freed)
+    tries = (("0" * 64, 2, "is not the digest of this checkpoint"), (sha256, 1, "2 signed approvals are needed"))
+    for number, (digest, count, told) in enumerate(tries):
+        wait_until(lambda number=number: worker.output.count(freed) > number, "the end of the process that suspended itself", 300)  # type: ignore[misc]
         server.wait(run_id, "Suspended")
-        wait_until(lambda before=before: worker.output.count(freed) > before, "the end of the process that suspended itself")  # type: ignore[misc]
         assert sha256 in server.artifacts(run_id)["approval"]
         answer = {"approver": "Ann Example", "reason": "looked at it", "digest": digest, "approvals": ["signed"] * count}
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
         wait_until(lambda told=told: told in server.logs(run_id), told)  # type: ignore[misc]
+    wait_until(lambda: worker.output.count(freed) > len(tries), "the end of the process that suspended itself", 300)
     server.wait(run_id, "Suspended")
     told = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
     heard = sorted(told, key=lambda event: str(event["received"]))
