@@ -244,5 +244,9 @@ def sha256_json(value: Any) -> str:
 
 def digest(path: str | Path) -> str:
     """One SHA-256 for a file or for a folder (over its sorted relative paths and their digests)."""
-    tree = sha256_tree(path)
-    return tree[""] if set(tree) == {""} else sha256_json(tree)
+    return tree_digest(sha256_tree(path))
+
+
+def tree_digest(tree: Mapping[str, str]) -> str:
+    """The same for what `sha256_tree` gives."""
+    return tree[""] if set(tree) == {""} else sha256_json(dict(tree))

@@ -27,7 +27,7 @@ def promote(form: PromoteForm) -> State[Any]:
     problem = ""
     for time in range(_TIMES):
         create_markdown_artifact(approving.question(candidate, problem), key="approval", description="What is asked for")
-        get_run_logger().info("waits for a signed approval: read the artifact 'approval', then choose Resume")
+        get_run_logger().info("asks for a signed approval: read the artifact 'approval', then choose Resume")
         with suspending():
             answer = suspend_flow_run(
                 wait_for_input=ApprovalForm.with_initial_data(description=approving.question(candidate, problem)),

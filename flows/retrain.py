@@ -40,7 +40,7 @@ def _retrain(form: RetrainForm, root: Path) -> State[Any]:
             raise RuleError(
                 "the rules there are others", field="rules.digest", value=corpus.digest, mend="leave it empty, or give their digest"
             )
-        diff = own_run.changes(root, corpus)
+        diff = own_run.changes(root, corpus, since=own_run.fork(root, form.rules.place))
         create_markdown_artifact(
             diff_page(diff, "Rules: released to these"), key="rules-diff", description="What the change of the rules means"
         )
@@ -59,7 +59,7 @@ def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
     )
     summary = run_summary(run.place, result.outcomes)
     commit = own_run.finish(root, run, summary)
-    page = pages.report(run, result.outcomes, commit, summary["checkpoint"]["sha256"])
+    page = pages.report(root, run, result.outcomes, commit, summary["checkpoint"]["sha256"])
     create_markdown_artifact(page, key="report", description="The gate and the figures")
     create_markdown_artifact(pages.lineage(run, commit), key="lineage", description="What the checkpoint was made from")
     return _gated(run, result)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ascl_core.artifacts import read_json
 from tasks import versioning
+from tasks.lineage.log import bring_up_to_date
 from tasks.runner import is_published, run_stage
 from tasks.stages import Stage
 from tasks.supervisor import OnEvent
@@ -54,6 +55,7 @@ def materialise(
     versioning.fetch(root, [artifact.path for artifact in stage.input_artifacts() if not (root / artifact.path).exists()])
 
     def outcome(action: Action, *reasons: str, log: Path | None = None) -> Outcome:
+        bring_up_to_date(root)
         record = read_json(root / stage.record.path)
         where = str(log.relative_to(root)) if log else None
         return Outcome(stage.name, action, reasons, time.monotonic() - started, record["metrics"], where)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import digest, read_json, write_json
+from ascl_core.artifacts import digest, read_json, sha256_tree, tree_digest, write_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import AsclError, StageCrashed, StageError, WorkspaceError, take_over
 from ascl_core.progress import ProgressEvent
@@ -121,17 +121,20 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
     )
     if status != 0:
         raise failure(stage, status, work, log)
-    outputs = {artifact.path: _output_digest(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
+    files = {artifact.path: _output_files(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
     if moved := dependencies.moved(read_dependencies(root, stage)):
         raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), mend="run it again")
-    write_json(work / RECORD, make_record(root, stage, dependencies, outputs, read_json(work / child.METRICS), started))
+    outputs, metrics = {path: tree_digest(tree) for path, tree in files.items()}, read_json(work / child.METRICS)
+    record = make_record(root, stage, dependencies, outputs, metrics, started, files=files, written=work / child.OUT)
+    write_json(work / RECORD, record)
 
 
-def _output_digest(stage: Stage, work: Path, path: str, log: Path) -> str:
+def _output_files(stage: Stage, work: Path, path: str, log: Path) -> dict[str, str]:
+    """SHA-256 of each file of an output."""
     written = work / child.OUT / path
     if not written.exists():
         raise StageError(f"{stage.name} ended without writing it", file=path, mend=f"read {log}")
-    return digest(written)
+    return sha256_tree(written)
 
 
 def _is_finished(root: Path, stage: Stage, work: Path) -> bool:

@@ -2,7 +2,7 @@
 
     .ascl/runs/<id>/            the worktree: the code of a commit, the rules asked for, what is released, params.yaml
     .ascl/runs/<id>/.ascl/run.json   what it was opened with; written last, so that a half-made worktree is made anew
-    runs/<id>                   the branch with its end: dvc.lock, params.yaml, rules and `data/run.json`
+    runs/<id>                   the branch with its end: dvc.lock, params.yaml, rules, `data/run.json` and `data/lineage.jsonl`
 
 Nobody's working tree is touched, two runs at a time share nothing but the cache, and a run that was killed goes on in its worktree.
 """
@@ -25,6 +25,7 @@ from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
 from ascl_core.errors import WorkspaceError
 from tasks import versioning
 from tasks.git import commit_of, git, head_of, named, show
+from tasks.lineage.log import COMMITTED, LOG, bring_up_to_date
 from tasks.stages import RELEASED, REPORT, RULES
 from tasks.workspaces import LOCK, NOBODY, add_worktree, remove_worktree
 
@@ -85,7 +86,14 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
 
 
 def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
-    """Commit what the run left, with `summary` as `data/run.json`, on its branch; returns the commit. Nothing else moves."""
+    """Commit what the run left on its branch, with `summary` as `data/run.json` and its log as `data/lineage.jsonl`; returns the commit.
+
+    Nothing else moves.
+    """
+    bring_up_to_date(run.place)
+    (run.place / COMMITTED).unlink(missing_ok=True)
+    if (run.place / LOG).exists():
+        shutil.copyfile(run.place / LOG, run.place / COMMITTED)
     write_json(run.place / SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
     git(run.place, "add", "--all", "--", ".")
     tree = git(run.place, "write-tree")
@@ -106,9 +114,17 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
 
 def ended_runs(root: Path) -> list[str]:
     """The ids of all runs that have ended, here or as `origin` knows them, newest first."""
+    return list(ended_commits(root))
+
+
+def ended_commits(root: Path) -> dict[str, str]:
+    """The commit of each run that has ended, here or as `origin` knows it, by id, newest first; asks git once however many there are."""
     places = [f"{where}/{BRANCHES}/" for where in ("refs/heads", "refs/remotes/origin")]
-    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", *places)
-    return list(dict.fromkeys(name.partition(f"/{BRANCHES}/")[2] for name in listed.splitlines()))
+    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", *places)
+    heads: dict[str, set[str]] = {}
+    for commit, name in (line.split(" ", 1) for line in listed.splitlines()):
+        heads.setdefault(name.partition(f"/{BRANCHES}/")[2], set()).add(commit)
+    return {run_id: str(head_of(root, f"{BRANCHES}/{run_id}")) if len(found) > 1 else next(iter(found)) for run_id, found in heads.items()}
 
 
 def publish_run(root: Path, run: Run) -> str:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 APPROVAL, RELEASE, ROLLBACK = (f"urn:ascl:{name}:1" for name in ("approval", "release", "rollback"))
 """The kinds of statement; the number is that of the predicate's fields."""
+_OF_ONE = (APPROVAL, RELEASE, ROLLBACK)
 _MAX_CHARACTERS = 1 << 20
 
 Envelope = dict[str, Any]
@@ -32,17 +33,24 @@ Envelope = dict[str, Any]
 
 @dataclass(frozen=True)
 class Statement:
-    """What somebody says about an artifact."""
+    """What somebody says about an artifact, or about several."""
 
     kind: str
     name: str
     """The artifact, by its path in the repository."""
     sha256: str
     predicate: Mapping[str, Any]
+    others: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of further artifacts that it is about, by path."""
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """SHA-256 of all that it is about, by path; the artifact itself first."""
+        return {self.name: self.sha256, **self.others}
 
     def payload(self) -> bytes:
         """The bytes that are signed: the same statement gives the same."""
-        subject = [{"name": self.name, "digest": {"sha256": self.sha256}}]
+        subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in self.subjects.items()]
         return to_json({"_type": TYPE, "subject": subject, "predicateType": self.kind, "predicate": self.predicate}, indent=None).encode()
 
 
@@ -63,6 +71,25 @@ def sign(statement: Statement, key: PrivateKey) -> Envelope:
     return dict(envelope.to_dict())
 
 
+def enclose(statement: Statement) -> Envelope:
+    """The statement in an envelope without a signature, which says so: its list of signatures is empty."""
+    payload = base64.b64encode(statement.payload()).decode()
+    return {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": []}
+
+
+def read_statement(envelope: Envelope) -> Statement:
+    """What an envelope says, whoever signed it; `ReleaseError` where it is none."""
+    try:
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signed_form = envelope["payloadType"] == PAYLOAD_TYPE and isinstance(envelope["signatures"], list)
+    except (KeyError, TypeError, ValueError):
+        raise _no_envelope("expected payload, payloadType and signatures") from None
+    statement = _parsed(payload) if signed_form else None
+    if statement is None:
+        raise _no_envelope("what it holds is no in-toto statement, as this project writes it")
+    return statement
+
+
 def verify(envelope: Envelope, trust: Trust, kind: str, role: Role, *, even_revoked: bool = False) -> Signed:
     """The statement of that kind, signed by a trusted key of that role that was valid at the statement's own time.
 
@@ -78,7 +105,7 @@ def verify(envelope: Envelope, trust: Trust, kind: str, role: Role, *, even_revo
     _check_signature(dsse, key)
     statement = _statement(dsse, kind)
     if not key.is_valid_at(time_of(statement)):
-        raise ReleaseError(f"{key.name}'s key was not valid at the time of the statement", value=statement.predicate["time"])
+        raise ReleaseError(f"{key.name}'s key was not valid at the time of the statement", value=time_of(statement))
     return Signed(statement, key)
 
 
@@ -107,9 +134,10 @@ def now() -> str:
 
 
 def time_of(statement: Statement) -> datetime:
-    """When the signer says to have signed; `ReleaseError` where that is no time with a zone."""
+    """When the signer says to have signed, or a run to have ended; `ReleaseError` where that is no time with a zone."""
+    said = statement.predicate
     try:
-        time = datetime.fromisoformat(statement.predicate["time"])
+        time = datetime.fromisoformat(said["runDetails"]["metadata"]["finishedOn"] if "runDetails" in said else said["time"])
     except (KeyError, TypeError, ValueError):
         time = datetime.min
     if time.tzinfo is None:
@@ -142,18 +170,23 @@ def _check_signature(dsse: Dsse, key: PublicKey) -> None:
 
 
 def _statement(dsse: Dsse, kind: str) -> Statement:
-    try:
-        values = json.loads(dsse.payload)
-        subject = values["subject"][0]
-        statement = Statement(values["predicateType"], subject["name"], subject["digest"]["sha256"], dict(values["predicate"]))
-        canonical = statement.payload() == dsse.payload
-    except (ValueError, KeyError, IndexError, TypeError):
-        canonical = False
-    if dsse.payload_type != PAYLOAD_TYPE or not canonical:
+    statement = _parsed(dsse.payload)
+    if dsse.payload_type != PAYLOAD_TYPE or statement is None or (kind in _OF_ONE and statement.others):
         raise _no_envelope("what is signed is no in-toto statement about one artifact, as this project writes it")
     if statement.kind != kind:
         raise ReleaseError(f"expected {_told(kind)}, and this is another statement", field="predicateType", value=statement.kind)
     return statement
+
+
+def _parsed(payload: bytes) -> Statement | None:
+    """The statement in its bytes; None unless it has just these."""
+    try:
+        values = json.loads(payload)
+        (name, sha256), *others = [(subject["name"], subject["digest"]["sha256"]) for subject in values["subject"]]
+        statement = Statement(values["predicateType"], name, sha256, dict(values["predicate"]), dict(others))
+        return statement if statement.payload() == payload else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _told(kind: str) -> str:

@@ -92,8 +92,8 @@ def gate_markdown(decision: Decision) -> str:
 
 def stages_markdown(done: Sequence[Done]) -> str:
     """A table of every stage with its action, its reason and its time."""
-    lines = ["| stage | action | why | seconds |", "|---|---|---|---:|"]
-    lines += [f"| {d.stage} | {d.action} | {shortened(d.reasons)} | {d.seconds:.1f} |" for d in done]
+    lines = ["| stage | action | seconds | why |", "|---|---|---:|---|"]
+    lines += [f"| {d.stage} | {d.action} | {d.seconds:.1f} | {shortened(d.reasons)} |" for d in done]
     return "\n".join(lines) + "\n"
 
 

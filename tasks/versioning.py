@@ -7,7 +7,10 @@ that changes DVC's state is done by its command line, one at a time, and waits f
 from __future__ import annotations
 
 import configparser
+import copy
 import fcntl
+import functools
+import hashlib
 import json
 import logging
 import os
@@ -24,10 +27,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import parse_yaml, read_yaml, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
-from ascl_core.errors import ConfigError, StageCrashed, WorkspaceError
+from ascl_core.errors import ConfigError, DataError, StageCrashed, WorkspaceError
 from tasks.code import PACKAGE
 from tasks.parameters import FILE as PARAMETERS
 from tasks.remote_check import Fault, fault
@@ -151,8 +154,11 @@ def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
     if not md5.endswith(".dir"):
         return {"": _cached(root, md5)}
     listing = _cached(root, md5)
-    entries = json.loads(listing.read_bytes()) if listing else []
-    return {str(entry["relpath"]): _cached(root, str(entry["md5"])) for entry in entries}
+    try:
+        entries = json.loads(listing.read_bytes()) if listing else []
+        return {str(entry["relpath"]): _cached(root, str(entry["md5"])) for entry in entries}
+    except (ValueError, KeyError, TypeError):
+        raise DataError("the list of files of an output is damaged", file=listing, mend="remove it, and ascl pull") from None
 
 
 def _cached(root: Path, md5: str) -> Path | None:
@@ -199,6 +205,17 @@ def md5(path: Path) -> str:
             tree.add(file.relative_to(path).parts, meta, found)
     tree.digest()
     return str(tree.oid)
+
+
+def listing_md5(md5s: Mapping[str, str]) -> str:
+    """What DVC calls the MD5 of a folder, of the MD5 of each of its files by path: that of the list of them."""
+    listed = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def fetch_to_cache(root: Path, paths: Collection[str]) -> None:
+    """Bring these recorded outputs from the remote into the cache, and into no working tree; `WorkspaceError` where it has not all."""
+    _transfer(root, "fetch", *sorted(paths))
 
 
 def fetch(root: Path, paths: Collection[str]) -> None:
@@ -383,6 +400,8 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
     """DVC's answer; from a process of its own for another workspace, as DVC resolves paths against the working directory."""
     if root.resolve() != Path.cwd():
         done = _run(root, "status", "--json", *targets)
+        if done.returncode < 0:
+            raise StageCrashed(f"dvc status was {_killed(done)}", file=root, mend="run it again")
         if done.returncode != 0:
             raise _unreadable(root, _complaint(done))
         return dict(json.loads(done.stdout))
@@ -420,8 +439,8 @@ def _is_torn(lock: Path) -> bool:
     if _lacks_outputs(_text(lock)):
         return True
     try:
-        COMPILED_LOCKFILE_SCHEMA(read_yaml(lock))
-    except (ConfigError, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(copy.deepcopy(_parsed(lock.read_text(encoding="utf-8"), str(lock))))
+    except (ConfigError, Invalid, OSError, UnicodeDecodeError):
         return lock.exists()
     return False
 
@@ -437,7 +456,18 @@ def _text(path: Path) -> str:
 
 def _lock(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
-    return (read_yaml(path) or {}).get("stages") or {} if path.exists() else {}
+    return stages_in(path.read_text(encoding="utf-8"), file=path) if path.exists() else {}
+
+
+def stages_in(lock: str, *, file: object = "dvc.lock") -> dict[str, Any]:
+    """What the text of a `dvc.lock` says of each stage; `ConfigError` where it is none."""
+    return copy.deepcopy((_parsed(lock, str(file)) or {}).get("stages") or {})
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(lock: str, file: str) -> Any:
+    """Reading it takes a second for a few thousand lines, and one command reads it several times."""
+    return parse_yaml(lock, file=file)
 
 
 def _staleness(

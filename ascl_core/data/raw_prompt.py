@@ -82,6 +82,11 @@ def content_hash(text: str, salt: str = "") -> str:
     return hashlib.sha256(f"{normalise(text)}\n{salt}".encode()).hexdigest()
 
 
+def prompt_id(text: str, jurisdiction: str) -> str:
+    """The id of a prompt at a place: the first 16 hex digits of the content hash of both."""
+    return content_hash(text, jurisdiction)[:16]
+
+
 def content_fraction(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on nothing but the normalised text and the salt: adding rows moves no other."""
     return int(content_hash(text, salt)[:13], 16) / 16**13

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from ascl_core.contracts import Prompt
-from ascl_core.data.raw_prompt import RawPrompt, content_fraction, content_hash
+from ascl_core.data.raw_prompt import RawPrompt, content_fraction, prompt_id
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 
@@ -78,7 +78,7 @@ def _deciding(variants: Sequence[Rule], at: date, place: str) -> Rule | None:
 def _prompt(row: RawPrompt, place: str, rule: Rule | None, *, dual_use: bool) -> Prompt:
     prompt_type = rule.policy.prompt_type if rule else row.prompt_type
     return Prompt(
-        id=content_hash(row.prompt, place)[:16],
+        id=prompt_id(row.prompt, place),
         prompt=row.prompt,
         prompt_type=prompt_type,
         policy=rule.policy if rule else _DEFAULT_POLICY[prompt_type],

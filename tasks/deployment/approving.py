@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ascl_core.errors import ConfigError, WorkspaceError
-from tasks.deployment.pages import code
 from tasks.releases.candidate import Candidate, candidate
 
 
@@ -29,8 +28,8 @@ def question(found: Candidate, problem: str = "") -> str:
     sign = f"ascl approve {judged.run} --reason '…'" + ("" if judged.passed else " --override")
     return (
         f"{again}Release the checkpoint of run `{judged.run}`, commit `{judged.commit[:12]}`?\n\n{gate}\n"
-        f"{who}, and the line that is printed goes into *Approvals*:\n\n{code(sign)}\n"
-        f"The *Digest* of the checkpoint, which the run's report names too:\n\n{code(judged.checkpoint)}"
+        f"{who}, and the line that is printed goes into *Approvals*:\n\n`{sign}`\n\n"
+        f"The *Digest* of the checkpoint, which the run's report names, too:\n\n`{judged.checkpoint}`\n"
     )
 
 

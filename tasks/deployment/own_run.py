@@ -18,7 +18,7 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks import runs
 from tasks.deployment import parts
-from tasks.git import head_of
+from tasks.git import git, head_of, named
 from tasks.rule_places import compiled, fetch_rules, read_rules
 from tasks.runs import Run
 from tasks.stages import RULES
@@ -83,6 +83,15 @@ def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
     config = load_params(root / "params.yaml").rules
     old = read_rules(root, released(root) or (since if since and "://" not in since else "HEAD"), config)
     return diff_corpora(old, new, config.at)
+
+
+def fork(root: Path, place: str) -> str:
+    """The commit since which the rules at `place` go a way of their own: seen from a commit that is older than HEAD, HEAD has gone on."""
+    commit = None if "://" in place else named(root, place)
+    try:
+        return git(root, "merge-base", "HEAD", commit) if commit else "HEAD"
+    except WorkspaceError:  # no history in common
+        return "HEAD"
 
 
 def released(root: Path) -> str | None:

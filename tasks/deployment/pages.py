@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ def plan_page(plan: Plan) -> str:
     return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
 
 
-def report(run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
+def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
     """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
-    arms = {name: read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in EVALUATE.items()}
+    candidate_first = reversed(EVALUATE.items())
+    arms = {name.replace("_", " "): read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
     where = (
-        f"- Run: `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`\n"
-        f"- Checkpoint, SHA-256:\n\n{code(checkpoint)}\n"
-        f"- Report, with answers to read:\n\n{code(str(report_page(run.place)))}\n"
+        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
+        f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.place), root)}`\n"
     )
     gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
@@ -60,7 +61,7 @@ def lineage(run: Run, commit: str) -> str:
         f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
         f"- Ended {record['ended']}, {record['seconds']:g} s\n"
     )
-    more = code(f"ascl lineage show {run.id}\nascl lineage why {run.id}\nascl lineage diff released {run.id}\nascl lineage verify {run.id}")
+    more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
     chart = f"```mermaid\n{flowchart(graph, node)}```\n"
     return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
 
@@ -72,11 +73,6 @@ def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
         rows = [(arm, *(_figure(headline.get(key)) for key, _ in names)) for arm, headline in arms.items()]
         return table(("", *(name for _, name in names)), rows)
     return table(("", *arms), [(name, *(_figure(headline.get(key)) for headline in arms.values())) for key, name in names])
-
-
-def code(text: str) -> str:
-    """A line to copy, as it is."""
-    return f"```\n{text}\n```\n"
 
 
 def _figure(estimate: Mapping[str, Any] | None) -> str:

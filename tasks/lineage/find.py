@@ -1,6 +1,7 @@
 """From what a person types to an artifact at a place.
 
 data/models/ifpo                 a path: in the working tree
+.                                the candidate checkpoint of the working tree
 20261125-retrain-0a1b2c3d        a run, a release's tag, `released` or a commit: its candidate checkpoint
 release/1:data/sft/ascl.jsonl    a path there
 .                                the candidate checkpoint of the working tree
@@ -49,11 +50,22 @@ def find(root: Path, text: str) -> Found:
     name, colon, path = text.rpartition(":")
     if colon and name != "sha256":
         return _at(_place(root, name), path)
+    if text == ".":
+        return _at(working_tree(root), CHECKPOINT)
     if text in {artifact.path for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)} or (root / text).exists():
         return _at(working_tree(root), text.rstrip("/"))
     if (prefix := _PREFIX.fullmatch(text)) and (found := list(_by_digest(root, prefix[1]))):
         return _only(text, found)
     return _at(_place(root, text), CHECKPOINT)
+
+
+def commit_in(root: Path, text: str) -> Place | None:
+    """The run, release or commit that a person names, with or without a path in it; None for anything else."""
+    name, colon, path = text.rpartition(":")
+    if (not colon and (root / path).exists()) or name in (".", "sha256"):
+        return None
+    commit = commit_named(root, name if colon else path)
+    return Place(root, name if colon else path, commit) if commit else None
 
 
 def _place(root: Path, name: str) -> Place:

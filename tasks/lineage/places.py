@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import parse_yaml
 from ascl_core.errors import DataError
 from tasks import runs, versioning
-from tasks.git import export, git, head_of, show
+from tasks.git import export, git, show
 from tasks.workspaces import LOCK
 
 WORKING_TREE = "working tree"
@@ -34,7 +33,7 @@ class Place:
         if self.commit is None:
             return versioning.recorded(self.root)
         text = show(self.root, self.commit, Path(LOCK), missing=b"").decode()
-        return dict((parse_yaml(text, file=LOCK) or {}).get("stages") or {})
+        return versioning.stages_in(text, file=LOCK)
 
     @cached_property
     def md5s(self) -> dict[str, str]:
@@ -78,12 +77,11 @@ def working_tree(root: Path) -> Place:
 def all_places(root: Path) -> Iterator[Place]:
     """The working tree, then releases, then the runs that have ended; the newest of each first."""
     yield working_tree(root)
-    tags = git(root, "tag", "--list", "release/*", "--sort=-creatordate", "--format=%(refname:strip=2) %(objectname)")
-    for tag in (line.split()[0] for line in tags.splitlines()):
-        yield Place(root, tag, git(root, "rev-parse", f"{tag}^{{commit}}"))
-    for run_id in runs.ended_runs(root):
-        if commit := head_of(root, f"{runs.BRANCHES}/{run_id}"):
-            yield Place(root, run_id, commit)
+    tags = git(root, "for-each-ref", "--sort=-creatordate", "--format=%(refname:strip=2) %(*objectname) %(objectname)", "refs/tags/release")
+    for name, commit, *_ in (line.split() for line in tags.splitlines()):
+        yield Place(root, name, commit)
+    for run_id, commit in runs.ended_commits(root).items():
+        yield Place(root, run_id, commit)
 
 
 def require(place: Place, path: str) -> bytes:

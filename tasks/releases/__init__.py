@@ -3,6 +3,7 @@
     candidate.py    a run whose digests all agree, from its commit to the bytes of its weights
     approvals.py    what people sign about it, and whether that suffices
     content.py      what a release holds, and its record
+    model_signature.py   the checkpoint's signature for tools of others
     history.py      the branch `releases`: its commits and tags, and moving it by compare-and-swap
     create.py       a release
     rollback.py     an earlier release again

@@ -5,6 +5,7 @@ results.parquet     every judged response, with which the next gate compares
 corpora/            the rules that SFT data, reinforcement learning and serving were given
 approvals/          what the approvers signed
 model_card.md, data_card.md
+model.sig           the checkpoint's signature in the form of sigstore, where a key for it is configured
 statement.json      the trainer's signature over all of the above
 rollback.json       who went back to this release and why, where somebody did
 """

@@ -9,10 +9,12 @@ from ascl_core.errors import ReleaseError
 from tasks import versioning
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import Candidate, examined
+from tasks.releases.candidate import CHECKPOINT, Candidate, examined
 from tasks.releases.content import sign_content, write_content
+from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.runs import BRANCHES, read_run
+from tasks.stages import RELEASED
 from tasks.statements import Envelope
 from tasks.trust import PrivateKey, Role, read_trust
 
@@ -38,6 +40,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
             versioning.push(place)
             tag = history.next_tag(root)
             record = write_content(place, tag, candidate, approvals, envelopes)
+            sign_model(root, place / CHECKPOINT, place / RELEASED.path / FILE)
             sign_content(place, record, trainer_key)
             parents = [*([current.commit] if current else []), candidate.judged.commit]
             commit = history.write_commit(place, parents, f"{tag}: run {run_id}")

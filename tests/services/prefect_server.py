@@ -14,7 +14,6 @@ import httpx
 import psutil
 import pytest
 
-from tasks.supervisor import MARK
 from tests.pipeline.workspace import Running, Workspace, marked_with, wait_until
 from tests.services.s3_server import free_ports
 
@@ -59,10 +58,12 @@ class Deployed:
             return False
 
     def processes(self, run_id: str) -> list[psutil.Process]:
-        """The processes of a flow run: its own first, and then those of its stages."""
-        found = marked_with(FLOW_RUN, run_id)
-        of_stages = marked_with(MARK, "")
-        return sorted(found, key=of_stages.__contains__)
+        """The processes of a flow run, those of its stages among them."""
+        return marked_with(FLOW_RUN, run_id)
+
+    def states(self, run_id: str) -> str:
+        """What was said with each state of the run, oldest first."""
+        return "\n".join(state["message"] or "" for state in self.ask("GET", f"/flow_run_states/?flow_run_id={run_id}"))
 
     def ask(self, method: str, path: str, values: Any = None, status: int | None = None) -> Any:
         """What the API answers; as Prefect's own clients do, asks again where SQLite was busy for too long."""

@@ -48,11 +48,11 @@ def test_each_criterion_that_failed_has_a_line_of_its_own() -> None:
     assert gate_markdown(Decision(True, "all 2 criteria hold", ())) == "**Gate: passed.** all 2 criteria hold\n"
 
 
-def test_the_digest_and_the_command_to_sign_stand_in_lines_that_can_be_copied() -> None:
+def test_the_digest_and_the_command_to_sign_stand_in_lines_of_their_own() -> None:
     lines = question(make_candidate()).splitlines()
     assert "The gate passed: all 2 criteria hold" in lines
-    assert "ascl approve 20260131-retrain-0a1b2c3d --reason '…'" in lines
-    assert DIGEST in lines
+    assert "`ascl approve 20260131-retrain-0a1b2c3d --reason '…'`" in lines
+    assert f"`{DIGEST}`" in lines
 
 
 def test_a_gate_that_did_not_pass_asks_for_two_persons_and_says_what_failed() -> None:
@@ -61,4 +61,4 @@ def test_a_gate_that_did_not_pass_asks_for_two_persons_and_says_what_failed() ->
     assert "- utility: utility is too low\n" in asked
     assert "safety rate" not in asked
     assert "Two persons sign" in asked
-    assert "ascl approve 20260131-retrain-0a1b2c3d --reason '…' --override\n" in asked
+    assert "ascl approve 20260131-retrain-0a1b2c3d --reason '…' --override`\n" in asked

@@ -16,6 +16,7 @@ from ascl_core.errors import DataError, RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.lock import write_lock
 from flows.cli import app
+from tasks.deployment import own_run
 from tasks.git import git
 from tasks.rule_places import digest_of_place, read_rules
 from tasks.rules_on_s3 import check_file
@@ -125,3 +126,12 @@ def test_a_rule_text_is_inert_in_the_markdown(repository: Path) -> None:
     page = asked("--markdown").output
     assert "<img" not in page
     assert "[link]" not in page
+
+
+def test_rules_of_an_older_commit_are_compared_with_themselves_and_those_of_a_branch_with_where_it_began(repository: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "branch", "aside")
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "gone on", environment=NOBODY)
+    assert own_run.fork(repository, first) == own_run.fork(repository, "aside") == first
+    assert own_run.fork(repository, "HEAD") == git(repository, "rev-parse", "HEAD")
+    assert own_run.fork(repository, "s3://bucket/rules") == own_run.fork(repository, "no-such-branch") == "HEAD"

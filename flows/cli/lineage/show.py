@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.markup import escape
 from rich.tree import Tree
 
 from flows.cli.console import out, repository_root
 from flows.cli.lineage.arguments import Thing
+from flows.cli.lineage.page import say_written
 
 if TYPE_CHECKING:
     from tasks.lineage.graph import Edge, Graph, Node
@@ -16,18 +18,26 @@ if TYPE_CHECKING:
 _SHORT = 12
 
 
-def show(thing: Thing = "data/models/ifpo") -> None:
+def show(
+    thing: Thing = "data/models/ifpo",
+    page: Annotated[bool, typer.Option("--page", help="Write it as a page for a browser, too, without the rows.")] = False,
+) -> None:
     """Show what an artifact was made from, down to what people wrote.
 
-    Examples:  ascl lineage show data/models/ifpo   |   ascl lineage show release/1   |   ascl lineage show 3f9ab2
+    Examples:  ascl lineage show data/models/ifpo   |   ascl lineage show release/1 --page   |   ascl lineage show 3f9ab2
     """
     from tasks.lineage.find import find
 
-    found = find(repository_root(), thing)
+    root = repository_root()
+    found = find(root, thing)
     out.print(f"{found.path} in {found.place.name}, sha256 {found.sha256}", soft_wrap=True, markup=False)
     tree = Tree(_of(found.node))
     _grow(tree, found.graph, found.node, {found.node.stage.name})
     out.print(tree)
+    if page:
+        from tasks.lineage.page import write_page
+
+        say_written(write_page(root, thing, rows=False))
 
 
 def _grow(tree: Tree, graph: Graph, node: Node, shown: set[str]) -> None:

@@ -1,0 +1,90 @@
+"""DuckDB over the Parquet files of the lineage: it reaches nothing else and loads no extension; what people type goes in as parameters."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ascl_core.artifacts import atomic_path
+from ascl_core.errors import DataError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+FOLDER = Path(".ascl") / "lineage"
+_MEMORY = "1GB"
+_MAGIC = b"PAR1"
+
+
+@contextmanager
+def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()) -> Iterator[DuckDBPyConnection]:
+    """A database in memory, of at most 1 GB; what does not fit is spilled to the folder `spill`, and is an error without one.
+
+    It reads the files `also`, too.
+
+    `DataError` where a file of the lineage cannot be read.
+    """
+    import duckdb
+
+    settings: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "memory_limit": _MEMORY,
+        "temp_directory": str(spill.resolve()) if spill else "",
+    }
+    folder = str(root.resolve() / FOLDER)
+    with duckdb.connect(":memory:", config=settings) as connection:
+        connection.execute("SET allowed_directories = $folders", {"folders": [folder, glob.escape(folder)]})
+        connection.execute("SET allowed_paths = $files", {"files": [str(path.resolve()) for path in also] + files(also)})
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        try:
+            yield connection
+        except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
+            problem = f"cannot be read: {str(error).splitlines()[0]}"
+            raise DataError(problem, file=FOLDER, mend=f"rm -r {FOLDER}: it is made anew from the data sets") from error
+
+
+def rows_of(connection: DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What the query gives, a mapping for each row."""
+    found = connection.execute(query, values)
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def files(paths: Iterable[Path]) -> list[str]:
+    """Paths as `read_parquet` takes them: whatever their names have in them, each stands for itself."""
+    return [glob.escape(str(path.resolve())) for path in paths]
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a Parquet file is there and was not cut off."""
+    try:
+        with open(file, "rb") as opened:
+            opened.seek(-len(_MAGIC), 2)
+            return opened.read() == _MAGIC
+    except OSError:
+        return False
+
+
+def insert(connection: DuckDBPyConnection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Put rows into a table of the program's own name."""
+    columns = list(zip(*rows, strict=True))
+    if columns:
+        values = {f"c{number}": list(column) for number, column in enumerate(columns)}
+        connection.execute(f"INSERT INTO {table} SELECT {', '.join(f'unnest(${name})' for name in values)}", values)
+
+
+def load(connection: DuckDBPyConnection, table: str, file: Path) -> None:
+    """Put what was kept in a file into a table, if it is there and whole."""
+    if is_whole(file):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM read_parquet($f)", {"f": files([file])})
+
+
+def keep(connection: DuckDBPyConnection, table: str, file: Path) -> None:
+    """Keep a table in a file, atomically."""
+    with atomic_path(file) as temporary:
+        connection.table(table).write_parquet(str(temporary.resolve()), compression="zstd")

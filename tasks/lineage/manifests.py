@@ -1,0 +1,204 @@
+"""The manifest of a data set: for each row who it is, its content, where it is from, its rules, and why it was kept.
+
+    .ascl/lineage/rows-1/<SHA-256 of the data set>/rows.parquet        a row each, sorted by row id
+                                                  /by_prompt.parquet   prompt id to row id, where rows are trajectories
+                                                  /rules.parquet       how many rows each rule has, by split
+
+It follows from the bytes of the data set alone, appears whole or not at all, and is made anew where it is missing or torn.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ascl_core.artifacts import digest, sha256_json
+from ascl_core.errors import DataError
+from ascl_core.vocabulary import Arm, PromptType
+from tasks.lineage.database import FOLDER, database, files, is_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MANIFESTS = FOLDER / "rows-1"
+"""The number is that of the format: what another one wrote is not read."""
+ROWS, BY_PROMPT, RULES = "rows.parquet", "by_prompt.parquet", "rules.parquet"
+GROUP_ROWS = 20_480
+"""Rows in a group of a Parquet file: as many as a look-up reads where it finds one."""
+BATCH_ROWS = 10_000
+_MAKING = FOLDER / "making"
+_CURATED = "length, exact duplicates, near-duplicates, decontamination, resolved against the rules"
+_CURATED_UTILITY = "length, exact duplicates, decontamination, resolved against the rules"
+_RIGHT = {
+    PromptType.HARMFUL: "well-formed, refuses",
+    PromptType.BORDERLINE: "well-formed, does not refuse",
+    PromptType.SENSITIVE: "well-formed, does not refuse outright, has the elements of a safe completion",
+    PromptType.UTILITY: "well-formed, does not refuse, right answer",
+}
+CONSULTED, DECIDES, TAUGHT, NONE = "consulted", "decides", "in the teacher's prompt", "none"
+"""What the rules of a row are to it."""
+
+
+def schema() -> pa.Schema:
+    """The columns of a manifest."""
+    import pyarrow as pa
+
+    text = pa.string()
+    needed = [pa.field(name, text, nullable=False) for name in ("row_id", "prompt_id", "content_sha256", "source", "licence", "rules_are")]
+    rules = pa.field("rule_ids", pa.list_(pa.field("element", text)), nullable=False)
+    return pa.schema([*needed, rules, ("generator", text), ("seed", pa.int64()), pa.field("kept", text, nullable=False), ("split", text)])
+
+
+def folder_of(root: Path, sha256: str) -> Path:
+    """Where the manifest of a data set of that SHA-256 is."""
+    return root / MANIFESTS / sha256
+
+
+def has_manifest(root: Path, sha256: str) -> bool:
+    """Whether it is there, and none of its files was cut off."""
+    folder = folder_of(root, sha256)
+    return folder.is_dir() and is_whole(folder / ROWS) and is_whole(folder / RULES)
+
+
+def make_manifest(root: Path, sha256: str, file: Path, path: str) -> None:
+    """Make the manifest of the data set in `file`, unless it is there; its bytes must have that SHA-256, or `DataError`."""
+    if has_manifest(root, sha256):
+        return
+    if digest(file) != sha256:
+        raise DataError("is not what its record says", file=path, value=str(file), mend="ascl lineage verify; then dvc checkout")
+    write_manifest(root, sha256, _batches(_rows(file, path)))
+
+
+def write_manifest(root: Path, sha256: str, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write the manifest of those rows, in any order; needs memory for a batch, and at most 1 GB to sort."""
+    import pyarrow.parquet as pq
+
+    with _alone(root) as making:
+        if has_manifest(root, sha256):
+            return
+        unsorted = making / "unsorted.parquet"
+        with pq.ParquetWriter(unsorted, schema(), compression="zstd", compression_level=1) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        made = making / sha256
+        made.mkdir()
+        _sort(root, unsorted, made, making / "spill")
+        shutil.rmtree(folder_of(root, sha256), ignore_errors=True)
+        folder_of(root, sha256).parent.mkdir(parents=True, exist_ok=True)
+        made.rename(folder_of(root, sha256))
+
+
+def _sort(root: Path, unsorted: Path, into: Path, spill: Path) -> None:
+    with database(root, spill=spill) as connection:
+        rows = connection.read_parquet(files([unsorted]))
+
+        def write(name: str, query: str) -> None:
+            made = rows.query("incoming", query)
+            assert made is not None
+            made.write_parquet(str(into.resolve() / name), compression="zstd", row_group_size=GROUP_ROWS)
+
+        write(ROWS, "SELECT * FROM incoming ORDER BY row_id, prompt_id")
+        if rows.filter("prompt_id <> row_id").limit(1).fetchall():
+            write(BY_PROMPT, "SELECT prompt_id, row_id, split FROM incoming ORDER BY prompt_id, row_id")
+        write(
+            RULES,
+            """SELECT rule_id, split, rules_are, count(*) AS rows
+               FROM (SELECT unnest(rule_ids) AS rule_id, split, rules_are FROM incoming) GROUP BY ALL
+               UNION ALL SELECT NULL, split, NULL, count(*) FROM incoming GROUP BY split ORDER BY ALL""",
+        )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[Path]:
+    """An empty folder to work in, for one process at a time: whatever a killed one left there goes."""
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    with open(root / FOLDER / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        making = root / _MAKING
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        try:
+            yield making
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    while some := list(islice(rows, BATCH_ROWS)):
+        yield pa.RecordBatch.from_pylist(some, schema=schema())
+
+
+def _rows(file: Path, path: str) -> Iterator[dict[str, Any]]:
+    if path.endswith(".jsonl"):
+        read, manifest = _lines(file, path), _of_trajectory
+    else:
+        read, manifest = _records(file, path), _of_prompt
+    for number, values in enumerate(read, start=1):
+        try:
+            yield {"content_sha256": sha256_json(values), **manifest(values)}
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"not a row of a data set: {error!r}", file=path, field=f"row {number}", mend="make it anew: ascl run"
+            ) from error
+
+
+def _lines(file: Path, path: str) -> Iterator[dict[str, Any]]:
+    with open(file, encoding="utf-8") as opened:
+        for number, line in enumerate(opened, start=1):
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"not valid JSON lines: {error}", file=path, field=f"line {number}", mend="ascl pull") from error
+
+
+def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(batch_size=BATCH_ROWS):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not a readable Parquet file: {error}", file=path, mend="ascl pull") from error
+
+
+def _of_prompt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the prompts, or of a suite: it is held out, and in no split."""
+    passed = _CURATED if row["answer"] is None else _CURATED_UTILITY
+    return {
+        "row_id": row["id"],
+        "prompt_id": row["id"],
+        "source": row["source"],
+        "licence": row["licence"],
+        "rules_are": DECIDES if row["rule_id"] else NONE,
+        "rule_ids": [row["rule_id"]] if row["rule_id"] else [],
+        "generator": None,
+        "seed": None,
+        "kept": passed if row["suite"] is None else f"held out for {row['suite']}",
+        "split": row["split"],
+    }
+
+
+def _of_trajectory(row: Mapping[str, Any]) -> dict[str, Any]:
+    rules = list(dict.fromkeys(row["rule_ids"]))
+    return {
+        "row_id": row["id"],
+        "prompt_id": row["prompt_id"],
+        "source": row["source"],
+        "licence": row["licence"],
+        "rules_are": NONE if not rules else CONSULTED if row["arm"] == Arm.ASCL else TAUGHT,
+        "rule_ids": rules,
+        "generator": row["generator"],
+        "seed": row["seed"],
+        "kept": _RIGHT[PromptType(row["prompt_type"])],
+        "split": None,
+    }

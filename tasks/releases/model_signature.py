@@ -1,0 +1,65 @@
+"""The signature of a released checkpoint's folder in the form of sigstore's `model-signing`, which tools outside of this project check.
+
+It is made where `ASCL_MODEL_KEY` names an elliptic-curve private key (PEM; P-256, P-384 or P-521, as `model-signing` knows no Ed25519),
+offline, and lies in `data/released/model.sig`, so that the trainer's statement is about it, too. The public key that counts is
+`data/trust/model.pub` of `HEAD`. Without this project: `model_signing verify key MODEL --signature model.sig --public-key model.pub`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ascl_core.errors import ReleaseError
+from tasks.git import show
+from tasks.trust import PASSPHRASE
+
+VARIABLE = "ASCL_MODEL_KEY"
+FILE = "model.sig"
+PUBLIC = Path("data") / "trust" / "model.pub"
+
+
+def sign_model(root: Path, checkpoint: Path, signature: Path) -> bool:
+    """Sign the folder where a key is configured; whether one is. `ReleaseError` where the key cannot sign, or `HEAD` does not trust it."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return False
+    from model_signing import signing
+
+    key = Path(named)
+    if not key.is_file() or key.stat().st_mode & 0o077:
+        raise ReleaseError("is no file, or others can read it", file=key, field=VARIABLE, mend=f"chmod 600 {key}")
+    try:
+        config = signing.Config().use_elliptic_key_signer(private_key=key, password=os.environ.get(PASSPHRASE))
+        config.sign(checkpoint, signature)
+    except (ValueError, TypeError, AttributeError) as error:  # the last for a key of another kind
+        mend = "openssl ecparam -name prime256v1 -genkey -noout -out FILE"
+        raise ReleaseError(f"the key cannot sign a model: {error}", file=key, field=VARIABLE, mend=mend) from None
+    verify_model(
+        root, {str(file.relative_to(checkpoint)): file for file in checkpoint.rglob("*") if file.is_file()}, signature.read_bytes()
+    )
+    return True
+
+
+def verify_model(root: Path, files: Mapping[str, Path], signature: bytes) -> None:
+    """`ReleaseError` unless the signature is that of the trusted key over just these files, by their path in the checkpoint."""
+    from model_signing import hashing, verifying
+
+    public = show(root, "HEAD", PUBLIC, missing=b"")
+    if not public:
+        mend = "commit the public key of the model's signer there: openssl ec -in KEY -pubout"
+        raise ReleaseError("nobody is trusted to sign models", file=PUBLIC, mend=mend)
+    with tempfile.TemporaryDirectory() as folder:
+        place, key, given = Path(folder) / "model", Path(folder) / "model.pub", Path(folder) / FILE
+        for name, file in files.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).symlink_to(file.resolve())
+        key.write_bytes(public)
+        given.write_bytes(signature)
+        links = hashing.Config().set_allow_symlinks(True)
+        try:
+            verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(links).verify(place, given)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ReleaseError(f"does not hold for the checkpoint: {error}", file=f"data/released/{FILE}", mend="release again") from None
