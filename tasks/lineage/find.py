@@ -4,7 +4,6 @@ data/models/ifpo                 a path: in the working tree
 .                                the candidate checkpoint of the working tree
 20261125-retrain-0a1b2c3d        a run, a release's tag, `released` or a commit: its candidate checkpoint
 release/1:data/sft/ascl.jsonl    a path there
-.                                the candidate checkpoint of the working tree
 3f9ab2                           the beginning of the SHA-256 of an artifact, at least four digits, wherever it is
 """
 
@@ -45,8 +44,6 @@ class Found:
 
 def find(root: Path, text: str) -> Found:
     """What a person means; `DataError` or `WorkspaceError` where it is nothing, or may be several things: then it lists them."""
-    if text == ".":
-        return _at(working_tree(root), CHECKPOINT)
     name, colon, path = text.rpartition(":")
     if colon and name != "sha256":
         return _at(_place(root, name), path)
