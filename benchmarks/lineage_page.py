@@ -39,11 +39,11 @@ _WORDS = 18
 _ARMS = tuple(Arm)
 _TIMED_SEARCH = """() => new Promise((resolve) => {
     const started = performance.now();
-    const status = () => document.querySelector("#row-status").textContent;
-    const ended = () => document.querySelector("#row-found tr") || / looked through/.test(status());
+    const status = document.querySelector("#row-status");
+    const ended = () => document.querySelector("#row-found tr") || / looked through/.test(status.textContent);
     const drawn = () => requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - started)));
-    const observed = new MutationObserver((_, observer) => ended() && (observer.disconnect(), drawn()));
-    observed.observe(document.body, { childList: true, subtree: true });
+    const observer = new MutationObserver(() => ended() && (observer.disconnect(), drawn()));
+    observer.observe(document.body, { childList: true, subtree: true });
     document.querySelector("#row-search button").click();
 })"""
 """Milliseconds until a row, or that there is none, is on the screen."""

@@ -93,7 +93,8 @@ def draw(sides: Sequence[Mapping[str, Any]]) -> Drawing:
     names = list(dict.fromkeys(name for side in sides for kind in ("sources", "nodes") for name in side[kind]))
     reads = _reads(sides)
     layout = lay_out(names, list(reads), SIZES)
-    boxes = [_box(name, layout.boxes[name], sides) for name in names]
+    in_order = sorted(names, key=lambda name: (layout.boxes[name][1], layout.boxes[name][0]))
+    boxes = [_box(name, layout.boxes[name], sides) for name in in_order]
     lines = [_line(link, reads[link], layout.lines[link], len(sides)) for link in reads]
     return Drawing(tuple(boxes), tuple(sorted(lines, key=lambda line: line.state != State.PLAIN)), layout.width, layout.height)
 

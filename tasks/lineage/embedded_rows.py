@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 2_000_000
-"""As many go into a page, which is then about 80 MB; data sets that do not fit are listed with their figures."""
+"""As many go into a page, which is then about 125 MB; data sets that do not fit are listed with their figures."""
 TEXT_CHARACTERS = 100
 """Of each prompt."""
 NOT_AT_HAND, CHANGED, TOO_MANY, LEFT_OUT = "not at hand: ascl pull", "not what its record says", "too many rows for a page", "left out"

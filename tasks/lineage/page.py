@@ -25,7 +25,7 @@ from ascl_core.report.wording import FIGURES
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.drawing import SIZES, TOLD, State, draw
 from tasks.lineage.embedded_rows import Chunk, DataSet, chunks, data_sets, pack
-from tasks.lineage.find import Found, find
+from tasks.lineage.find import Found, commit_in, find
 from tasks.lineage.graph import Graph, Node
 from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
 
@@ -50,9 +50,11 @@ class Written:
 def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str | None = None, rows: bool = True) -> Written:
     """Write the page of what a person means, beside another thing where one is given; with `rows` false, without the rows.
 
+    A run, a release or a commit beside it stands for the artifact of the same path there.
     `ConfigError` where both are in the same place; `DataError` or `WorkspaceError` where one of them is nothing or not clear.
     """
     now = find(root, thing)
+    compare = compare and _same_path_in(root, compare, now)
     before = None if compare is None else find(root, compare)
     if before is not None and before.place == now.place:
         mend = f"give something of another run or release, or ask: ascl lineage diff {compare} {thing}"
@@ -63,6 +65,11 @@ def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str 
         file.writelines(_html(now, before, None if compare is None else diff(root, compare, thing), sets, chunks(root, sets)))
     embedded = sum(one.rows or 0 for one in sets if not one.missing)
     return Written(out, out.stat().st_size, embedded, tuple(f"{one.path}: {one.missing}" for one in sets if one.missing))
+
+
+def _same_path_in(root: Path, other: str, found: Found) -> str:
+    is_place = other == "." or (":" not in other and commit_in(root, other) is not None)
+    return f"{other}:{found.path}" if is_place else other
 
 
 def page_data(now: Found, before: Found | None = None) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _html(now: Found, before: Found | None, differences: Diff | None, sets: list
     rules = rules_of(now.graph, sets)
     script = environment.loader.get_source(environment, _SCRIPT)[0]
     values = {
-        "title": f"Lineage of {now.place.name}" if before is None else f"Lineage of {now.place.name} beside {before.place.name}",
+        "title": f"Lineage: {now.place.name}" if before is None else f"Lineage: {now.place.name} beside {before.place.name}",
         "data": data,
         "now": data["sides"][-1],
         "before": data["sides"][0] if before else None,

@@ -25,7 +25,8 @@ const lines = [...document.querySelectorAll(".line")];
 function neighbour(name, key) {
   const place = (other) => boxes.get(other).getBoundingClientRect();
   const here = place(name);
-  const nearest = (names) => names.sort((a, b) => Math.abs(place(a).x - here.x) - Math.abs(place(b).x - here.x))[0];
+  const away = (other) => 1e4 * Math.abs(place(other).y - here.y) + Math.abs(place(other).x - here.x);
+  const nearest = (names) => names.sort((a, b) => away(a) - away(b))[0];
   const beside = () => [...boxes.keys()].filter((other) => other !== name && Math.abs(place(other).y - here.y) < 2);
   const found = {
     ArrowUp: () => nearest(lines.filter((line) => line.dataset.reader === name).map((line) => line.dataset.writer)),
@@ -33,7 +34,7 @@ function neighbour(name, key) {
     ArrowLeft: () => nearest(beside().filter((other) => place(other).x < here.x)),
     ArrowRight: () => nearest(beside().filter((other) => place(other).x > here.x)),
   }[key];
-  return found && boxes.get(found());
+  return found && boxes.get(found()); // undefined where nothing is there
 }
 
 function light(name) {
@@ -216,7 +217,7 @@ async function* searchRows(text, rule, set, told) {
       }
     }
     done += rows.row_id.length;
-    told(done, total);
+    if (!told(done, total)) return; // another search has begun
     await pause();
   }
 }
@@ -278,16 +279,21 @@ let rowsOfRule = null;
 if (byId("row-search")) {
   const results = new Results("row", rowFound);
   const progress = byId("row-progress");
+  let latest = null;
   const search = () => {
     let [done, total] = [0, 1];
+    const mine = (latest = {});
     const told = (rows, all) => {
+      if (latest !== mine) return false;
       [done, total] = [rows, all];
       Object.assign(progress, { hidden: false, max: Math.max(all, 1), value: rows });
+      return true;
     };
     const found = searchRows(byId("row-text").value.trim().toLowerCase(), byId("row-rule").value.trim().toUpperCase(), byId("row-set").value, told);
-    results.start(found, (ended, count) =>
-      ended ? `${written(count)} rows found; all ${written(done)} looked through.` : `The first ${written(count)} rows found; ${written(done)} of ${written(total)} looked through.`,
-    );
+    results.start(found, (ended, count) => {
+      progress.hidden = true;
+      return ended ? `${written(count)} rows found; all ${written(done)} looked through.` : `The first ${written(count)} rows found; ${written(done)} of ${written(total)} looked through.`;
+    });
   };
   byId("row-search").addEventListener("submit", (event) => {
     event.preventDefault();
