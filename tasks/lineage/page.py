@@ -24,7 +24,7 @@ from ascl_core.report.templates import templates
 from ascl_core.report.wording import FIGURES
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.drawing import SIZES, TOLD, State, draw
-from tasks.lineage.embedded_rows import Chunk, DataSet, chunks, data_sets, pack
+from tasks.lineage.embedded_rows import LEFT_OUT, Chunk, DataSet, chunks, data_sets, pack
 from tasks.lineage.find import Found, commit_in, find
 from tasks.lineage.graph import Graph, Node
 from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
@@ -44,15 +44,18 @@ class Written:
     rows: int
     """That are in it."""
     left_out: tuple[str, ...]
-    """Data sets whose rows are not, with the reason."""
+    """Data sets whose rows are not although they were asked for, with the reason."""
 
 
 def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str | None = None, rows: bool = True) -> Written:
     """Write the page of what a person means, beside another thing where one is given; with `rows` false, without the rows.
 
     A run, a release or a commit beside it stands for the artifact of the same path there.
-    `ConfigError` where both are in the same place; `DataError` or `WorkspaceError` where one of them is nothing or not clear.
+    `ConfigError` where both are in the same place, or `out` is a folder; `DataError` or `WorkspaceError` where one of them is nothing or
+    not clear.
     """
+    if out is not None and out.is_dir():
+        raise ConfigError("is a folder", field="--out", value=str(out), mend=f"name a file in it: {out / 'lineage.html'}")
     now = find(root, thing)
     compare = compare and _same_path_in(root, compare, now)
     before = None if compare is None else find(root, compare)
@@ -64,7 +67,9 @@ def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str 
     with atomic_path(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.writelines(_html(now, before, None if compare is None else diff(root, compare, thing), sets, chunks(root, sets)))
     embedded = sum(one.rows or 0 for one in sets if not one.missing)
-    return Written(out, out.stat().st_size, embedded, tuple(f"{one.path}: {one.missing}" for one in sets if one.missing))
+    return Written(
+        out, out.stat().st_size, embedded, tuple(f"{one.path}: {one.missing}" for one in sets if one.missing not in ("", LEFT_OUT))
+    )
 
 
 def _same_path_in(root: Path, other: str, found: Found) -> str:

@@ -188,6 +188,11 @@ def test_the_same_place_twice_is_refused(place: Path) -> None:
         write_page(place, THING, compare="data/models/sft")
 
 
+def test_a_folder_is_no_file_to_write(place: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder"):
+        write_page(place, THING, place)
+
+
 def test_the_same_place_gives_the_same_bytes(place: Path) -> None:
     one, other = (write_page(place, THING, place / name).path.read_bytes() for name in ("one.html", "other.html"))
     assert one == other
