@@ -20,7 +20,7 @@ from ascl_core.errors import DataError, WorkspaceError
 from tasks import versioning
 from tasks.code import PACKAGE
 from tasks.dvcfile import FILE as DVC_YAML
-from tasks.git import export, git, show
+from tasks.git import export, git, head_of, show
 from tasks.lineage.contents import Content, OnBytes, read_contents
 from tasks.lineage.find import CHECKPOINT, Found, commit_in, find
 from tasks.lineage.graph import Graph, Node
@@ -29,6 +29,7 @@ from tasks.parameters import FILE as PARAMETERS
 from tasks.releases import history
 from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
+from tasks.runs import RELEASES
 from tasks.stages import RELEASED, STAGES, Stage
 from tasks.workspaces import LOCK
 
@@ -127,20 +128,27 @@ def _stages(found: Found, entries: dict[str, Any]) -> tuple[Stage, ...]:
 
 def _bring(place: Place, paths: list[str]) -> None:
     """Have the cache hold these outputs of a commit."""
-    lacking = [path for path in paths if not (files := place.files(path)) or None in files.values()]
+    lacking = _lacking(place, paths)
     if not lacking or place.commit is None:
         return
+    why = "the remote lacks it"
     try:
         with worktree(place.root, place.commit) as tree:
             versioning.fetch_to_cache(tree, lacking)
     except WorkspaceError as error:
-        problem = f"is not in the cache, and cannot be fetched: {error.problem}"
-        raise DataError(problem, file=lacking[0], field=place.name, mend="ascl remote check") from error
+        why = error.problem
+    if still := _lacking(place, lacking):
+        problem = f"is not in the cache, and cannot be fetched: {why}"
+        raise DataError(problem, file=still[0], field=f"in {place.name}", mend="ascl remote check")
+
+
+def _lacking(place: Place, paths: list[str]) -> list[str]:
+    return [path for path in paths if not (files := place.files(path)) or None in files.values()]
 
 
 def _is_release(place: Place) -> bool:
     tagged = git(place.root, "for-each-ref", "--points-at", str(place.commit), history.TAGS)
-    return bool(tagged) or place.commit in history.commits(place.root)
+    return bool(tagged) or place.commit in (head_of(place.root, RELEASES), *history.commits(place.root))
 
 
 def _made_at(place: Place, is_release: bool) -> str:

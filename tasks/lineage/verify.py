@@ -10,6 +10,7 @@ In a fixed order, of which the first thing that does not match is the error:
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -167,8 +168,8 @@ def _check_stage(evidence: Evidence, stage: Stage) -> None:
     entry = evidence.entry(stage)
     outs = {out["path"]: out for out in entry.get("outs", ())}
     _same("what dvc.lock has of its outputs", sorted(outs), "the record", sorted([*node.outputs, stage.record.path]), LOCK, stage.name)
-    if f"cmd: {entry.get('cmd')}\n" not in evidence.dvc_yaml:
-        raise DataError("is not the command in dvc.yaml", file=LOCK, field=stage.name, value=entry.get("cmd"), mend=_MEND)
+    command = re.search(rf"^  {stage.name}:\n(?:    .*\n)*?    cmd: (.*)$", evidence.dvc_yaml, re.MULTILINE)
+    _same("the command", entry.get("cmd"), "dvc.yaml", command and command[1], LOCK, stage.name)
     _same("the stage", node.record.get("stage"), "its file", stage.name, stage.record.path)
     for path in (stage.record.path, *node.outputs):
         content = _content(evidence, path, f"the record of {stage.name}")
@@ -224,7 +225,7 @@ def _check_log(evidence: Evidence) -> tuple[int, int, int]:
             _check_signature(entry, trust, file)
             signed += 1
         logged[record_of(entry.statement)] = entry
-    for node in evidence.nodes:
+    for node in evidence.graph.nodes.values():
         one = logged.get(node.sha256)
         if one is None:
             raise DataError("the log has no statement about this record", file=node.stage.record.path, field=str(file), mend=_MEND)

@@ -34,7 +34,7 @@ def sign_model(root: Path, checkpoint: Path, signature: Path) -> bool:
     try:
         config = signing.Config().use_elliptic_key_signer(private_key=key, password=os.environ.get(PASSPHRASE))
         config.sign(checkpoint, signature)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # the last for a key of another kind
         mend = "openssl ecparam -name prime256v1 -genkey -noout -out FILE"
         raise ReleaseError(f"the key cannot sign a model: {error}", file=key, field=VARIABLE, mend=mend) from None
     verify_model(
