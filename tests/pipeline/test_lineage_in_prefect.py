@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,9 +15,10 @@ from tests.pipeline.workspace import Workspace, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def events(url: str, name: str) -> list[dict[str, Any]]:
-    """The events of that name that the server keeps."""
-    found, page = [], httpx.post(f"{url}/events/filter", json={"filter": {"event": {"name": [name]}}, "limit": 50}).json()
+def events(url: str, name: str, since: datetime) -> list[dict[str, Any]]:
+    """The events of that name that the server has heard since then; it is the server of other tests, too."""
+    asked = {"event": {"name": [name]}, "occurred": {"since": since.isoformat(), "until": datetime.now(UTC).isoformat()}}
+    found, page = [], httpx.post(f"{url}/events/filter", json={"filter": asked, "limit": 50}).json()
     while True:
         found += page["events"]
         if not page.get("next_page"):
@@ -28,13 +30,13 @@ def test_every_output_of_a_run_is_an_asset_with_the_digest_of_its_record(finishe
     from ascl_core.artifacts import read_json
 
     assert finished.api_url is not None
+    url, since = finished.api_url, datetime.now(UTC)
     finished.ascl("run")
     wanted = {asset_key(artifact): stage for stage in STAGES for artifact in stage.outputs.values()}
 
     def made() -> dict[str, dict[str, Any]]:
-        return {
-            one["resource"]["prefect.resource.id"]: one for one in events(str(finished.api_url), "prefect.asset.materialization.succeeded")
-        }
+        found = events(url, "prefect.asset.materialization.succeeded", since)
+        return {one["resource"]["prefect.resource.id"]: one for one in found}
 
     wait_until(lambda: made().keys() >= wanted.keys(), "every asset on the server")
     found = made()

@@ -12,6 +12,7 @@ from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet
 from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import Arm
 from flows.cli import app
+from flows.cli.console import out
 from tasks import runs
 from tasks.git import git
 from tasks.lineage.find import find
@@ -24,13 +25,14 @@ pytestmark = pytest.mark.slow
 
 def asked(*words: str) -> str:
     """What `ascl lineage …` prints."""
-    result = CliRunner().invoke(app, ["lineage", *words], env={"COLUMNS": "300"})
+    result = CliRunner().invoke(app, ["lineage", *words])
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def test_the_rows_of_a_real_run_are_found_from_both_ends(finished: Workspace) -> None:
+def test_the_rows_of_a_real_run_are_found_from_both_ends(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     root = finished.root
+    monkeypatch.setattr(out, "_width", 300)
     run = runs.open_run(root, "once-more")
     runs.finish_run(root, run, {})
     behind = rows_behind(root, find(root, checkpoint_of(IFPO).path), None, limit=10**6)
