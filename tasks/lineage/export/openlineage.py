@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 NAMESPACE = "ascl"
 """Of the jobs, and of the data sets, which are named by their path in the repository."""
-PRODUCER = "https://pypi.org/project/ascl"
+PRODUCER = "urn:ascl:producer"
+"""Who makes the events: this project has no address of its own."""
 FACETS = "urn:ascl:openlineage-facet"
-"""Where the facets of this project's own are defined: `docs/audit.md` tells their fields."""
+"""Where the facets of this project's own are defined: `docs/lineage-diff.md` tells their fields."""
 _RUNS = uuid.UUID("5d3bd1c4-1a3c-5f57-9d5c-6f6c3b0a4a5e")
 """So that the same record has the same run id wherever it is exported."""
 
