@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,3 +102,30 @@ def _only_copy(root: Path) -> bool:
         return False
     committed = subprocess.run(["git", "show", f"HEAD:./{FILE}"], cwd=root, capture_output=True, check=False)
     return committed.returncode != 0 or committed.stdout != path.read_bytes()
+
+
+def flat(values: Any, above: str = "") -> dict[str, Any]:
+    """Nested values by dotted key.
+
+    >>> flat({"a": {"b": 1, "c": []}, "d": None})
+    {'a.b': 1, 'a.c': [], 'd': None}
+    """
+    if not isinstance(values, Mapping) or not values:
+        return {above: values} if above else {}
+    return {key: value for name, below in values.items() for key, value in flat(below, f"{above}.{name}" if above else name).items()}
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each key, sorted, under which the two have another value, with both; None where one of them has none."""
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield key, before.get(key), after.get(key)
+
+
+def differing(name: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The same for nested values, in their own order and by dotted key below `name`: a value within only one of them is one difference."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from differing(f"{name}.{key}", before.get(key), after.get(key))
+    elif before != after:
+        yield name, before, after

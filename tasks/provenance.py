@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from ascl_core.artifacts import read_json, sha256_file, sha256_json
 from ascl_core.errors import DataError
 from tasks.gpus import gpus
 from tasks.launch import SECTION as PARALLEL
+from tasks.packages import normalised, pins
+from tasks.parameters import flat
 from tasks.stages import CORPUS, RL_CORPUS, SFT_CORPUS, STAGES, Stage
 
 SEED = "seed"
 _COMPUTE = "compute"
-_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==([^\s;+]+)", re.MULTILINE)
 _WHOLE = "torch"
 """A lock that pins it is one of a whole environment, and not of an addition to one."""
 
@@ -47,7 +47,7 @@ def seeds(parameters: Mapping[str, Any]) -> dict[str, int]:
     >>> seeds({"sft": {"seed": 3, "lora": {"seed": 4}}, "rules": {"at": "2026-01-01"}})
     {'sft.seed': 3, 'sft.lora.seed': 4}
     """
-    return {path: value for path, value in _leaves(parameters) if path.rpartition(".")[2] == SEED and isinstance(value, int)}
+    return {path: value for path, value in flat(parameters).items() if path.rpartition(".")[2] == SEED and isinstance(value, int)}
 
 
 def gpus_of(stage: Stage, parameters: Mapping[str, Any]) -> list[str]:
@@ -66,29 +66,17 @@ def parents(root: Path, stage: Stage) -> dict[str, str]:
 
 def installed_lock(folder: Path) -> str | None:
     """The name of the lock of which every package is installed in its version; of several the one with most, None where there is none."""
-    found = {lock.name: pins for lock in sorted(folder.glob("*.lock")) if _WHOLE in (pins := _pins(lock))}
-    whole = {name: len(pins) for name, pins in found.items() if pins.items() <= _installed().items()}
+    found = {lock.name: pinned for lock in sorted(folder.glob("*.lock")) if _WHOLE in (pinned := _pinned(lock))}
+    whole = {name: len(pinned) for name, pinned in found.items() if pinned.items() <= _installed().items()}
     return max(whole, key=lambda name: whole[name]) if whole else None
 
 
-def _pins(lock: Path) -> dict[str, str]:
-    return {_normal(name): version for name, version in _PIN.findall(lock.read_text(encoding="utf-8"))}
+def _pinned(lock: Path) -> dict[str, str]:
+    return {name: version.partition("+")[0] for name, version in pins(lock.read_text(encoding="utf-8")).items()}
 
 
 @functools.cache
 def _installed() -> dict[str, str]:
     from importlib.metadata import distributions
 
-    return {_normal(found.name): found.version.partition("+")[0] for found in distributions()}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+    return {normalised(found.name): found.version.partition("+")[0] for found in distributions()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import configparser
 import copy
-import fcntl
 import functools
 import hashlib
 import json
@@ -32,7 +31,9 @@ from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import ConfigError, DataError, StageCrashed, WorkspaceError
 from tasks.code import PACKAGE
+from tasks.locking import alone
 from tasks.parameters import FILE as PARAMETERS
+from tasks.parameters import differing
 from tasks.remote_check import Fault, fault
 from tasks.remotes import SHOWN_IN_CLEAR, Remote, from_environment, read_remote, read_settings, secrets_in_configuration
 from tasks.sources import SourceChanges, source_changes
@@ -375,10 +376,7 @@ def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """One talk with DVC at a time, among the threads of this process and among processes."""
-    lock = root / ".ascl" / "locks" / "dvc.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with _THREADS, open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _THREADS, alone(root / ".ascl" / "locks" / "dvc.lock"):
         yield
 
 
@@ -477,7 +475,8 @@ def _staleness(
         return Staleness(("it was never run here",), False)
     reasons: list[str] = []
     before = recorded.get("params", {}).get(PARAMETERS, {})
-    parameter_reasons = [line for section in stage.sections for line in _differences(section, before.get(section), parameters.get(section))]
+    other = [one for section in stage.sections for one in differing(section, before.get(section), parameters.get(section))]
+    parameter_reasons = [f"{key}: {was} → {now}" for key, was, now in other]
     source_reasons = sources.reasons(_changed_dependencies(problems))
     only_outputs = not parameter_reasons and not source_reasons
     for problem in problems:
@@ -507,11 +506,3 @@ def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
 
 def _changed_dependencies(problems: list[Any]) -> list[str]:
     return [path for problem in problems if isinstance(problem, dict) for path in problem.get("changed deps", ())]
-
-
-def _differences(key: str, before: Any, now: Any) -> list[str]:
-    """`sft.max_steps: 600 → 100` for every value that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*before, *now])
-        return [line for name in keys for line in _differences(f"{key}.{name}", before.get(name), now.get(name))]
-    return [] if before == now else [f"{key}: {before} → {now}"]

@@ -7,7 +7,6 @@ changes that are in no commit; it keeps its outputs and its `dvc.lock` between r
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import to_yaml
 from tasks import versioning
 from tasks.git import git
+from tasks.locking import alone
 from tasks.parameters import FILE as PARAMETERS
 from tasks.stages import Artifact, Stage
 
@@ -69,10 +69,7 @@ def remove_worktree(root: Path, place: Path) -> None:
 @contextmanager
 def _list_of_worktrees(root: Path) -> Iterator[None]:
     """One change of git's list of worktrees at a time."""
-    lock = root / ".ascl" / "locks" / "worktrees.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(root / ".ascl" / "locks" / "worktrees.lock"):
         yield
 
 

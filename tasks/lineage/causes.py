@@ -6,7 +6,7 @@ Each difference names the stages that met it, so that `diff` can say which of th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -17,10 +17,12 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
 from tasks.code import PACKAGE
 from tasks.lineage.graph import Node
-from tasks.lineage.locks import installed, lock_text, pins
-from tasks.lineage.pairs import EVALUATION, Pair, Pairs, flat
+from tasks.lineage.locks import installed, lock_text
+from tasks.lineage.pairs import EVALUATION, Pair, Pairs
 from tasks.lineage.places import Place
 from tasks.lineage.row_counts import KEYS, count_rows
+from tasks.packages import pins
+from tasks.parameters import changed, flat
 from tasks.stages import CORPUS, RELEASED, RL_CORPUS, RULES, SFT_CORPUS, VALIDATE_RULES
 
 CORPORA = (RL_CORPUS.path, SFT_CORPUS.path, CORPUS.path)
@@ -143,10 +145,8 @@ def _parameters(pairs: Pairs) -> Iterator[Cause]:
     found: dict[tuple[str, str, str], tuple[Any, Any, list[str]]] = {}
     for name, old, new in _both(pairs):
         before, after = (flat(node.record["parameters"]) for node in (old, new))
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                values = before.get(key), after.get(key)
-                found.setdefault((key, str(values[0]), str(values[1])), (*values, []))[2].append(name)
+        for key, was, now in changed(before, after):
+            found.setdefault((key, str(was), str(now)), (was, now, []))[2].append(name)
     for (key, _, _), (was, now, met_by) in found.items():
         is_seed, section = key.rpartition(".")[2] == "seed", key.partition(".")[0]
         kind = Kind.SEED if is_seed else Kind.MACHINE if section in _OF_THE_MACHINE else Kind.PARAMETER
@@ -209,12 +209,10 @@ def _code(pairs: Pairs) -> Iterator[Cause]:
         if revision[0] != revision[1]:
             revisions[revision].extend([name] if moved else [])
         if moved:
-            before, after = (code_files_of(one.place, node) for one, node in ((pairs.old, old), (pairs.new, new)))
-            changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
-            for path in sorted(changed):
-                files[path, before.get(path), after.get(path)].append(name)
-            if not changed:
-                files[PACKAGE, old.record["code"]["digest"], new.record["code"]["digest"]].append(name)
+            before, after = (one.place.code_of(name) for one, name in ((pairs.old, old.stage.name), (pairs.new, new.stage.name)))
+            others = list(changed(before, after)) or [(PACKAGE, old.record["code"]["digest"], new.record["code"]["digest"])]
+            for other in others:
+                files[other].append(name)
     for (path, was, now), met_by in files.items():
         yield Cause(Kind.CODE, path, was, now, tuple(met_by), "added" if was is None else "removed" if now is None else "")
     for (before_text, after_text), met_by in revisions.items():
@@ -231,12 +229,6 @@ def _commit(node: Node) -> str:
     """The commit of the code, whatever was changed beside it."""
     git = node.record["git"]
     return f"{str(git['revision'] or 'no commit')[:12]}{' + changes' if git['dirty'] else ''}"
-
-
-def code_files_of(place: Place, node: Node) -> Mapping[str, str]:
-    """MD5 of each file of code as `dvc.lock` has it, by path."""
-    listed = place.stages.get(node.stage.name, {}).get("deps", ())
-    return {dep["path"]: str(dep.get("md5")) for dep in listed if dep["path"].startswith(f"{PACKAGE}/")}
 
 
 def _packages(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
@@ -264,8 +256,7 @@ def _pins_changed(pairs: Pairs, old: Node, new: Node, lock: str, missing: list[s
         told = f"{lock}: no commit has the bytes of the record, so no package can be named"
         missing.extend([told] if told not in missing else [])
         return [(lock, digests[0], digests[1])]
-    before, after = pins(texts[0]), pins(texts[1])
-    return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    return list(changed(pins(texts[0]), pins(texts[1])))
 
 
 def _machine(pairs: Pairs) -> Iterator[Cause]:

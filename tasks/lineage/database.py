@@ -23,29 +23,39 @@ _MAGIC = b"PAR1"
 def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()) -> Iterator[DuckDBPyConnection]:
     """A database in memory, of at most 1 GB; what does not fit is spilled to the folder `spill`, and is an error without one.
 
-    It reads the files `also`, too.
-
-    `DataError` where a file of the lineage cannot be read.
+    It reads what is in the folder of the lineage, and the files `also`. `DataError` where a file of the lineage cannot be read.
     """
+    import duckdb
+
+    with opened(_MEMORY, folders=[root.resolve() / FOLDER], paths=also, spill=spill) as connection:
+        try:
+            yield connection
+        except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
+            problem = f"cannot be read: {str(error).splitlines()[0]}"
+            raise DataError(problem, file=FOLDER, mend=f"rm -r {FOLDER}: it is made anew from the data sets") from error
+
+
+@contextmanager
+def opened(
+    memory: str, *, folders: Sequence[Path] = (), paths: Sequence[Path] = (), spill: Path | None = None, ordered: bool = True
+) -> Iterator[DuckDBPyConnection]:
+    """A database in memory, of at most `memory`, that reads these folders and files, and whose settings no query changes."""
     import duckdb
 
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
-        "memory_limit": _MEMORY,
+        "memory_limit": memory,
         "temp_directory": str(spill.resolve()) if spill else "",
+        "preserve_insertion_order": ordered,
     }
-    folder = str(root.resolve() / FOLDER)
     with duckdb.connect(":memory:", config=settings) as connection:
-        connection.execute("SET allowed_directories = $folders", {"folders": [folder, glob.escape(folder)]})
-        connection.execute("SET allowed_paths = $files", {"files": [str(path.resolve()) for path in also] + files(also)})
+        allowed = [text for folder in folders for text in (str(folder), glob.escape(str(folder)))]
+        connection.execute("SET allowed_directories = $folders", {"folders": allowed})
+        connection.execute("SET allowed_paths = $files", {"files": [str(path.resolve()) for path in paths] + files(paths)})
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        try:
-            yield connection
-        except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
-            problem = f"cannot be read: {str(error).splitlines()[0]}"
-            raise DataError(problem, file=FOLDER, mend=f"rm -r {FOLDER}: it is made anew from the data sets") from error
+        yield connection
 
 
 def rows_of(connection: DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

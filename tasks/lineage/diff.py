@@ -24,8 +24,9 @@ from typing import Any
 from ascl_core.report.wording import FIGURES
 from tasks.lineage.causes import Cause, Kind, causes, told_stage
 from tasks.lineage.find import CHECKPOINT, Found, find
-from tasks.lineage.pairs import EVALUATION, Pairs, flat
+from tasks.lineage.pairs import EVALUATION, Pairs
 from tasks.lineage.row_counts import RowCounts, count_rows
+from tasks.parameters import changed, flat
 from tasks.stages import GATE
 
 SCHEMA = "ascl.lineage-diff/1"
@@ -149,9 +150,8 @@ def _gate(pairs: Pairs) -> Iterator[Cause]:
     if {one.path for one in (pairs.old, pairs.new)} != {CHECKPOINT}:
         return
     before, after = (flat(node.record["parameters"]) for node in nodes if node)
-    for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
-            yield Cause(Kind.PARAMETER, key, before.get(key), after.get(key), (GATE.name,))
+    for key, was, now in changed(before, after):
+        yield Cause(Kind.PARAMETER, key, was, now, (GATE.name,))
 
 
 def _metrics(pairs: Pairs, missing: list[str]) -> Iterator[Metric]:

@@ -24,7 +24,7 @@ from tasks.git import export, git, head_of, show
 from tasks.lineage.contents import Content, OnBytes, read_contents
 from tasks.lineage.find import CHECKPOINT, Found, commit_in, find
 from tasks.lineage.graph import Graph, Node
-from tasks.lineage.places import Place
+from tasks.lineage.places import Place, files_on_disk
 from tasks.parameters import FILE as PARAMETERS
 from tasks.releases import history
 from tasks.releases.candidate import worktree
@@ -76,11 +76,6 @@ class Evidence:
         return dict(self.place.stages.get(stage.name) or {})
 
 
-def code_of(entry: dict[str, Any]) -> list[str]:
-    """The files of code that a stage depends on, of those in `dvc.lock`."""
-    return [dep["path"] for dep in entry.get("deps", ()) if dep["path"].startswith(f"{PACKAGE}/")]
-
-
 def is_people_s(path: str) -> bool:
     """Whether no stage makes it."""
     return path not in _MADE
@@ -112,8 +107,12 @@ def collected(root: Path, text: str, on_bytes: OnBytes) -> Iterator[Evidence]:
         nodes = [found.graph.nodes[stage.name] for stage in stages if stage.name in found.graph.nodes]
         written = [path for node in nodes for path in node.inputs if is_people_s(path)]
         base = root if place.commit is None else _unpacked(place, Path(folder), _made_at(place, is_release), written)
-        code = [path for stage in stages for path in code_of(dict(entries.get(stage.name) or {}))]
-        located = {path: _at(base / path) for path in dict.fromkeys([*written, *code]) if is_within(base / path, base) or not place.commit}
+        code = [path for stage in stages for path in place.code_of(stage.name)]
+        located = {
+            path: files_on_disk(base / path)
+            for path in dict.fromkeys([*written, *code])
+            if is_within(base / path, base) or not place.commit
+        }
         located |= {path: {name: file for name, file in place.files(path).items() if file} for path in outputs}
         contents = read_contents({path: files for path, files in located.items() if files}, on_bytes)
         parameters = parse_yaml((base / PARAMETERS).read_text(encoding="utf-8"), file=PARAMETERS) or {}
@@ -167,12 +166,6 @@ def _unpacked(place: Place, folder: Path, commit: str, written: list[str]) -> Pa
         if not (Path(path).is_absolute() or path.startswith("..")) and git(place.root, "ls-tree", commit, "--", path):
             export(place.root, commit, Path(path), folder)
     return folder
-
-
-def _at(path: Path) -> dict[str, Path]:
-    if path.is_file():
-        return {"": path}
-    return {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 def _lock_bytes(root: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from ascl_core.artifacts import sha256_bytes
 from tasks.git import commit_of, show
 from tasks.lineage.graph import Node
 from tasks.lineage.places import Place
-
-FOLDER = "requirements"
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\#]+)", re.MULTILINE)
+from tasks.packages import FOLDER
 
 
 def lock_text(place: Place, node: Node, lock: str) -> str | None:
@@ -23,15 +20,6 @@ def lock_text(place: Place, node: Node, lock: str) -> str | None:
         if content and sha256_bytes(content) == wanted:
             return content.decode()
     return None
-
-
-def pins(text: str) -> dict[str, str]:
-    """The version of each package that a lock names, by its normalised name.
-
-    >>> pins("numpy==2.3.5\\nGreat_Expectations==1.24.1  # why\\n--hash=sha256:0\\n")
-    {'numpy': '2.3.5', 'great-expectations': '1.24.1'}
-    """
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in _PIN.findall(text)}
 
 
 def installed(record: Mapping[str, object]) -> str | None:

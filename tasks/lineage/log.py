@@ -13,18 +13,17 @@ Statements are signed where `ASCL_TRAINER_KEY` names the trainer's key; else the
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.artifacts import sha256_bytes, to_json
 from ascl_core.errors import AsclError, DataError
 from tasks.lineage.attestations import record_of, statement_of
+from tasks.locking import alone
 from tasks.record import parse_record
 from tasks.stages import STAGES
 from tasks.statements import Envelope, Statement, enclose, read_statement, sign
@@ -51,7 +50,7 @@ def bring_up_to_date(root: Path) -> int:
     logged as a warning, and `ascl lineage verify` finds it.
     """
     try:
-        with _alone(root):
+        with alone(root / ".ascl" / "locks" / "lineage.lock"):
             return _append(root)
     except (AsclError, OSError) as error:
         _log.warning("the log of lineage is not brought up to date: %s", error)
@@ -139,12 +138,3 @@ def _key() -> PrivateKey | None:
     except AsclError as error:
         _log.warning("what is logged is not signed: %s", error)
         return None
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    lock = root / ".ascl" / "locks" / "lineage.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

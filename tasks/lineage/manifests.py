@@ -9,7 +9,6 @@ It follows from the bytes of the data set alone, appears whole or not at all, an
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import Arm, PromptType
 from tasks.lineage.database import FOLDER, database, files, is_whole
+from tasks.locking import alone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,9 +117,7 @@ def _sort(root: Path, unsorted: Path, into: Path, spill: Path) -> None:
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
     """An empty folder to work in, for one process at a time: whatever a killed one left there goes."""
-    (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    with open(root / FOLDER / "lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(root / FOLDER / "lock"):
         making = root / _MAKING
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir()

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from tasks.lineage.find import Found
 from tasks.lineage.graph import Node
@@ -180,14 +179,3 @@ def _evaluation(found: Found) -> End | None:
 def _itself(found: Found) -> End:
     named = tuple(name for name, artifact in found.node.stage.outputs.items() if artifact.path == found.path)
     return End(found.node, named or tuple(found.node.stage.outputs))
-
-
-def flat(values: Any, above: str = "") -> dict[str, Any]:
-    """Nested values by dotted key.
-
-    >>> flat({"a": {"b": 1, "c": []}, "d": None})
-    {'a.b': 1, 'a.c': [], 'd': None}
-    """
-    if not isinstance(values, Mapping) or not values:
-        return {above: values} if above else {}
-    return {key: value for name, below in values.items() for key, value in flat(below, f"{above}.{name}" if above else name).items()}

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ascl_core.errors import DataError
 from tasks import runs, versioning
+from tasks.code import PACKAGE
 from tasks.git import export, git, show
 from tasks.workspaces import LOCK
 
@@ -40,6 +40,11 @@ class Place:
         """What `dvc.lock` there calls the MD5 of each output, by path."""
         return {out["path"]: str(out.get("md5")) for entry in self.stages.values() for out in entry.get("outs", ())}
 
+    def code_of(self, stage: str) -> dict[str, str]:
+        """MD5 of each file of code that the stage depends on, by path, as `dvc.lock` there has it."""
+        listed = self.stages.get(stage, {}).get("deps", ())
+        return {dep["path"]: str(dep.get("md5")) for dep in listed if dep["path"].startswith(f"{PACKAGE}/")}
+
     def read(self, path: str) -> bytes | None:
         """The bytes of a file there; None where it is not at hand."""
         found = self.files(path)
@@ -52,21 +57,21 @@ class Place:
         Empty where nothing is known of the artifact. With `fetch`, what is not at hand is brought from the remote.
         """
         if self.commit is None:
-            return _on_disk(self.root / path)
+            return {**files_on_disk(self.root / path)}
         if path not in self.md5s:
             return self._versioned_by_git(path)
         found = versioning.cached_files(self.root, self.md5s[path])
         if (found and None not in found.values()) or not fetch:
             return found
         into = self.root / _FETCHED / self.commit
-        return _on_disk(versioning.fetch_recorded(self.root, self.commit, path, into))
+        return {**files_on_disk(versioning.fetch_recorded(self.root, self.commit, path, into))}
 
     def _versioned_by_git(self, path: str) -> dict[str, Path | None]:
         assert self.commit is not None
         if not git(self.root, "ls-tree", self.commit, "--", path):
             return {}
         into = self.root / _FETCHED / self.commit
-        return _on_disk(export(self.root, self.commit, Path(path), into))
+        return {**files_on_disk(export(self.root, self.commit, Path(path), into))}
 
 
 def working_tree(root: Path) -> Place:
@@ -84,15 +89,8 @@ def all_places(root: Path) -> Iterator[Place]:
         yield Place(root, run_id, commit)
 
 
-def require(place: Place, path: str) -> bytes:
-    """The bytes of a file; `DataError` where the place has none."""
-    content = place.read(path)
-    if content is None:
-        raise DataError(f"is not at hand in {place.name}", file=path, mend="ascl pull, and ask again")
-    return content
-
-
-def _on_disk(path: Path) -> dict[str, Path | None]:
+def files_on_disk(path: Path) -> dict[str, Path]:
+    """The files of an artifact by their path in it (a file's own is `""`); empty where there is nothing."""
     if path.is_file():
         return {"": path}
     return {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}

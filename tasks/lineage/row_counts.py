@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ascl_core.errors import DataError
+from tasks.lineage.database import files, opened
 from tasks.stages import EVALUATE, PROMPTS, SUITES, TRAJECTORIES
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -57,10 +58,9 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
         both_sides AS (SELECT coalesce(o.k, n.k) AS k, {kinds} AS kind FROM o FULL OUTER JOIN n ON o.k = n.k)
         SELECT kind, count(*), min(k, {_EXAMPLES}) FILTER (kind != 'same') FROM both_sides GROUP BY kind
     """
-    with TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'; SET preserve_insertion_order = false")
+    with TemporaryDirectory() as folder, opened(_MEMORY, paths=[old, new], spill=Path(folder), ordered=False) as connection:
         try:
-            found = connection.execute(query, [str(old), str(new)]).fetchall()
+            found = connection.execute(query, files([old, new])).fetchall()
         except duckdb.Error as error:
             raise DataError(f"its rows cannot be read: {str(error).splitlines()[0]}", file=path, mend="restore it: ascl pull") from error
     counts = {kind: number for kind, number, _ in found}

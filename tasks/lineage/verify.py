@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from ascl_core.errors import AsclError, DataError
 from tasks.git import commit_of, show
 from tasks.lineage.attestations import record_of, statement_of
 from tasks.lineage.contents import Content, OnBytes
-from tasks.lineage.evidence import Evidence, code_of, collected, is_anywhere, is_people_s
+from tasks.lineage.evidence import Evidence, collected, is_anywhere, is_people_s
 from tasks.lineage.find import CHECKPOINT
 from tasks.lineage.graph import Node
 from tasks.lineage.log import COMMITTED, LOG, Entry, entries
 from tasks.parameters import FILE as PARAMETERS
+from tasks.parameters import differing
 from tasks.record import SCHEMA
 from tasks.releases.candidate import DECISION, EVALUATION
 from tasks.releases.model_signature import FILE, verify_model
@@ -109,7 +110,7 @@ def _check_sources(evidence: Evidence) -> tuple[str, ...]:
         entry = evidence.entry(node.stage)
         _check_parameters(evidence, node, entry)
         md5s = {dep["path"]: dep for dep in entry.get("deps", ())}
-        for path in code_of(entry):
+        for path in evidence.place.code_of(node.stage.name):
             content = _content(evidence, path, f"dvc.lock of {node.stage.name}")
             _same("MD5", content.md5, f"dvc.lock of {node.stage.name}", md5s[path].get("md5"), path)
             _same("size", content.size, f"dvc.lock of {node.stage.name}", md5s[path].get("size"), path)
@@ -132,16 +133,9 @@ def _check_parameters(evidence: Evidence, node: Node, entry: Mapping[str, Any]) 
     recorded = (entry.get("params") or {}).get(PARAMETERS, {})
     _same("what dvc.lock has of the sections", sorted(recorded), "the stage", sorted(node.stage.sections), LOCK, node.stage.name)
     for section, values in recorded.items():
-        for name, found, wanted in _differing(section, evidence.parameters.get(section), values):
-            _same("the value", found, f"dvc.lock of {node.stage.name}", wanted, PARAMETERS, name)
-
-
-def _differing(name: str, found: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in dict.fromkeys([*wanted, *found]):
-            yield from _differing(f"{name}.{key}", found.get(key), wanted.get(key))
-    elif found != wanted and str(found) != str(wanted):
-        yield name, found, wanted
+        for name, wanted, found in differing(section, values, evidence.parameters.get(section)):
+            if str(found) != str(wanted):
+                _same("the value", found, f"dvc.lock of {node.stage.name}", wanted, PARAMETERS, name)
 
 
 def _check_packages(evidence: Evidence) -> None:
@@ -199,7 +193,7 @@ def _check_read(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> Non
 def _check_work(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> None:
     """The digest of the record follows from what it says, and from the code."""
     record, file = node.record, node.stage.record.path
-    code = {path: evidence.contents[path].sha256 for path in code_of(dict(entry))}
+    code = {path: evidence.contents[path].sha256 for path in evidence.place.code_of(node.stage.name)}
     _same("the digest of the code", sha256_json(code), "the record", record["code"]["digest"], file, "code.digest")
     work = sha256_json([record["function"], node.inputs, code, record["parameters"]])
     _same("the digest of function, inputs, code and parameters", work, "the record", record["digest"], file, "digest")
@@ -328,4 +322,4 @@ def _written(evidence: Evidence) -> list[str]:
 
 
 def _code(evidence: Evidence) -> set[str]:
-    return {path for node in evidence.nodes for path in code_of(evidence.entry(node.stage))}
+    return {path for node in evidence.nodes for path in evidence.place.code_of(node.stage.name)}

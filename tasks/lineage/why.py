@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import parse_yaml, sha256_file, sha256_json
+from ascl_core.artifacts import parse_yaml, sha256_file, tree_digest
 from ascl_core.config.profiles import FOLDER as PROFILES
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import AsclError, ConfigError
 from tasks import runs
 from tasks.code import PACKAGE
 from tasks.git import export
-from tasks.lineage.causes import CORPORA, code_files_of, revision_of
+from tasks.lineage.causes import CORPORA, revision_of
 from tasks.lineage.find import Found, find
 from tasks.lineage.graph import Edge, Node, read_graph
-from tasks.lineage.pairs import flat
 from tasks.lineage.places import Place, all_places
 from tasks.parameters import FILE as PARAMETERS
-from tasks.parameters import parse_origin
+from tasks.parameters import changed, flat, parse_origin
 from tasks.plan import make_plan
+from tasks.provenance import seeds
 from tasks.stages import CHANGE, VALIDATE_RULES
 
 _SHOWN_FILES = 5
@@ -118,7 +118,7 @@ def _differing(found: Found) -> Iterator[str]:
             yield f"{edge.path} is not what {edge.producer.stage.name if edge.producer else 'people'} wrote"
     now, then = flat(_parameters(place)), flat(node.record["parameters"])
     yield from (f"{key} changed: {then[key]} → {now[key]}" for key in sorted(then.keys() & now.keys()) if then[key] != now[key])
-    listed = code_files_of(place, node)
+    listed = place.code_of(node.stage.name)
     if listed and place.commit:
         with tempfile.TemporaryDirectory() as folder:
             export(place.root, place.commit, Path(PACKAGE), Path(folder))
@@ -131,7 +131,7 @@ def _digest(place: Place, path: str) -> str | None:
         return None
     files = place.files(path)
     tree = {name: sha256_file(file) for name, file in files.items() if file}
-    return None if not tree else tree[""] if set(tree) == {""} else sha256_json(tree)
+    return tree_digest(tree) if tree else None
 
 
 def _md5(file: Path) -> str | None:
@@ -187,8 +187,7 @@ def _corpus_digest(found: Found, path: str, behind: dict[str, Node]) -> str | No
 
 
 def _seeds(record: Any) -> dict[str, Any]:
-    known = record.get("seeds")
-    return dict(known) if known else {key: value for key, value in flat(record["parameters"]).items() if key.rpartition(".")[2] == "seed"}
+    return dict(record.get("seeds") or seeds(record["parameters"]))
 
 
 def _run(found: Found) -> tuple[str | None, tuple[str, ...]]:
@@ -231,14 +230,12 @@ def _changes(place: Place, old: Node, found: Found) -> Iterator[str]:
         if old.inputs.get(path) != new.inputs.get(path):
             producer = found.graph.producers.get(path)
             yield f"{path} was another one{f', by {producer.stage.name}' if producer else ''}"
-    before, after = flat(old.record["parameters"]), flat(new.record["parameters"])
-    for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
-            yield f"{key} was {before.get(key)}, and is {after.get(key)}"
+    for key, was, now in changed(flat(old.record["parameters"]), flat(new.record["parameters"])):
+        yield f"{key} was {was}, and is {now}"
     if old.record["code"]["digest"] != new.record["code"]["digest"]:
-        files = [code_files_of(place, old), code_files_of(found.place, new)]
-        changed = sorted(path for path in {*files[0], *files[1]} if files[0].get(path) != files[1].get(path))
-        more = f" and {len(changed) - _SHOWN_FILES} more" if len(changed) > _SHOWN_FILES else ""
-        yield f"code was another one: {', '.join(changed[:_SHOWN_FILES]) or 'files unknown'}{more}"
+        files = place.code_of(old.stage.name), found.place.code_of(new.stage.name)
+        others = [path for path, _, _ in changed(*files)]
+        more = f" and {len(others) - _SHOWN_FILES} more" if len(others) > _SHOWN_FILES else ""
+        yield f"code was another one: {', '.join(others[:_SHOWN_FILES]) or 'files unknown'}{more}"
     if old.record["digest"] == new.record["digest"]:
         yield "nothing that it depends on was otherwise: it was asked for, or its outputs were lost"

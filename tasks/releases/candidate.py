@@ -6,7 +6,6 @@ the records of the stages, and in what they wrote. The bytes are read anew, from
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
 from tasks import versioning
+from tasks.locking import alone
 from tasks.releases.weights import check_weights
 from tasks.runs import read_run
 from tasks.stages import CHANGE, CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
@@ -88,10 +88,7 @@ def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
 def worktree(root: Path, commit: str) -> Iterator[Path]:
     """The files of a commit, in a folder of its own over the shared cache; what a killed process left of it is removed before."""
     place = (root / _FOLDER / commit).resolve()
-    lock = root / ".ascl" / "locks" / f"release-{commit}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(root / ".ascl" / "locks" / f"release-{commit}.lock"):
         try:
             add_worktree(root, place, commit)
             yield place

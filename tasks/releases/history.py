@@ -6,7 +6,6 @@ the release before or the new one, and `synchronise` brings the two repositories
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ascl_core.errors import ReleaseError, WorkspaceError
 from tasks.git import commit_of, git
+from tasks.locking import alone
 from tasks.runs import RELEASES
 from tasks.stages import RELEASED
 from tasks.workspaces import NOBODY
@@ -27,10 +27,7 @@ _NONE = "0" * 40
 @contextmanager
 def one_at_a_time(root: Path) -> Iterator[None]:
     """Wait for the end of another process that releases in this repository, and be the only one."""
-    lock = root / ".ascl" / "locks" / "releases.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(root / ".ascl" / "locks" / "releases.lock"):
         yield
 
 

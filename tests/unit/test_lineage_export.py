@@ -22,10 +22,10 @@ from tasks.lineage.export import openlineage
 from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, check_pack, export_events, export_pack
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import Found, find
-from tasks.lineage.locks import pins
 from tasks.lineage.mermaid import flowchart
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import count_rows
+from tasks.packages import pins
 from tasks.stages import EVALUATE, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
 from tasks.statements import verify
 from tasks.trust import Role, new_key, read_trust

@@ -37,6 +37,7 @@ from tasks.lineage.export import openlineage
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import Found, find
 from tasks.lineage.graph import Node
+from tasks.lineage.log import COMMITTED
 from tasks.lineage.places import Place
 from tasks.stages import CORPUS, EVALUATE, EVALUATED, GATE, RELEASED, REPORT, VALIDATE_RULES
 from tasks.statements import Statement, now, sign
@@ -46,7 +47,6 @@ from tasks.workspaces import LOCK
 PACK = "urn:ascl:evidence-pack:1"
 """The kind of the statement over the checksums."""
 SUMS, SIGNATURE, EVENTS, BILL = "SHA256SUMS", "SHA256SUMS.dsse.json", "openlineage.jsonl", "sbom.cdx.json"
-LOG = "data/lineage.jsonl"
 _CARDS = ("model_card.md", "data_card.md")
 _FIGURES = frozenset({"metrics", "decision"})
 _COPIED = (LOCK, "params.yaml")
@@ -144,7 +144,7 @@ def _statements(found: Found) -> Iterator[tuple[str, bytes]]:
         for name, file in place.files(RELEASED.path).items():
             if file and name.endswith(".json") and not name.startswith(RELEASE_CORPORA):
                 yield f"statements/{name}", file.read_bytes()
-    if (log := place.read(LOG)) is not None:
+    if (log := place.read(str(COMMITTED))) is not None:
         yield "statements/lineage.jsonl", log
 
 
