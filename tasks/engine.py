@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ascl_core.config.engine import EngineConfig
 from ascl_core.contracts import Job, Result, one_by_one
@@ -15,6 +17,7 @@ from ascl_core.errors import ConfigError
 from tasks.environment import prepare
 
 _PACKAGE = "prefect_dask"
+_ANSWER_S = 5.0
 
 
 def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
@@ -27,11 +30,25 @@ def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: En
     return one_by_one(function, jobs, engine) if engine.workers == 1 else _in_processes(function, jobs, engine.workers)
 
 
-def require_engine(engine: EngineConfig) -> None:
-    """`ConfigError` where its packages are not installed."""
-    if engine.name == "dask" and find_spec(_PACKAGE) is None:
-        mend = "pip install 'ascl[dask]', or set it to local"
-        raise ConfigError("needs a package that is not installed", file="params.yaml", field="engine.name", value="dask", mend=mend)
+def engine_problem(engine: EngineConfig) -> ConfigError | None:
+    """Why nothing can run on the engine now: its packages are not installed, or its scheduler does not answer."""
+
+    def problem(field: str, found: str, mend: str) -> ConfigError:
+        return ConfigError(found, file="params.yaml", field=f"engine.{field}", value=getattr(engine, field), mend=mend)
+
+    if engine.name != "dask":
+        return None
+    if find_spec(_PACKAGE) is None:
+        return problem("name", "needs a package that is not installed", "pip install 'ascl[dask]', or set it to local")
+    if engine.address is None:
+        return None
+    try:
+        place = urlsplit(engine.address)
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=_ANSWER_S):
+            return None
+    except (OSError, ValueError) as error:
+        start = "check it, start the scheduler (dask scheduler), or leave it out: then the stage starts workers of its own"
+        return problem("address", f"no Dask scheduler answers: {error}", start)
 
 
 def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
@@ -40,7 +57,8 @@ def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], worker
 
 
 def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
-    require_engine(engine)
+    if (problem := engine_problem(engine)) is not None:
+        raise problem
     prepare(Path.cwd())
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE

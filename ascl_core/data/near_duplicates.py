@@ -21,7 +21,7 @@ def signatures(texts: Sequence[str], permutations: int) -> list[bytes]:
     """The MinHash signature of each text, as `NearDuplicates.find` takes it; a text's signature depends on nothing but the text."""
     from rensa import RMinHash
 
-    return [minhash.__getstate__() for minhash in RMinHash.from_token_sets([_shingles(text) for text in texts], permutations, _SEED)]
+    return [minhash.__getstate__() for minhash in RMinHash.from_token_sets([shingles(text) for text in texts], permutations, _SEED)]
 
 
 class NearDuplicates:
@@ -49,7 +49,7 @@ class NearDuplicates:
     def _nearest(self, text: str, candidates: Iterable[int], group: str | None) -> str | None:
         for number in candidates:
             other, its_group = self._kept[number]
-            if its_group == group and jaccard(_shingles(text), _shingles(other)) >= self._similarity:
+            if its_group == group and jaccard(shingles(text), shingles(other)) >= self._similarity:
                 return other
         return None
 
@@ -74,6 +74,7 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 @lru_cache(maxsize=1024)  # one kept text may be compared with thousands that are like it
-def _shingles(text: str) -> frozenset[str]:
+def shingles(text: str) -> frozenset[str]:
+    """What texts are compared by: every run of 5 characters of the normalised text; a shorter one is its own."""
     plain = normalise(text)
-    return frozenset(plain[i : i + _SHINGLE_CHARS] for i in range(max(1, len(plain) - _SHINGLE_CHARS + 1)))
+    return frozenset([plain[i : i + _SHINGLE_CHARS] for i in range(max(1, len(plain) - _SHINGLE_CHARS + 1))])
