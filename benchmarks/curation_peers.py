@@ -3,7 +3,8 @@
 Near-duplicates: ours beside `datasketch` (its MinHash and its LSH index with as many bands and rows), which sees the same shingles.
 `datasketch` decides by its estimate, as its own examples do, and once more by the shingles, as ours. `missed` and `wrong` are told
 against every pair of the first rows (`--truth`), compared exactly. Decontamination: ours, reduced to its 13-grams, beside datatrove's
-filter; and whole, with all four of its rules. datatrove is no dependency: `pip install datatrove spacy 'xxhash<4'`, or its side is left out.
+filter; and whole, with all four of its rules. datatrove is no dependency: without `pip install datatrove spacy 'xxhash<4'` its side is
+left out.
 """
 
 from __future__ import annotations

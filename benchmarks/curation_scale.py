@@ -36,8 +36,6 @@ _HELD_OUT = 2_000
 
 def main() -> None:
     """Every engine in turn; the most memory comes first."""
-    if sys.argv[1:2] == ["--stage"]:
-        return run_stage(Path(sys.argv[2]), EngineConfig.model_validate_json(sys.argv[3]))
     options = parser(__doc__, repeats=1)
     options.add_argument("--rows", type=int, default=1_000_000, help="how many prompts (default: %(default)s)")
     options.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of the local engine (default: 1 2)")
@@ -136,4 +134,7 @@ def run_stage(out: Path, engine: EngineConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--stage"]:
+        run_stage(Path(sys.argv[2]), EngineConfig.model_validate_json(sys.argv[3]))
+    else:
+        main()

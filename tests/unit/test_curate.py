@@ -180,7 +180,7 @@ class TestNearDuplicates:
         assert near_duplicates([one, other], exact + 1e-9) == [None, None]
 
     def test_all_pairs_are_found_that_comparing_every_pair_finds(self) -> None:
-        texts = [" ".join(WORDS[i : i + 20] + [end]) for i in range(8) for end in ("", "s", "today", "or even tomorrow")]
+        texts = [" ".join([*WORDS[i : i + 20], end]) for i in range(8) for end in ("", "s", "today", "or even tomorrow")]
         kept: list[str] = []
         for text in texts:
             if not any(jaccard(shingles(text), shingles(other)) >= 0.9 for other in kept):
