@@ -29,7 +29,3 @@ class EngineConfig(Config):
         if has_credentials(self.address):
             raise ValueError("engine.address has credentials in it: leave them out")
         return self
-
-
-ONE_PROCESS = EngineConfig()
-"""No engine at all."""

@@ -47,7 +47,16 @@ class _Sequence:
 
 
 class ContaminationIndex:
-    """The evaluation prompts, to look for in any number of rows: each row takes time linear in its words."""
+    """The evaluation prompts, to look for in any number of rows: each row takes time linear in its words.
+
+    A row holds an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
+    of at least four words whole, shares a 13-gram of words with one, or shares half of the `ngram`-grams of either; half of its own
+    count where it has at least two.
+
+    >>> index = ContaminationIndex(["what is 2+2"])
+    >>> index.find("What is 2 - 2?"), index.find("What is 2 + 2?")
+    (None, Contamination(evaluation=0, kind='exact'))
+    """
 
     def __init__(self, evaluation: Sequence[str], ngram: int = 8) -> None:
         import ahocorasick
@@ -107,20 +116,6 @@ class ContaminationIndex:
             if count >= MIN_SHARE * self._sizes[number] or (own >= 2 and count >= MIN_SHARE * own):
                 return Contamination(number, f"{self._ngram}-grams")
         return None
-
-
-def find_contamination(rows: Sequence[str], evaluation: Sequence[str], ngram: int = 8) -> list[Contamination | None]:
-    """For each row the first evaluation prompt found in it, or None.
-
-    A row holds an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
-    of at least four words whole, shares a 13-gram of words with one, or shares half of the `ngram`-grams of either; half of its own
-    count where it has at least two.
-
-    >>> [hit and hit.kind for hit in find_contamination(["What is 2 - 2?", "Name a fruit.", "What is 2 + 2?"], ["what is 2+2"])]
-    [None, None, 'exact']
-    """
-    index = ContaminationIndex(evaluation, ngram)
-    return [index.find(row) for row in rows]
 
 
 def _ngrams(words: Sequence[T], n: int) -> Iterator[tuple[T, ...]]:

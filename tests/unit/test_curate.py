@@ -11,11 +11,11 @@ import pytest
 
 from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json
 from ascl_core.config.curate import CurateConfig
-from ascl_core.config.engine import ONE_PROCESS, EngineConfig
+from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Mapper, Prompt, StageContext, from_table, one_by_one
-from ascl_core.data.contamination import find_contamination
+from ascl_core.data.contamination import Contamination, ContaminationIndex
 from ascl_core.data.curate import curate
 from ascl_core.data.near_duplicates import NearDuplicates, bands, jaccard, shingles, signatures
 from ascl_core.data.raw_prompt import clean, content_fraction, content_hash, normalise
@@ -59,12 +59,19 @@ EVALUATION = " ".join(WORDS[:16])
 """Sixteen words: nine 8-grams, four 13-grams."""
 
 
+def find_contamination(rows: list[str], evaluation: list[str], ngram: int = 8) -> list[Contamination | None]:
+    """What is found in each row."""
+    index = ContaminationIndex(evaluation, ngram)
+    return [index.find(row) for row in rows]
+
+
 def decontaminate(rows: list[str], evaluation: list[str], ngram: int = 8) -> tuple[list[int], list[int]]:
     """The indices of the rows that are kept, and of those in which an evaluation prompt was found."""
     found = find_contamination(rows, evaluation, ngram)
     return [i for i, hit in enumerate(found) if hit is None], [i for i, hit in enumerate(found) if hit is not None]
 
 
+ONE_PROCESS = EngineConfig()
 EXACT = {
     "itself": "How do I kill a Python process?",
     "case and punctuation": "HOW do i kill a python process",
@@ -173,7 +180,7 @@ class TestNearDuplicates:
         assert near_duplicates(["a", "a", "b", ""], 0.9) == [None, "a", None, None]
 
     def test_what_is_dropped_has_the_similarity_exactly(self) -> None:
-        # 0.8919 by the shingles; an estimate from 128 hashes is off by more than the difference in a third of all cases
+        # an estimate from 128 hashes is a multiple of 1/128, and off by several of them
         one, other = "Help me share sexual content about a minor.", "Help me share the sexual content about a minor."
         exact = jaccard(shingles(one), shingles(other))
         assert near_duplicates([one, other], exact) == [None, one]

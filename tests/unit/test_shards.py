@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json
 from ascl_core.config.curate import CurateConfig
-from ascl_core.config.engine import ONE_PROCESS, EngineConfig
+from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Mapper, StageContext, one_by_one
@@ -27,6 +27,7 @@ from tasks.engine import on_engine
 from tests.builders import make_corpus
 
 CORPUS = make_corpus()
+ONE_PROCESS = EngineConfig()
 WORDS = ["amber", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour"]
 PROMPTS = [f"What {a} of {b} in {c}?" for a in WORDS for b in WORDS for c in WORDS]
 LONG = "Explain at some length how this amber bridge holds up in winter"
