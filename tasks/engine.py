@@ -15,6 +15,7 @@ from ascl_core.config.engine import EngineConfig
 from ascl_core.contracts import Job, Result, one_by_one
 from ascl_core.errors import ConfigError
 from tasks.environment import prepare
+from tasks.local_server import prefect_server
 
 _PACKAGE = "prefect_dask"
 _ANSWER_S = 5.0
@@ -60,6 +61,11 @@ def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Eng
     if (problem := engine_problem(engine)) is not None:
         raise problem
     prepare(Path.cwd())
+    with prefect_server(Path.cwd()):
+        yield from _as_tasks(function, jobs, engine)
+
+
+def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
@@ -70,7 +76,7 @@ def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Eng
         for future in work.map(jobs):
             yield future.result()
 
-    return in_shards()
+    yield from in_shards()
 
 
 def _runner(engine: EngineConfig) -> Any:
