@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,10 +195,17 @@ def _below(node: Any) -> list[Node]:
 
 def write_parquet(path: str | Path, table: pa.Table) -> None:
     """Write an Arrow table as Parquet, atomically and with the same bytes for the same table."""
+    with parquet_writer(path, table.schema) as write:
+        write(table)
+
+
+@contextmanager
+def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield what appends a table to a Parquet file, a row group each; the file is there, atomically, if the block succeeds."""
     import pyarrow.parquet as pq
 
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer.write_table
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table:

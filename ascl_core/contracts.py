@@ -5,20 +5,34 @@ A row is a frozen dataclass; `to_table` and `from_table` convert lists of them t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
+from ascl_core.config.engine import EngineConfig
 from ascl_core.errors import DataError
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy, Split
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 Message = dict[str, Any]
 """One chat message in the OpenAI/TRL form: role, content and, for a consulting turn, tool_calls whose
 `function.arguments` is a JSON string (a mapping would be unified across rows by Arrow)."""
+
+
+class Mapper(Protocol):
+    """Calls a function of a module for each of some jobs, on an engine; yields what it returns, in their order."""
+
+    def __call__(self, function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]: ...
+
+
+def one_by_one(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+    """Each in turn, in this process, whatever the engine: the result is the same on all of them."""
+    return map(function, jobs)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class StageContext:
     state: Path
     """A folder that survives a killed stage with the same inputs; empty on the first attempt."""
     progress: Progress = field(default_factory=Progress)
+    map: Mapper = one_by_one
+    """How pieces of work that depend on nothing but themselves are done: the runner's knows every engine."""
 
 
 @dataclass(frozen=True)

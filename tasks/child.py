@@ -19,6 +19,7 @@ from ascl_core.config.params import load_params
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, leave
 from ascl_core.progress import ENVIRONMENT_VARIABLE
+from tasks.engine import on_engine
 from tasks.gpus import see_one
 from tasks.stages import Artifact, Stage, get_stage
 from tasks.supervisor import end_with_parent
@@ -36,7 +37,7 @@ def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
     for key, artifact in stage.outputs.items():
         arguments[key] = work / OUT / artifact.path
         arguments[key].parent.mkdir(parents=True, exist_ok=True)
-    context = StageContext(state=work / STATE)
+    context = StageContext(state=work / STATE, map=on_engine)
     context.state.mkdir(parents=True, exist_ok=True)
     inspect.signature(function).bind(**arguments, **stage.constants, context=context)
     return dict(function(**arguments, **stage.constants, context=context))

@@ -23,6 +23,7 @@ from ascl_core.errors import AsclError, ConfigError, DataError, ModelError, Work
 from ascl_core.generation.hub import hub_problem
 from ascl_core.generation.packages import PREFIX, packaged_weights
 from tasks.check import Check
+from tasks.engine import engine_problem
 from tasks.gpus import gpus
 from tasks.remotes import SHOWN_IN_CLEAR, read_remote, secrets_in_configuration
 
@@ -34,7 +35,7 @@ ENOUGH_MEMORY_GIB = 3.0
 
 def blocking(root: Path, params: Params) -> list[Check]:
     """The checks without which a run cannot end well; quick enough to run before every one."""
-    return [_git(root), remote_check(root), _disk(root), _writable(root), *_compute(params), *_model(params), *_sources(params)]
+    return [_git(root), remote_check(root), _disk(root), _writable(root), *_of_params(params)]
 
 
 def every(root: Path) -> list[Check]:
@@ -44,7 +45,7 @@ def every(root: Path) -> list[Check]:
         parameters = Check("params.yaml", "ok", "every key is known and in range")
     except AsclError as error:
         params, parameters = None, Check("params.yaml", "error", error.problem, str(error))
-    of_params = [*_compute(params), *_model(params), *_sources(params)] if params else []
+    of_params = _of_params(params) if params else []
     machine = [_python(), _packages(root), _cores(), _memory(), _gpu(), _port()]
     return [*machine, _git(root), _dvc(root), remote_check(root), _disk(root), _writable(root), parameters, *of_params]
 
@@ -66,6 +67,10 @@ def stages_at_a_time(params: Params) -> int:
 def require_now(root: Path) -> None:
     """`require`, with the parameters that are in `params.yaml`."""
     require(root, load_params(root / "params.yaml"))
+
+
+def _of_params(params: Params) -> list[Check]:
+    return [*_compute(params), *_engine(params), *_model(params), *_sources(params)]
 
 
 def _python() -> Check:
@@ -217,6 +222,11 @@ def _compute(params: Params) -> Iterator[Check]:
             "params.yaml asks for vLLM and it is not installed",
             "install the vllm extra, or set compute.backend, build_sft.teacher and ifpo.rollouts to transformers",
         )
+
+
+def _engine(params: Params) -> Iterator[Check]:
+    if (problem := engine_problem(params.engine)) is not None:
+        yield Check(f"params.yaml: {problem.field}", "error", f"{problem.value}: {problem.problem}", problem.mend or "")
 
 
 def _model(params: Params) -> Iterator[Check]:

@@ -28,3 +28,7 @@ class CurateConfig(Config):
     rl_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the other prompts, by the content hash of what they ask for, that reinforcement learning alone trains on, and then on
     no others; 0 has both train on the same. What SFT knows by heart is answered alike in a whole group, which teaches nothing."""
+
+    def fits(self, prompt: str) -> bool:
+        """Whether a prompt is neither too short nor too long."""
+        return self.min_chars <= len(prompt) <= self.max_chars

@@ -15,6 +15,7 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.curate import CurateConfig
+from ascl_core.config.engine import EngineConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.gate import GateConfig
 from ascl_core.config.ifpo import IfpoConfig
@@ -32,6 +33,7 @@ class Params(Config):
     rules: RulesConfig = RulesConfig()
     suites: SuitesConfig = SuitesConfig()
     curate: CurateConfig = CurateConfig()
+    engine: EngineConfig = EngineConfig()
     validate_data: ValidateDataConfig = ValidateDataConfig()
     conversation: ConversationConfig = ConversationConfig()
     build_sft: BuildSftConfig = BuildSftConfig()

@@ -1,12 +1,18 @@
-"""Finding evaluation prompts in training prompts: exact after normalisation, contained, or by shared n-grams."""
+"""Finding evaluation prompts in training prompts: exact after normalisation, contained, or by shared n-grams.
+
+All the word sequences to look for stand in one Aho-Corasick automaton (`pyahocorasick`), which a prompt passes once.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ascl_core.data.raw_prompt import normalise
+
+T = TypeVar("T")
 
 LONG_NGRAM = 13
 """Words of one shared n-gram that is enough by itself (GPT-3, arXiv 2005.14165, appendix C)."""
@@ -14,6 +20,9 @@ MIN_SHARE = 0.5
 """Share of a prompt's n-grams that must be found in the other where no single long one is shared."""
 MIN_CONTAINED_WORDS = 4
 """An evaluation prompt of at least so many words contaminates every row that contains it whole."""
+
+_UNKNOWN = 0
+"""In the place of a word that no evaluation prompt has."""
 
 
 @dataclass(frozen=True)
@@ -24,56 +33,90 @@ class Contamination:
     kind: str
 
 
-def find_contamination(rows: Sequence[str], evaluation: Sequence[str], ngram: int = 8) -> list[Contamination | None]:
-    """For each row the first evaluation prompt found in it, or None; linear in the number of words."""
-    index = _Index([normalise(text).split() for text in evaluation], ngram)
-    return [index.find(normalise(row).split()) for row in rows]
+@dataclass
+class _Sequence:
+    """A sequence of words, and the evaluation prompts that it says something of."""
+
+    length: int
+    whole: int | None = None
+    """The first prompt that is just it."""
+    long: int | None = None
+    """The first prompt that has it, where it is a long n-gram."""
+    short: list[int] = field(default_factory=list)
+    """Every prompt that has it, where it is an n-gram of the length asked for."""
 
 
-class _Index:
-    """The evaluation prompts by their words and n-grams."""
+class ContaminationIndex:
+    """The evaluation prompts, to look for in any number of rows: each row takes time linear in its words.
 
-    def __init__(self, evaluation: list[list[str]], ngram: int) -> None:
-        self.ngram = ngram
-        self.exact: dict[tuple[str, ...], int] = {}
-        self.contained: dict[tuple[str, ...], int] = {}
-        self.long: dict[tuple[str, ...], int] = {}
-        self.short: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        self.sizes: list[int] = []
-        for number, words in enumerate(evaluation):
-            self.exact.setdefault(tuple(words), number)
-            if len(words) >= MIN_CONTAINED_WORDS:
-                self.contained.setdefault(tuple(words), number)
-            for gram in _ngrams(words, LONG_NGRAM):
-                self.long.setdefault(gram, number)
-            grams = set(_ngrams(words, ngram))
-            self.sizes.append(len(grams))
-            for gram in sorted(grams):
-                self.short[gram].append(number)
-        self.contained_lengths = sorted({len(words) for words in self.contained})
+    A row holds an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
+    of at least four words whole, shares a 13-gram of words with one, or shares half of the `ngram`-grams of either; half of its own
+    count where it has at least two.
 
-    def find(self, words: list[str]) -> Contamination | None:
-        if (number := self.exact.get(tuple(words))) is not None:
+    >>> index = ContaminationIndex(["what is 2+2"])
+    >>> index.find("What is 2 - 2?"), index.find("What is 2 + 2?")
+    (None, Contamination(evaluation=0, kind='exact'))
+    """
+
+    def __init__(self, evaluation: Sequence[str], ngram: int = 8) -> None:
+        import ahocorasick
+
+        self._ngram = ngram
+        self._ids: dict[str, int] = {}
+        self._sizes: list[int] = []
+        self._empty: int | None = None
+        sequences: dict[tuple[int, ...], _Sequence] = {}
+        for number, text in enumerate(evaluation):
+            words = tuple(self._ids.setdefault(word, len(self._ids) + _UNKNOWN + 1) for word in normalise(text).split())
+            self._add(words, number, sequences)
+        self._automaton = ahocorasick.Automaton(ahocorasick.STORE_ANY, ahocorasick.KEY_SEQUENCE)
+        for words, sequence in sequences.items():
+            self._automaton.add_word(words, sequence)
+        self._automaton.make_automaton()
+
+    def find(self, row: str) -> Contamination | None:
+        """The first evaluation prompt found in the row, or None."""
+        words = normalise(row).split()
+        if not words:
+            return None if self._empty is None else Contamination(self._empty, "exact")
+        ids = tuple(self._ids.get(word, _UNKNOWN) for word in words)
+        found: list[_Sequence] = [sequence for _, sequence in self._automaton.iter(ids)] if any(ids) else []
+        whole = [(s.length, s.whole) for s in found if s.whole is not None]
+        if (number := next((n for length, n in whole if length == len(words)), None)) is not None:
             return Contamination(number, "exact")
-        if (number := _first_shared(words, LONG_NGRAM, self.long)) is not None:
+        if (number := next((s.long for s in found if s.long is not None), None)) is not None:
             return Contamination(number, f"{LONG_NGRAM}-gram")
-        for length in self.contained_lengths:
-            if length <= len(words) and (number := _first_shared(words, length, self.contained)) is not None:
-                return Contamination(number, "contained")
-        return self._by_share(words)
+        if contained := [(length, n) for length, n in whole if length >= MIN_CONTAINED_WORDS]:
+            return Contamination(min(contained, key=lambda pair: pair[0])[1], "contained")
+        return self._by_share(words, [s for s in {id(s): s for s in found}.values() if s.short])
 
-    def _by_share(self, words: list[str]) -> Contamination | None:
-        grams = set(_ngrams(words, self.ngram))
-        shared = Counter(number for gram in grams for number in self.short.get(gram, ()))
+    def _add(self, words: tuple[int, ...], number: int, sequences: dict[tuple[int, ...], _Sequence]) -> None:
+        def entry(key: tuple[int, ...]) -> _Sequence:
+            return sequences.setdefault(key, _Sequence(len(key)))
+
+        grams = set(_ngrams(words, self._ngram))
+        self._sizes.append(len(grams))
+        if not words:
+            self._empty = number if self._empty is None else self._empty
+            return
+        if (whole := entry(words)).whole is None:
+            whole.whole = number
+        for gram in _ngrams(words, LONG_NGRAM):
+            if (long := entry(gram)).long is None:
+                long.long = number
+        for gram in grams:
+            entry(gram).short.append(number)
+
+    def _by_share(self, words: Sequence[str], found: Sequence[_Sequence]) -> Contamination | None:
+        shared = Counter(number for sequence in found for number in sequence.short)
+        if not shared:
+            return None
+        own = len(set(_ngrams(words, self._ngram)))
         for number, count in sorted(shared.items()):
-            if count >= MIN_SHARE * self.sizes[number] or (len(grams) >= 2 and count >= MIN_SHARE * len(grams)):
-                return Contamination(number, f"{self.ngram}-grams")
+            if count >= MIN_SHARE * self._sizes[number] or (own >= 2 and count >= MIN_SHARE * own):
+                return Contamination(number, f"{self._ngram}-grams")
         return None
 
 
-def _ngrams(words: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
+def _ngrams(words: Sequence[T], n: int) -> Iterator[tuple[T, ...]]:
     return (tuple(words[i : i + n]) for i in range(len(words) - n + 1))
-
-
-def _first_shared(words: Sequence[str], n: int, index: dict[tuple[str, ...], int]) -> int | None:
-    return next((index[gram] for gram in _ngrams(words, n) if gram in index), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ascl_core.catalogue import dataset, names
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None = None) -> pd.DataFrame:
-    """The split as a table, of these columns where it has them; `DataError` says what to check.
+def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, batch_rows: int) -> Iterator[pd.DataFrame]:
+    """The split as tables of some rows each, of these columns where it has them; `DataError` says what to check.
 
     A hub id without a revision is refused: what it names today is something else tomorrow.
     """
@@ -26,7 +26,7 @@ def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None = 
     data = _load(source, name, known)
     if columns is not None:
         data = data.select_columns([column for column in data.column_names if column in columns])
-    return data.to_pandas()
+    return iter(data.to_pandas(batch_size=batch_rows, batched=True))
 
 
 def _known(source: SourceConfig, name: str) -> Hub | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from ascl_core.vocabulary import PromptType
 
@@ -48,12 +50,11 @@ class RawPrompt:
 
 def clean(text: str) -> str:
     """The text as it is shown: NFC, control characters out, white space folded."""
-    kept = "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in unicodedata.normalize("NFC", text)
-    )
+    kept = unicodedata.normalize("NFC", text).translate(_invisible(("Cc", "Cf", "Cs"), " ", but="\n\t"))
     return "\n".join(_SPACE.sub(" ", line).strip() for line in kept.strip().splitlines()).strip()
 
 
+@lru_cache(maxsize=8)  # a prompt is asked for its identity several times in a row
 def normalise(text: str) -> str:
     """The text as it is compared: NFKC, case folded, without punctuation, one space between words.
 
@@ -63,9 +64,16 @@ def normalise(text: str) -> str:
     >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
     ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
     """
-    plain = "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c) != "Cf")
+    plain = unicodedata.normalize("NFKC", text).casefold().translate(_invisible(("Cf",), None))
     worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[0]]} " if _is_operator(match, plain) else match[0], plain)
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", worded)).strip()
+
+
+@cache
+def _invisible(categories: tuple[str, ...], instead: str | None, but: str = "") -> dict[int, str | None]:
+    """What `str.translate` puts in the place of every character of these Unicode categories."""
+    shown = set(but)
+    return {i: instead for i in range(sys.maxunicode + 1) if unicodedata.category(c := chr(i)) in categories and c not in shown}
 
 
 def _is_operator(match: re.Match[str], text: str) -> bool:
@@ -77,9 +85,14 @@ def _is_operator(match: re.Match[str], text: str) -> bool:
     return (left and right) or is_sign
 
 
+def content_digest(text: str, salt: str = "") -> bytes:
+    """SHA-256 of the normalised text; `salt` separates independent uses."""
+    return hashlib.sha256(f"{normalise(text)}\n{salt}".encode()).digest()
+
+
 def content_hash(text: str, salt: str = "") -> str:
-    """SHA-256 of the normalised text, as hex; `salt` separates independent uses."""
-    return hashlib.sha256(f"{normalise(text)}\n{salt}".encode()).hexdigest()
+    """The same as hex."""
+    return content_digest(text, salt).hex()
 
 
 def prompt_id(text: str, jurisdiction: str) -> str:

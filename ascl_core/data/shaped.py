@@ -10,7 +10,7 @@ from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Reference,
 from ascl_core.config.sources import SourceConfig
 from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
-from ascl_core.data.tables import read_table
+from ascl_core.data.tables import read_tables
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import PromptType
 
@@ -23,15 +23,17 @@ def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     shape = data.shape
     needed = _columns(shape)
     read = [*needed, *([shape.reference.column] if shape.reference else [])]
-    table = read_table(source, {column_of(path) for path in read})
-    columns = list(map(str, table.columns))
-    _check(needed, shape, columns, source)
-    present = {column_of(path) for path in read if column_of(path) in columns}
-    for number, values in enumerate(table[sorted(present)].to_dict("records"), start=1):
-        row = Row({str(name): value for name, value in values.items()}, number, source.path)
-        prompt_type = _type(row, shape.type)
-        if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
-            yield _prompt(row, prompt_type, shape, source)
+    before = 0
+    for table in read_tables(source, {column_of(path) for path in read}):
+        columns = list(map(str, table.columns))
+        _check(needed, shape, columns, source)
+        present = {column_of(path) for path in read if column_of(path) in columns}
+        for number, values in enumerate(table[sorted(present)].to_dict("records"), start=before + 1):
+            row = Row({str(name): value for name, value in values.items()}, number, source.path)
+            prompt_type = _type(row, shape.type)
+            if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
+                yield _prompt(row, prompt_type, shape, source)
+        before += len(table)
 
 
 def _columns(shape: Shape) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import heapq
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ascl_core.data.raw_prompt import RawPrompt, content_hash
 from ascl_core.data.row import as_text
 from ascl_core.data.seeds import own_prompts
 from ascl_core.data.shaped import shaped_prompts
-from ascl_core.data.tables import empty, read_table
+from ascl_core.data.tables import empty, read_tables
 from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType
@@ -23,15 +24,28 @@ if TYPE_CHECKING:
 
 
 def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawPrompt]:
-    """Every prompt of one source, in file order, at most `max_rows` by content hash; an empty source is an error."""
-    rows = own_prompts(own, corpus) if source.format == OWN else list(_read(source, corpus))
-    if not rows:
+    """All that `stream_source` gives."""
+    return list(stream_source(source, own, corpus))
+
+
+def stream_source(source: SourceConfig, own: Path, corpus: Corpus) -> Iterator[RawPrompt]:
+    """Every prompt of one source, in file order, at most `max_rows` by content hash; an empty source is an error.
+
+    Held at a time are the rows of one table, and those that `max_rows` takes.
+    """
+    rows = iter(own_prompts(own, corpus)) if source.format == OWN else _read(source, corpus)
+    is_empty = True
+    for row in rows if source.max_rows is None else _chosen(rows, source.max_rows):
+        is_empty = False
+        yield row
+    if is_empty:
         raise empty(source.path or own, source)
-    if source.max_rows is not None and len(rows) > source.max_rows:
-        chosen = sorted(rows, key=lambda row: content_hash(row.prompt, "max_rows"))[: source.max_rows]
-        kept = {id(row) for row in chosen}
-        rows = [row for row in rows if id(row) in kept]
-    return rows
+
+
+def _chosen(rows: Iterable[RawPrompt], count: int) -> Iterator[RawPrompt]:
+    hashed = ((content_hash(row.prompt, "max_rows"), number, row) for number, row in enumerate(rows))
+    chosen = heapq.nsmallest(count, hashed, key=lambda item: item[:2])
+    return (row for _, _, row in sorted(chosen, key=lambda item: item[1]))
 
 
 def _read(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
@@ -45,12 +59,18 @@ def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
 
 
 def _rows(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
-    table = read_table(source)
+    rules, before = {rule.id for rule in corpus.rules}, 0
+    for table in read_tables(source):
+        yield from _rows_of(table, source, rules, before)
+        before += len(table)
+
+
+def _rows_of(table: pd.DataFrame, source: SourceConfig, rules: Collection[str], before: int) -> Iterator[RawPrompt]:
+    """The prompts of one table; `before` are the rows before it."""
     prompts = _column(table, source.prompt_column, source)
     answers = _column(table, source.answer_column, source) if source.answer_column else [None] * len(prompts)
     records = table.to_dict("records")
-    rules = {rule.id for rule in corpus.rules}
-    for number, (prompt, answer, record) in enumerate(zip(prompts, answers, records, strict=True), start=1):
+    for number, (prompt, answer, record) in enumerate(zip(prompts, answers, records, strict=True), start=before + 1):
         kind = as_text(record.get("prompt_type")) or source.prompt_type
         if kind not in set(PromptType):
             raise DataError("no prompt type", file=source.path, field=f"row {number}", value=kind, mend=f"one of {', '.join(PromptType)}")

@@ -1,4 +1,4 @@
-"""Reading a source as a table, wherever it is: a local file or folder, an object behind a URL, a hub id.
+"""Reading a source as tables of some rows each, wherever it is: a local file or folder, an object behind a URL, a hub id.
 
 `~` and `$VARIABLES` are expanded; `$ASCL_EXTERNAL_DATA` defaults to `../shared/data`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,31 +24,38 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (".jsonl", ".json", *_SEPARATORS, ".parquet")
+BATCH_ROWS = 50_000
+"""Rows of one table; those of a JSON file have the columns that one of its first so many rows has."""
 
 
-def read_table(source: SourceConfig, columns: Collection[str] | None = None) -> pd.DataFrame:
-    """The source as a table; `DataError` names the file, and the line where there is one.
+def read_tables(source: SourceConfig, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The source, in its order, as tables of at most `BATCH_ROWS` rows; `DataError` names the file, and the line where there is one.
 
-    `columns` are those that are needed, for where a table has many more; one that is missing is for the caller to report.
+    No more than one table is held at a time, and with it the one value that a `.json` file is, or the object behind a URL. `columns`
+    are those that are needed, for where a table has many more; one that is missing is for the caller to report.
     """
-    import pandas as pd
-
     if source.path is None:
         raise DataError("needs a path", field=f"source {source.name}", mend=_where_to_get_it(source))
     path = expand(source.path)
-    if (name := hub_id(path)) is not None:
-        return read_hub(source, name, columns)
+    is_empty = True
+    for table in read_hub(source, name, columns, BATCH_ROWS) if (name := hub_id(path)) is not None else _read_files(path, source):
+        if not table.empty:
+            is_empty = False
+            yield table
+    if is_empty:
+        raise empty(path, source)
+
+
+def _read_files(path: str, source: SourceConfig) -> Iterator[pd.DataFrame]:
     try:
-        table = pd.concat([_read_file(file) for file in _files(path, source)], ignore_index=True)
+        for file in _files(path, source):
+            yield from _read_file(file)
     except FileNotFoundError as error:
         raise DataError("file does not exist", file=path, mend="check the path, or drop the source") from error
     except (ValueError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"cannot be read: {error}", file=path, mend="restore the file") from error
-    if table.empty:
-        raise empty(path, source)
-    return table
 
 
 def empty(file: object, source: SourceConfig) -> DataError:
@@ -90,16 +98,23 @@ def _usual_files(folder: Path, source: SourceConfig) -> list[str]:
     return [str(file) for file in found]
 
 
-def _read_file(path: str) -> pd.DataFrame:
+def _read_file(path: str) -> Iterator[pd.DataFrame]:
     import pandas as pd
+    import pyarrow.parquet as pq
 
     with BytesIO(fetch(path)) if is_url(path) else open(path, "rb") as file:
         suffix = Path(path).suffix
         if suffix == ".parquet":
-            return pd.read_parquet(file)
-        if suffix in _SEPARATORS:
-            return pd.read_csv(file, sep=_SEPARATORS[suffix], encoding="utf-8-sig", dtype=str, keep_default_na=False)
-        return pd.DataFrame(list(_read_json(file, path)))
+            yield from (batch.to_pandas() for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS))
+        elif suffix in _SEPARATORS:
+            options: dict[str, Any] = {"encoding": "utf-8-sig", "dtype": str, "keep_default_na": False}
+            yield from pd.read_csv(file, sep=_SEPARATORS[suffix], chunksize=BATCH_ROWS, **options)
+        else:
+            rows, columns = _read_json(file, path), None
+            while some := list(islice(rows, BATCH_ROWS)):
+                table = pd.DataFrame(some, columns=columns)
+                columns = table.columns
+                yield table
 
 
 def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:

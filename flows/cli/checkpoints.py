@@ -33,8 +33,8 @@ def evaluate(
     """
     from ascl_core.artifacts import read_json
     from flows.cli.watching import Watching
-    from flows.environment import prepare
     from tasks.adhoc import evaluate_checkpoint
+    from tasks.environment import prepare
     from tasks.stages import EVALUATE
 
     start = Path.cwd()
@@ -69,7 +69,7 @@ def chat(
 
     Examples:  ascl chat   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
-    from flows.environment import prepare
+    from tasks.environment import prepare
     from tasks.stages import CORPUS
 
     start = Path.cwd()

@@ -34,8 +34,8 @@ def compare(
     """
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
-    from flows.environment import prepare
     from tasks.comparison import arms_named
+    from tasks.environment import prepare
 
     arms_named(arm or ())
     try:

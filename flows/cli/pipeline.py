@@ -39,7 +39,7 @@ def run(
     """
     import os
 
-    from flows.environment import prepare
+    from tasks.environment import prepare
     from tasks.parameters import write_params
     from tasks.stages import get_stage
     from tasks.summary import report_page

@@ -40,7 +40,7 @@ def serve(
     Examples:  ascl serve   |   ascl serve data/models/sft --port 8001 --jurisdiction XA
     """
     from ascl_core.errors import ModelError
-    from flows.environment import prepare
+    from tasks.environment import prepare
     from tasks.stages import CORPUS
 
     start = Path.cwd()

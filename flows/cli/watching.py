@@ -83,7 +83,7 @@ class Watching:
 @contextmanager
 def watched(root: Path) -> Iterator[None]:
     """A Prefect server of this machine's own, unless one is given, and a person who watches the stages of the flow that runs inside."""
-    from flows.local_server import prefect_server
+    from tasks.local_server import prefect_server
 
     with out.status("starting a local Prefect server"), prefect_server(root) as server:
         from tasks.prefect_stage import listener

@@ -21,18 +21,17 @@ def rules_changed(client: SyncPrefectClient, place: str, payload: dict[str, Any]
     _post(client, Event(event=RULES_CHANGED, resource=Resource(resource), payload=payload))
 
 
-def waits(client: SyncPrefectClient) -> None:
-    """Say that this flow run waits for a person, and is not dead."""
-    _post(client, Event(event=WAITS, resource=Resource(_this_run())))
+def waits(client: SyncPrefectClient, run: Any) -> None:
+    """Say that a flow run waits for a person, and is not dead."""
+    _post(client, Event(event=WAITS, resource=Resource(_named(run))))
 
 
 def gate_failed(client: SyncPrefectClient, payload: dict[str, Any]) -> None:
     """Say that the gate did not let this flow run's checkpoint pass."""
-    _post(client, Event(event=GATE_FAILED, resource=Resource(_this_run()), payload=payload))
+    _post(client, Event(event=GATE_FAILED, resource=Resource(_named(flow_run())), payload=payload))
 
 
-def _this_run() -> dict[str, str]:
-    run = flow_run()
+def _named(run: Any) -> dict[str, str]:
     return {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": str(run.name)}
 
 

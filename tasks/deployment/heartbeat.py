@@ -7,10 +7,13 @@ and has the last word about its suspension.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 from prefect import get_client
 from prefect.events import emit_event
@@ -32,9 +35,15 @@ def suspending() -> Iterator[None]:
         yield
     except Pause:
         EventsWorker.drain_all(timeout=_DELIVER_S)
-        with get_client(sync_client=True) as client:
-            events.waits(client)
+        say = partial(_waits, flow_run())
+        say()
+        atexit.register(say)  # once more when Prefect's threads have ended: on a busy machine a beat of theirs may come late
         raise
+
+
+def _waits(run: Any) -> None:
+    with get_client(sync_client=True) as client:
+        events.waits(client, run)
 
 
 @contextmanager

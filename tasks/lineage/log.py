@@ -1,5 +1,7 @@
 """The log: every record of a working tree or of a run as a statement, in a file that only grows, each line bound to the one before.
 
+What people sign of a release (approvals, the release, a rollback) follows in the log of its commit.
+
     {"envelope": {"payload": …, "payloadType": "application/vnd.in-toto+json", "signatures": […]}, "previous": …, "seq": 0}
 
 `seq` counts from 0; `previous` is the SHA-256 of the bytes of the line before without its line end, null in the first one. Keys are
@@ -16,7 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +82,16 @@ def entries(content: bytes, *, file: Path) -> Iterator[Entry]:
         yield Entry(seq, values["envelope"], statement)
 
 
+def extended(content: bytes, envelopes: Iterable[Envelope]) -> bytes:
+    """A log with a line more for each envelope."""
+    lines = content.splitlines()
+    previous = sha256_bytes(lines[-1]) if lines else None
+    for seq, envelope in enumerate(envelopes, start=len(lines)):
+        line = _line(seq, previous, envelope)
+        previous, content = sha256_bytes(line.removesuffix(b"\n")), content + line
+    return content
+
+
 def _append(root: Path) -> int:
     file = root / LOG
     lines = _whole_lines(file)
@@ -87,11 +99,10 @@ def _append(root: Path) -> int:
     new = [(record, sha256) for record, sha256 in _records(root) if sha256 not in known]
     if not new:
         return 0
-    key, previous, text = _key(), sha256_bytes(lines[-1]) if lines else None, b""
-    for seq, (record, sha256) in enumerate(new, start=len(lines)):
-        statement = statement_of(record, sha256)
-        line = _line(seq, previous, sign(statement, key) if key else enclose(statement))
-        previous, text = sha256_bytes(line.removesuffix(b"\n")), text + line
+    key = _key()
+    statements = [statement_of(record, sha256) for record, sha256 in new]
+    content = b"".join(line + b"\n" for line in lines)
+    text = extended(content, [sign(statement, key) if key else enclose(statement) for statement in statements])[len(content) :]
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "ab") as opened:
         opened.write(text)

@@ -34,6 +34,7 @@ from tasks.releases.model_signature import FILE, verify_model
 from tasks.releases.verify import Release, verify_commit
 from tasks.runs import SUMMARY
 from tasks.stages import CORPUS, RELEASED, Stage
+from tasks.statements import APPROVAL, ROLLBACK
 from tasks.statements import verify as verify_signature
 from tasks.trust import Role, Trust, read_trust
 from tasks.workspaces import LOCK
@@ -212,8 +213,9 @@ def _check_log(evidence: Evidence) -> tuple[int, int, int]:
         return 0, 0, 0
     trust: Trust | None = None
     logged: dict[str, Entry] = {}
-    signed = 0
+    count = signed = 0
     for entry in entries(content, file=file):
+        count += 1
         if entry.envelope["signatures"]:
             trust = trust or read_trust(evidence.place.root)
             _check_signature(entry, trust, file)
@@ -225,12 +227,13 @@ def _check_log(evidence: Evidence) -> tuple[int, int, int]:
             raise DataError("the log has no statement about this record", file=node.stage.record.path, field=str(file), mend=_MEND)
         if one.statement != statement_of(node.record, node.sha256):
             raise DataError(f"says something else than the record of {node.stage.name}", file=file, field=f"line {one.seq + 1}", mend=_MEND)
-    return len(logged), signed, _made_again(evidence)
+    return count, signed, _made_again(evidence)
 
 
 def _check_signature(entry: Entry, trust: Trust, file: Path) -> None:
     try:
-        verify_signature(entry.envelope, trust, entry.statement.kind, Role.TRAINER)
+        kind = entry.statement.kind
+        verify_signature(entry.envelope, trust, kind, Role.APPROVER if kind in (APPROVAL, ROLLBACK) else Role.TRAINER)
     except AsclError as error:
         raise DataError(error.problem, file=file, field=f"line {entry.seq + 1}", value=error.value, mend=error.mend) from None
 

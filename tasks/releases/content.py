@@ -12,6 +12,7 @@ rollback.json       who went back to this release and why, where somebody did
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from ascl_core.artifacts import sha256_tree, write_json
+from ascl_core.artifacts import atomic_path, sha256_tree, write_json
 from ascl_core.config.base import Config
 from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
+from tasks.git import show
+from tasks.lineage.log import COMMITTED, extended
 from tasks.releases.approvals import Approval
 from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
 from tasks.stages import CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
@@ -29,6 +32,7 @@ from tasks.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.trust import PrivateKey
 
 RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"
+APPROVALS = "approvals/"
 CARDS = ("model_card.md", "data_card.md")
 _CORPORA = {"sft": SFT_CORPUS, "rl": RL_CORPUS, "served": CORPUS}
 
@@ -95,7 +99,7 @@ def write_content(place: Path, tag: str, candidate: Candidate, approvals: Sequen
     for card in CARDS:
         shutil.copy(place / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):
-        write_json(folder / "approvals" / f"{approval.approver}-{approval.key[:8]}.json", envelope)
+        write_json(folder / APPROVALS / f"{approval.approver}-{approval.key[:8]}.json", envelope)
     write_json(folder / RECORD, record.model_dump(mode="json"))
     return record
 
@@ -105,6 +109,25 @@ def sign_content(place: Path, record: Record, key: PrivateKey) -> None:
     folder = place / RELEASED.path
     files = sha256_tree(folder)
     write_json(folder / STATEMENT, sign(release_statement(record, files), key))
+
+
+def log_statements(place: Path, run: bytes) -> None:
+    """Append what people signed, as `signed_in` has it, to the log of the release's run."""
+    folder = place / RELEASED.path
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*.json"))}
+    with atomic_path(place / COMMITTED) as temporary:
+        temporary.write_bytes(extended(run, signed_in(files)))
+
+
+def logged(root: Path, commit: str) -> bytes:
+    """The log in a commit; nothing where it has none."""
+    return show(root, commit, COMMITTED, missing=b"")
+
+
+def signed_in(files: Mapping[str, bytes]) -> list[Envelope]:
+    """The approvals, the release and the rollback, where there is one, among the files of `data/released`; in this order."""
+    approvals = sorted(name for name in files if name.startswith(APPROVALS))
+    return [json.loads(files[name]) for name in (*approvals, STATEMENT, ROLLBACK_FILE) if name in files]
 
 
 def release_statement(record: Record, files: Mapping[str, str]) -> Statement:

@@ -10,7 +10,7 @@ from tasks import versioning
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
 from tasks.releases.candidate import CHECKPOINT, Candidate, examined
-from tasks.releases.content import sign_content, write_content
+from tasks.releases.content import log_statements, logged, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.runs import BRANCHES, read_run
@@ -42,6 +42,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
             record = write_content(place, tag, candidate, approvals, envelopes)
             sign_model(root, place / CHECKPOINT, place / RELEASED.path / FILE)
             sign_content(place, record, trainer_key)
+            log_statements(place, logged(root, candidate.judged.commit))
             parents = [*([current.commit] if current else []), candidate.judged.commit]
             commit = history.write_commit(place, parents, f"{tag}: run {run_id}")
         release = verify_commit(root, commit, trust)

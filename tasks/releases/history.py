@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ascl_core.errors import ReleaseError, WorkspaceError
 from tasks.git import commit_of, git
+from tasks.lineage.log import COMMITTED
 from tasks.locking import alone
 from tasks.runs import RELEASES
 from tasks.stages import RELEASED
@@ -63,8 +64,8 @@ def commits(root: Path) -> list[str]:
 
 
 def write_commit(place: Path, parents: Sequence[str], message: str) -> str:
-    """The files of the commit that is checked out in `place`, with `data/released` as it is there, as a commit; no ref moves."""
-    git(place, "add", "--force", "--all", "--", RELEASED.path)
+    """The files of the commit that is checked out in `place`, with `data/released` and the log as they are there; no ref moves."""
+    git(place, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED))
     tree = git(place, "write-tree")
     return git(place, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
 

@@ -9,7 +9,7 @@ from ascl_core.errors import ReleaseError
 from tasks import versioning
 from tasks.releases import history
 from tasks.releases.candidate import CHECKPOINT, same, worktree
-from tasks.releases.content import ROLLBACK_FILE, Record
+from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
 from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
 from tasks.stages import RELEASED
 from tasks.statements import ROLLBACK, Statement, now, sign
@@ -38,6 +38,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
             same(f"SHA-256 of {CHECKPOINT}", digest(place / CHECKPOINT), tag, target.record.checkpoint.sha256)
             statement = _statement(target.record, current, approver, reason)
             write_json(place / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
+            log_statements(place, logged(root, target.record.commit))
             commit = history.write_commit(place, [current.commit], f"back to {tag}: {reason.strip()}")
         release = verify_commit(root, commit, trust, even_revoked=True)
         history.move(root, commit, current.commit, push=push)

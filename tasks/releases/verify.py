@@ -11,9 +11,10 @@ from ascl_core.artifacts import sha256_bytes
 from ascl_core.config.base import parse
 from ascl_core.errors import AsclError, ReleaseError
 from tasks.git import git, show
+from tasks.lineage.log import COMMITTED, extended
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
-from tasks.releases.content import RECORD, ROLLBACK_FILE, STATEMENT, Record, release_statement
+from tasks.releases.content import APPROVALS, RECORD, ROLLBACK_FILE, STATEMENT, Record, logged, release_statement, signed_in
 from tasks.stages import RELEASED
 from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
 from tasks.trust import Role, Trust, read_trust
@@ -74,7 +75,8 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
     record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
     trainer = _check_statement(files, record, trust, even_revoked)
     _check_tree(root, commit, record)
-    envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith("approvals/")]
+    _check_log(root, commit, record, files)
+    envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith(APPROVALS)]
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
     if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
         raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", mend=_MEND)
@@ -114,10 +116,21 @@ def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even
 
 
 def _check_tree(root: Path, commit: str, record: Record) -> None:
-    """Outside of `data/released` the commit holds what the run's commit does."""
-    changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", f":(exclude){RELEASED.path}")
+    """Outside of `data/released` and of the log the commit holds what the run's commit does."""
+    without = [f":(exclude){path}" for path in (RELEASED.path, COMMITTED)]
+    changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", *without)
     if changed:
         raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, mend=_MEND)
+
+
+def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes]) -> None:
+    """The log is that of the run, and after it what people signed."""
+    for name in files:
+        if name.startswith(APPROVALS) or name in (STATEMENT, ROLLBACK_FILE):
+            _json(files[name], name)
+    if logged(root, commit) != extended(logged(root, record.commit), signed_in(files)):
+        problem = f"is not the log of the run {record.run} with the approvals and the release after it"
+        raise ReleaseError(problem, file=str(COMMITTED), field=commit, mend=_MEND)
 
 
 def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:

@@ -17,16 +17,18 @@ from ascl_core.artifacts import read_json, read_yaml, sha256_bytes, write_json, 
 from ascl_core.errors import AsclError, DataError, ReleaseError
 from flows.cli import app
 from tasks import runs, versioning
-from tasks.git import git
+from tasks.git import git, show
 from tasks.lineage import log
 from tasks.lineage.attestations import record_of, statement_of
 from tasks.lineage.contents import read_contents
+from tasks.lineage.log import COMMITTED, entries
 from tasks.lineage.verify import verify
 from tasks.materialise import materialise
 from tasks.releases.candidate import CHECKPOINT
 from tasks.releases.model_signature import sign_model, verify_model
+from tasks.releases.verify import verify_release
 from tasks.stages import EVALUATE, GATE, IFPO, STAGES, Artifact
-from tasks.statements import read_statement, sign
+from tasks.statements import APPROVAL, RELEASE, read_statement, sign
 from tasks.trust import Role, new_key, read_key
 from tests.pipeline.test_releases import PASSING, PEOPLE, World, cached, commit, edited_run, run_to_the_end, runs_lock, weights_in_cache
 from tests.pipeline.workspace import Workspace
@@ -466,6 +468,40 @@ def test_a_release_whose_signature_does_not_hold_does_not(world: World, tmp_path
     assert isinstance(error, ReleaseError)
     assert error.file == "data/released/model_card.md"
     verify(root, "release/1")
+
+
+def test_the_log_of_a_release_goes_on_from_its_run_with_what_people_signed(world: World) -> None:
+    run, release = (show(world.root, name, COMMITTED) for name in ("runs/yes", "release/1"))
+    assert release.startswith(run)
+    assert [entry.statement.kind for entry in entries(release, file=COMMITTED)][-2:] == [APPROVAL, RELEASE]
+    assert verify(world.root, "release/1").statements == verify(world.root, "yes").statements + 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: lines[:-1],
+        lambda lines: [*lines[:-2], lines[-1]],
+        lambda lines: [*lines[:-2], *lines[:-3:-1]],
+        lambda lines: lines[:-2],
+        lambda lines: [],
+        lambda lines: [*lines, lines[-1]],
+    ],
+    ids=["without the release", "without the approval", "in another order", "without both", "none at all", "a line more"],
+)
+def test_a_release_whose_log_does_not_say_who_signed_does_not_hold(
+    world: World, tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    shutil.copytree(world.root, tmp_path / "root", symlinks=True)
+    root, place = tmp_path / "root", tmp_path / "edited"
+    git(root, "worktree", "add", "--quiet", "--detach", str(place), "release/1")
+    lines = (place / COMMITTED).read_bytes().splitlines(keepends=True)
+    (place / COMMITTED).write_bytes(b"".join(damage(lines)))
+    git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "--all", "-m", "edited")
+    git(root, "update-ref", "refs/heads/releases", git(place, "rev-parse", "HEAD"))
+    assert error_of(root, "released").file == str(COMMITTED)
+    with pytest.raises(ReleaseError, match="is not the log of the run yes with the approvals and the release after it"):
+        verify_release(root)
 
 
 def test_a_released_checkpoint_is_signed_for_the_tools_of_others_where_a_key_is_configured(

@@ -23,7 +23,8 @@ from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.errors import AsclError, ReleaseError
 from flows.cli import app
 from tasks import runs, versioning
-from tasks.git import commit_of, git
+from tasks.git import commit_of, git, show
+from tasks.lineage.log import COMMITTED, entries
 from tasks.materialise import materialise
 from tasks.parameters import write_params
 from tasks.releases import history
@@ -35,7 +36,7 @@ from tasks.releases.rollback import rollback
 from tasks.releases.verify import Release, verify_release
 from tasks.releases.weights import check_weights
 from tasks.stages import EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
-from tasks.statements import Envelope
+from tasks.statements import APPROVAL, RELEASE, ROLLBACK, Envelope
 from tasks.summary import run_summary
 from tasks.trust import FILE, PrivateKey, Role, new_key, read_key, read_trust
 from tests.pipeline.workspace import Workspace
@@ -559,7 +560,10 @@ def test_a_rollback_releases_the_earlier_one_again_and_says_who_and_why(after: W
         "refuses too much",
     )
     assert git(root, "rev-parse", f"{back.commit}^@") == second.commit, "nothing that was released is forgotten"
-    assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == ["data/released/rollback.json"]
+    assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == [str(COMMITTED), "data/released/rollback.json"]
+    logged = [show(root, commit, COMMITTED) for commit in ("release/1", "releases")]
+    assert logged[1].startswith(logged[0])
+    assert [entry.statement.kind for entry in entries(logged[1], file=COMMITTED)][-3:] == [APPROVAL, RELEASE, ROLLBACK]
     assert rollback(root, "release/1", "again", after.key("ada")) == back
     with pytest.raises(ReleaseError, match="the gate compared with no release, and what is released now is release/1"):
         after.release("yes", "ada")

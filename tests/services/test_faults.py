@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,12 @@ def test_a_run_of_which_something_is_killed_is_crashed_and_a_retry_ends_well(ser
 
 def at_work(server: Deployed, run_id: str, *words: str) -> list[psutil.Process]:
     """DVC's processes of the run that do this."""
-    return [one for one in server.processes(run_id) if {"dvc", *words} <= set(one.cmdline())]
+    found = []
+    for process in server.processes(run_id):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if {"dvc", *words} <= set(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_a_run_whose_worker_is_killed_ends_with_it_is_called_dead_in_time_and_a_retry_ends_well(server: Deployed) -> None:

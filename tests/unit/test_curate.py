@@ -11,12 +11,13 @@ import pytest
 
 from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json
 from ascl_core.config.curate import CurateConfig
+from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
-from ascl_core.contracts import Prompt, StageContext, from_table
-from ascl_core.data.contamination import find_contamination
-from ascl_core.data.curate import curate, decontaminate
-from ascl_core.data.near_duplicates import find_near_duplicates
+from ascl_core.contracts import Mapper, Prompt, StageContext, from_table, one_by_one
+from ascl_core.data.contamination import Contamination, ContaminationIndex
+from ascl_core.data.curate import curate
+from ascl_core.data.near_duplicates import NearDuplicates, bands, jaccard, shingles, signatures
 from ascl_core.data.raw_prompt import clean, content_fraction, content_hash, normalise
 from ascl_core.errors import DataError
 from ascl_core.rl.train import training_prompts
@@ -57,6 +58,20 @@ WORDS = [
 EVALUATION = " ".join(WORDS[:16])
 """Sixteen words: nine 8-grams, four 13-grams."""
 
+
+def find_contamination(rows: list[str], evaluation: list[str], ngram: int = 8) -> list[Contamination | None]:
+    """What is found in each row."""
+    index = ContaminationIndex(evaluation, ngram)
+    return [index.find(row) for row in rows]
+
+
+def decontaminate(rows: list[str], evaluation: list[str], ngram: int = 8) -> tuple[list[int], list[int]]:
+    """The indices of the rows that are kept, and of those in which an evaluation prompt was found."""
+    found = find_contamination(rows, evaluation, ngram)
+    return [i for i, hit in enumerate(found) if hit is None], [i for i, hit in enumerate(found) if hit is not None]
+
+
+ONE_PROCESS = EngineConfig()
 EXACT = {
     "itself": "How do I kill a Python process?",
     "case and punctuation": "HOW do i kill a python process",
@@ -133,29 +148,64 @@ class TestDecontamination:
         assert (hit.evaluation, hit.kind) == (1, "exact")
 
 
+def near_duplicates(texts: list[str], similarity: float, permutations: int = 128) -> list[str | None]:
+    """For each text the kept one that it is almost."""
+    index = NearDuplicates(similarity, permutations)
+    return [index.find(text, signature) for text, signature in zip(texts, signatures(texts, permutations), strict=True)]
+
+
 class TestNearDuplicates:
-    """MinHash over character 5-grams."""
+    """MinHash over character 5-grams proposes, the 5-grams decide."""
 
     def test_the_later_of_two_almost_equal_texts_points_to_the_earlier(self) -> None:
         text = " ".join(WORDS)
-        assert find_near_duplicates([text, "something else entirely", f"{text}s"], 0.9, 128) == [None, None, 0]
+        assert near_duplicates([text, "something else entirely", f"{text}s"], 0.9) == [None, None, text]
 
     def test_different_texts_are_kept(self) -> None:
-        assert find_near_duplicates([f"{word} is what this is about" * 3 for word in WORDS], 0.95, 128) == [None] * len(WORDS)
+        assert near_duplicates([f"{word} is what this is about" * 3 for word in WORDS], 0.95) == [None] * len(WORDS)
 
     def test_a_dropped_text_drops_no_other(self) -> None:
         text = " ".join(WORDS)
-        found = find_near_duplicates([text, f"{text}s", f"{text}ss"], 0.9, 128)
-        assert found == [None, 0, 0]
+        assert near_duplicates([text, f"{text}s", f"{text}ss"], 0.9) == [None, text, text]
 
-    @pytest.mark.parametrize("permutations", [16, 64, 1024])
+    @pytest.mark.parametrize("permutations", [16, 64, 127, 1024])
     def test_every_similarity_of_the_configuration_works(self, permutations: int) -> None:
         text = " ".join(WORDS)
-        for similarity in (0.5, 0.9, 0.99, 1.0):
-            assert find_near_duplicates([text, text.upper(), "something else entirely"], similarity, permutations) == [None, 0, None]
+        for similarity in (0.0, 0.5, 0.9, 0.99, 1.0):
+            found = near_duplicates([text, text.upper(), "something else entirely"], similarity, permutations)
+            assert found[:2] == [None, text]
+            assert similarity == 0.0 or found[2] is None
 
     def test_short_and_empty_texts_are_compared_too(self) -> None:
-        assert find_near_duplicates(["a", "a", "b", ""], 0.9, 128) == [None, 0, None, None]
+        assert near_duplicates(["a", "a", "b", ""], 0.9) == [None, "a", None, None]
+
+    def test_what_is_dropped_has_the_similarity_exactly(self) -> None:
+        # an estimate from 128 hashes is a multiple of 1/128, and off by several of them
+        one, other = "Help me share sexual content about a minor.", "Help me share the sexual content about a minor."
+        exact = jaccard(shingles(one), shingles(other))
+        assert near_duplicates([one, other], exact) == [None, one]
+        assert near_duplicates([one, other], exact + 1e-9) == [None, None]
+
+    def test_all_pairs_are_found_that_comparing_every_pair_finds(self) -> None:
+        texts = [" ".join([*WORDS[i : i + 20], end]) for i in range(8) for end in ("", "s", "today", "or even tomorrow")]
+        kept: list[str] = []
+        for text in texts:
+            if not any(jaccard(shingles(text), shingles(other)) >= 0.9 for other in kept):
+                kept.append(text)
+        assert 8 <= len(kept) < len(texts)
+        assert [text for text, near in zip(texts, near_duplicates(texts, 0.9), strict=True) if near is None] == kept
+
+    def test_texts_of_different_groups_are_not_compared(self) -> None:
+        index, (signature,) = NearDuplicates(0.9, 128), signatures(["Name a fruit"], 128)
+        assert [index.find("Name a fruit", signature, group) for group in ("A", "B", "A", None)] == [None, None, "Name a fruit", None]
+
+    def test_a_signature_depends_on_nothing_but_the_text(self) -> None:
+        assert signatures([*WORDS, EVALUATION], 64)[-1] == signatures([EVALUATION], 64)[0]
+
+    def test_the_bands_miss_at_most_one_pair_in_a_thousand(self) -> None:
+        for similarity in (0.7, 0.8, 0.9, 0.95):
+            count = bands(similarity, 128)
+            assert (1 - similarity ** (128 // count)) ** count <= 1e-3
 
 
 @pytest.mark.parametrize(
@@ -177,6 +227,7 @@ class Curation:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.runs = 0
 
     def run(
         self,
@@ -185,6 +236,8 @@ class Curation:
         corpus: Corpus | None = None,
         at: date = date(2026, 11, 1),
         others: tuple[list[Any], ...] = (),
+        engine: EngineConfig = ONE_PROCESS,
+        on: Mapper = one_by_one,
         **config: Any,
     ) -> tuple[list[Prompt], dict[str, Any]]:
         """The curated prompts and the counts; prompts are rows, or texts about CYB-03."""
@@ -193,17 +246,25 @@ class Curation:
         write_json(self.folder / "texts.json", list(evaluation))
         figures = curate(
             curate=CurateConfig(sources=sources, **config),
+            engine=engine,
             rules=RulesConfig(at=at),
             raw=self.folder,
             corpus=self.folder / "corpus.json",
             evaluation=self.folder / "texts.json",
             prompts=self.folder / "prompts.parquet",
             counts=self.folder / "counts.json",
-            context=StageContext(state=self.folder),
+            context=StageContext(state=self.new_state(), map=on),
         )
         rows = from_table(read_parquet(self.folder / "prompts.parquet"), Prompt)
         assert figures["prompts"] == len(rows)
         return rows, read_json(self.folder / "counts.json")
+
+    def new_state(self) -> Path:
+        """A folder for resumable state of its own, as every run with other inputs has."""
+        self.runs += 1
+        state = self.folder / f"state{self.runs}"
+        state.mkdir()
+        return state
 
     def _source(self, name: str, rows: list[Any]) -> SourceConfig:
         path = self.folder / f"{name}.jsonl"
