@@ -40,7 +40,7 @@ def engine_problem(engine: EngineConfig) -> ConfigError | None:
     if engine.name != "dask":
         return None
     if find_spec(_PACKAGE) is None:
-        return problem("name", "needs a package that is not installed", "pip install 'ascl[dask]', or set it to local")
+        return problem("name", "needs a package that is not installed", "install the dask extra, or set it to local")
     if engine.address is None:
         return None
     try:
@@ -53,7 +53,7 @@ def engine_problem(engine: EngineConfig) -> ConfigError | None:
 
 
 def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)) or 1, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(function, jobs)
 
 

@@ -55,7 +55,7 @@ class World:
         write_json(folder / "texts.json", PROMPTS[20:30])
 
     def curate(self, name: str, engine: EngineConfig = ONE_PROCESS, on: Mapper = one_by_one) -> dict[str, Any]:
-        """Its outputs: the digest of the counts, and the prompts as rows."""
+        """Its outputs: the counts, and the prompts as rows."""
         state = self.folder / name
         state.mkdir(exist_ok=True)
         source = SourceConfig(name="s", format="rows", path=str(self.source), licence="MIT", answer_column="answer")
