@@ -12,15 +12,14 @@ rollback.json       who went back to this release and why, where somebody did
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from ascl_core.artifacts import atomic_path, sha256_tree, write_json
+from ascl_core.artifacts import atomic_path, read_json, sha256_tree, write_json
 from ascl_core.config.base import Config
 from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
 from tasks.git import show
@@ -112,11 +111,11 @@ def sign_content(place: Path, record: Record, key: PrivateKey) -> None:
 
 
 def log_statements(place: Path, run: bytes) -> None:
-    """Append what people signed, as `signed_in` has it, to the log of the release's run."""
+    """Append what people signed, in the order of `signed_names`, to the log of the release's run."""
     folder = place / RELEASED.path
-    files = {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*.json"))}
+    names = signed_names(str(file.relative_to(folder)) for file in folder.rglob("*.json"))
     with atomic_path(place / COMMITTED) as temporary:
-        temporary.write_bytes(extended(run, signed_in(files)))
+        temporary.write_bytes(extended(run, [read_json(folder / name) for name in names]))
 
 
 def logged(root: Path, commit: str) -> bytes:
@@ -124,10 +123,11 @@ def logged(root: Path, commit: str) -> bytes:
     return show(root, commit, COMMITTED, missing=b"")
 
 
-def signed_in(files: Mapping[str, bytes]) -> list[Envelope]:
-    """The approvals, the release and the rollback, where there is one, among the files of `data/released`; in this order."""
-    approvals = sorted(name for name in files if name.startswith(APPROVALS))
-    return [json.loads(files[name]) for name in (*approvals, STATEMENT, ROLLBACK_FILE) if name in files]
+def signed_names(names: Iterable[str]) -> list[str]:
+    """Of the files of `data/released` the approvals, the release and the rollback, where there is one; in this order."""
+    known = set(names)
+    approvals = sorted(name for name in known if name.startswith(APPROVALS))
+    return [name for name in (*approvals, STATEMENT, ROLLBACK_FILE) if name in known]
 
 
 def release_statement(record: Record, files: Mapping[str, str]) -> Statement:

@@ -14,7 +14,7 @@ from tasks.git import git, show
 from tasks.lineage.log import COMMITTED, extended
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
-from tasks.releases.content import APPROVALS, RECORD, ROLLBACK_FILE, STATEMENT, Record, logged, release_statement, signed_in
+from tasks.releases.content import APPROVALS, RECORD, ROLLBACK_FILE, STATEMENT, Record, logged, release_statement, signed_names
 from tasks.stages import RELEASED
 from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
 from tasks.trust import Role, Trust, read_trust
@@ -125,10 +125,8 @@ def _check_tree(root: Path, commit: str, record: Record) -> None:
 
 def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes]) -> None:
     """The log is that of the run, and after it what people signed."""
-    for name in files:
-        if name.startswith(APPROVALS) or name in (STATEMENT, ROLLBACK_FILE):
-            _json(files[name], name)
-    if logged(root, commit) != extended(logged(root, record.commit), signed_in(files)):
+    signed = [_json(files[name], name) for name in signed_names(files)]
+    if logged(root, commit) != extended(logged(root, record.commit), signed):
         problem = f"is not the log of the run {record.run} with the approvals and the release after it"
         raise ReleaseError(problem, file=str(COMMITTED), field=commit, mend=_MEND)
 
