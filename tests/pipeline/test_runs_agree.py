@@ -87,8 +87,8 @@ def test_a_record_beside_every_output_names_what_made_it(finished: Workspace) ->
 
 
 def test_a_dirty_repository_runs_and_the_record_says_so(finished: Workspace) -> None:
-    with open(finished.root / "data/rules/README.md", "a", encoding="utf-8") as file:
-        file.write("\nA line.\n")
+    with open(finished.root / "data/rules/CYB.yaml", "a", encoding="utf-8") as file:
+        file.write("# A comment.\n")
     finished.ascl("run")
     git = read_json(finished.root / "data/records/validate_rules.json")["git"]
     assert git["dirty"]
