@@ -43,6 +43,11 @@ def head_of(root: Path, branch: str) -> str | None:
     return there if here is None or (there and is_ancestor(root, here, there)) else here
 
 
+def is_uncommitted(root: Path, path: str) -> bool:
+    """Whether a file is in no commit as it is now; not where git is to ignore it."""
+    return bool(git(root, "status", "--porcelain", "--", path))
+
+
 def is_ancestor(root: Path, older: str, newer: str) -> bool:
     """Whether everything in `older` is in `newer`, too."""
     try:

@@ -1,4 +1,4 @@
-"""The look-up finds the right rule of the frozen corpus, everywhere, and in small corpora what must come first."""
+"""The look-up finds in small corpora what must come first; in a real one `ascl rules check` looks (`test_lookup_checks.py`)."""
 
 from __future__ import annotations
 
@@ -10,41 +10,17 @@ import pytest
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import END, START
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.corpus import Rule
 from ascl_core.rules.rendering import render_rules
 from ascl_core.rules.retrieval import RuleIndex
 from tests.builders import make_corpus, make_rule
-from tests.corpus import frozen_corpus
 
 AT = RulesConfig().at
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    """A real corpus."""
-    return frozen_corpus()
 
 
 def ids(rules: Sequence[Rule]) -> list[str]:
     """The ids, in order."""
     return [rule.id for rule in rules]
-
-
-def test_the_canonical_query_finds_every_rule_first_everywhere(corpus: Corpus) -> None:
-    index = RuleIndex(corpus, AT)
-    for place in corpus.jurisdictions:
-        for rule in corpus.active(AT, place):
-            for category in (rule.category, None, "NOPE"):
-                assert index.lookup(category=category, query=rule.query, jurisdiction=place, limit=1) == (rule,), (rule.id, place, category)
-
-
-def test_every_example_of_a_rules_own_policy_finds_it_first_in_its_category(corpus: Corpus) -> None:
-    index = RuleIndex(corpus, AT)
-    for place in corpus.jurisdictions:
-        for rule in corpus.active(AT, place):
-            for example in (example for example in rule.examples if example.verdict is rule.policy):
-                found = index.lookup(category=rule.category, query=example.prompt, jurisdiction=place, limit=1)
-                assert ids(found) == [rule.id], (example.prompt, place)
 
 
 def test_ties_go_to_precedence_and_then_to_the_id() -> None:
@@ -77,7 +53,7 @@ def test_only_the_rules_of_the_day_the_place_and_the_category_are_found() -> Non
     assert found(date(2026, 10, 31), "XA") == ["CYB-01", "CYB-02"]
     assert found(date(2026, 11, 1), "XA") == ["CYB-01", "CYB-03"]
     assert found(date(2026, 11, 1), "XB") == ["CYB-03"]
-    assert found(date(2026, 11, 1), "XB", None) == ["CYB-03", "DRG-01"]
+    assert found(date(2026, 11, 1), "XB", None) == found(date(2026, 11, 1), "XB", "NOPE") == ["CYB-03", "DRG-01"]
     assert found(date(2025, 1, 1), "XA") == []
 
 
