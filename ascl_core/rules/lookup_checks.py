@@ -50,12 +50,13 @@ def _findings(placed: PlacedRule, corpus: Corpus, index: RuleIndex) -> Iterator[
 
 
 def _misses(rule: Rule, index: RuleIndex, place: str) -> Iterator[_Miss]:
-    asked = [("not_found_by_query", f"its query {rule.query!r}", rule.query, rule.category)]
-    asked.append(("not_found_by_query", f"without a category its query {rule.query!r}", rule.query, None))
-    for example in rule.examples:
-        if example.verdict is rule.policy:
-            asked.append(("not_found_by_example", f"its example {example.prompt!r}", example.prompt, rule.category))
-    for code, words, query, category in asked:
-        found = index.lookup(category=category, query=query, jurisdiction=place, limit=1)
+    query, examples = f"its query {rule.query!r}", [example.prompt for example in rule.examples if example.verdict is rule.policy]
+    asked: list[tuple[str, str, str, str | None]] = [
+        ("not_found_by_query", query, rule.query, rule.category),
+        ("not_found_by_query", f"without a category {query}", rule.query, None),
+        *(("not_found_by_example", f"its example {prompt!r}", prompt, rule.category) for prompt in examples),
+    ]
+    for code, words, text, category in asked:
+        found = index.lookup(category=category, query=text, jurisdiction=place, limit=1)
         if found != (rule,):
             yield _Miss(code, words, found[0].id if found else None)
