@@ -23,6 +23,7 @@ from tasks.parameters import Origin
 from tasks.stages import STAGES, Stage, get_stage
 from tasks.supervisor import MARK
 from tests.corpus import RAW, RULES
+from tests.settings import without_settings
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("ascl_core", "tasks", "flows", "tests", "profiles", "requirements")
@@ -103,7 +104,8 @@ class Workspace:
     @property
     def environment(self) -> dict[str, str]:
         """Run this workspace's code, with the interpreter of the tests."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
+        ours = without_settings(os.environ)
+        kept = {name: value for name, value in ours.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
         server = {"PREFECT_API_URL": self.api_url} if self.api_url else {}
         return {
