@@ -28,6 +28,7 @@ from ascl_core.rules.findings import PlacedRule
 from ascl_core.rules.loading import load_folder
 from tests.builders import make_rule_values
 from tests.pipeline.workspace import REPOSITORY, copy_code
+from tests.settings import without_settings
 
 TESTS = ("tests/unit", "tests/properties", "tests/pipeline/test_workspace.py", "tests/pipeline/test_rule_changes.py")
 PROFILE = "small"
@@ -62,7 +63,7 @@ def main() -> int:
 
 def make_clone(clone: Path) -> Path:
     """A clone of the repository with the code, the rules and the seeds as they are here, committed or not."""
-    _run(REPOSITORY, "git", "clone", "--quiet", str(REPOSITORY), str(clone))
+    subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(clone)], check=True)
     copy_code(REPOSITORY, clone)
     for folder in ("data/rules", "data/raw"):
         shutil.rmtree(clone / folder)
@@ -142,7 +143,7 @@ def _write(file: Path, values: Any) -> None:
 
 
 def _run(place: Path, *command: str, check: bool = True) -> int:
-    environment = {**os.environ, **_NOBODY, "PYTHONPATH": str(place)}
+    environment = {**without_settings(os.environ), **_NOBODY, "PYTHONPATH": str(place)}
     return subprocess.run(command, cwd=place, env=environment, check=check).returncode
 
 
