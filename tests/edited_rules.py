@@ -10,6 +10,7 @@ leaves a `dvc.lock` whose data is not there, and files of editors. Then it runs 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,11 @@ def main() -> int:
     """Run it; the exit status of the tests, or 1 where the edit itself is refused."""
     with tempfile.TemporaryDirectory(prefix="ascl-edited-rules-") as folder:
         clone = make_clone(Path(folder) / "clone")
-        edit(clone)
+        try:
+            edit(clone)
+        except subprocess.CalledProcessError as error:
+            print(f"the rules cannot be changed: {shlex.join(map(str, error.cmd))} ended with status {error.returncode}", file=sys.stderr)
+            return 1
         options = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "worksteal", "-m", "not services")
         return _run(clone, sys.executable, "-m", "pytest", *options, *TESTS, *sys.argv[1:], check=False)
 
