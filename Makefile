@@ -30,7 +30,7 @@ export GX_ANALYTICS_ENABLED := false
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-small run test test-services demo format lint types check lock clean
+.PHONY: help setup setup-small run test test-edited-rules test-services demo format lint types check lock clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -45,6 +45,9 @@ run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile i
 
 test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests but those of `make test-services`
 	@$(BIN)/pytest -n auto --dist worksteal -m "not services" $(ARGS)
+
+test-edited-rules: setup ## Change, add and remove live rules in a temporary clone, and run there what must not depend on them
+	@$(BIN)/python -m tests.edited_rules $(ARGS)
 
 demo: setup ## Start servers, a worker and a store, change one rule of each class, and see what runs and why; leaves nothing behind
 	@$(BIN)/python -m tests.demo $(ARGS)

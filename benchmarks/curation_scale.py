@@ -73,8 +73,8 @@ def build(folder: Path, rows: int, seed: int) -> None:
 
 
 def rules() -> Corpus:
-    """The rules of this repository."""
-    corpus = check_folder(_ROOT / "data/rules", RulesConfig()).corpus
+    """The frozen rules."""
+    corpus = check_folder(_ROOT / "tests/corpus/rules", RulesConfig()).corpus
     assert corpus is not None
     return corpus
 

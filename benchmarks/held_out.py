@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ascl_core.artifacts import read_yaml
-from ascl_core.config.params import load_params
+from ascl_core.config.profiles import resolve_profile
 from ascl_core.data.raw_prompt import RawPrompt, content_fraction
 from ascl_core.data.seeds import own_prompts
 from ascl_core.rules.compile import check_folder
@@ -23,13 +23,13 @@ Text = Callable[[RawPrompt], str]
 def main() -> None:
     """Print, for safety and utility prompts, how many held-out ones ask what a training prompt asks."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(ROOT / "params.yaml")
-    corpus = check_folder(ROOT / "data/rules", params.rules).corpus
+    params = resolve_profile(ROOT, "tiny")
+    corpus = check_folder(ROOT / "tests/corpus/rules", params.rules).corpus
     assert corpus is not None, "ascl rules check"
-    rows = own_prompts(ROOT / "data/raw", corpus)
+    rows = own_prompts(ROOT / "tests/corpus/raw", corpus)
     safety = [row for row in rows if row.family is not None]
     utility = [row for row in rows if row.answer is not None]
-    fraction, asked = params.suites.own_fraction, _question(read_yaml(ROOT / "data/raw/utility.yaml")["frames"])
+    fraction, asked = params.suites.own_fraction, _question(read_yaml(ROOT / "tests/corpus/raw/utility.yaml")["frames"])
     print("held out, and asked in training in other words:")
     print(f"  safety, by family          {_overlap(safety, _family, _family, fraction)}")
     print(f"  safety, if by sentence     {_overlap(safety, _sentence, _family, fraction)}")

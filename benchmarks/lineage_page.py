@@ -32,7 +32,7 @@ from tests.recorded_place import make_place, make_trajectory
 from tests.services.test_browser import CHROMIUM, FLAGS
 
 TARGET_S = 2.0
-_RULES = Path(__file__).parents[1] / "data" / "rules"
+_RULES = Path(__file__).parents[1] / "tests" / "corpus" / "rules"
 _THING = "data/models/ifpo"
 _WORDS = 18
 """Of a prompt: about as many as those of WildJailbreak's plain prompts, and more than the page shows."""

@@ -32,11 +32,11 @@ def main() -> None:
     """Print the shares of each source with their 95 % intervals (Wilson)."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = resolve_profile(ROOT, "small")
-    corpus = check_folder(ROOT / "data/rules", params.rules).corpus
+    corpus = check_folder(ROOT / "tests/corpus/rules", params.rules).corpus
     assert corpus is not None, "ascl rules check"
     teacher = TemplatedTeacher(corpus, params.conversation, RuleIndex(corpus, params.rules.at))
     for source in params.curate.sources:
-        rows = load_source(source.model_copy(update={"max_rows": None}), ROOT / "data/raw", corpus)
+        rows = load_source(source.model_copy(update={"max_rows": None}), ROOT / "tests/corpus/raw", corpus)
         prompts = [p for p in resolve(rows, corpus, params.rules.at) if p.category is not None and p.rule_id is None]
         if prompts:
             print(f"{source.name}, {len(prompts)} prompts")

@@ -1,8 +1,9 @@
 """How long a look-up of rules takes at 66, 1,000 and 10,000 rules: `python benchmarks/retrieval.py`.
 
-The larger corpora are made from `data/rules` by seeded recombination of its words. For the look-ups by day and place each
-rule has a place and a first day; for the others all rules are in force. The target is a p99 under 2 ms at 10,000 rules.
-`own` takes the median of each query's repeats first, so that it says what a look-up costs and not what else the machine does.
+The larger corpora are made from the frozen rules of `tests/corpus` by seeded recombination of their words. For the look-ups
+by day and place each rule has a place and a first day; for the others all rules are in force. The target is a p99 under 2 ms
+at 10,000 rules. `own` takes the median of each query's repeats first, so that it says what a look-up costs and not what else
+the machine does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ascl_core.rules.corpus import EVERYWHERE, Corpus, Rule
 from ascl_core.rules.retrieval import RuleIndex
 
 TARGET_MS = 2.0
-_FOLDER = Path(__file__).parents[1] / "data" / "rules"
+_FOLDER = Path(__file__).parents[1] / "tests" / "corpus" / "rules"
 _LIMIT = 2
 _AT = RulesConfig().at
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ascl_core.errors import WorkspaceError
 
-_OF_THE_NETWORK = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP")
-"""How a person's git reaches others; every other variable of git names a repository, and none counts here."""
+_OF_THE_PERSON = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+"""How a person's git reaches others and where its settings are; every other variable names a repository, and none counts here."""
 _ASKS_NOTHING = {"GIT_TERMINAL_PROMPT": "0"}
 
 
@@ -43,6 +43,11 @@ def head_of(root: Path, branch: str) -> str | None:
     return there if here is None or (there and is_ancestor(root, here, there)) else here
 
 
+def is_uncommitted(root: Path, path: str) -> bool:
+    """Whether a file is in no commit as it is now; not where git is to ignore it."""
+    return bool(git(root, "status", "--porcelain", "--", path))
+
+
 def is_ancestor(root: Path, older: str, newer: str) -> bool:
     """Whether everything in `older` is in `newer`, too."""
     try:
@@ -71,7 +76,7 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
 
 
 def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None, given: str | None = None) -> bytes:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_OF_THE_NETWORK)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_OF_THE_PERSON)}
     done = subprocess.run(
         ["git", *arguments],
         cwd=root,

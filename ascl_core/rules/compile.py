@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, RuleError
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
 from ascl_core.rules.corpus import Corpus
-from ascl_core.rules.findings import Finding
+from ascl_core.rules.findings import Finding, PlacedRule
 from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import LOCK_FILE, Lock, read_lock
 from ascl_core.rules.reach import change as change_since
@@ -32,11 +33,20 @@ class CheckResult:
     """Errors first, then by file and line."""
     corpus: Corpus | None
     """None where there are errors."""
+    placed: tuple[PlacedRule, ...] = ()
+    """Every rule that could be read, and where it stands."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that stop a run; warnings are among them where the configuration says that they do."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def also(self, more: Iterable[Finding], config: RulesConfig) -> CheckResult:
+        """The same with more findings; without the corpus where one of them is an error."""
+        found = [*self.findings, *(replace(f, severity="error") if config.warnings_fail else f for f in more)]
+        found.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.code, f.message))
+        failed = any(finding.severity == "error" for finding in found)
+        return replace(self, findings=tuple(found), corpus=None if failed else self.corpus)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `findings.json`."""
@@ -61,13 +71,9 @@ def check_folder(folder: Path, config: RulesConfig, *, against_lock: bool = True
     findings = list(loaded.findings)
     lock = _read_lock(folder, findings) if against_lock else {}
     findings.extend(run_checks(CorpusUnderCheck(loaded.taxonomy, loaded.rules, config, lock, loaded.complete)))
-    if config.warnings_fail:
-        findings = [replace(finding, severity="error") for finding in findings]
-    findings.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.code, f.message))
-    if loaded.taxonomy is None or any(finding.severity == "error" for finding in findings):
-        return CheckResult(tuple(findings), None)
     rules = tuple(sorted((placed.rule for placed in loaded.rules), key=lambda rule: rule.id))
-    return CheckResult(tuple(findings), Corpus(taxonomy=loaded.taxonomy, rules=rules))
+    corpus = Corpus(taxonomy=loaded.taxonomy, rules=rules) if loaded.taxonomy else None
+    return CheckResult((), corpus, loaded.rules).also(findings, config)
 
 
 def validate_rules(

@@ -51,6 +51,7 @@ def run(
 
     from flows.cli.watching import watched
     from tasks import preflight
+    from tasks.git import is_uncommitted
 
     preflight.require_now(root)
     with watched(root):
@@ -61,6 +62,8 @@ def run(
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
     _print_decision(result.decision)
     out.print(f"report: {shown(report_page(root), root)}", soft_wrap=True)
+    if is_uncommitted(root, "dvc.lock"):
+        out.print("dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit")
     if strict and not result.decision.passed:
         raise typer.Exit(GATE_SAID_NO)
 

@@ -28,9 +28,11 @@ def check(folder: Folder = None) -> None:
     """
     from ascl_core.config.params import load_params
     from ascl_core.rules.compile import check_folder
+    from ascl_core.rules.lookup_checks import check_lookups
 
     folder, root = _place(folder)
-    result = check_folder(folder, load_params(root / "params.yaml").rules)
+    config = load_params(root / "params.yaml").rules
+    result = check_lookups(check_folder(folder, config), config)
     for finding in result.findings:
         out.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}", soft_wrap=True)
     errors = len(result.errors)

@@ -139,13 +139,13 @@ def test_a_stage_without_its_module_is_an_error() -> None:
         code_files(REPOSITORY, replace(GATE, function="ascl_core.evaluation.gaet:gate"))
 
 
-def test_dvc_yaml_has_for_each_stage_its_data_its_code_its_parameters_and_its_outputs() -> None:
-    stages = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+def test_dvc_yaml_has_for_each_stage_its_data_its_code_its_parameters_and_its_outputs(fresh: Workspace) -> None:
+    stages = read_yaml(fresh.root / "dvc.yaml")["stages"]
     assert list(stages) == [stage.name for stage in STAGES]
     for stage in STAGES:
         entry = stages[stage.name]
         assert entry["cmd"] == f"exec python -m tasks {stage.name}"
-        assert {artifact.path for artifact in stage.input_artifacts()} | set(code_files(REPOSITORY, stage)) == set(entry["deps"])
+        assert {artifact.path for artifact in stage.input_artifacts()} | set(code_files(fresh.root, stage)) == set(entry["deps"])
         assert len(entry["deps"]) == len(set(entry["deps"]))
         assert entry["params"] == list(stage.sections)
         assert entry["outs"] == [artifact.path for artifact in (*stage.outputs.values(), stage.record)]

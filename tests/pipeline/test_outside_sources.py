@@ -17,7 +17,7 @@ from tasks.digests import read_dependencies
 from tasks.plan import make_plan
 from tasks.sources import source_paths
 from tasks.stages import BUILD_SUITES, CURATE, SFT, STAGES
-from tests.pipeline.workspace import REPOSITORY, Workspace, remove, wait_until
+from tests.pipeline.workspace import Workspace, remove, wait_until
 
 SOURCE = "{name: mine, format: rows, path: PATH, prompt_type: borderline}"
 SUITE = "suites.external=[{name: late, format: rows, path: ../outside/late.csv, prompt_type: borderline, kind: over_refusal}]"
@@ -100,8 +100,8 @@ def test_sources_are_existing_local_paths_each_once_and_from_the_root(tmp_path: 
     assert source_paths(root, BUILD_SUITES, params) == source_paths(root, SFT, params) == ()
 
 
-def test_without_outside_sources_dvc_yaml_is_what_the_code_alone_says() -> None:
-    assert dvcfile.render(REPOSITORY, {}) == dvcfile.render(REPOSITORY) == (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
+def test_without_outside_sources_dvc_yaml_is_what_the_code_alone_says(fresh: Workspace) -> None:
+    assert dvcfile.render(fresh.root, {}) == dvcfile.render(fresh.root) == (fresh.root / "dvc.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from tasks.record import make_record
 from tasks.runner import failure, is_published, run_stage
 from tasks.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
 from tasks.stages import VALIDATE_DATA as STAGE
-from tests.pipeline.workspace import REPOSITORY
+from tests.pipeline.workspace import REPOSITORY, write_tiny_params
 
 OLD, NEW = "old", "new"
 
@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     root.mkdir()
     (root / "ascl_core").symlink_to(REPOSITORY / "ascl_core")
-    shutil.copy(REPOSITORY / "params.yaml", root)
+    write_tiny_params(root)
     for artifact in (SFT_CORPUS, PROMPTS):
         write(root / artifact.path, artifact.path)
     return root
@@ -317,20 +317,14 @@ def test_a_disk_that_fails_in_a_publication_is_one_error_and_loses_nothing(
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "named"),
-    [
-        (PROMPTS.path, "changed", PROMPTS.path),
-        (
-            "params.yaml",
-            (REPOSITORY / "params.yaml").read_text(encoding="utf-8").replace("min_rows: 500", "min_rows: 501"),
-            "validate_data",
-        ),
-    ],
+    ("path", "change", "named"),
+    [(PROMPTS.path, (PROMPTS.path, "changed"), PROMPTS.path), ("params.yaml", ("min_rows: 500", "min_rows: 501"), "validate_data")],
 )
 def test_what_moved_while_it_ran_is_named_and_nothing_is_published(
-    root: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str, named: str
+    root: Path, monkeypatch: pytest.MonkeyPatch, path: str, change: tuple[str, str], named: str
 ) -> None:
     old, work = publish_old(root), work_of(root)
+    text = (root / path).read_text(encoding="utf-8").replace(*change)
 
     def run(*_: Any, **__: Any) -> int:
         write_outputs(work / child.OUT, NEW)

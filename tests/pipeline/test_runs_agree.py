@@ -86,9 +86,18 @@ def test_a_record_beside_every_output_names_what_made_it(finished: Workspace) ->
         assert set(record["parameters"]) == set(stage.sections)
 
 
+def test_a_run_says_that_its_record_is_to_be_committed_until_it_is(finished: Workspace) -> None:
+    asked = "dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit"
+    assert asked in finished.ascl("run")
+    finished.run("git", "add", "dvc.lock")
+    assert asked in finished.ascl("run")
+    finished.run("git", "commit", "--quiet", "-m", "a run")
+    assert "dvc.lock" not in finished.ascl("run")
+
+
 def test_a_dirty_repository_runs_and_the_record_says_so(finished: Workspace) -> None:
-    with open(finished.root / "data/rules/README.md", "a", encoding="utf-8") as file:
-        file.write("\nA line.\n")
+    with open(finished.root / "data/rules/CYB.yaml", "a", encoding="utf-8") as file:
+        file.write("# A comment.\n")
     finished.ascl("run")
     git = read_json(finished.root / "data/records/validate_rules.json")["git"]
     assert git["dirty"]

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from tasks import dvcfile, versioning
+from tasks import versioning
 from tasks.code import code_files
 from tasks.plan import make_plan
 from tasks.stages import EVALUATE, STAGES, get_stage
-from tests.pipeline.workspace import REPOSITORY, Workspace
+from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 TRAINS = {"sft", "sft_direct_refusal", "sft_context_distillation"}
@@ -98,12 +98,8 @@ def test_a_command_that_changed_in_the_registry_is_a_reason(finished: Workspace)
     assert "ascl stages write" in said
 
 
-def test_dvc_yaml_is_what_the_registry_and_the_imports_say() -> None:
-    dvcfile.check(REPOSITORY)
-
-
-def test_code_of_a_stage_is_what_it_imports_and_their_data() -> None:
-    files = code_files(REPOSITORY, get_stage("gate"))
+def test_code_of_a_stage_is_what_it_imports_and_their_data(fresh: Workspace) -> None:
+    files = code_files(fresh.root, get_stage("gate"))
     assert {"ascl_core/evaluation/gate.py", "ascl_core/evaluation/paired.py", "ascl_core/artifacts.py", "ascl_core/__init__.py"} <= set(
         files
     )

@@ -1,4 +1,4 @@
-"""A workspace for a test: the repository's files in a new git repository, with settings that let every real stage run in seconds."""
+"""A workspace for a test: the code in a new git repository, with frozen rules and settings that let every real stage run in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,26 @@ from typing import Any
 
 import psutil
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import read_yaml, write_json, write_text
+from ascl_core.config.profiles import resolve_profile, to_yaml
+from tasks.parameters import Origin
 from tasks.stages import STAGES, Stage, get_stage
 from tasks.supervisor import MARK
+from tests.corpus import RAW, RULES
+from tests.settings import without_settings
 
 REPOSITORY = Path(__file__).parents[2]
+CODE = ("ascl_core", "tasks", "flows", "tests", "profiles", "requirements")
+FILES = ("pyproject.toml", "prefect.yaml", ".gitignore", ".dvcignore")
+SUFFIXES = {".py", ".yaml", ".json", ".jsonl", ".jinja", ".html", ".css", ".js", ".lock", ".txt"}
+DVC_CONFIG = """[core]
+    analytics = false
+    autostage = false
+    check_update = false
+    remote = local
+['remote "local"']
+    url = ../.ascl/remote
+"""
 SETTINGS = (
     "suites.own_fraction=0.05",
     "base_model.scratch.hidden_size=32",
@@ -89,7 +104,8 @@ class Workspace:
     @property
     def environment(self) -> dict[str, str]:
         """Run this workspace's code, with the interpreter of the tests."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
+        ours = without_settings(os.environ)
+        kept = {name: value for name, value in ours.items() if not name.startswith(("ASCL", "PREFECT", "PYTEST"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
         server = {"PREFECT_API_URL": self.api_url} if self.api_url else {}
         return {
@@ -191,21 +207,47 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def make_workspace(root: Path) -> Workspace:
-    """The repository's files as they are now, committed, with the small settings; nothing has run."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-zco", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, root / name)
+def make_workspace(root: Path, checkout: Path = REPOSITORY) -> Workspace:
+    """A repository with the code of the checkout and nothing else of it, committed; nothing has run.
+
+    What a workspace consists of:
+
+    - the code as it is in the working tree, committed or not: the files under `CODE` with a suffix of `SUFFIXES`, and `FILES`.
+      Hidden files, caches, and what editors and merges leave behind are no code;
+    - the frozen rules and prompt seeds of `tests/corpus` as `data/rules` and `data/raw`, and no release;
+    - DVC's settings as a new clone has them, a `params.yaml` resolved from the profile `tiny` and `SETTINGS`, and a `dvc.yaml` to match.
+
+    So neither rules, data, parameters, `dvc.lock`, remotes, keys and releases of the checkout nor stray files in it reach a test.
+    """
+    copy_code(checkout, root)
+    shutil.copytree(RULES, root / "data/rules")
+    shutil.copytree(RAW, root / "data/raw")
+    write_json(root / "data/released/release.json", {"tag": None})
+    write_text(root / ".dvc/config", DVC_CONFIG)
+    write_text(root / "README.md", "# A workspace of the tests\n")
+    write_tiny_params(root, SETTINGS)
     workspace = Workspace(root)
-    workspace.ascl("params", "write", "--profile", "tiny", *(word for setting in SETTINGS for word in ("--set", setting)))
+    workspace.ascl("stages", "write")
     workspace.run("git", "init", "--quiet")
     workspace.run("git", "add", "--all")
     workspace.run("git", "commit", "--quiet", "-m", "start")
     return workspace
+
+
+def copy_code(checkout: Path, root: Path) -> None:
+    """Copy the code of a checkout, as `make_workspace` says."""
+    files = [Path(folder) / name for top in CODE for folder, _, names in os.walk(checkout / top) for name in names]
+    for file in (*files, *(checkout / name for name in FILES)):
+        path = file.relative_to(checkout)
+        is_code = file.suffix in SUFFIXES and not any(part.startswith((".", "__pycache__")) for part in path.parts)
+        if is_code or str(path) in FILES:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, root / path)
+
+
+def write_tiny_params(root: Path, settings: Sequence[str] = ()) -> None:
+    """Write `params.yaml` there: the profile `tiny` with these settings."""
+    write_text(root / "params.yaml", to_yaml(resolve_profile(REPOSITORY, "tiny", settings), str(Origin("tiny", tuple(settings)))))
 
 
 def marked_with(variable: str, value: str) -> list[psutil.Process]:

@@ -8,35 +8,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ascl_core.artifacts import read_json, read_parquet
+from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.config.base import parse
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.suites import SuitesConfig
 from ascl_core.contracts import Prompt, StageContext, from_table
 from ascl_core.errors import DataError
 from ascl_core.evaluation.suites import build_suites
-from ascl_core.rules.compile import validate_rules
+from tests.corpus import RAW, frozen_corpus
 from tests.public_files import PUBLIC_FILES
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's own rules, compiled."""
+    """The frozen rules, compiled."""
     folder = tmp_path_factory.mktemp("corpus")
-    context = StageContext(folder)
-    validate_rules(
-        rules=RulesConfig(),
-        rule_files=ROOT / "data/rules",
-        released=ROOT / "data/released",
-        corpus=folder / "corpus.json",
-        findings=folder / "findings.json",
-        sft_corpus=folder / "sft_corpus.json",
-        rl_corpus=folder / "rl_corpus.json",
-        change=folder / "change.json",
-        context=context,
-    )
+    write_json(folder / "corpus.json", frozen_corpus().to_json())
     return folder / "corpus.json"
 
 
@@ -47,7 +34,7 @@ def build(folder: Path, corpus: Path, *external: dict[str, Any]) -> tuple[list[P
     build_suites(
         suites=suites,
         rules=RulesConfig(),
-        raw=ROOT / "data/raw",
+        raw=RAW,
         corpus=corpus,
         suite_prompts=out,
         manifest=manifest,

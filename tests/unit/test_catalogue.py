@@ -7,13 +7,13 @@ from typing import Any, get_args
 
 import pytest
 
-from ascl_core.artifacts import read_yaml
 from ascl_core.catalogue import dataset, names
 from ascl_core.catalogue.dataset import CategoryBy, Dataset, TypeBy
 from ascl_core.config.base import parse
 from ascl_core.config.judge import SingleName
 from ascl_core.errors import ConfigError
 from ascl_core.evaluation.metrics import headline
+from tests.corpus import frozen_corpus
 
 DESIGN = {
     "safety": {"salad_bench", "wildjailbreak", "jailbreakbench", "wildchat", "wildguardtest"},
@@ -70,7 +70,7 @@ def test_what_could_not_be_established_is_said(name: str) -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_labels_are_as_they_are_compared_and_categories_are_those_of_the_rules(name: str) -> None:
     shape = DATASETS[name].shape
-    known = set(read_yaml(ROOT / "data/rules/taxonomy.yaml")["categories"])
+    known = set(frozen_corpus().categories)
     types = list(shape.type.values) if isinstance(shape.type, TypeBy) else []
     by = shape.category.values if isinstance(shape.category, CategoryBy) else {}
     labels = [*types, *by, *(label for wanted in shape.where.values() for label in wanted)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +15,20 @@ from ascl_core.errors import ModelError
 from ascl_core.sizing.devices import get_device
 from ascl_core.sizing.time import hours
 from tasks.estimate import PROMPT_TOKENS, Need, estimate
+from tests.pipeline.workspace import Workspace, make_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 H100 = get_device("H100")
 FULL_FINE_TUNING = ("sft.lora=null", "ifpo.lora=null")
 EIGHT_SHARDS = ("parallel.processes=8", "parallel.strategy=fsdp2")
 P = 8_190_735_360
-_WIDE = {**os.environ, "COLUMNS": "300", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+_WIDE = {"COLUMNS": "300", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Where plans are made: nothing has run in it."""
+    return make_workspace(tmp_path_factory.mktemp("plans") / "workspace")
 
 
 def full(*settings: str) -> Params:
@@ -115,16 +121,17 @@ def test_the_judge_of_the_evaluation_is_another_than_that_of_training() -> None:
     assert params.evaluate.judge.models == ("allenai/wildguard",)
 
 
-def ascl(*arguments: str) -> str:
+def ascl(workspace: Workspace, *arguments: str) -> str:
     """What the command line prints, and an error if it has loaded torch."""
     code = "import sys; from flows.cli import app; app(sys.argv[1:], standalone_mode=False); assert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=_WIDE)
+    command, environment = [sys.executable, "-c", code, *arguments], {**workspace.environment, **_WIDE}
+    done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_plan_shows_the_arithmetic_without_loading_torch() -> None:
-    shown = ascl("plan", "--profile", "full", "--gpu", "A100-40")
+def test_plan_shows_the_arithmetic_without_loading_torch(workspace: Workspace) -> None:
+    shown = ascl(workspace, "plan", "--profile", "full", "--gpu", "A100-40")
     assert "on A100-40 (40 GB, 312 TFLOP/s)" in shown
     assert "sft × 3" in shown
     assert "Qwen/Qwen3-8B: 8.19 B, 87.29 M trained" in shown
@@ -132,5 +139,5 @@ def test_plan_shows_the_arithmetic_without_loading_torch() -> None:
     assert "mend: " in shown
 
 
-def test_plan_says_nothing_of_gpus_where_none_is_used() -> None:
-    assert "GB" not in ascl("plan", "--profile", "tiny", "--set", "compute.device=cpu")
+def test_plan_says_nothing_of_gpus_where_none_is_used(workspace: Workspace) -> None:
+    assert "GB" not in ascl(workspace, "plan", "--profile", "tiny", "--set", "compute.device=cpu")

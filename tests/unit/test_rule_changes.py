@@ -22,8 +22,8 @@ from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.data import TemplatedWriter
 from ascl_core.vocabulary import Arm, ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
+from tests.corpus import RAW, RULES
 
-DATA = Path(__file__).parents[2] / "data"
 AT = RulesConfig().at
 
 
@@ -37,16 +37,16 @@ def compiled(folder: Path) -> Corpus:
 
 @pytest.fixture(scope="module")
 def before() -> Corpus:
-    """The rules of today."""
-    return compiled(DATA / "rules")
+    """The rules before the change."""
+    return compiled(RULES)
 
 
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of rules and prompt seeds, changed."""
     folder = tmp_path_factory.mktemp("changed")
-    shutil.copytree(DATA / "rules", folder / "rules")
-    shutil.copytree(DATA / "raw", folder / "raw")
+    shutil.copytree(RULES, folder / "rules")
+    shutil.copytree(RAW, folder / "raw")
     write_changed_rules(folder / "rules", folder / "raw" / "safety.yaml", 0.5)
     return folder
 
@@ -76,7 +76,7 @@ def test_firm_rules_and_those_that_places_decide_never_change(before: Corpus) ->
 
 def test_every_prompt_is_still_there_and_decided_by_the_rules_as_they_are_now(changed: Path, before: Corpus) -> None:
     after = compiled(changed / "rules")
-    old = {(p.prompt, p.jurisdiction): p for p in resolve(own_prompts(DATA / "raw", before), before, AT)}
+    old = {(p.prompt, p.jurisdiction): p for p in resolve(own_prompts(RAW, before), before, AT)}
     new = {(p.prompt, p.jurisdiction): p for p in resolve(own_prompts(changed / "raw", after), after, AT)}
     assert old.keys() == new.keys()
     turned = {key for key in old if old[key].prompt_type is not new[key].prompt_type}
@@ -94,7 +94,7 @@ def test_a_topic_that_moved_is_found_by_those_who_know_its_old_category(changed:
 
 
 def test_rules_that_do_not_compile_are_not_changed(tmp_path: Path) -> None:
-    shutil.copytree(DATA / "rules", tmp_path / "rules")
+    shutil.copytree(RULES, tmp_path / "rules")
     (tmp_path / "rules" / "CYB.yaml").write_text("rules: [", encoding="utf-8")
     with pytest.raises(RuleError, match=r"the rules do not compile"):
         write_changed_rules(tmp_path / "rules", tmp_path / "safety.yaml", 0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tasks.git import git
 from tasks.rule_places import digest_of_place, read_rules
 from tasks.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
+from tests.pipeline.workspace import write_tiny_params
 
 RULES = Path("data") / "rules"
 NOBODY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -36,7 +36,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rules(tmp_path / RULES, {"rules.yaml": [make_rule_values()]})
     write_lock(tmp_path / RULES)
     (tmp_path / "pyproject.toml").touch()
-    shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
+    write_tiny_params(tmp_path)
     for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "rules"), ("tag", "v1")):
         git(tmp_path, *command, environment=NOBODY)
     write_rules(tmp_path / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="2.0.0")]})

@@ -17,6 +17,7 @@ from ascl_core.rules.findings import PlacedRule
 from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import read_lock, write_lock
 from tests.builders import make_rule, make_rule_values, make_taxonomy, write_rules
+from tests.corpus import RULES
 
 TEXT = make_rule_values()["text"]
 OTHER = {
@@ -166,12 +167,12 @@ def test_the_similarity_of_near_duplicates_is_the_share_of_words_in_common(tmp_p
 
 @pytest.fixture(scope="module")
 def corpus_texts() -> list[str]:
-    """The texts of the corpus that is shipped: about 25 words each."""
-    return [placed.rule.text for placed in load_folder(Path(__file__).parents[2] / "data" / "rules").rules]
+    """The texts of a real corpus: about 25 words each."""
+    return [placed.rule.text for placed in load_folder(RULES).rules]
 
 
 @pytest.mark.parametrize("changed", [1, 2, 3])
-def test_a_shipped_rule_with_up_to_three_other_words_is_found_as_a_near_duplicate(corpus_texts: list[str], changed: int) -> None:
+def test_a_rule_with_up_to_three_other_words_is_found_as_a_near_duplicate(corpus_texts: list[str], changed: int) -> None:
     draw = random.Random(changed)
     for text in corpus_texts:
         words = text.split()

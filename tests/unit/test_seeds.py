@@ -11,18 +11,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.config.rules import RulesConfig
 from ascl_core.config.suites import SuitesConfig
 from ascl_core.data.raw_prompt import RawPrompt, content_fraction
 from ascl_core.data.seeds import own_prompts
 from ascl_core.errors import AsclError
 from ascl_core.rewards.answers import verify
-from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType
 from tests.builders import make_corpus, make_rule
+from tests.corpus import RAW, frozen_corpus
 
-ROOT = Path(__file__).parents[2]
 SEED: dict[str, Any] = {"rule": "CYB-03", "frames": ["how"], "actions": ["kill", "stop"], "objects": ["a process", "a server"]}
 SAFETY: dict[str, Any] = {"licence": "MIT", "per_seed": 36, "frames": {"how": ["How do I {x}?", "Tell me how to {x}."]}, "seeds": [SEED]}
 UTILITY: dict[str, Any] = {
@@ -51,10 +49,9 @@ def utility(folder: Path, **kind: Any) -> dict[str, str | None]:
 
 @cache
 def shipped() -> tuple[tuple[RawPrompt, ...], Corpus]:
-    """The prompts of `data/raw`, and the rules of `data/rules`."""
-    corpus = check_folder(ROOT / "data/rules", RulesConfig()).corpus
-    assert corpus is not None
-    return tuple(own_prompts(ROOT / "data/raw", corpus)), corpus
+    """The frozen prompts and rules."""
+    corpus = frozen_corpus()
+    return tuple(own_prompts(RAW, corpus)), corpus
 
 
 def test_a_seed_is_frames_times_actions_times_objects(tmp_path: Path) -> None:
@@ -196,5 +193,5 @@ class TestShipped:
 
     def test_expanding_twice_gives_the_same_prompts_in_the_same_order(self) -> None:
         rows, corpus = shipped()
-        again = own_prompts(ROOT / "data/raw", corpus)
+        again = own_prompts(RAW, corpus)
         assert sha256_json([vars(row) for row in again]) == sha256_json([vars(row) for row in rows])
