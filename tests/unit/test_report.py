@@ -119,7 +119,7 @@ def training_lines(arm: str) -> list[dict[str, Any]]:
     """A log as the trainers write it."""
     if arm != "ifpo":
         return [{"stage": "sft", "config": {"seed": 3}}, *({"step": i, "loss": 8 / i} for i in range(1, 31))]
-    head = {"stage": "ifpo", "config": {"seed": 0, "rebalance": "positive", "judge": {"name": "rules"}}}
+    head = {"stage": "ifpo", "config": {"seed": 0, "rebalance": "ifpo", "judge": {"name": "rules"}}}
     figures = ("consult_rate/harmful", "consult_rate/utility", "reward/mean", "reward/harmful", "reward/outcome", "valid_rate")
     return [head, *({"step": i, **dict.fromkeys(figures, i / 40)} for i in range(1, 31))]
 
