@@ -28,8 +28,8 @@ class IfpoConfig(Config):
     vllm_sleep: bool = False
     """`vllm_colocate`: give that memory back during the update; each step then takes seconds longer."""
     rebalance: Rebalance = "ifpo"
-    """How advantages are rebalanced: `ifpo` is the published rule (arXiv 2602.13562, eq. 3 and 4), `none` is GRPO, `all` is `ifpo` at tau 1,
-    `one_sided` weights only advantages above 0, `reward` is Ada-GRPO (arXiv 2505.20258), `conditional` is HDPO (arXiv 2604.08545),
+    """How advantages are rebalanced: `ifpo` is the published rule (arXiv 2602.13562, eq. 3 and 4), `none` is GRPO, `all` is `ifpo` at
+    tau 1, `one_sided` weights only advantages above 0, `reward` is Ada-GRPO (arXiv 2505.20258), `conditional` is HDPO (arXiv 2604.08545),
     `mode_mean` follows AMPO (arXiv 2505.02156)."""
     tau: float = Field(default=0.5, ge=0.0, le=4.0)
     """`ifpo`: the exponent of the inverse frequency; 0 is GRPO. The paper takes 0.5."""

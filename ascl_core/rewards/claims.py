@@ -43,8 +43,8 @@ _CITES = tuple(
 )
 _RULE_ID = re.compile(r"\[([A-Z]{3}-\d{2,6})\]|\b(?:[Rr]ules?|[Pp]olic(?:y|ies)|[Tt]erms?|[Ss]ections?)\s+([A-Z]{3}-\d{2,6})\b")
 _DENIES = re.compile(
-    r"\b(?:not|never|no|nothing|none|without|cannot|neither|nor)\b|n['’]t\b|\b(?:if|unless|whether|would|could|should|might|may|will|shall|let me)\b"
-    r"|\b(?:had I)\b",
+    r"\b(?:not|never|no|nothing|none|without|cannot|neither|nor)\b|n['’]t\b"
+    r"|\b(?:if|unless|whether|would|could|should|might|may|will|shall|let me|had I)\b",
     re.I,
 )
 _USERS_OWN = re.compile(

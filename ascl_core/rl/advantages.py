@@ -50,7 +50,8 @@ class Groups:
         n = kept.sum(1, keepdim=True)
         centred = (values - (values * kept).sum(1, keepdim=True) / n.clamp_min(1)) * kept
         std = (centred.square().sum(1, keepdim=True) / (n - 1).clamp_min(1)).sqrt()
-        return torch.where((n >= 2) & mask, centred / (std + self.epsilon), torch.zeros_like(values))
+        scale = (std + self.epsilon).clamp_min(torch.finfo(values.dtype).tiny)  # without epsilon, equal values are 0 and not 0/0
+        return torch.where((n >= 2) & mask, centred / scale, torch.zeros_like(values))
 
     def weights(self, tau: float) -> Tensor:
         """(B, G) inverse-frequency weights: (G/N_m)^tau over its mean in the group, then clipped; 1 where one mode is present."""
