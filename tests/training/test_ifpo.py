@@ -69,7 +69,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
     monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", keep_scores)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
     return seen
 
 
