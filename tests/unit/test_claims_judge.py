@@ -11,10 +11,12 @@ import pytest
 
 from ascl_core.config.base import parse
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.params import Params
 from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
 from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.errors import ConfigError
 from ascl_core.judges import get_judge
 from ascl_core.rewards.claims_judge import claims_question, get_claims_judge, read_claim
 from ascl_core.rl.scoring import ScoredBatch, Scorer
@@ -117,3 +119,11 @@ def test_patterns_are_the_default() -> None:
     judge = get_claims_judge(RewardConfig())
     facts = read_rollout(direct("I checked the safety rules."), finished=True)
     assert judge.claims([make_prompt()], [facts]) == [True]
+
+
+def test_the_judge_of_claims_is_not_the_one_of_the_evaluation() -> None:
+    judge = {"name": "openai", "model": "some-model"}
+    values = {"ifpo": {"reward": {"hallucination": {"judge": judge}}}, "evaluate": {"judge": judge}}
+    with pytest.raises(ConfigError, match=r"ifpo\.reward\.hallucination\.judge and evaluate\.judge are both 'openai'"):
+        parse(Params, values, file="params.yaml")
+    assert parse(Params, {"ifpo": values["ifpo"]}, file="params.yaml").evaluate.judge.name != "openai"
