@@ -26,6 +26,25 @@ EPSILON = 1e-4
 
 
 @dataclass(frozen=True)
+class Settings:
+    """The numbers of the rules; `ifpo_advantages` says what they mean."""
+
+    tau: float = 0.5
+    min_weight: float | None = None
+    max_weight: float | None = None
+    epsilon: float = EPSILON
+    efficiency_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.tau >= 0 and math.isfinite(self.tau)):
+            raise ValueError(f"tau is {self.tau}; expected a number of at least 0")
+        if self.min_weight is not None and not 0 <= self.min_weight <= 1:
+            raise ValueError(f"min_weight is {self.min_weight}; expected 0 to 1")
+        if self.max_weight is not None and not self.max_weight >= 1:
+            raise ValueError(f"max_weight is {self.max_weight}; expected at least 1")
+
+
+@dataclass(frozen=True)
 class Groups:
     """Judged rewards by group, and the settings of the rules; every tensor is (B, G)."""
 
@@ -38,11 +57,7 @@ class Groups:
     """Number of look-ups of each rollout."""
     correct: Tensor
     """True where the answer is right; False where it was not judged."""
-    tau: float
-    min_weight: float | None
-    max_weight: float | None
-    efficiency_weight: float
-    epsilon: float
+    settings: Settings
 
     def standardise(self, values: Tensor, mask: Tensor) -> Tensor:
         """(B, G) values less their mean over `mask`, by their sample standard deviation; 0 outside and where n < 2."""
@@ -50,7 +65,7 @@ class Groups:
         n = kept.sum(1, keepdim=True)
         centred = (values - (values * kept).sum(1, keepdim=True) / n.clamp_min(1)) * kept
         std = (centred.square().sum(1, keepdim=True) / (n - 1).clamp_min(1)).sqrt()
-        scale = (std + self.epsilon).clamp_min(torch.finfo(values.dtype).tiny)  # without epsilon, equal values are 0 and not 0/0
+        scale = (std + self.settings.epsilon).clamp_min(torch.finfo(values.dtype).tiny)  # without epsilon, equal values are 0 and not 0/0
         return torch.where((n >= 2) & mask, centred / scale, torch.zeros_like(values))
 
     def weights(self, tau: float) -> Tensor:
@@ -63,7 +78,7 @@ class Groups:
         powers = (n.double() / of_own_mode) ** tau
         mean = (powers * self.judged).sum(1, keepdim=True) / n.clamp_min(1)
         weights = torch.where(both, powers / torch.where(both, mean, 1.0), 1.0)
-        low, high = self.min_weight or 0.0, math.inf if self.max_weight is None else self.max_weight
+        low, high = self.settings.min_weight or 0.0, math.inf if self.settings.max_weight is None else self.settings.max_weight
         return weights.clamp(low, high).to(self.rewards.dtype)
 
     def mode_means(self) -> Tensor:
@@ -101,7 +116,7 @@ def standardised_rewards(groups: Groups) -> Tensor:
 @strategy("ifpo")
 def inverse_frequency(groups: Groups) -> Tensor:
     """IFPO as published (arXiv 2602.13562, eq. 3 and 4): w A with w = clip((G/N_m)^tau / mean_j (G/N_m_j)^tau, w_min, w_max)."""
-    return groups.weights(groups.tau) * standardised_rewards(groups)
+    return groups.weights(groups.settings.tau) * standardised_rewards(groups)
 
 
 @strategy("all")
@@ -125,7 +140,7 @@ def mode_balanced(groups: Groups) -> Tensor:
     n = groups.judged.sum(1, keepdim=True)
     centred = (groups.rewards - (weights * groups.rewards).sum(1, keepdim=True) / total) * groups.judged
     std = ((weights * centred.square()).sum(1, keepdim=True) / total * n / (n - 1).clamp_min(1)).sqrt()
-    return weights * centred / (std + groups.epsilon)
+    return weights * centred / (std + groups.settings.epsilon)
 
 
 @strategy("reward")
@@ -148,7 +163,7 @@ def conditional(groups: Groups) -> Tensor:
     The paper sums the two channels in the loss; with one ratio per token and no clipping that is this sum. c = `efficiency_weight`.
     """
     efficiency = groups.standardise(1 / (groups.lookups + 1), groups.judged & groups.correct)
-    return standardised_rewards(groups) + groups.efficiency_weight * efficiency
+    return standardised_rewards(groups) + groups.settings.efficiency_weight * efficiency
 
 
 @strategy("mode_mean")
@@ -209,7 +224,8 @@ def ifpo_advantages(
     """
     if rebalance not in STRATEGIES:
         raise ValueError(f"rebalance is {rebalance!r}; expected one of {', '.join(STRATEGIES)}")
-    groups = _groups(rewards, consulted, group_size, tau, min_weight, max_weight, epsilon, lookups, correct, efficiency_weight)
+    settings = Settings(tau, min_weight, max_weight, epsilon, efficiency_weight)
+    groups = _groups(rewards, consulted, group_size, settings, lookups, correct)
     usable = groups.judged & (groups.judged.sum(1, keepdim=True) >= 2)
     return torch.where(usable, STRATEGIES[rebalance](groups), torch.zeros_like(groups.rewards)).reshape(-1)
 
@@ -224,7 +240,7 @@ def mode_weights(
     max_weight: float | None = None,
 ) -> Tensor:
     """Return IFPO's weights (N,), eq. 3; what is not judged has the weight of its mode, which nothing uses."""
-    return _groups(rewards, consulted, group_size, tau, min_weight, max_weight).weights(tau).reshape(-1)
+    return _groups(rewards, consulted, group_size, Settings(tau, min_weight, max_weight)).weights(tau).reshape(-1)
 
 
 def one_mode_fraction(rewards: Tensor, consulted: Tensor, group_size: int) -> float:
@@ -236,21 +252,11 @@ def one_mode_fraction(rewards: Tensor, consulted: Tensor, group_size: int) -> fl
 
 
 def _groups(
-    rewards: Tensor,
-    consulted: Tensor,
-    group_size: int,
-    tau: float,
-    min_weight: float | None,
-    max_weight: float | None,
-    epsilon: float = EPSILON,
-    lookups: Tensor | None = None,
-    correct: Tensor | None = None,
-    efficiency_weight: float = 0.0,
+    rewards: Tensor, consulted: Tensor, group_size: int, settings: Settings, lookups: Tensor | None = None, correct: Tensor | None = None
 ) -> Groups:
     """The rollouts by group; `ValueError` where something does not fit."""
-    by_rollout = {"consulted": consulted} | {n: v for n, v in (("lookups", lookups), ("correct", correct)) if v is not None}
-    _check(rewards, by_rollout, group_size)
-    _check_settings(tau, min_weight, max_weight)
+    by_rollout = {"consulted": consulted, "lookups": lookups, "correct": correct}
+    _check(rewards, {name: values for name, values in by_rollout.items() if values is not None}, group_size)
     shape = (-1, group_size)
     judged = ~torch.isnan(rewards)
     consulted = consulted.bool()
@@ -261,11 +267,7 @@ def _groups(
         consulted=consulted.reshape(shape),
         lookups=(consulted if lookups is None else lookups).to(rewards.dtype).reshape(shape),
         correct=(right & judged).reshape(shape),
-        tau=tau,
-        min_weight=min_weight,
-        max_weight=max_weight,
-        efficiency_weight=efficiency_weight,
-        epsilon=epsilon,
+        settings=settings,
     )
 
 
@@ -277,12 +279,3 @@ def _check(rewards: Tensor, by_rollout: dict[str, Tensor], group_size: int) -> N
         raise ValueError(f"rewards must be floating point, got {rewards.dtype}")
     if group_size < 1 or rewards.numel() % group_size:
         raise ValueError(f"{rewards.numel()} rollouts are not a multiple of group_size {group_size}")
-
-
-def _check_settings(tau: float, min_weight: float | None, max_weight: float | None) -> None:
-    if not (tau >= 0 and math.isfinite(tau)):
-        raise ValueError(f"tau is {tau}; expected a number of at least 0")
-    if min_weight is not None and not 0 <= min_weight <= 1:
-        raise ValueError(f"min_weight is {min_weight}; expected 0 to 1")
-    if max_weight is not None and not max_weight >= 1:
-        raise ValueError(f"max_weight is {max_weight}; expected at least 1")
