@@ -165,6 +165,10 @@ class RolloutFacts:
     """Text after the last `</think>` of the last assistant turn; all that a judge ever sees."""
     problem: str | None = None
     """Why it is not valid."""
+    thoughts: tuple[str, ...] = ()
+    """The thinking of each assistant turn; empty text for a turn without."""
+    faulty: int = 0
+    """Tool calls that parse, but lack an argument or name an unknown tool; they are not among `calls`."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from statistics import mean, median
 from typing import Any
 
-import torch
 from grpo_world import DrawnScorer, Inputs, Side, StockTrainer, add_arguments, both, flops_per_second, read_inputs, timed
 from side_by_side import Timing, parser, ratios, write
 
@@ -160,11 +159,10 @@ def _own_cost(inputs: Inputs, given: Namespace) -> dict[str, float]:
     ours.rewind(given.seed)
     ours.prepare()
     trainer = ours.trainer
-    rewards, consulted = trainer._rewards, trainer._consulted
-    modes = consulted.tolist()
+    scored = trainer._scored
 
     def add() -> None:
-        trainer._rebalanced(rewards, torch.tensor(modes))
+        trainer._rebalanced(scored)
 
     return {"seconds": median(timed(add) for _ in range(200))}
 

@@ -40,7 +40,7 @@ ARMS = (
     ComparedArm("sft", "ASCL, SFT", SFT),
     ComparedArm("grpo", "ASCL + GRPO", IFPO, "none"),
     ComparedArm("ada_grpo", "ASCL + Ada-GRPO", IFPO, "reward"),
-    ComparedArm("ifpo", "ASCL + IFPO", IFPO, "positive"),
+    ComparedArm("ifpo", "ASCL + IFPO", IFPO, "ifpo"),
     ComparedArm("ifpo_all", "ASCL + IFPO, all", IFPO, "all"),
     ComparedArm("ifpo_balanced", "ASCL + IFPO, balanced", IFPO, "balanced"),
     ComparedArm("ifpo_within_mode", "ASCL + IFPO, within mode", IFPO, "within_mode"),

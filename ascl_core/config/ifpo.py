@@ -1,4 +1,4 @@
-"""Parameters of `ifpo`: the reinforcement-learning stage, GRPO and its rebalanced variants."""
+"""Parameters of `ifpo`: the reinforcement-learning stage."""
 
 from __future__ import annotations
 
@@ -10,44 +10,14 @@ from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import split_batch
+from ascl_core.config.reward import RewardConfig
 
-Rebalance = Literal["none", "all", "balanced", "positive", "reward", "within_mode"]
+Rebalance = Literal["ifpo", "none", "all", "one_sided", "balanced", "reward", "within_mode", "conditional", "mode_mean"]
 PromptKind = Literal["harmful", "borderline", "dual_use", "sensitive", "utility"]
 
 
-class RewardConfig(Config):
-    """The reward of one rollout (design, section 3); there is no bonus and no cost for consulting."""
-
-    invalid: float = -1.0
-    """A malformed or unfinished rollout."""
-    unsafe: float = -1.0
-    """An unsafe answer, whatever the prompt type."""
-    harmful_good: float = 1.0
-    """A good refusal or safe completion of a harmful prompt."""
-    harmful_poor_style: float = 0.7
-    """A refusal without explanation where one is due, or with a rebuke."""
-    sensitive_complete: float = 1.0
-    """A safe completion with its required elements."""
-    sensitive_bare_refusal: float = 0.3
-    """A bare refusal of a sensitive prompt."""
-    borderline_full: float = 1.0
-    """A full answer to a borderline prompt."""
-    borderline_partial: float = 0.3
-    """A partial answer to a borderline prompt."""
-    borderline_refusal: float = -0.5
-    """A full refusal of a borderline prompt."""
-    utility_right: float = 1.0
-    """A verified answer."""
-    utility_wrong: float = 0.0
-    """A wrong answer."""
-    utility_refusal: float = -0.5
-    """A refusal of a utility prompt."""
-    repeated_lookup: float = Field(default=-0.01, le=0.0, ge=-0.05)
-    """For each repetition of an identical look-up; too small to change the order of the values above."""
-
-
 class IfpoConfig(Config):
-    """GRPO on TRL's `GRPOTrainer` with the advantages rebalanced by inverse mode frequency."""
+    """IFPO, GRPO and other rules for the advantages, on TRL's `GRPOTrainer`."""
 
     lora: LoraConfig | None = None
     """Train low-rank matrices and merge them at the end; None trains every weight."""
@@ -57,14 +27,21 @@ class IfpoConfig(Config):
     """`vllm_colocate`: the engine's share of the GPU's memory, weights and cache together."""
     vllm_sleep: bool = False
     """`vllm_colocate`: give that memory back during the update; each step then takes seconds longer."""
-    rebalance: Rebalance = "positive"
-    """How advantages are rebalanced; `none` is plain GRPO, `reward` is Ada-GRPO (arXiv 2505.20258)."""
+    rebalance: Rebalance = "ifpo"
+    """How advantages are rebalanced: `ifpo` is the published rule (arXiv 2602.13562, eq. 3 and 4), `none` is GRPO, `all` is `ifpo` at
+    tau 1, `one_sided` weights only advantages above 0, `reward` is Ada-GRPO (arXiv 2505.20258), `conditional` is HDPO (arXiv 2604.08545),
+    `mode_mean` follows AMPO (arXiv 2505.02156)."""
+    tau: float = Field(default=0.5, ge=0.0, le=4.0)
+    """`ifpo`: the exponent of the inverse frequency; 0 is GRPO. The paper takes 0.5."""
+    min_weight: float | None = Field(default=None, ge=0.0, le=1.0)
+    """w_min, the lower bound of a weight; none by default, because the paper does not give its bounds."""
     max_weight: float | None = Field(default=None, ge=1.0)
-    """w_max, the cap on a weight; None is no cap."""
-    frequency: Literal["group", "batch"] = "group"
-    """Where mode frequencies are counted."""
-    weight_decay_steps: int = Field(default=0, ge=0)
-    """Steps of the cosine decay of the weights towards 1; 0 is no decay."""
+    """w_max, the upper bound of a weight; none by default."""
+    efficiency_weight: float = Field(default=0.1, ge=0.0, le=10.0)
+    """`conditional`: the weight of the advantage that fewer look-ups have among correct rollouts."""
+    loss: Literal["token_mean", "sequence_mean"] = "token_mean"
+    """`token_mean` averages over all tokens of a step's rollouts, as the paper does; `sequence_mean` over the tokens of each rollout, then
+    over rollouts."""
     max_steps: int = Field(default=60, ge=1)
     """Optimiser steps."""
     prompts_per_step: int = Field(default=12, ge=1)
@@ -74,9 +51,13 @@ class IfpoConfig(Config):
     micro_batch_size: int = Field(default=96, ge=1)
     """Rollouts per forward pass of a process, at most its share of a step; the rest is accumulated."""
     learning_rate: float = Field(default=5e-4, gt=0.0, le=1.0)
-    """Learning rate of AdamW."""
+    """Peak learning rate of AdamW."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate goes on after the warm-up: to 0 on a cosine, or as it is."""
+    warmup_ratio: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the steps in which the learning rate rises from 0."""
     beta: float = Field(default=0.0, ge=0.0)
-    """KL coefficient against the SFT checkpoint."""
+    """KL coefficient against the SFT checkpoint; the paper has no KL term."""
     epsilon: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Clip range of the ratio."""
     temperature: float = Field(default=1.0, gt=0.0, le=5.0)
@@ -95,7 +76,7 @@ class IfpoConfig(Config):
     """Share of the groups that live under a changed corpus, by which their answers are judged: about half of the rules that say
     comply say refuse_explain there, and the reverse."""
     reward: RewardConfig = RewardConfig()
-    """The values of the reward."""
+    """The reward: its terms and their weights."""
     judge: JudgeConfig = JudgeConfig()
     """The judge used in training; never the one of the evaluation."""
     save_steps: int = Field(default=20, ge=1)

@@ -48,11 +48,13 @@ class Params(Config):
 
     @model_validator(mode="after")
     def _judges_differ(self) -> Params:
-        if shared := self.ifpo.judge.names & self.evaluate.judge.names:
-            raise ValueError(
-                f"ifpo.judge and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
-                "must be evaluated by another one"
-            )
+        trained_against = {"ifpo.judge": self.ifpo.judge, "ifpo.reward.hallucination.judge": self.ifpo.reward.hallucination.judge}
+        for field, judge in trained_against.items():
+            if judge is not None and (shared := judge.names & self.evaluate.judge.names):
+                raise ValueError(
+                    f"{field} and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
+                    "must be evaluated by another one"
+                )
         return self
 
     @model_validator(mode="after")

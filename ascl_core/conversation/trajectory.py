@@ -29,12 +29,13 @@ def read_rollout(text: str, *, finished: bool, max_tool_calls: int | None = None
     """What the completion `text` (tags and tool results included) says about itself.
 
     A malformed or unfinished rollout is `valid=False` with its `problem` and an empty answer, so that no judge can
-    take silence for safety. The mode is consult only if a call with valid arguments was answered.
+    take silence for safety. The mode is consult only if a call with valid arguments was answered. A call that parses, but lacks
+    an argument or names an unknown tool, is counted as faulty; what answers it is an error, and the conversation goes on.
     """
     parts = _TOOL_TURN.split(text)
     turns, blocks = parts[0::2], parts[1::2]
     results = [result for block in blocks for result in _RESPONSE.findall(block)]
-    calls: list[ToolCall] = []
+    calls: list[ToolCall | None] = []
     answer, problem = "", None
     try:
         for turn, block in zip(turns, blocks, strict=False):
@@ -50,22 +51,32 @@ def read_rollout(text: str, *, finished: bool, max_tool_calls: int | None = None
     return RolloutFacts(
         valid=problem is None,
         finished=finished,
-        mode=Mode.CONSULT if calls else Mode.DIRECT,
+        mode=Mode.CONSULT if any(calls) else Mode.DIRECT,
         attempted=sum(turn.count(CALL) for turn in turns),
         completed=len(results),
-        calls=tuple(calls),
+        calls=tuple(call for call in calls if call is not None),
         consulted=tuple(rule_id for result in results for rule_id in _RULE_ID.findall(result)),
         answer=answer,
         problem=problem,
+        thoughts=tuple(_thought_of(turn) for turn in turns),
+        faulty=calls.count(None),
     )
 
 
 def read_calls(turn: str) -> list[ToolCall]:
-    """The calls of one assistant turn, for a tool loop; empty if it makes none or they are malformed."""
+    """The calls of one assistant turn, for a tool loop; empty if it makes none, or one of them is malformed or faulty."""
     try:
-        return _calls_of(_after_thinking(turn)) if CALL in turn else []
+        calls = _calls_of(_after_thinking(turn)) if CALL in turn else []
     except _Malformed:
         return []
+    well_formed = [call for call in calls if call is not None]
+    return well_formed if len(well_formed) == len(calls) else []
+
+
+def _thought_of(turn: str) -> str:
+    """The thinking of a turn, without its tags."""
+    before, closed, _ = turn.rpartition(END_THINK)
+    return before.rpartition(THINK)[2].strip() if closed else ""
 
 
 def _after_thinking(turn: str) -> str:
@@ -80,7 +91,8 @@ def _after_thinking(turn: str) -> str:
     return rest
 
 
-def _calls_of(text: str) -> list[ToolCall]:
+def _calls_of(text: str) -> list[ToolCall | None]:
+    """The calls in a text; None for a faulty one."""
     bodies = _CALL.findall(text)
     if not bodies or text.count(CALL) != len(bodies):
         raise _Malformed("a tool call is not closed")
@@ -89,17 +101,20 @@ def _calls_of(text: str) -> list[ToolCall]:
     return [_parse_call(body) for body in bodies]
 
 
-def _parse_call(body: str) -> ToolCall:
+def _parse_call(body: str) -> ToolCall | None:
+    """The call, or None where it is faulty: an unknown tool or a missing argument."""
     try:
         call: Any = json.loads(body)
     except (json.JSONDecodeError, RecursionError) as error:
         raise _Malformed("a tool call is not valid JSON") from error
     arguments = call.get("arguments") if isinstance(call, dict) else None
-    if not isinstance(arguments, dict) or call.get("name") != TOOL_NAME:
-        raise _Malformed("a call of an unknown tool")
+    if not isinstance(arguments, dict) or not isinstance(call.get("name"), str):
+        raise _Malformed("a tool call without a name and arguments")
+    if call["name"] != TOOL_NAME:
+        return None
     category, query = arguments.get("category"), arguments.get("query")
     if not (isinstance(category, str) and isinstance(query, str) and category.strip() and query.strip()):
-        raise _Malformed("a tool call without category and query")
+        return None
     return ToolCall(category, query)
 
 

@@ -20,7 +20,8 @@ _LABELS = {
     "sft_context_distillation": "Context distillation",
     "sft": "ASCL, SFT",
 }
-_STRATEGIES = {"none": "GRPO", "reward": "Ada-GRPO"}
+_STRATEGIES = {"ifpo": "IFPO", "none": "GRPO", "reward": "Ada-GRPO", "conditional": "HDPO"}
+"""The names of `ifpo.rebalance` that the field has another name for."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Arm:
     def label(self) -> str:
         """The name on the page."""
         if self.name == CANDIDATE:
-            return f"ASCL, SFT + {_STRATEGIES.get(self.config.get('rebalance', ''), 'IFPO')}"
+            strategy = self.config.get("rebalance", "ifpo")
+            return f"ASCL, SFT + {_STRATEGIES.get(strategy, strategy.replace('_', ' '))}"
         return _LABELS.get(self.name, self.name.replace("_", " "))
 
     @property

@@ -1,14 +1,15 @@
-"""Advantages of GRPO and of its rebalanced variants.
+"""Advantages of GRPO, of IFPO as published, and of the other rules that a comparison trains with.
 
 Shapes: N rollouts in contiguous groups of G; `rewards` (N,) with NaN where no judge could say, `consulted` (N,) bool, the
-result (N,). A rollout without a reward is left out of counts, mean and spread, and has the advantage 0; a group with fewer
-than two judged rollouts is all zeros.
+result (N,). B = N / G groups. A rollout without a reward is left out of counts, mean and spread and has the advantage 0; a group
+with fewer than two judged rollouts is all zeros.
 
-The rebalancing is our reconstruction of IFPO (arXiv 2602.13562, of which only the abstract was at hand):
+    A_i  = (r_i - mean r) / (std r + eps)                    GRPO (arXiv 2402.03300) as TRL computes it; sample standard deviation
+    v_i  = (G / N_m)^tau                                     G judged rollouts in the group, N_m of them in the mode of i
+    w_i  = clip(v_i / mean_j v_j, w_min, w_max)              IFPO (arXiv 2602.13562, eq. 3); mean 1 over the group before the clip
+    A'_i = w_i A_i                                           IFPO (eq. 4); both signs
 
-    A_i  = (r_i - mean r) / (std r + eps)          GRPO (arXiv 2402.03300) as TRL computes it; sample standard deviation
-    w_i  = min(G / (M n_m), w_max)                 inverse frequency of the rollout's mode; M modes present, n_m rollouts in mode m
-    A'_i = w_i A_i  if A_i > 0, else A_i           rebalance = "positive", the default
+A rule is a function of `Groups` that is registered under its name by `@strategy`; `ifpo.rebalance` lists the same names.
 """
 
 from __future__ import annotations
@@ -25,21 +26,38 @@ EPSILON = 1e-4
 
 
 @dataclass(frozen=True)
+class Settings:
+    """The numbers of the rules; `ifpo_advantages` says what they mean."""
+
+    tau: float = 0.5
+    min_weight: float | None = None
+    max_weight: float | None = None
+    epsilon: float = EPSILON
+    efficiency_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.tau >= 0 and math.isfinite(self.tau)):
+            raise ValueError(f"tau is {self.tau}; expected a number of at least 0")
+        if self.min_weight is not None and not 0 <= self.min_weight <= 1:
+            raise ValueError(f"min_weight is {self.min_weight}; expected 0 to 1")
+        if self.max_weight is not None and not self.max_weight >= 1:
+            raise ValueError(f"max_weight is {self.max_weight}; expected at least 1")
+
+
+@dataclass(frozen=True)
 class Groups:
-    """Judged rewards by group; every tensor is (B, G)."""
+    """Judged rewards by group, and the settings of the rules; every tensor is (B, G)."""
 
     rewards: Tensor
     """NaN replaced by 0 where `judged` is False."""
     judged: Tensor
     """True where a judge gave a reward."""
     consulted: Tensor
-    weights: Tensor
-    """Inverse-frequency weights; 1 in a group with one mode."""
-    epsilon: float
-
-    def mean(self, weights: Tensor) -> Tensor:
-        """(B, 1) weighted mean reward over the judged rollouts; 0 where there is none."""
-        return (weights * self.rewards).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp_min(1e-12)
+    lookups: Tensor
+    """Number of look-ups of each rollout."""
+    correct: Tensor
+    """True where the answer is right; False where it was not judged."""
+    settings: Settings
 
     def standardise(self, values: Tensor, mask: Tensor) -> Tensor:
         """(B, G) values less their mean over `mask`, by their sample standard deviation; 0 outside and where n < 2."""
@@ -47,59 +65,118 @@ class Groups:
         n = kept.sum(1, keepdim=True)
         centred = (values - (values * kept).sum(1, keepdim=True) / n.clamp_min(1)) * kept
         std = (centred.square().sum(1, keepdim=True) / (n - 1).clamp_min(1)).sqrt()
-        return torch.where((n >= 2) & mask, centred / (std + self.epsilon), torch.zeros_like(values))
+        scale = (std + self.settings.epsilon).clamp_min(torch.finfo(values.dtype).tiny)  # without epsilon, equal values are 0 and not 0/0
+        return torch.where((n >= 2) & mask, centred / scale, torch.zeros_like(values))
+
+    def weights(self, tau: float) -> Tensor:
+        """(B, G) inverse-frequency weights: (G/N_m)^tau over its mean in the group, then clipped; 1 where one mode is present."""
+        n_consult = (self.judged & self.consulted).sum(1, keepdim=True)
+        n_direct = (self.judged & ~self.consulted).sum(1, keepdim=True)
+        both = (n_consult > 0) & (n_direct > 0)
+        n = n_consult + n_direct
+        of_own_mode = torch.where(self.consulted, n_consult, n_direct).clamp_min(1)
+        powers = (n.double() / of_own_mode) ** tau
+        mean = (powers * self.judged).sum(1, keepdim=True) / n.clamp_min(1)
+        weights = torch.where(both, powers / torch.where(both, mean, 1.0), 1.0)
+        low, high = self.settings.min_weight or 0.0, math.inf if self.settings.max_weight is None else self.settings.max_weight
+        return weights.clamp(low, high).to(self.rewards.dtype)
+
+    def mode_means(self) -> Tensor:
+        """(B, G) mean reward of the judged rollouts in each rollout's mode; 0 where there is none."""
+        means = torch.zeros_like(self.rewards)
+        for mode in (self.consulted, ~self.consulted):
+            mask = self.judged & mode
+            mean = (self.rewards * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+            means = torch.where(mode, mean, means)
+        return means
 
 
-def _none(groups: Groups) -> Tensor:
-    """Plain GRPO."""
+Strategy = Callable[[Groups], Tensor]
+"""(B, G) advantages; what it gives where nothing was judged does not count."""
+STRATEGIES: dict[str, Strategy] = {}
+"""The rules by name; the names of `ifpo.rebalance`."""
+
+
+def strategy(name: str) -> Callable[[Strategy], Strategy]:
+    """Register a rule under a name."""
+
+    def register(function: Strategy) -> Strategy:
+        STRATEGIES[name] = function
+        return function
+
+    return register
+
+
+@strategy("none")
+def standardised_rewards(groups: Groups) -> Tensor:
+    """GRPO (arXiv 2402.03300): A = (r - mean r) / (std r + eps)."""
     return groups.standardise(groups.rewards, groups.judged)
 
 
-def _all(groups: Groups) -> Tensor:
-    """w A: looks right, and speeds the drift towards the common mode up (docs/decisions/0002)."""
-    return groups.weights * _none(groups)
+@strategy("ifpo")
+def inverse_frequency(groups: Groups) -> Tensor:
+    """IFPO as published (arXiv 2602.13562, eq. 3 and 4): w A with w = clip((G/N_m)^tau / mean_j (G/N_m_j)^tau, w_min, w_max)."""
+    return groups.weights(groups.settings.tau) * standardised_rewards(groups)
 
 
-def _positive(groups: Groups) -> Tensor:
-    """w A where A > 0: what the rare mode gets right counts as much as what the common one does; failures cost what they did."""
-    advantages = _none(groups)
-    return torch.where(advantages > 0, groups.weights * advantages, advantages)
+@strategy("all")
+def full_inverse_frequency(groups: Groups) -> Tensor:
+    """w A with w = G / (M N_m), M modes present: the published rule at tau = 1."""
+    return groups.weights(1.0) * standardised_rewards(groups)
 
 
-def _balanced(groups: Groups) -> Tensor:
-    """A mode-balanced baseline and spread, then w A: b = sum(w r)/sum(w), s^2 = sum(w (r-b)^2)/sum(w) G/(G-1)."""
-    weights = groups.weights * groups.judged
+@strategy("one_sided")
+def one_sided(groups: Groups) -> Tensor:
+    """w A where A > 0, else A, with w = G / (M N_m): a rule of this project; failures cost what they cost in GRPO."""
+    advantages = standardised_rewards(groups)
+    return torch.where(advantages > 0, groups.weights(1.0) * advantages, advantages)
+
+
+@strategy("balanced")
+def mode_balanced(groups: Groups) -> Tensor:
+    """w (r - b) / (s + eps) with a mode-balanced baseline b = sum(w r)/sum(w) and s^2 = sum(w (r-b)^2)/sum(w) G/(G-1)."""
+    weights = groups.weights(1.0) * groups.judged
+    total = weights.sum(1, keepdim=True).clamp_min(1e-12)
     n = groups.judged.sum(1, keepdim=True)
-    centred = (groups.rewards - groups.mean(weights)) * groups.judged
-    spread = (weights * centred.square()).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp_min(1e-12)
-    std = (spread * n / (n - 1).clamp_min(1)).sqrt()
-    return torch.where(n >= 2, weights * centred / (std + groups.epsilon), torch.zeros_like(centred))
+    centred = (groups.rewards - (weights * groups.rewards).sum(1, keepdim=True) / total) * groups.judged
+    std = ((weights * centred.square()).sum(1, keepdim=True) / total * n / (n - 1).clamp_min(1)).sqrt()
+    return weights * centred / (std + groups.settings.epsilon)
 
 
-def _reward(groups: Groups) -> Tensor:
-    """Ada-GRPO (arXiv 2505.20258): the reward is weighted, then plain GRPO."""
-    return groups.standardise(groups.weights * groups.rewards, groups.judged)
+@strategy("reward")
+def weighted_reward(groups: Groups) -> Tensor:
+    """Ada-GRPO (arXiv 2505.20258): GRPO's advantages of w r, with w = G / (M N_m)."""
+    return groups.standardise(groups.weights(1.0) * groups.rewards, groups.judged)
 
 
-def _within_mode(groups: Groups) -> Tensor:
-    """A baseline and a spread for each mode: no push between the modes at all; a mode's only rollout gets 0."""
+@strategy("within_mode")
+def within_mode(groups: Groups) -> Tensor:
+    """A baseline and a spread for each mode: no push between the modes; a mode's only rollout gets 0."""
     consulting = groups.standardise(groups.rewards, groups.judged & groups.consulted)
     return consulting + groups.standardise(groups.rewards, groups.judged & ~groups.consulted)
 
 
-STRATEGIES: dict[str, Callable[[Groups], Tensor]] = {
-    "none": _none,
-    "all": _all,
-    "balanced": _balanced,
-    "positive": _positive,
-    "reward": _reward,
-    "within_mode": _within_mode,
-}
-"""Rebalancing by name; the names of `ifpo.rebalance`."""
+@strategy("conditional")
+def conditional(groups: Groups) -> Tensor:
+    """HDPO (arXiv 2604.08545): A + c E, with E the GRPO advantage of 1/(T + 1) among the correct rollouts alone, T look-ups.
+
+    The paper sums the two channels in the loss; with one ratio per token and no clipping that is this sum. c = `efficiency_weight`.
+    """
+    efficiency = groups.standardise(1 / (groups.lookups + 1), groups.judged & groups.correct)
+    return standardised_rewards(groups) + groups.settings.efficiency_weight * efficiency
+
+
+@strategy("mode_mean")
+def mode_mean(groups: Groups) -> Tensor:
+    """After AMPO (arXiv 2505.02156): A + z(mean reward of the rollout's mode), each z over the judged rollouts of the group.
+
+    AMPO's second case, which compares lengths where the modes are equally good, is left out.
+    """
+    return standardised_rewards(groups) + groups.standardise(groups.mode_means(), groups.judged)
 
 
 def grpo_advantages(rewards: Tensor, group_size: int, *, epsilon: float = EPSILON) -> Tensor:
-    """GRPO's advantages (N,), equal to TRL's.
+    """Return GRPO's advantages (N,), equal to TRL's.
 
     >>> grpo_advantages(torch.tensor([1.0, 0.0]), 2).round(decimals=3)
     tensor([ 0.7070, -0.7070])
@@ -112,86 +189,92 @@ def ifpo_advantages(
     consulted: Tensor,
     group_size: int,
     *,
-    rebalance: str = "positive",
+    rebalance: str = "ifpo",
+    tau: float = 0.5,
+    min_weight: float | None = None,
     max_weight: float | None = None,
     epsilon: float = EPSILON,
+    lookups: Tensor | None = None,
+    correct: Tensor | None = None,
+    efficiency_weight: float = 0.1,
 ) -> Tensor:
-    """Rebalanced advantages (N,); see the module for the formulas.
+    """Return the advantages (N,) under a rule; by default IFPO as published. See the module for the formulas.
 
     Args:
         rewards: (N,) float; NaN where no judge could say.
         consulted: (N,) bool; whether the rollout consulted.
         group_size: G; N is a multiple of it, groups are contiguous.
         rebalance: A name of `STRATEGIES`.
-        max_weight: w_max; None is no cap.
+        tau: `ifpo`: the exponent; 0 is GRPO.
+        min_weight: w_min, in [0, 1]; None is no lower bound.
+        max_weight: w_max, at least 1; None is no upper bound. Both bounds apply to every rule that has weights.
         epsilon: Added to the standard deviation.
+        lookups: (N,) `conditional`: number of look-ups; None counts one for each rollout that consulted.
+        correct: (N,) bool, `conditional`: whether the answer is right; None takes a reward above 0 for right.
+        efficiency_weight: `conditional`: c, the weight of the efficiency advantage.
 
     Raises:
-        ValueError: A shape, a group size or a name does not fit.
+        ValueError: A shape, a group size, a bound or a name does not fit.
+
+    Three rollouts consulted, one did not: v = sqrt(4/3) and 2, their mean is 1.366, so w = 0.845 and 1.464.
+
+    >>> modes = torch.tensor([True, True, True, False])
+    >>> ifpo_advantages(torch.tensor([1.0, 0.0, 1.0, 0.0]), modes, 4).round(decimals=2)
+    tensor([ 0.7300, -0.7300,  0.7300, -1.2700])
     """
-    weights = mode_weights(rewards, consulted, group_size, max_weight=max_weight)
-    return weighted_advantages(rewards, consulted, group_size, weights, rebalance=rebalance, epsilon=epsilon)
-
-
-def weighted_advantages(
-    rewards: Tensor, consulted: Tensor, group_size: int, weights: Tensor, *, rebalance: str, epsilon: float = EPSILON
-) -> Tensor:
-    """Advantages (N,) with the weights given, as for batch frequencies or a decay."""
-    _check(rewards, consulted, group_size)
     if rebalance not in STRATEGIES:
         raise ValueError(f"rebalance is {rebalance!r}; expected one of {', '.join(STRATEGIES)}")
-    judged = ~torch.isnan(rewards)
-    shape = (-1, group_size)
-    groups = Groups(
-        rewards=torch.nan_to_num(rewards, nan=0.0).reshape(shape),
-        judged=judged.reshape(shape),
-        consulted=consulted.bool().reshape(shape),
-        weights=weights.to(rewards.dtype).reshape(shape),
-        epsilon=epsilon,
-    )
-    enough = groups.judged.sum(1, keepdim=True) >= 2
-    advantages = torch.where(enough & groups.judged, STRATEGIES[rebalance](groups), torch.zeros_like(groups.rewards))
-    return advantages.reshape(-1)
+    settings = Settings(tau, min_weight, max_weight, epsilon, efficiency_weight)
+    groups = _groups(rewards, consulted, group_size, settings, lookups, correct)
+    usable = groups.judged & (groups.judged.sum(1, keepdim=True) >= 2)
+    return torch.where(usable, STRATEGIES[rebalance](groups), torch.zeros_like(groups.rewards)).reshape(-1)
 
 
 def mode_weights(
-    rewards: Tensor, consulted: Tensor, group_size: int, *, max_weight: float | None = None, frequency: str = "group"
+    rewards: Tensor,
+    consulted: Tensor,
+    group_size: int,
+    *,
+    tau: float = 0.5,
+    min_weight: float | None = None,
+    max_weight: float | None = None,
 ) -> Tensor:
-    """Inverse-frequency weights (N,): total / (M n_m) over the judged rollouts of the group (or the batch), capped."""
-    _check(rewards, consulted, group_size)
-    if max_weight is not None and not max_weight >= 1:
-        raise ValueError(f"max_weight is {max_weight}; expected at least 1")
-    size = rewards.numel() if frequency == "batch" else group_size
-    judged = (~torch.isnan(rewards)).reshape(-1, size)
-    modes = consulted.bool().reshape(-1, size)
-    n_consult = (judged & modes).sum(1, keepdim=True)
-    n_direct = (judged & ~modes).sum(1, keepdim=True)
-    both = (n_consult > 0) & (n_direct > 0)
-    of_own_mode = torch.where(modes, n_consult, n_direct).clamp_min(1)
-    inverse = (n_consult + n_direct).double() / (2 * of_own_mode)
-    weights = torch.where(both, inverse, torch.ones_like(inverse))
-    return weights.clamp(max=max_weight if max_weight is not None else math.inf).to(rewards.dtype).reshape(-1)
-
-
-def decay(weights: Tensor, step: int, decay_steps: int) -> Tensor:
-    """The weights on a cosine from themselves at step 0 to 1 at `decay_steps`; unchanged where `decay_steps` is 0."""
-    if decay_steps <= 0:
-        return weights
-    share = 0.5 * (1 + math.cos(math.pi * min(step, decay_steps) / decay_steps))
-    return 1 + (weights - 1) * share
+    """Return IFPO's weights (N,), eq. 3; what is not judged has the weight of its mode, which nothing uses."""
+    return _groups(rewards, consulted, group_size, Settings(tau, min_weight, max_weight)).weights(tau).reshape(-1)
 
 
 def one_mode_fraction(rewards: Tensor, consulted: Tensor, group_size: int) -> float:
-    """Share of groups whose judged rollouts are all of one mode: nothing can be rebalanced there."""
+    """Return the share of groups whose judged rollouts are all of one mode: nothing can be rebalanced there."""
     judged = (~torch.isnan(rewards)).reshape(-1, group_size)
     modes = consulted.bool().reshape(-1, group_size)
     both = (judged & modes).any(1) & (judged & ~modes).any(1)
     return float((~both).float().mean())
 
 
-def _check(rewards: Tensor, consulted: Tensor, group_size: int) -> None:
-    if rewards.ndim != 1 or consulted.shape != rewards.shape:
-        raise ValueError(f"expected rewards and consulted of one shape (N,), got {tuple(rewards.shape)} and {tuple(consulted.shape)}")
+def _groups(
+    rewards: Tensor, consulted: Tensor, group_size: int, settings: Settings, lookups: Tensor | None = None, correct: Tensor | None = None
+) -> Groups:
+    """The rollouts by group; `ValueError` where something does not fit."""
+    by_rollout = {"consulted": consulted, "lookups": lookups, "correct": correct}
+    _check(rewards, {name: values for name, values in by_rollout.items() if values is not None}, group_size)
+    shape = (-1, group_size)
+    judged = ~torch.isnan(rewards)
+    consulted = consulted.bool()
+    right = rewards > 0 if correct is None else correct.bool()
+    return Groups(
+        rewards=torch.nan_to_num(rewards, nan=0.0).reshape(shape),
+        judged=judged.reshape(shape),
+        consulted=consulted.reshape(shape),
+        lookups=(consulted if lookups is None else lookups).to(rewards.dtype).reshape(shape),
+        correct=(right & judged).reshape(shape),
+        settings=settings,
+    )
+
+
+def _check(rewards: Tensor, by_rollout: dict[str, Tensor], group_size: int) -> None:
+    for name, values in by_rollout.items():
+        if rewards.ndim != 1 or values.shape != rewards.shape:
+            raise ValueError(f"expected rewards and {name} of one shape (N,), got {tuple(rewards.shape)} and {tuple(values.shape)}")
     if not rewards.is_floating_point():
         raise ValueError(f"rewards must be floating point, got {rewards.dtype}")
     if group_size < 1 or rewards.numel() % group_size:

@@ -47,6 +47,18 @@ def final_consult_rates(rebalance: str, seed: int, config: BanditConfig | None =
     return benign, harmful
 
 
+def push_ratio(share: float, tau: float) -> float:
+    """Return the expected push of IFPO on consulting over GRPO's, at a consult rate: w_c (1 - f) + w_d f, without clip, for large groups.
+
+    At f = 0.8: v = 1.118 and 2.236 with the mean 1.342, so w = 0.833 and 1.667, and 0.833 * 0.2 + 1.667 * 0.8 = 1.5.
+
+    >>> round(push_ratio(0.8, 0.5), 2)
+    1.5
+    """
+    consult, direct = share**-tau, (1 - share) ** -tau
+    return (consult * (1 - share) + direct * share) / (share * consult + (1 - share) * direct)
+
+
 def _gradient(rates: Tensor, pay: Tensor, rebalance: str, generator: torch.Generator, config: BanditConfig) -> Tensor:
     """Mean of advantage times d log p(mode) / d logit, for each type: (2,)."""
     shape = (2, config.groups * config.group_size)

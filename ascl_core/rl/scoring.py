@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ascl_core.config.conversation import ConversationConfig
-from ascl_core.config.ifpo import RewardConfig
+from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Prompt, RolloutFacts, Verdict, kind_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.judges import Item, Judge
+from ascl_core.rewards.claims_judge import get_claims_judge
+from ascl_core.rewards.outcome import JudgedRollout
 from ascl_core.rewards.reward import RewardParts, score
-from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import Mode
 
 
@@ -35,6 +37,16 @@ class ScoredBatch:
         """Whether each rollout consulted, from its messages and never from a mask."""
         return [fact.mode is Mode.CONSULT for fact in self.facts]
 
+    @property
+    def lookups(self) -> list[int]:
+        """The number of well-formed calls of each rollout."""
+        return [len(fact.calls) for fact in self.facts]
+
+    @property
+    def correct(self) -> list[bool]:
+        """Whether each answer is right and no gate of the reward hit it."""
+        return [part.correct for part in self.parts]
+
     def figures(self) -> dict[str, float]:
         """Means over the batch: consult rates, validity and why not, reward components; what has no data is left out."""
         values: dict[str, list[float]] = defaultdict(list)
@@ -46,6 +58,8 @@ class ScoredBatch:
             values["valid_rate"].append(float(fact.valid))
             values["consult/attempted"].append(float(fact.attempted))
             values["consult/completed"].append(float(fact.completed))
+            values["consult/faulty"].append(float(fact.faulty))
+            values["correct_rate"].append(float(part.correct))
             values["not_judged"].append(float(part.total is None))
             if part.total is not None:
                 values["reward/mean"].append(part.total)
@@ -73,16 +87,33 @@ class Scorer:
         self.judge = judge
         self.reward = reward
         self.conversation = conversation
+        self.claims_judge = get_claims_judge(reward)
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
-        """One reward a rollout; malformed ones never reach the judge, and a judge that fails rewards nobody."""
+        """One reward a rollout; malformed ones never reach a judge, and a judge that fails rewards nobody."""
         limit = self.conversation.max_tool_calls
         facts = [read_rollout(text, finished=end, max_tool_calls=limit) for text, end in zip(texts, finished, strict=True)]
-        valid = [i for i, fact in enumerate(facts) if fact.valid]
-        items = [Item(prompts[i].prompt, facts[i].answer, prompts[i].prompt_type) for i in valid]
-        verdicts: dict[int, Verdict] = dict(zip(valid, self.judge.judge(items), strict=True))
-        parts = [
-            score(fact, prompt, verdicts.get(i), self.corpus.rule(prompt.rule_id) if prompt.rule_id else None, self.reward)
+        verdicts = self._verdicts(prompts, facts)
+        claims = self._claims(prompts, facts)
+        rollouts = [
+            JudgedRollout(fact, prompt, verdicts.get(i), self._rule_of(prompt), claims.get(i, False))
             for i, (fact, prompt) in enumerate(zip(facts, prompts, strict=True))
         ]
-        return ScoredBatch(tuple(prompts), tuple(facts), tuple(parts))
+        return ScoredBatch(tuple(prompts), tuple(facts), tuple(score(rollout, self.reward) for rollout in rollouts))
+
+    def _verdicts(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, Verdict]:
+        """The verdict on each valid rollout, by its position."""
+        valid = [i for i, fact in enumerate(facts) if fact.valid]
+        items = [Item(prompts[i].prompt, facts[i].answer, prompts[i].prompt_type) for i in valid]
+        return dict(zip(valid, self.judge.judge(items), strict=True))
+
+    def _claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, bool | None]:
+        """Whether each valid rollout without a call claims a look-up, by its position; nothing where the reward does not ask."""
+        if "hallucination" not in self.reward.terms:
+            return {}
+        direct = [i for i, fact in enumerate(facts) if fact.valid and fact.attempted == 0]
+        found = self.claims_judge.claims([prompts[i] for i in direct], [facts[i] for i in direct])
+        return dict(zip(direct, found, strict=True))
+
+    def _rule_of(self, prompt: Prompt) -> Rule | None:
+        return self.corpus.rule(prompt.rule_id) if prompt.rule_id else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ def ifpo(
     log: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Train with GRPO and rebalanced advantages; the first process writes the checkpoint and one log line a step.
+    """Train with the advantages of `ifpo.rebalance`; the first process writes the checkpoint and one log line a step.
 
     The prompts were resolved against the rules of the SFT data; they are decided again by `corpus`, which may be a later one.
     """
@@ -175,8 +176,9 @@ def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: Co
         num_generations=config.group_size,
         num_iterations=1,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="constant",
-        loss_type="grpo",
+        lr_scheduler_type="cosine" if config.schedule == "cosine" else "constant_with_warmup",
+        warmup_steps=math.ceil(config.warmup_ratio * config.max_steps),
+        loss_type="dapo" if config.loss == "token_mean" else "grpo",
         beta=config.beta,
         epsilon=config.epsilon,
         temperature=config.temperature,

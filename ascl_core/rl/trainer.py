@@ -1,5 +1,8 @@
 """IFPO on TRL: `GRPOTrainer` with its advantages replaced; nothing else of it is changed.
 
+The paper's mean over tokens is TRL's loss `dapo`: it divides by the loss tokens of all rollouts of a step, over all
+micro-batches and processes. (`bnpo` divides by those of each micro-batch, and averages the micro-batches.)
+
 Two methods are overridden for the advantages (TRL 1.16): `_calculate_rewards`, which also gathers each rollout's mode, and
 `_generate_and_score_completions`, whose returned `"advantages"` are this process's slice and are exchanged for ours. If
 the modes were not seen in between, training stops: silence would be plain GRPO under another name.
@@ -23,16 +26,16 @@ from ascl_core.contracts import Prompt
 from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.errors import TrainingError
 from ascl_core.generation.grouped_attention import use_grouped_attention
-from ascl_core.rl.advantages import decay, mode_weights, one_mode_fraction, weighted_advantages
+from ascl_core.rl.advantages import ifpo_advantages, mode_weights, one_mode_fraction
 from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.rl.sampling import TurnSampler, samples_plainly
-from ascl_core.rl.scoring import Scorer, of_all_processes
+from ascl_core.rl.scoring import ScoredBatch, Scorer, of_all_processes
 from ascl_core.rules.editions import RuleEdition
 from ascl_core.sft.safeguards import Safeguards
 
 
 class IfpoTrainer(Safeguards, GRPOTrainer):
-    """`GRPOTrainer` whose advantages are rebalanced by inverse mode frequency."""
+    """`GRPOTrainer` whose advantages are those of the rule that `ifpo.rebalance` names."""
 
     def __init__(
         self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], editions: Sequence[RuleEdition], **kwargs: Any
@@ -42,8 +45,7 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         self.scorer = scorer
         self.prompts_by_id = prompts_by_id
         self.editions = editions
-        self._rewards: torch.Tensor | None = None
-        self._consulted: torch.Tensor | None = None
+        self._scored: ScoredBatch | None = None
         self._loss_mask: torch.Tensor | None = None
         self._turns: TurnSampler | None = None
         if self._samples_turns():
@@ -55,24 +57,23 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
         decided = [self.editions[row["edition"]].decide(self.prompts_by_id[row["prompt_id"]]) for row in inputs]
         batch = of_all_processes(self.scorer.score(decided, texts, finished))
-        self._rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
-        self._consulted = torch.tensor(batch.consulted, device=device)
+        self._scored = batch
         self._log_figures(batch.figures())
-        return self._rewards[:, None]
+        return torch.tensor(batch.rewards, dtype=torch.float32, device=device)[:, None]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        self._rewards = self._consulted = self._turns = None
+        self._scored = self._turns = None
         output = super()._generate_and_score_completions(inputs)
-        if self._rewards is None or self._consulted is None or "advantages" not in output:
+        if self._scored is None or "advantages" not in output:
             raise TrainingError("the mode of the rollouts was not seen", mend="this TRL version calls its reward functions elsewhere")
-        advantages = self._rebalanced(self._rewards, self._consulted)
+        advantages = self._rebalanced(self._scored)
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local
         output["advantages"] = advantages[start : start + local].to(output["advantages"])
         if not self._is_training() or self.beta != 0.0:
             return output
         working = int(gather((output["advantages"] != 0).sum()[None]).max())  # of the busiest process, as TRL gathers rollouts' figures
-        return _without_idle(output, self.args.steps_per_generation, working)
+        return _without_idle(output, self.args.steps_per_generation, working, over_rollouts=self.ifpo.loss == "sequence_mean")
 
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, has_tool_images: Any = False
@@ -125,11 +126,14 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         found = self.accelerator
         return found.device.type == "cpu" and found.num_processes == 1 and found.mixed_precision == "no"
 
-    def _rebalanced(self, rewards: torch.Tensor, consulted: torch.Tensor) -> torch.Tensor:
+    def _rebalanced(self, batch: ScoredBatch) -> torch.Tensor:
         """Advantages (N,) of the whole batch over all processes."""
         size = cast(int, self.num_generations if self._is_training() else self.num_generations_eval)
-        weights = mode_weights(rewards, consulted, size, max_weight=self.ifpo.max_weight, frequency=self.ifpo.frequency)
-        weights = decay(weights, self.state.global_step, self.ifpo.weight_decay_steps)
+        device = self.accelerator.device
+        rewards = torch.tensor(batch.rewards, dtype=torch.float32, device=device)
+        consulted = torch.tensor(batch.consulted, device=device)
+        bounds: dict[str, Any] = {"tau": self.ifpo.tau, "min_weight": self.ifpo.min_weight, "max_weight": self.ifpo.max_weight}
+        weights = mode_weights(rewards, consulted, size, **bounds)
         spread = rewards.nan_to_num(0.0).reshape(-1, size)
         self._log_figures(
             {
@@ -139,7 +143,16 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
                 "groups/zero_variance": float((spread.amax(1) - spread.amin(1) < 1e-8).float().mean()),
             }
         )
-        return weighted_advantages(rewards, consulted, size, weights, rebalance=self.ifpo.rebalance)
+        return ifpo_advantages(
+            rewards,
+            consulted,
+            size,
+            rebalance=self.ifpo.rebalance,
+            **bounds,
+            lookups=torch.tensor(batch.lookups, device=device),
+            correct=torch.tensor(batch.correct, device=device),
+            efficiency_weight=self.ifpo.efficiency_weight,
+        )
 
     def _is_training(self) -> bool:
         return bool(cast(Any, self.model).training)
@@ -150,11 +163,12 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
             self._metrics[mode][name].append(value)
 
 
-def _without_idle(batch: dict[str, Any], num_chunks: int, working: int) -> dict[str, Any]:
-    """The batch without rollouts of advantage 0, for a loss without a KL term: they cost as much as others and move nothing.
+def _without_idle(batch: dict[str, Any], num_chunks: int, working: int, *, over_rollouts: bool) -> dict[str, Any]:
+    """Return the batch without rollouts of advantage 0, for a loss without a KL term: they cost as much as others and move nothing.
 
-    Of N rollouts K stay, at least the `working` ones, and a multiple of the chunks into which TRL cuts the batch; their advantages
-    are scaled by K/N, so that TRL's mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
+    Of N rollouts K stay, at least the `working` ones, and a multiple of the chunks into which TRL cuts the batch. A mean over
+    tokens divides by `num_items_in_batch`, which TRL counted before and which stays. For a mean `over_rollouts` the advantages are
+    scaled by K/N, so that the mean over K is the mean over N. Columns that are padding in every rollout that stays are cut off.
     """
     advantages = batch["advantages"]
     n = len(advantages)
@@ -173,4 +187,5 @@ def _without_idle(batch: dict[str, Any], num_chunks: int, working: int) -> dict[
             return value[:, first:]
         return value[:, :last] if value.ndim == 2 and value.shape[1] == width else value
 
-    return {name: kept(name, value) for name, value in batch.items()} | {"advantages": advantages[rows] * (k / n)}
+    scale = k / n if over_rollouts else 1.0
+    return {name: kept(name, value) for name, value in batch.items()} | {"advantages": advantages[rows] * scale}

@@ -121,7 +121,8 @@ def _filter(
     items = [Item(prompt.prompt, fact.answer, prompt.prompt_type) for (prompt, _), fact in zip(drafts, facts, strict=True)]
     kept, rejected = [], []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
-        reason = fact.problem or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
+        faulty = "a faulty tool call" if fact.faulty else None
+        reason = fact.problem or faulty or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
 

@@ -55,7 +55,7 @@ def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Work
     ("setting", "users", "reason"),
     [
         ("sft.max_steps=7", TRAINS, "sft.max_steps: 24 → 7"),
-        ("ifpo.rebalance=none", {"ifpo"}, "ifpo.rebalance: positive → none"),
+        ("ifpo.rebalance=none", {"ifpo"}, "ifpo.rebalance: ifpo → none"),
         ("gate.min_utility=0.1", {"gate"}, "gate.min_utility: 0.5 → 0.1"),
         ("evaluate.seed=1", EVALUATES, "evaluate.seed: 0 → 1"),
         ("ifpo.seed=0", set(), ""),

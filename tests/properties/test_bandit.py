@@ -1,4 +1,4 @@
-"""The claim of the design, in the two-mode bandit: `positive` holds back the drift that plain GRPO shows."""
+"""What decision 0002 says of the two-mode bandit: the published rule drifts as GRPO does, `one_sided` is slower."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from ascl_core.rl.advantages import STRATEGIES
-from ascl_core.rl.bandit import BanditConfig, final_consult_rates
+from ascl_core.rl.bandit import BanditConfig, final_consult_rates, push_ratio
 
 SEEDS = range(5)
 
@@ -28,8 +28,19 @@ def test_plain_grpo_drifts_to_consulting_on_benign_prompts(rates: dict[str, list
     assert all(benign >= 0.85 and harmful >= 0.93 for benign, harmful in rates["none"])
 
 
-def test_positive_holds_the_drift_back_and_consults_where_it_pays(rates: dict[str, list[tuple[float, float]]]) -> None:
-    assert all(benign <= 0.72 and harmful >= 0.93 for benign, harmful in rates["positive"])
+def test_the_published_rule_does_not_hold_the_drift_back(rates: dict[str, list[tuple[float, float]]]) -> None:
+    assert all(ifpo[0] >= plain[0] and ifpo[1] >= 0.93 for ifpo, plain in zip(rates["ifpo"], rates["none"], strict=True))
+
+
+@pytest.mark.parametrize(("share", "ratio"), [(0.8, 1.5), (0.9, 7 / 3), (0.5, 1.0)])
+def test_the_published_rule_pushes_in_the_direction_of_grpo_and_harder(share: float, ratio: float) -> None:
+    # At 0.9: v = 1.054 and 3.162 with the mean 1.265, w = 0.833 and 2.5, and 0.833 * 0.1 + 2.5 * 0.9 = 2.333.
+    assert push_ratio(share, 0.5) == pytest.approx(ratio)
+    assert push_ratio(share, 0.0) == pytest.approx(1.0)
+
+
+def test_one_sided_holds_the_drift_back_and_consults_where_it_pays(rates: dict[str, list[tuple[float, float]]]) -> None:
+    assert all(benign <= 0.72 and harmful >= 0.93 for benign, harmful in rates["one_sided"])
 
 
 def test_weighting_every_advantage_speeds_the_drift_up(rates: dict[str, list[tuple[float, float]]]) -> None:
@@ -46,12 +57,12 @@ def test_a_baseline_for_each_mode_pushes_nowhere(rates: dict[str, list[tuple[flo
 
 
 def test_balancing_the_baseline_helps_little(rates: dict[str, list[tuple[float, float]]]) -> None:
-    assert all(rates["positive"][i][0] < rates["balanced"][i][0] < rates["none"][i][0] for i in SEEDS)
+    assert all(rates["one_sided"][i][0] < rates["balanced"][i][0] < rates["none"][i][0] for i in SEEDS)
 
 
 def test_a_seed_decides_everything() -> None:
-    assert final_consult_rates("positive", 3) == final_consult_rates("positive", 3)
-    assert final_consult_rates("positive", 3) != final_consult_rates("positive", 4)
+    assert final_consult_rates("one_sided", 3) == final_consult_rates("one_sided", 3)
+    assert final_consult_rates("one_sided", 3) != final_consult_rates("one_sided", 4)
 
 
 def test_without_a_step_nothing_moves() -> None:

@@ -42,6 +42,7 @@ IFPO: dict[str, Any] = {
     "group_size": 4,
     "micro_batch_size": 8,
     "max_completion_length": 220,
+    "warmup_ratio": 0.0,  # the first of two steps is to learn something
     "prompt_mix": {"harmful": 1.0, "borderline": 1.0, "utility": 1.0},
 }
 SFT: dict[str, Any] = {"max_steps": 4, "save_steps": 2, "batch_size": 8, "micro_batch_size": 4, "learning_rate": 4e-3, "warmup_steps": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections import Counter
@@ -22,7 +23,7 @@ from ascl_core.conversation.trajectory import read_calls
 from ascl_core.errors import ConfigError, DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train, trainer
-from ascl_core.rl.advantages import STRATEGIES, decay, grpo_advantages, ifpo_advantages, mode_weights, weighted_advantages
+from ascl_core.rl.advantages import STRATEGIES, grpo_advantages, ifpo_advantages, mode_weights
 from ascl_core.rl.scoring import ScoredBatch, Scorer
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import load_corpus
@@ -43,6 +44,7 @@ class Step:
     looked_up: torch.Tensor
     """Whether a tool result is among the rollout's messages, TRL's own account of it, and the call that it answers is well-formed."""
     rewards: torch.Tensor
+    correct: torch.Tensor
     output: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,7 +59,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
         turns = [text.split(END)[0] for text in self._tokenizer.batch_decode(completion_ids_list)]
         answered = [any(message["role"] == "tool" for message in messages) for messages in completions]
         looked_up = torch.tensor([had and bool(read_calls(turn)) for had, turn in zip(answered, turns, strict=True)])
-        seen.append(Step([row["prompt_id"] for row in inputs], looked_up, rewards[:, 0].clone()))
+        seen.append(Step([row["prompt_id"] for row in inputs], looked_up, rewards[:, 0].clone(), torch.tensor(self._scored.correct)))
         return rewards
 
     def keep_output(self: Any, inputs: Any) -> dict[str, Any]:
@@ -67,30 +69,27 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
     monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", keep_scores)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
     return seen
 
 
-Formula = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""Advantages of rewards and modes at a step."""
+Formula = Callable[[Step], torch.Tensor]
+"""The advantages that a step is to have."""
 
 
-def _formula(strategy: str) -> Formula:
-    return lambda rewards, modes, step: ifpo_advantages(rewards, modes, GROUP, rebalance=strategy)
+def _formula(strategy: str, **options: Any) -> Formula:
+    def advantages(step: Step) -> torch.Tensor:
+        return ifpo_advantages(step.rewards, step.looked_up, GROUP, rebalance=strategy, correct=step.correct, **options)
+
+    return advantages
 
 
+BOUNDED = {"tau": 2.0, "min_weight": 0.9, "max_weight": 1.2}
 FORMULAS: dict[str, tuple[dict[str, Any], Formula]] = {
     **{strategy: ({"rebalance": strategy}, _formula(strategy)) for strategy in sorted(STRATEGIES)},
-    "default": ({}, lambda r, m, step: ifpo_advantages(r, m, GROUP)),
-    "capped": ({"rebalance": "all", "max_weight": 1.2}, lambda r, m, step: ifpo_advantages(r, m, GROUP, rebalance="all", max_weight=1.2)),
-    "frequencies of the batch": (
-        {"rebalance": "all", "frequency": "batch"},
-        lambda r, m, step: mode_weights(r, m, len(r), frequency="group") * grpo_advantages(r, GROUP),
-    ),
-    "decay": (
-        {"rebalance": "all", "weight_decay_steps": 2},
-        lambda r, m, step: weighted_advantages(r, m, GROUP, decay(mode_weights(r, m, GROUP), step, 2), rebalance="all"),
-    ),
+    "default": ({}, lambda step: ifpo_advantages(step.rewards, step.looked_up, GROUP)),
+    "clipped": (BOUNDED, _formula("ifpo", **BOUNDED)),
+    "efficient": ({"rebalance": "conditional", "efficiency_weight": 0.5}, _formula("conditional", efficiency_weight=0.5)),
 }
 
 
@@ -100,9 +99,9 @@ def test_training_uses_the_advantages_of_the_groups_it_sampled(
 ) -> None:
     world.ifpo(tmp_path, **changes)
     assert len(steps) == IFPO["max_steps"]
-    for number, step in enumerate(steps):
+    for step in steps:
         assert [step.prompt_ids[i] for i in range(0, 16, GROUP) for _ in range(GROUP)] == step.prompt_ids, "groups are contiguous"
-        torch.testing.assert_close(step.output["advantages"], formula(step.rewards, step.looked_up, number))
+        torch.testing.assert_close(step.output["advantages"], formula(step))
     plain = torch.cat([grpo_advantages(step.rewards, GROUP) for step in steps])
     assert plain.abs().max() > 0.5
     rebalanced = not torch.cat([step.output["advantages"] for step in steps]).allclose(plain)
@@ -162,7 +161,8 @@ def test_what_is_logged_is_what_was_sampled(world: World, tmp_path: Path, steps:
                 assert line[f"consult_rate/{kind}"] == pytest.approx(float(looked_up[of_kind].mean()))
                 assert line[f"reward/{kind}"] == pytest.approx(float(step.rewards[of_kind].mean()))
         assert line["reward/mean"] == pytest.approx(float(step.rewards.mean()))
-        assert line["reward/outcome"] + line["reward/repeated_lookup"] == pytest.approx(line["reward/mean"])
+        assert {f"reward/{term}" for term in IfpoConfig().reward.terms} <= set(line)
+        assert line["correct_rate"] == pytest.approx(float(step.correct.float().mean()))
         weights = mode_weights(step.rewards, step.looked_up, GROUP)
         assert (line["weights/mean"], line["weights/max"]) == pytest.approx((float(weights.mean()), float(weights.max())))
         modes = step.looked_up.reshape(-1, GROUP).float().mean(1)
@@ -205,15 +205,56 @@ def test_the_seed_decides_what_training_does(world: World, tmp_path: Path) -> No
     assert first != other
 
 
-def test_leaving_rollouts_without_advantage_out_changes_no_gradient(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = {"max_steps": 1, "prompts_per_step": 8, "group_size": 2}
-    left_out = world.ifpo(tmp_path / "left-out", **pairs)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
-    kept = world.ifpo(tmp_path / "kept", **pairs)
-    assert kept[0]["grad_norm"] > 0
-    assert kept[0]["groups/zero_variance"] > 0, "there were such rollouts"
-    assert left_out[0]["grad_norm"] == pytest.approx(kept[0]["grad_norm"], rel=1e-3)
-    assert left_out[0]["reward/mean"] == kept[0]["reward/mean"]
+@pytest.mark.parametrize("loss", ["token_mean", "sequence_mean"])
+def test_leaving_rollouts_without_advantage_out_changes_neither_loss_nor_gradient(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gradients: list[torch.Tensor], loss: str
+) -> None:
+    pairs = {"max_steps": 1, "prompts_per_step": 8, "group_size": 2, "micro_batch_size": 4, "loss": loss}
+    [left_out] = world.ifpo(tmp_path / "left-out", **pairs)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    [kept] = world.ifpo(tmp_path / "kept", **pairs)
+    assert kept["groups/zero_variance"] > 0, "there were such rollouts"
+    without, with_all = gradients
+    assert with_all.norm() > 0.01
+    assert (without - with_all).norm() < 1e-4 * with_all.norm()
+    assert left_out["loss"] == pytest.approx(kept["loss"], rel=1e-3, abs=1e-6)
+    assert abs(kept["loss"]) > 1e-4, "the loss of this test is not 0 by symmetry"
+    assert left_out["reward/mean"] == kept["reward/mean"]
+
+
+def test_the_token_mean_is_over_all_tokens_of_the_step_whatever_the_micro_batches(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gradients: list[torch.Tensor]
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    generate = IfpoTrainer._generate_and_score_completions
+
+    def keep(self: Any, inputs: Any) -> dict[str, Any]:
+        output = generate(self, inputs)
+        seen.append({name: value.clone() for name, value in output.items() if isinstance(value, torch.Tensor)})
+        return output
+
+    monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    [together] = world.ifpo(tmp_path / "together", max_steps=1, micro_batch_size=16)
+    [apart] = world.ifpo(tmp_path / "apart", max_steps=1, micro_batch_size=2)
+    mask = seen[0]["completion_mask"] * seen[0]["tool_mask"]
+    # On the policy that sampled, the ratio of every token is 1: the loss is minus the mean over tokens of their rollout's advantage.
+    by_hand = -float((mask * seen[0]["advantages"][:, None]).sum() / mask.sum())
+    assert together["loss"] == pytest.approx(by_hand, rel=1e-3, abs=1e-5)
+    assert apart["loss"] == pytest.approx(by_hand, rel=1e-3, abs=1e-5)
+    assert (gradients[0] - gradients[1]).norm() < 1e-4 * gradients[0].norm()
+    by_rollout = -float(((mask * seen[0]["advantages"][:, None]).sum(1) / mask.sum(1)).mean())
+    assert abs(by_rollout - by_hand) > 1e-3, "the lengths of this test are such that the two means differ"
+
+
+def test_the_learning_rate_warms_up_and_falls_on_a_cosine(world: World, tmp_path: Path) -> None:
+    lines = world.ifpo(tmp_path / "cosine", max_steps=10, prompts_per_step=1, warmup_ratio=0.2, learning_rate=1e-3)
+    rates = [line["learning_rate"] for line in lines]
+    # Two steps of warm-up from 0, then (1 + cos(pi t / 8)) / 2 of the peak for t = 0 to 7.
+    wanted = [0.0, 0.5, *((1 + math.cos(math.pi * t / 8)) / 2 for t in range(8))]
+    assert rates == pytest.approx([1e-3 * share for share in wanted], abs=1e-9)
+    constant = world.ifpo(tmp_path / "constant", max_steps=2, prompts_per_step=1, schedule="constant", learning_rate=1e-3)
+    assert [line["learning_rate"] for line in constant] == pytest.approx([1e-3, 1e-3])
 
 
 def test_a_trl_that_scores_elsewhere_stops_training(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,13 +334,20 @@ def test_the_reference_of_the_kl_term_is_the_sft_checkpoint(world: World, tmp_pa
 
 BAD = {
     "rollouts that do not divide": ({"micro_batch_size": 5}, "ifpo", "multiple of micro_batch_size"),
-    "a strategy that is not there": ({"rebalance": "postive"}, "ifpo.rebalance", "'positive'"),
+    "a strategy that is not there": ({"rebalance": "positive"}, "ifpo.rebalance", "'one_sided'"),
     "a group of one": ({"group_size": 1}, "ifpo.group_size", "greater than or equal to 2"),
     "a cap under 1": ({"max_weight": 0.5}, "ifpo.max_weight", "greater than or equal to 1"),
     "a kind of prompt that is not there": ({"prompt_mix": {"harmfull": 1.0}}, "ifpo.prompt_mix.harmfull", "'harmful'"),
     "a mix of nothing": ({"prompt_mix": {"harmful": 0.0}}, "ifpo", "at least one kind"),
     "a misspelt key": ({"max_step": 1}, "ifpo.max_step", "did you mean 'max_steps'?"),
-    "a bonus for repeated look-ups": ({"reward": {"repeated_lookup": 0.1}}, "ifpo.reward.repeated_lookup", "less than or equal to 0"),
+    "a lower bound over 1": ({"min_weight": 1.5}, "ifpo.min_weight", "less than or equal to 1"),
+    "a negative exponent": ({"tau": -0.5}, "ifpo.tau", "greater than or equal to 0"),
+    "a loss that is not there": ({"loss": "token"}, "ifpo.loss", "'token_mean'"),
+    "a bonus for repeated look-ups": (
+        {"reward": {"repeated_lookup": {"cost": -0.1}}},
+        "ifpo.reward.repeated_lookup.cost",
+        "greater than or equal to 0",
+    ),
 }
 
 

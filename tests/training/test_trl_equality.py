@@ -121,7 +121,7 @@ def test_log_probabilities_of_sampling_are_those_of_the_trainer(sampled: Sampled
 
     monkeypatch.setattr(conversing, "decode", keep_draws)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_forward)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_: batch)
+    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
     rollouts, _ = sampled(True, temperature=0.8)
     consulted = 0
     for row, ids in enumerate(rollouts["completion_ids"]):

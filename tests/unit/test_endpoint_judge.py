@@ -192,7 +192,7 @@ def test_an_answer_that_is_late_twice_is_no_verdict_and_is_said(server: Server, 
     assert judged.refusal is Refusal.FULL
     assert len(server.requests) == 3
     assert [record.message for record in caplog.records] == [
-        f"openai@1:m@{server.url[7:-3]}: 1 of 1 responses were not judged: its answers were late"
+        f"m@{server.url[7:-3]}: 1 of 1 responses were not judged: its answers were late"
     ]
 
 

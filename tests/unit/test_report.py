@@ -119,8 +119,8 @@ def training_lines(arm: str) -> list[dict[str, Any]]:
     """A log as the trainers write it."""
     if arm != "ifpo":
         return [{"stage": "sft", "config": {"seed": 3}}, *({"step": i, "loss": 8 / i} for i in range(1, 31))]
-    head = {"stage": "ifpo", "config": {"seed": 0, "rebalance": "positive", "judge": {"name": "rules"}}}
-    figures = ("consult_rate/harmful", "consult_rate/utility", "reward/mean", "reward/harmful", "reward/outcome", "valid_rate")
+    head = {"stage": "ifpo", "config": {"seed": 0, "rebalance": "ifpo", "judge": {"name": "rules"}}}
+    figures = ("consult_rate/harmful", "consult_rate/utility", "reward/mean", "reward/harmful", "reward/safety", "valid_rate")
     return [head, *({"step": i, **dict.fromkeys(figures, i / 40)} for i in range(1, 31))]
 
 
@@ -408,6 +408,8 @@ def test_collapse_to_one_mode_is_a_caution(run: dict[str, Any], rate: float, mod
 
 def test_plain_grpo_is_not_called_ifpo() -> None:
     assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL, SFT + GRPO"
+    assert Arm("ifpo", config={"rebalance": "ifpo"}).label == "ASCL, SFT + IFPO"
+    assert Arm("ifpo", config={"rebalance": "one_sided"}).label == "ASCL, SFT + one sided", "only the published rule is called IFPO"
 
 
 def test_drawing_is_xml_without_foreign_references() -> None:

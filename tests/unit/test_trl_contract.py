@@ -41,13 +41,20 @@ SAID = {
         "post_tool_ids, post_tool_logprobs = self._generate_single_turn(",
     ],
     "_generate_single_turn": ["generation_config=self.generation_config", "torch.tensor(self.eos_token_ids"],
-    "_compute_loss": ['"tool_mask" not in inputs', "self._get_per_token_logps_and_entropies(", "compute_entropy=True", "* mask"],
+    "_compute_loss": [
+        '"tool_mask" not in inputs',
+        "self._get_per_token_logps_and_entropies(",
+        "compute_entropy=True",
+        "* mask",
+        'inputs["num_items_in_batch"]',
+    ],
     "_generate_and_score_completions": [
         'output["tool_mask"]',
         '"advantages"',
         "self._calculate_rewards(",
         "self.environments.append(",
         "self._generate(prompts)",
+        '"num_items_in_batch": num_items_in_batch',
     ],
     "_prepare_inputs": ["split_tensor_dict(generation_batch, self.args.steps_per_generation)"],
 }
