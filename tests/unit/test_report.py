@@ -407,7 +407,7 @@ def test_collapse_to_one_mode_is_a_caution(run: dict[str, Any], rate: float, mod
 
 
 def test_plain_grpo_is_not_called_ifpo() -> None:
-    assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL, SFT + GRPO"
+    assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL + GRPO"
 
 
 def test_drawing_is_xml_without_foreign_references() -> None:
