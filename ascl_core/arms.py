@@ -93,6 +93,25 @@ def arms_that_run(*, instruct_model: bool) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if arm.needs == "nothing" or instruct_model)
 
 
+def page() -> str:
+    """Return `docs/arms.md`."""
+    lines = [
+        "# Arms",
+        "",
+        "`ascl compare` trains and evaluates these recipes side by side; `ascl compare --arm NAME` takes some of them. Each starts from the",
+        "profile and differs by the parameters in its row. This page is made by `ascl arms docs` from `ascl_core/arms.py`.",
+        "",
+        "| arm | on the page | from | evaluated checkpoint | trained from | differs by | needs an instruct model |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm in ARMS:
+        differs = "<br>".join(f"`{setting}`" for setting in arm.settings)
+        needs = "yes" if arm.needs == "instruct_model" else ""
+        lines.append(f"| `{arm.name}` | {arm.label} | {arm.source} | `{arm.stage}` | {arm.start or ''} | {differs} | {needs} |")
+    after = ", ".join(f"`{arm.name}`" for arm in ARMS if arm.after_change)
+    return "\n".join([*lines, "", f"Asked again after the rules changed, with no training in between: {after}.", ""])
+
+
 def label_of(stage: str, section: Mapping[str, Any]) -> str:
     """Return the label of the arm that a stage's checkpoint is, by the parameters of its section that it was trained with."""
     arms = [arm for arm in ARMS if arm.stage == stage]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import out, print_table, repository_root, shown
+from flows.cli.console import out, repository_root, shown
 from flows.cli.parameters import Profile, Settings
 
 Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas; every arm is trained once with each.")]
@@ -25,22 +25,17 @@ def compare(
     arm: Arms = None,
     changed_rules: Annotated[bool, typer.Option(help="Ask again after rules were turned round, with no training.")] = True,
     parallel: Annotated[int | None, typer.Option(min=1, max=16, help="Stages at a time; as many as the cores carry if not given.")] = None,
-    list_arms: Annotated[bool, typer.Option("--list", help="List the arms and exit.")] = False,
 ) -> None:
     """Train every arm with every seed and compare them on one page; what they have in common is made once.
 
-    Without --arm all that the profile can train are compared: `ascl compare --list` shows them.
+    Without --arm all that the profile can train are compared: `ascl arms list` shows them.
 
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
-    from ascl_core.arms import ARMS
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
     from tasks.environment import prepare
 
-    if list_arms:
-        print_table(("arm", "label", "from", "differs by"), [(a.name, a.label, a.source, " ".join(a.settings)) for a in ARMS])
-        return
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of
+from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of, page
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
 from tasks.stages import EVALUATE
@@ -36,3 +38,7 @@ def test_a_checkpoint_is_labelled_by_the_parameters_it_was_trained_with() -> Non
     assert label_of("ifpo", {"rebalance": "ifpo"}) == label_of("ifpo", {}) == get_arm("ifpo").label
     assert label_of("sft", {"max_steps": 3}) == get_arm("sft").label
     assert label_of("another_stage", {}) == "another stage"
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    assert (Path(__file__).parents[2] / "docs/arms.md").read_text(encoding="utf-8") == page(), "run: ascl arms docs"
