@@ -98,8 +98,8 @@ def page() -> str:
     lines = [
         "# Arms",
         "",
-        "`ascl compare` trains and evaluates these recipes side by side; `ascl compare --arm NAME` takes some of them. Each starts from the",
-        "profile and differs by the parameters in its row. This page is made by `ascl arms docs` from `ascl_core/arms.py`.",
+        "`ascl compare` trains and evaluates these recipes side by side; `ascl compare --arm NAME` takes some of them.",
+        "Each starts from the profile and differs by the parameters in its row. This page is made by `ascl arms docs` from `ascl_core/arms.py`.",
         "",
         "| arm | on the page | from | evaluated checkpoint | trained from | differs by | needs an instruct model |",
         "|---|---|---|---|---|---|---|",
