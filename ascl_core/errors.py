@@ -20,10 +20,12 @@ Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import reprlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from ascl_core.urls import redacted
@@ -138,6 +140,16 @@ def shortened(value: object, most: int = 200) -> str:
         return str(value)[:most]
     except ValueError:  # a number of thousands of digits
         return f"a {type(value).__name__} too long to show"
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the hint for a name that is none of the known ones.
+
+    >>> nearest("grop", ["grpo", "ifpo"]), nearest("x", ["grpo", "ifpo"])
+    ("did you mean 'grpo'?", 'one of grpo, ifpo')
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
 
 
 def leave(error: AsclError, file: Path) -> int:

@@ -14,9 +14,10 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
+from ascl_core.arms import Arm, get_arm
 from ascl_core.config.params import Params
 from tasks import comparison, dvcfile, preflight, stages
-from tasks.comparison import ComparedArm, Place
+from tasks.comparison import Place
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
 from tasks.prefect_policy import Policy
@@ -62,8 +63,8 @@ def train_and_compare(
     policy: Policy | None = None,
 ) -> CompareResult:
     """The whole comparison over the working tree `root`, inside a flow."""
-    chosen = comparison.arms_named(arms)
     params = write_params(root, profile, settings)
+    chosen = comparison.arms_named(arms, params)
     preflight.require(root, params)
     dvcfile.follow_sources(root)
     dvcfile.check(root)
@@ -71,7 +72,7 @@ def train_and_compare(
     with StageRunner(root=root, max_parallel=max_parallel or preflight.stages_at_a_time(params), policy=policy) as run:
         compared = _Comparison(root, tree, params, run)
         places = [compared.train(arm, seed) for seed in seeds for arm in chosen]
-        again = [compared.ask_again(place) for place in places if changed_rules and place.arm.name in comparison.CHANGED]
+        again = [compared.ask_again(place) for place in places if changed_rules and place.arm.after_change]
         outcomes = run.outcomes()
     runs, changed = comparison.gather(root, places, "runs"), comparison.gather(root, again, "changed")
     page = comparison.write_page(root, runs, changed, lambda _: None)
@@ -90,16 +91,16 @@ class _Comparison:
         for stage in stages.DATA_STAGES:
             self._submit(stage, root, after=root)
 
-    def train(self, arm: ComparedArm, seed: int) -> Place:
+    def train(self, arm: Arm, seed: int) -> Place:
         """The arm's training and evaluation, once; returns where they are."""
         if (arm.name, seed) in self._places:
             return self._places[arm.name, seed]
         place = self._places[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
         sources = [self.root]
-        if arm.rebalance is not None:
-            sources = [self.train(comparison.START, seed).root, self.root]
-        if arm.trained not in stages.DATA_STAGES:
-            self._submit(arm.trained, place.root, *sources, after=sources[0])
+        if arm.start is not None:
+            sources = [self.train(get_arm(arm.start), seed).root, self.root]
+        if place.trained not in stages.DATA_STAGES:
+            self._submit(place.trained, place.root, *sources, after=sources[0])
         self._submit(place.evaluation, place.root, *sources, after=place.root)
         return place
 

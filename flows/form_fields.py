@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from ascl_core.arms import ARMS, get_arm
 from ascl_core.artifacts import is_within
 from ascl_core.config.profiles import parse_setting
 from ascl_core.errors import ConfigError
@@ -96,6 +97,13 @@ def _path(text: str) -> str:
     return text if _PATH.fullmatch(text) else _refuse("expected a path within the repository, such as data/models/ifpo")
 
 
+def _arm(name: str) -> str:
+    try:
+        return get_arm(name).name
+    except ConfigError as error:
+        raise ValueError(f"{error.problem}; {error.mend}") from None
+
+
 def _refuse(problem: str) -> str:
     raise ValueError(problem)
 
@@ -116,3 +124,5 @@ Digest = Annotated[str, Field(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
 """A SHA-256 in hexadecimal digits; empty for none."""
 RunId = Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """What names a run: the part of its branch after `runs/`."""
+ArmName = Annotated[str, AfterValidator(_arm), WithJsonSchema({"type": "string", "enum": [arm.name for arm in ARMS]})]
+"""An arm of the comparison; the form offers the table's."""

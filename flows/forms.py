@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
-from flows.form_fields import Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
+from flows.form_fields import ArmName, Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
 from tasks.prefect_policy import GPU_LIMIT, Policy
 
 F = TypeVar("F", bound=Form)
@@ -34,21 +34,6 @@ class StageName(StrEnum):
     EVALUATE_IFPO = "evaluate_ifpo"
     GATE = "gate"
     REPORT = "report"
-
-
-class ArmName(StrEnum):
-    """The arms of the comparison."""
-
-    BASE = "base"
-    DIRECT_REFUSAL = "sft_direct_refusal"
-    CONTEXT_DISTILLATION = "sft_context_distillation"
-    SFT = "sft"
-    GRPO = "grpo"
-    ADA_GRPO = "ada_grpo"
-    IFPO = "ifpo"
-    IFPO_ALL = "ifpo_all"
-    IFPO_BALANCED = "ifpo_balanced"
-    IFPO_WITHIN_MODE = "ifpo_within_mode"
 
 
 class Limits(Form):

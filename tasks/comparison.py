@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ascl_core.arms import CANDIDATE, Arm, arms_that_run, get_arm
 from ascl_core.artifacts import write_json
+from ascl_core.config.base import parse
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError, StageError
 from ascl_core.rules.change import write_changed_rules
-from tasks.stages import BASE, EVALUATE, IFPO, RAW, RULES, SFT, SFT_CONTEXT_DISTILLATION, SFT_DIRECT_REFUSAL, Stage
+from tasks.stages import EVALUATE, RAW, RULES, Stage, get_stage
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 from tasks.workspaces import open_workspace
 
@@ -23,61 +25,38 @@ _PAGE_TIMEOUT_S = 900
 
 
 @dataclass(frozen=True)
-class ComparedArm:
-    """One way to train the model, or not to."""
-
-    name: str
-    label: str
-    trained: Stage
-    rebalance: str | None = None
-    """`ifpo.rebalance`, where it is trained by reinforcement learning."""
-
-
-ARMS = (
-    ComparedArm("base", "Base model", BASE),
-    ComparedArm("sft_direct_refusal", "Direct refusal", SFT_DIRECT_REFUSAL),
-    ComparedArm("sft_context_distillation", "Context distillation", SFT_CONTEXT_DISTILLATION),
-    ComparedArm("sft", "ASCL, SFT", SFT),
-    ComparedArm("grpo", "ASCL + GRPO", IFPO, "none"),
-    ComparedArm("ada_grpo", "ASCL + Ada-GRPO", IFPO, "reward"),
-    ComparedArm("ifpo", "ASCL + IFPO", IFPO, "ifpo"),
-    ComparedArm("ifpo_all", "ASCL + IFPO, all", IFPO, "all"),
-    ComparedArm("ifpo_balanced", "ASCL + IFPO, balanced", IFPO, "balanced"),
-    ComparedArm("ifpo_within_mode", "ASCL + IFPO, within mode", IFPO, "within_mode"),
-)
-START = next(arm for arm in ARMS if arm.trained is SFT)
-"""What reinforcement learning starts from."""
-CANDIDATE = "ifpo"
-CHANGED = ("sft_direct_refusal", "sft_context_distillation", "sft", "grpo", "ifpo")
-"""The arms that are asked again after the rules changed, with no training in between."""
-
-
-@dataclass(frozen=True)
 class Place:
     """Where one arm runs with one seed."""
 
-    arm: ComparedArm
+    arm: Arm
     seed: int
     root: Path
 
     @property
+    def trained(self) -> Stage:
+        """The stage whose checkpoint the arm is."""
+        return get_stage(self.arm.stage)
+
+    @property
     def evaluation(self) -> Stage:
         """The stage that evaluates what the arm trained."""
-        return EVALUATE[self.arm.trained.name]
+        return EVALUATE[self.arm.stage]
 
 
-def arms_named(names: Sequence[str]) -> tuple[ComparedArm, ...]:
-    """The arms of these names, in the order of the table; all of them for no name; `ConfigError` for one that is none."""
-    known = [arm.name for arm in ARMS]
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError("no such arm", field="--arm", value=unknown[0], mend=f"one of {', '.join(known)}")
-    return tuple(arm for arm in ARMS if not names or arm.name in names)
+def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
+    """Return the arms of these names in the order of the table, or without names all that the parameters can train."""
+    asked = {get_arm(name).name for name in names}
+    able = arms_that_run(instruct_model=params.base_model.path is not None)
+    if unable := asked - {arm.name for arm in able}:
+        problem = "the arm needs a base model that follows instructions"
+        raise ConfigError(problem, field="--arm", value=min(unable), mend="--profile small, or set base_model.path")
+    return tuple(arm for arm in able if not asked or arm.name in asked)
 
 
-def open_arm(root: Path, arm: ComparedArm, seed: int, tree: str, params: Params) -> Place:
-    """The workspace of the arm: one a seed for all that SFT alone makes, and one more for each way of reinforcement learning."""
-    name = f"seed-{seed}" + (f"-{arm.name}" if arm.rebalance else "")
-    return Place(arm, seed, open_workspace(root, name, tree, _with_seed(params, seed, arm.rebalance)))
+def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> Place:
+    """Open the workspace of the arm: one a seed for all that keep the profile's parameters, and one for each that changes some."""
+    name = f"seed-{seed}" + (f"-{arm.name}" if arm.settings else "")
+    return Place(arm, seed, open_workspace(root, name, tree, _of_arm(params, seed, arm)))
 
 
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
@@ -93,7 +72,7 @@ def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
 def open_changed(root: Path, place: Place, tree: str, params: Params) -> Place:
     """A workspace beside that of the arm, in which its checkpoint is asked again under the changed rules."""
     name = f"changed-seed-{place.seed}-{place.arm.name}"
-    return Place(place.arm, place.seed, open_workspace(root, name, tree, _with_seed(params, place.seed, place.arm.rebalance)))
+    return Place(place.arm, place.seed, open_workspace(root, name, tree, _of_arm(params, place.seed, place.arm)))
 
 
 def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, object]]:
@@ -104,8 +83,8 @@ def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, o
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         files = {name: artifact.path for name, artifact in place.evaluation.outputs.items()}
-        if folder == "runs" and "log" in place.arm.trained.outputs:
-            files["log"] = place.arm.trained.outputs["log"].path
+        if folder == "runs" and "log" in place.trained.outputs:
+            files["log"] = place.trained.outputs["log"].path
         for path in files.values():
             shutil.copy(place.root / path, target / Path(path).name)
         gathered.append({"arm": place.arm.name, "label": place.arm.label, "seed": place.seed})
@@ -132,7 +111,6 @@ def write_page(root: Path, runs: list[dict[str, object]], changed: list[dict[str
     return folder / "index.html"
 
 
-def _with_seed(params: Params, seed: int, rebalance: str | None) -> Params:
-    changes: dict[str, object] = {section: {"seed": seed} for section in ("sft", "ifpo", "evaluate")}
-    values = merge(params.model_dump(mode="json"), changes)
-    return Params.model_validate(values if rebalance is None else merge(values, {"ifpo": {"rebalance": rebalance}}))
+def _of_arm(params: Params, seed: int, arm: Arm) -> Params:
+    seeded: dict[str, object] = {section: {"seed": seed} for section in ("sft", "ifpo", "evaluate")}
+    return parse(Params, merge(merge(params.model_dump(mode="json"), seeded), arm.values), file=f"arm {arm.name}")

@@ -246,17 +246,9 @@ STAGES: tuple[Stage, ...] = (
 
 def get_stage(name: str) -> Stage:
     """The stage of that name; `ConfigError` names the nearest right one."""
-    import difflib
-
-    from ascl_core.errors import ConfigError
+    from ascl_core.errors import ConfigError, nearest
 
     by_name = {stage.name: stage for stage in STAGES}
-    if name in by_name:
-        return by_name[name]
-    near = difflib.get_close_matches(name, by_name, n=1)
-    raise ConfigError(
-        "no such stage",
-        field="STAGE",
-        value=name,
-        mend=f"did you mean {near[0]!r}?" if near else f"stages: {', '.join(by_name)}",
-    )
+    if name not in by_name:
+        raise ConfigError("no such stage", field="STAGE", value=name, mend=nearest(name, by_name))
+    return by_name[name]

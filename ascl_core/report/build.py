@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ascl_core.arms import CANDIDATE
 from ascl_core.artifacts import write_json, write_text
 from ascl_core.config.report import ReportConfig
 from ascl_core.contracts import StageContext
-from ascl_core.report.inputs import CANDIDATE, REFERENCE, Inputs, read_inputs
+from ascl_core.report.inputs import REFERENCE, Inputs, read_inputs
 from ascl_core.report.templates import templates
 from ascl_core.report.view import make_view
 

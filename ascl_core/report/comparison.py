@@ -19,7 +19,7 @@ from ascl_core.evaluation import seeds
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
-from ascl_core.report import plots
+from ascl_core.report import paper_claims, plots
 from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
 from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
@@ -124,6 +124,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
             what: [(KINDS[kind], _differences(arms, candidate, seeds.of_kind(kind, measure))) for kind in KINDS]
             for what, measure in BY_KIND.items()
         },
+        "claims": [finding.to_json() for finding in paper_claims.examine({arm.name: arm.rows for arm in arms})],
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": _safety(arms, table[0][3], table[1][3]),
         "not_drawn": [arms[i].label for i in sorted(hardly_judged(table[0][3], table[1][3]))],
@@ -148,6 +149,7 @@ def figures(view: Mapping[str, Any]) -> dict[str, Any]:
         "figures": {name: dict(zip(names, estimates, strict=True)) for name, _, _, estimates in view["table"]},
         "by_kind": of_arms(view["by_kind"]),
         "differences": of_arms(view["differences"]),
+        "claims": view["claims"],
         "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
         "changed_rules": {
             row["name"]: {key: value for key, value in row.items() if key not in ("name", "label")} for row in view["changed"]

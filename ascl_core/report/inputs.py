@@ -7,21 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ascl_core.arms import CANDIDATE, label_of
 from ascl_core.artifacts import read_json, read_jsonl, read_parquet
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus, load_corpus
 
-CANDIDATE, REFERENCE = "ifpo", "sft"
-"""The checkpoint that the gate decides on, and the one that it was trained from."""
-_LABELS = {
-    "base_model": "Base model",
-    "sft_direct_refusal": "Direct refusal",
-    "sft_context_distillation": "Context distillation",
-    "sft": "ASCL, SFT",
-}
-_STRATEGIES = {"ifpo": "IFPO", "none": "GRPO", "reward": "Ada-GRPO", "conditional": "HDPO"}
-"""The names of `ifpo.rebalance` that the field has another name for."""
+REFERENCE = "sft"
+"""The checkpoint that the candidate was trained from."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +33,7 @@ class Arm:
     @property
     def label(self) -> str:
         """The name on the page."""
-        if self.name == CANDIDATE:
-            strategy = self.config.get("rebalance", "ifpo")
-            return f"ASCL, SFT + {_STRATEGIES.get(strategy, strategy.replace('_', ' '))}"
-        return _LABELS.get(self.name, self.name.replace("_", " "))
+        return label_of(self.name, self.config)
 
     @property
     def headline(self) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from markupsafe import Markup
 
+from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
 from ascl_core.evaluation.intervals import proportion
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.report import plots
 from ascl_core.report.conversations import choose
-from ascl_core.report.inputs import CANDIDATE, Arm, Inputs
+from ascl_core.report.inputs import Arm, Inputs
 from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, share_interval
 
 _GLYPHS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶", "⬟")

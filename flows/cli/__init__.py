@@ -11,6 +11,7 @@ import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
 from flows.cli import (
+    arms,
     checkpoints,
     compare,
     keys,
@@ -57,6 +58,7 @@ machine.register(app)
 local_set.register(app)
 release.register(app)
 remotes.register(app)
+app.add_typer(arms.app, name="arms")
 app.add_typer(rules.app, name="rules")
 app.add_typer(runs.app, name="runs")
 app.add_typer(lineage.app, name="lineage")

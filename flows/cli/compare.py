@@ -28,16 +28,14 @@ def compare(
 ) -> None:
     """Train every arm with every seed and compare them on one page; what they have in common is made once.
 
-    Arms: base, sft_direct_refusal, sft_context_distillation, sft, grpo, ada_grpo, ifpo, ifpo_all, ifpo_balanced, ifpo_within_mode.
+    Without --arm all that the profile can train are compared: `ascl arms list` shows them.
 
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
-    from tasks.comparison import arms_named
     from tasks.environment import prepare
 
-    arms_named(arm or ())
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:

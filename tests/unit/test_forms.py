@@ -8,14 +8,14 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
+from ascl_core.arms import ARMS
 from ascl_core.errors import ConfigError
 from flows.compare_arms import compare_arms
 from flows.evaluate import evaluate
-from flows.forms import ArmName, CompareForm, EvaluateForm, PromoteForm, RetrainForm, StageName, WatchForm, checked
+from flows.forms import CompareForm, EvaluateForm, PromoteForm, RetrainForm, StageName, WatchForm, checked
 from flows.promote import promote
 from flows.retrain import retrain
 from flows.watch_rules import watch_rules
-from tasks.comparison import ARMS
 from tasks.stages import STAGES
 
 FLOWS = (retrain, evaluate, promote, watch_rules, compare_arms)
@@ -88,7 +88,10 @@ def test_a_form_that_was_built_without_its_checks_is_refused_with_the_field_and_
 
 def test_the_choices_are_stages_and_arms_that_there_are() -> None:
     assert {str(name) for name in StageName} <= {stage.name for stage in STAGES}
-    assert [str(name) for name in ArmName] == [arm.name for arm in ARMS]
+    offered = parameter_schema(compare_arms.fn).model_dump()["definitions"]["CompareForm"]["properties"]["arms"]["items"]["enum"]
+    assert offered == [arm.name for arm in ARMS]
+    with pytest.raises(ValidationError, match="did you mean 'grpo'"):
+        CompareForm.model_validate({"arms": ["grop"]})
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)

@@ -280,7 +280,7 @@ def test_drawings_have_alternative_texts_with_the_figures(html: str) -> None:
     drawings = [str(a["aria-label"]) for tag, a in structure(html).tags if tag == "svg" and a.get("role") == "img"]
     assert len(drawings) == 7
     safety = next(text for text in drawings if text.startswith("Safety against"))
-    assert "ASCL, SFT + IFPO: safety 83.3" in safety
+    assert "ASCL + IFPO: safety 83.3" in safety
 
 
 def test_same_inputs_give_the_same_bytes(run: dict[str, Any], pages: Path, tmp_path: Path) -> None:
@@ -403,13 +403,13 @@ def test_collapse_to_one_mode_is_a_caution(run: dict[str, Any], rate: float, mod
     metrics = inputs.candidate.metrics | {"headline": inputs.candidate.headline | {"consult_rate": {"value": rate}}}
     changed = dataclasses.replace(inputs, arms=(dataclasses.replace(inputs.candidate, metrics=metrics),))
     found = [caution for caution in cautions(changed) if "one mode" in caution]
-    assert found == ([f"ASCL, SFT + IFPO has collapsed to one mode: nearly all of its responses are {mode}."] if mode else [])
+    assert found == ([f"ASCL + IFPO has collapsed to one mode: nearly all of its responses are {mode}."] if mode else [])
 
 
 def test_plain_grpo_is_not_called_ifpo() -> None:
-    assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL, SFT + GRPO"
-    assert Arm("ifpo", config={"rebalance": "ifpo"}).label == "ASCL, SFT + IFPO"
-    assert Arm("ifpo", config={"rebalance": "one_sided"}).label == "ASCL, SFT + one sided", "only the published rule is called IFPO"
+    assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL + GRPO"
+    assert Arm("ifpo", config={"rebalance": "ifpo"}).label == "ASCL + IFPO"
+    assert "IFPO" not in Arm("ifpo", config={"rebalance": "one_sided"}).label, "only the published rule is called IFPO"
 
 
 def test_drawing_is_xml_without_foreign_references() -> None:

@@ -1,0 +1,44 @@
+"""The table of arms: every row can be trained as it says, and has the name that the report shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of, page
+from ascl_core.config.params import Params, merge
+from ascl_core.errors import ConfigError
+from tasks.stages import EVALUATE
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_an_arm_names_an_evaluated_stage_and_parameters_that_there_are(arm: object) -> None:
+    assert arm.stage in EVALUATE
+    assert arm.start is None or get_arm(arm.start).stage in EVALUATE
+    merged = Params.model_validate(merge(Params().model_dump(mode="json"), arm.values)).model_dump(mode="json")
+    assert merge(merged, arm.values) == merged
+
+
+def test_names_are_unique_and_those_that_others_refer_to_exist() -> None:
+    assert len({arm.name for arm in ARMS}) == len(ARMS) == len({arm.label for arm in ARMS})
+    assert {get_arm(name).name for name in (CANDIDATE, BASELINE)} == {"ifpo", "grpo"}
+    with pytest.raises(ConfigError, match="did you mean 'grpo'"):
+        get_arm("grop")
+
+
+def test_arms_that_need_an_instruct_model_are_left_out_without_one() -> None:
+    without = {arm.name for arm in arms_that_run(instruct_model=False)}
+    assert without == {arm.name for arm in ARMS if arm.needs == "nothing"}
+    assert {arm.name for arm in arms_that_run(instruct_model=True)} == {arm.name for arm in ARMS}
+
+
+def test_a_checkpoint_is_labelled_by_the_parameters_it_was_trained_with() -> None:
+    assert label_of("ifpo", {"rebalance": "none", "max_steps": 60}) == get_arm("grpo").label
+    assert label_of("ifpo", {"rebalance": "ifpo"}) == label_of("ifpo", {}) == get_arm("ifpo").label
+    assert label_of("sft", {"max_steps": 3}) == get_arm("sft").label
+    assert label_of("another_stage", {}) == "another stage"
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    assert (Path(__file__).parents[2] / "docs/arms.md").read_text(encoding="utf-8") == page(), "run: ascl arms docs"
