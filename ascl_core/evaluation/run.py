@@ -55,7 +55,7 @@ def evaluate(
         **summarise(rows, dict(read_json(suites_manifest)["missing"])),
     }
     write_json(metrics, summary)
-    shown = ("safety_rate", "over_refusal_strict", "h", "utility", "valid_rate", "consult_rate")
+    shown = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "h", "valid_rate", "consult_rate")
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
 
 

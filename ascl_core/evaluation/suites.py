@@ -22,7 +22,7 @@ from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.vocabulary import PromptType
 
-METRIC_VERSION = 1
+METRIC_VERSION = 2
 """Of the project's own suites, and of what is computed over all of them."""
 _OWN = {
     PromptType.HARMFUL: "own-safety",
