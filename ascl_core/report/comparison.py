@@ -24,13 +24,13 @@ from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
 from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
 from ascl_core.report.wording import (
-    H,
     H_AVG,
     KINDS,
     OVER_REFUSAL_OVER_SUITES,
     SAFETY_OVER_SUITES,
     SHARE,
     UTILITY_OVER_SUITES,
+    H,
     percent,
 )
 from ascl_core.rules.change import NEW
