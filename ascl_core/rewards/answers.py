@@ -112,7 +112,7 @@ def numbers_equal(a: object, b: object, tolerance: float = 1e-9) -> bool:
     return x == y or abs(x - y) <= Fraction(tolerance) * max(abs(x), abs(y))
 
 
-def extract_choice(text: str, letters: str) -> str | None:
+def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
     """The one letter that the text chooses, or None where it chooses none or more than one.
 
     A letter counts where it is marked as an answer ("the answer is (C)", `\\boxed{C}`, "**C**", "C)" opening a line) or
