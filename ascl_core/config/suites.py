@@ -22,6 +22,8 @@ class SuiteConfig(SourceConfig):
     """What it is there for, as the manifest says it; metrics go by the type of each prompt."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Take this many prompts, chosen by content hash; None takes all."""
+    samples: int = Field(default=1, ge=1, le=64)
+    """Responses per prompt, where `evaluate.sampling` says `catalogue`; those of the catalogue if it is not given."""
     required: bool = False
     """Fail where it is missing; otherwise it is reported as missing and never scored as 0."""
 
@@ -32,7 +34,7 @@ class SuiteConfig(SourceConfig):
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
         split = known.hub.split if known.hub else next(iter(known.files))
-        return {**super()._known(known, path), "kind": known.kind, "hub_split": split}
+        return {**super()._known(known, path), "kind": known.kind, "hub_split": split, "samples": known.samples}
 
 
 class SuitesConfig(Config):

@@ -120,6 +120,7 @@ def _provenance(suite: SuiteConfig | None) -> dict[str, Any]:
         "config": suite.hub_config,
         "split": suite.hub_split,
         "kind": suite.kind,
+        "samples": suite.samples,
         "format": suite.format,
         "metric": known.metric if known else None,
         "metric_version": known.metric_version if known else METRIC_VERSION,
