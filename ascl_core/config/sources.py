@@ -65,7 +65,7 @@ class SourceConfig(Config):
 
     @classmethod
     def _default_path(cls, known: Dataset) -> str | None:
-        """Where a data set is read from if no path is given: its own page if it is there for training, as a suite's must not be trained on."""
+        """Where a data set is read from if no path is given: a source of training prompts from its own page, a suite from nowhere."""
         return hub_path(known) if known.use == "training" else None
 
     @classmethod

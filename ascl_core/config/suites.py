@@ -40,8 +40,8 @@ class SuiteConfig(SourceConfig):
 class SuitesConfig(Config):
     """The project's own suites and the external ones."""
 
-    own_fraction: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Share of the project's own prompts, by content hash, that is held out as the own suites."""
+    own_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """Share of the project's own prompts, by content hash, that is held out as the own suites; 0 evaluates on external suites alone."""
     external: tuple[SuiteConfig, ...] = ()
     """Suites from files, folders, `s3://` paths or hub ids."""
 

@@ -58,8 +58,9 @@ def test_a_suite_has_as_many_samples_as_the_paper_takes() -> None:
 
 def test_the_sizes_are_those_of_the_paper_where_it_names_them() -> None:
     paper = {
-        "strongreject": 313, "wildjailbreak": 2000, "jailbreakbench": 100, "wildguardtest": 754, "xstest_safe": 250, "wildjailbreak_benign": 210,
-        "wildguardtest_benign": 945, "oktest": 300, "or_bench_hard": 1319, "gsm8k": 1319, "gpqa_diamond": 198, "mmlu_pro": 12032, "arc_challenge": 1172,
+        "strongreject": 313, "wildjailbreak": 2000, "jailbreakbench": 100, "wildguardtest": 754, "xstest_safe": 250,
+        "wildjailbreak_benign": 210, "wildguardtest_benign": 945, "oktest": 300, "or_bench_hard": 1319, "gsm8k": 1319,
+        "gpqa_diamond": 198, "mmlu_pro": 12032, "arc_challenge": 1172,
     }  # fmt: skip
     assert {name: DATASETS[name].size for name in paper} == paper
 
