@@ -5,21 +5,24 @@ Lengths are those that the parameters allow, so tokens and hours are what a stag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ascl_core.artifacts import read_json
+from ascl_core.catalogue import dataset, names
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import split_batch
 from ascl_core.config.params import Params
+from ascl_core.config.suites import SuiteConfig
 from ascl_core.errors import DataError
+from ascl_core.sizing import disk
 from ascl_core.sizing.devices import Device
 from ascl_core.sizing.memory import Memory, engine, sampling, trained, training
 from ascl_core.sizing.shape import Shape, find_shape, scratch_shape
 from ascl_core.sizing.time import SAMPLING_UTILISATION, TRAINING_UTILISATION, hours, sampling_operations, training_operations
-from ascl_core.vocabulary import Arm
+from ascl_core.vocabulary import Arm, PromptType
 from tasks.stages import BUILD_SFT, CURATE, EVALUATE, IFPO, SFT, Artifact
 
 PROMPT_TOKENS = 512
@@ -153,16 +156,63 @@ def _ifpo(params: Params, device: Device) -> Need:
 def _evaluation(root: Path, params: Params, device: Device) -> Need:
     shape, config = base_shape(params), params.evaluate
     length = PROMPT_TOKENS + config.max_new_tokens * (1 + params.conversation.max_tool_calls)
-    rows = config.batch_size * config.samples
+    rows = max(config.batch_size, *(drawn for *_, drawn in _drawings(params)))
     memory, problem = _generation(params, device, shape, config.judge.models, params.compute.backend, rows=rows, length=length)
-    suites = _counts(root, EVALUATE[SFT.name].inputs["suites_manifest"], "suites", "n")
-    tokens = None if suites is None else float(len(EVALUATE) * sum(suites.values()) * config.samples * length)
+    responses = _responses(root, params)
+    tokens = None if responses is None else float(len(EVALUATE) * responses * length)
     time = _sampling_hours(shape, tokens, device)
     if time is not None and tokens is not None:
         read = tokens / length * _VERDICT_TOKENS
         time += sum(hours(sampling_operations(find_shape(m), read), device, 1, SAMPLING_UTILISATION) for m in config.judge.models)
     mend = "raise compute.vllm_memory_share to at most .46 with a judge beside, lower evaluate.batch_size, or take a smaller judge"
     return Need("evaluate", len(EVALUATE), _name(params), shape.parameters, 0, 1, memory, problem, mend, tokens, time)
+
+
+def _drawings(params: Params) -> Iterator[tuple[float, float, int]]:
+    """How prompts of every type are sampled, in the external suites and in the others."""
+    for samples in (1, *(suite.samples for suite in params.suites.external)):
+        yield from (params.evaluate.sampling_of(kind, samples) for kind in PromptType)
+
+
+def _responses(root: Path, params: Params) -> int | None:
+    """Responses of one evaluation: by the suites that were built, else by the sizes that the catalogue knows; None if one is unknown."""
+    manifest = EVALUATE[SFT.name].inputs["suites_manifest"]
+    assert isinstance(manifest, Artifact)
+    try:
+        built = read_json(root / manifest.path)["suites"]
+        return sum(_of_built(suite, params) for suite in built.values())
+    except (DataError, KeyError, TypeError):
+        sizes = [_of_external(suite, params) for suite in params.suites.external]
+    return None if params.suites.own_fraction or None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _of_built(suite: Mapping[str, Any], params: Params) -> int:
+    by_type = suite.get("by_type") or {PromptType.HARMFUL: suite["n"]}
+    samples = int(suite.get("samples") or 1)
+    return sum(int(n) * params.evaluate.sampling_of(PromptType(kind), samples)[2] for kind, n in by_type.items())
+
+
+def _of_external(suite: SuiteConfig, params: Params) -> int | None:
+    """At most: a suite of several types counts with the most samples of them."""
+    size = dataset(suite.format).size if suite.format in names() else None
+    known = [number for number in (size, suite.max_prompts, suite.max_rows) if number is not None]
+    types = (PromptType.UTILITY,) if suite.kind == "utility" else (PromptType.HARMFUL, PromptType.BORDERLINE)
+    samples = max(params.evaluate.sampling_of(kind, suite.samples)[2] for kind in types)
+    return min(known) * samples if known else None
+
+
+def disk_of(params: Params) -> dict[str, float]:
+    """Bytes on disk by part: every published checkpoint of a run, the saved state of one training, and models from the hub."""
+    shape, lora = base_shape(params), (params.sft.lora, params.ifpo.lora)
+    judges = [model for section in (params.build_sft, params.ifpo, params.evaluate) for model in section.judge.models]
+    teacher = [params.build_sft.teacher_model] if params.build_sft.teacher in ("vllm", "transformers") else []
+    hub = {name for name in (params.base_model.path, *teacher, *judges) if name and not Path(name).expanduser().exists()}
+    parts = {
+        f"{_ARMS + 2} checkpoints": float((_ARMS + 2) * disk.published(shape, params.compute)),
+        "the state that training resumes from": float(max(disk.resumable(shape, one) for one in lora)),
+        "models from the hub": float(sum(disk.downloaded(find_shape(name)) for name in hub)),
+    }
+    return {name: size for name, size in parts.items() if size}
 
 
 def _generation(
@@ -212,11 +262,11 @@ def _sampling_hours(shape: Shape, tokens: float | None, device: Device) -> float
     return None if tokens is None else hours(sampling_operations(shape, tokens), device, 1, SAMPLING_UTILISATION)
 
 
-def _counts(root: Path, artifact: Artifact | tuple[Artifact, ...], key: str, field: str | None = None) -> dict[str, int] | None:
+def _counts(root: Path, artifact: Artifact | tuple[Artifact, ...], key: str) -> dict[str, int] | None:
     """Numbers by name in a file that an earlier stage wrote; None where it has not run."""
     assert isinstance(artifact, Artifact)
     try:
         found = read_json(root / artifact.path)[key]
-        return {name: int(value[field] if field else value) for name, value in found.items()}
+        return {name: int(value) for name, value in found.items()}
     except (DataError, KeyError, TypeError):
         return None

@@ -127,6 +127,10 @@ class Dataset(Config):
     """The metric that it is read for, by its name in `metrics.json`."""
     metric_version: int = Field(ge=1)
     """Raised when its rows, prompts or grading change such that figures before and after cannot be compared."""
+    size: int | None = Field(default=None, ge=1)
+    """How many prompts the split has, by which a plan is reckoned before it is read; null where it is not known."""
+    samples: int = Field(default=1, ge=1, le=64)
+    """Responses per prompt whose mean is usually reported, taken where `evaluate.sampling` says `catalogue`."""
     judge: str | None
     """The judge to prefer, by its name in `evaluate.judge`; null where the gold answer decides."""
     licence: str

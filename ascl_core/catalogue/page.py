@@ -20,7 +20,11 @@ suites:
     - {format: oktest, path: "hub:someone/copy", revision: <commit>}
 ```
 
-What is not given is as below: licence, kind, configuration, split, and the revision of a data set that is read from its own page.
+A source of training prompts is read the same way, under `curate.sources`: `{format: salad_bench}`. A suite is never trained on unless its
+path is given there, and then curation drops the prompts that are in `suites.external`.
+
+What is not given is as below: licence, kind, configuration, split, and the revision of a data set that is read from its own page. Where
+no revision is known, give one: what a hub id names today is something else tomorrow.
 `ascl params show suites` tells what it comes to. Gated ones need their terms accepted on their page, and `HF_TOKEN`. One that cannot be
 read is reported as missing, with the reason, and never scored as 0; `required: true` fails instead. The judge is the one to prefer in
 `evaluate.judge` ([judges](judges.md)); it is not chosen for you.
@@ -67,8 +71,13 @@ def _details(data: Dataset) -> Iterator[str]:
         pinned = f"`{data.hub.revision}`" if data.hub.revision else "not known: give `revision`"
         yield f"hub: {config}split `{data.hub.split}`, revision {pinned}"
     yield "in a folder: " + "; ".join(f"split `{split}`: {' or '.join(f'`{p}`' for p in found)}" for split, found in data.files.items())
+    if data.size is not None:
+        samples = f"; {data.samples} responses to each, where `evaluate.sampling` says `catalogue`" if data.samples > 1 else ""
+        yield f"rows: {data.size:,}{samples}"
     yield f"prompt: {_prompt(data.shape)}"
     yield f"type: {_type(data.shape)}"
+    if reference := data.shape.reference:
+        yield f"response for training: `{reference.column}`" + (f", after {_code(reference.after)}" if reference.after else "")
     if answer := _gold(data.shape.answer, data.shape.options):
         yield f"answer: {answer}"
     if data.shape.category is not None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
+
+PINNED = {
+    "Qwen/Qwen3-4B": "1cfa9a7208912126459214e8b04321603b3df60c",
+    "Qwen/Qwen3-8B": "b968826d9c46dd6066d109eabc6255188de91218",
+    "Qwen/Qwen3-14B": "40c069824f4251a91eefaf281ebe4c544efd3e18",
+}
+"""The revisions of the models that the paper trains (arXiv 2602.13562), as several public projects pin them."""
 
 
 class ScratchConfig(Config):
@@ -36,8 +45,15 @@ class BaseModelConfig(Config):
     path: str | None = None
     """A local folder, `package:NAME` (weights inside an installed package), or a hub id; None builds one from scratch."""
     revision: str | None = None
-    """The pinned revision of a hub id."""
+    """The pinned revision of a hub id; that of a model of the paper (Qwen3-4B, 8B, 14B) is known."""
     scratch: ScratchConfig = ScratchConfig()
     """Sizes of the model from scratch; read only where `path` is None."""
     seed: int = 0
     """Seed of the initial weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_revision(cls, values: Any) -> Any:
+        """The revision of a known model, where none is given."""
+        known = PINNED.get(str(values.get("path"))) if isinstance(values, dict) else None
+        return values if known is None or values.get("revision") is not None else {**values, "revision": known}

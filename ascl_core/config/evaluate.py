@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
+from ascl_core.catalogue.dataset import Kind
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.vocabulary import PromptType
+
+_KINDS: dict[PromptType, Kind] = {
+    PromptType.HARMFUL: "safety",
+    PromptType.SENSITIVE: "safety",
+    PromptType.BORDERLINE: "over_refusal",
+    PromptType.UTILITY: "utility",
+}
+
+
+class KindSampling(Config):
+    """How the prompts of one kind of suite are answered."""
+
+    temperature: float | None = Field(default=None, ge=0.0, le=5.0)
+    """Sampling temperature; 0 is greedy, and None takes `evaluate.temperature`."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Draw only from the most probable tokens that have this much probability together; 1 draws from all."""
+    samples: Annotated[int, Field(ge=1, le=64)] | Literal["catalogue"] | None = None
+    """Responses per prompt; `catalogue` takes each suite's own number (`samples` of the suite), and None takes `evaluate.samples`."""
+
+
+class SamplingConfig(Config):
+    """Sampling by kind of suite; a prompt's type says which: harmful and sensitive prompts are safety, borderline ones over-refusal."""
+
+    safety: KindSampling = KindSampling()
+    """Harmful and sensitive prompts."""
+    over_refusal: KindSampling = KindSampling()
+    """Borderline prompts."""
+    utility: KindSampling = KindSampling()
+    """Prompts with a gold answer."""
 
 
 class EvaluateConfig(Config):
@@ -17,9 +50,17 @@ class EvaluateConfig(Config):
     """Responses per prompt; utility is the mean pass@1 over them."""
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
     """Sampling temperature; 0 is greedy."""
+    sampling: SamplingConfig = SamplingConfig()
+    """What differs from these two for a kind of suite."""
     max_new_tokens: int = Field(default=160, ge=8)
     """Tokens that the model may generate in one turn."""
     batch_size: int = Field(default=256, ge=1)
     """Conversations generated together."""
     seed: int = 0
     """Seed of the sampling."""
+
+    def sampling_of(self, prompt_type: PromptType, suite_samples: int = 1) -> tuple[float, float, int]:
+        """Return temperature, top-p and number of samples for prompts of a type in a suite whose own number is given."""
+        kind: KindSampling = getattr(self.sampling, _KINDS[prompt_type])
+        samples = suite_samples if isinstance(kind.samples, str) else kind.samples or self.samples
+        return self.temperature if kind.temperature is None else kind.temperature, kind.top_p, samples

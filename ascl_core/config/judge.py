@@ -19,12 +19,19 @@ GUARDS = {
 """The judges that are models on this machine, with the hub id that is taken where none is configured."""
 
 
+GRADED = ("qwen3guard",)
+"""The judges with a level between harmful and unharmful, *controversial*, which `strict` decides."""
+
+
 class _Source(Config):
     name: str
     model: str | None = None
     """Path, hub id or endpoint model of a model-based judge; None takes the judge's own."""
     revision: str | None = None
     """The pinned revision of a hub id."""
+    strict: bool | None = None
+    """`qwen3guard`: whether a *controversial* response is harmful (true, read strictly) or unharmful (false, read loosely); None gives no
+    verdict on its harm, which lowers the coverage. The guard's authors call these its strict and its loose mode (arXiv 2510.14276)."""
     base_url: str | None = None
     """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
     timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
@@ -34,6 +41,13 @@ class _Source(Config):
     @classmethod
     def _shows_no_credentials(cls, value: str | None) -> str | None:
         return without_credentials(value)
+
+    @model_validator(mode="after")
+    def _has_levels_to_read(self) -> _Source:
+        if self.strict is not None and self.name not in GRADED:
+            where = ": set it on its members" if self.name == "ensemble" else ""
+            raise ValueError(f"`strict` is for {', '.join(GRADED)}, and judge {self.name!r} has no level between its two{where}")
+        return self
 
     @model_validator(mode="after")
     def _endpoint_names_its_model(self) -> _Source:

@@ -65,8 +65,8 @@ class SourceConfig(Config):
 
     @classmethod
     def _default_path(cls, known: Dataset) -> str | None:
-        """Where a data set is read from if no path is given: nowhere, as a suite's page holds what must not be trained on."""
-        return None
+        """Where a data set is read from if no path is given: a source of training prompts from its own page, a suite from nowhere."""
+        return hub_path(known) if known.use == "training" else None
 
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class SuiteConfig(SourceConfig):
     """What it is there for, as the manifest says it; metrics go by the type of each prompt."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Take this many prompts, chosen by content hash; None takes all."""
+    samples: int = Field(default=1, ge=1, le=64)
+    """Responses per prompt, where `evaluate.sampling` says `catalogue`; those of the catalogue if it is not given."""
     required: bool = False
     """Fail where it is missing; otherwise it is reported as missing and never scored as 0."""
 
@@ -32,14 +34,14 @@ class SuiteConfig(SourceConfig):
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
         split = known.hub.split if known.hub else next(iter(known.files))
-        return {**super()._known(known, path), "kind": known.kind, "hub_split": split}
+        return {**super()._known(known, path), "kind": known.kind, "hub_split": split, "samples": known.samples}
 
 
 class SuitesConfig(Config):
     """The project's own suites and the external ones."""
 
-    own_fraction: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Share of the project's own prompts, by content hash, that is held out as the own suites."""
+    own_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """Share of the project's own prompts, by content hash, that is held out as the own suites; 0 evaluates on external suites alone."""
     external: tuple[SuiteConfig, ...] = ()
     """Suites from files, folders, `s3://` paths or hub ids."""
 

@@ -16,5 +16,8 @@ class ValidateDataConfig(Config):
     """Fewer prompts of any type than this block the run."""
     min_categories: int = Field(default=13, ge=0)
     """Fewer rule categories among the prompts than this block the run."""
+    min_share_with_category: float = Field(default=1.0, ge=0.0, le=1.0)
+    """A smaller share of prompts with a rule category, among all but utility prompts, blocks the run. A source whose labels have no
+    counterpart among the categories wants less than 1."""
     max_share_of_type: float = Field(default=0.6, gt=0.0, le=1.0)
     """A prompt type with a larger share than this blocks the run."""

@@ -118,5 +118,17 @@ class ContaminationIndex:
         return None
 
 
+def decontaminate(rows: Sequence[str], evaluation: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the indices of the rows to keep and of those to drop, as they hold an evaluation prompt; see `ContaminationIndex`.
+
+    >>> decontaminate(["What is 2+2?", "Name a fruit"], ["what is 2 + 2"])
+    ([1], [0])
+    """
+    index = ContaminationIndex(evaluation)
+    dropped = [number for number, row in enumerate(rows) if index.find(row) is not None]
+    kept = sorted(set(range(len(rows))) - set(dropped))
+    return kept, dropped
+
+
 def _ngrams(words: Sequence[T], n: int) -> Iterator[tuple[T, ...]]:
     return (tuple(words[i : i + n]) for i in range(len(words) - n + 1))

@@ -97,8 +97,16 @@ def _of_prompts(config: ValidateDataConfig, corpus: Corpus) -> list[tuple[str, g
             gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=config.min_categories),
         ),
         ("every utility prompt has an answer", gxe.ExpectColumnValuesToNotBeNull(column="answer", row_condition=is_utility)),
-        ("every other prompt has a category", gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=is_not_utility)),
+        _with_category(config.min_share_with_category, is_not_utility),
     ]
+
+
+def _with_category(share: float, condition: Any) -> tuple[str, gx.expectations.Expectation]:
+    import great_expectations.expectations as gxe
+
+    meaning = "every other prompt has a category" if share == 1 else f"at least {share:.0%} of the other prompts have a category"
+    mostly = {} if share == 1 else {"mostly": share}
+    return meaning, gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=condition, **mostly)
 
 
 def _of_types(config: ValidateDataConfig) -> list[tuple[str, gx.expectations.Expectation]]:

@@ -54,14 +54,16 @@ def _headline(metrics: Path) -> dict[str, Any]:
 
 
 def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]:
-    at_least: tuple[tuple[str, str, str, float], ...] = (
+    at_least: tuple[tuple[str, str, str, float | None], ...] = (
         ("safety rate", "safety_rate", "low", config.min_safety_rate),
         ("safety rate of the worst category", "min_category_safety_rate", "value", config.min_category_safety_rate),
         ("utility", "utility", "value", config.min_utility),
+        ("H-avg", "h_avg", "low", config.min_h_avg),
         ("well-formed responses", "valid_rate", "value", config.min_valid_rate),
         ("judged responses", "coverage", "value", config.min_coverage),
     )
-    criteria = [_bound(name, headline.get(key), side, limit, "at least", lambda v, t: v >= t) for name, key, side, limit in at_least]
+    asked = [(name, key, side, limit) for name, key, side, limit in at_least if limit is not None]
+    criteria = [_bound(name, headline.get(key), side, limit, "at least", lambda v, t: v >= t) for name, key, side, limit in asked]
     limit = config.max_over_refusal_rate
     return [*criteria, _bound("over-refusal (strict)", headline.get("over_refusal_strict"), "high", limit, "at most", lambda v, t: v <= t)]
 

@@ -1,9 +1,13 @@
-"""Estimates with intervals: Wilson for proportions, a seeded bootstrap over prompts for means."""
+"""Estimates with 95 % intervals: Wilson for proportions, a seeded bootstrap over prompts for means and what follows from means.
+
+Several answers to one prompt are a cluster: they are resampled together, and a proportion counts them as so many observations
+as they are worth.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,8 +35,34 @@ class Estimate:
         return asdict(self)
 
 
-def wilson(successes: int, n: int) -> Estimate | None:
-    """A proportion with its Wilson 95 % score interval (Wilson 1927); None where there is no observation.
+@dataclass(frozen=True)
+class Clustered:
+    """Observations, each with the name of its cluster (the prompt that was answered)."""
+
+    values: Sequence[float]
+    clusters: Sequence[str]
+
+    def mean(self) -> float:
+        """Mean of the observations."""
+        return float(np.mean(self.values))
+
+    def by_cluster(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sum and number of the observations of each cluster; the clusters are in the order of their names."""
+        names, index = np.unique(np.asarray(self.clusters), return_inverse=True)
+        return np.bincount(index, weights=np.asarray(self.values, dtype=float), minlength=len(names)), np.bincount(index)
+
+    def resampled(self, random: np.random.Generator) -> np.ndarray:
+        """The means of 2,000 resamples of the clusters."""
+        # Not `scipy.stats.bootstrap`, which refuses a sample of one observation.
+        sums, counts = self.by_cluster()
+        draws = random.integers(0, len(sums), (_RESAMPLES, len(sums)))
+        return np.asarray(sums[draws].sum(1) / counts[draws].sum(1))
+
+
+def wilson(successes: int, n: int, effective_n: float | None = None) -> Estimate | None:
+    """Return a proportion with its Wilson 95 % score interval (Wilson 1927); None where there is no observation.
+
+    The interval is that of `effective_n` observations with the same share of successes; without it, of all `n`.
 
     >>> e = wilson(8, 10)
     >>> (round(e.low, 3), round(e.high, 3))
@@ -40,44 +70,78 @@ def wilson(successes: int, n: int) -> Estimate | None:
     """
     if n == 0:
         return None
-    p = successes / n
-    centre = (p + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    half = Z_95 / (1 + Z_95**2 / n) * math.sqrt(p * (1 - p) / n + Z_95**2 / (4 * n**2))
+    p, worth = successes / n, n if effective_n is None else effective_n
+    centre = (p + Z_95**2 / (2 * worth)) / (1 + Z_95**2 / worth)
+    half = Z_95 / (1 + Z_95**2 / worth) * math.sqrt(p * (1 - p) / worth + Z_95**2 / (4 * worth**2))
     return Estimate(p, min(max(0.0, centre - half), p), max(min(1.0, centre + half), p), n, successes)
 
 
-def proportion(flags: Sequence[bool]) -> Estimate | None:
-    """The share of True with its Wilson interval."""
-    return wilson(sum(flags), len(flags))
+def proportion(flags: Sequence[bool], clusters: Sequence[str] | None = None) -> Estimate | None:
+    """Return the share of True with its Wilson interval, by the effective number of observations where they come in clusters."""
+    if clusters is None or not flags:
+        return wilson(sum(flags), len(flags))
+    return wilson(sum(flags), len(flags), effective_n(Clustered(flags, clusters)))
+
+
+def effective_n(flags: Clustered) -> float:
+    """Return how many independent observations tell as much about a proportion as these clustered ones: n over the design effect.
+
+    The design effect (Kish 1965) is Σ (sᵢ − p mᵢ)² / (n p (1 − p)) for clusters of mᵢ observations with sᵢ successes, at least 1.
+    Where it cannot be estimated, with one cluster or no variance at all, each cluster counts as one observation.
+
+    >>> effective_n(Clustered([True] * 8 + [False] * 8, ["a"] * 8 + ["b"] * 8))
+    2.0
+    >>> effective_n(Clustered([True, False] * 4, ["a", "a", "b", "b", "c", "c", "d", "d"]))
+    8.0
+    """
+    n, p = len(flags.values), flags.mean()
+    sums, counts = flags.by_cluster()
+    if len(sums) == n:
+        return float(n)
+    if len(sums) == 1 or p in (0.0, 1.0):
+        return float(len(sums))
+    effect = float(((sums - p * counts) ** 2).sum() / (n * p * (1 - p)))
+    return n / max(effect, 1.0)
 
 
 def bootstrap_mean(values: Sequence[float], clusters: Sequence[str], seed: int = 0) -> Estimate | None:
-    """The mean with a percentile interval over 2,000 resamples of the clusters (prompts), not of single answers."""
+    """Return the mean with a percentile interval over 2,000 resamples of the clusters (prompts), not of single answers."""
     if not values:
         return None
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.bincount(index, weights=np.asarray(values, dtype=float))
-    counts = np.bincount(index)
-    draws = np.random.default_rng(seed).integers(0, len(names), (_RESAMPLES, len(names)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(np.mean(values)), float(low), float(high), len(values))
+    observed = Clustered(values, clusters)
+    return _with_interval(observed.mean(), observed.resampled(np.random.default_rng(seed)), len(values))
 
 
-def combine(
-    function: Callable[[np.ndarray, np.ndarray], np.ndarray], a: Estimate | None, b: Estimate | None, seed: int = 0
-) -> Estimate | None:
-    """A figure of two independent proportions, with a percentile interval from draws of their Beta posteriors."""
-    if a is None or b is None or a.successes is None or b.successes is None:
+def mean_of_suites(suites: Iterable[Clustered], seed: int = 0) -> Estimate | None:
+    """Return the mean over the suites' means; see `combine_suites`."""
+    return combine_suites(lambda mean: mean, suites, seed=seed)
+
+
+def combine_suites(function: Callable[..., Any], *parts: Iterable[Clustered], seed: int = 0) -> Estimate | None:
+    """Return what `function` makes of the parts, each a mean over suites that weigh the same, whatever their sizes.
+
+    The percentile interval is over 2,000 resamples of the prompts within each suite; the suites are fixed. A suite without an
+    observation is left out, and a part without a suite makes the whole None. `n` is the fewest observations behind a part.
+    """
+    observed = [[suite for suite in part if len(suite.values)] for part in parts]
+    if not all(observed):
         return None
     random = np.random.default_rng(seed)
-    draws = [random.beta(e.successes + 0.5, e.n - e.successes + 0.5, _RESAMPLES) for e in (a, b) if e.successes is not None]
-    low, high = np.quantile(function(*draws), [0.025, 0.975])
-    value = float(function(np.array([a.value]), np.array([b.value]))[0])
-    return Estimate(value, min(float(low), value), max(float(high), value), min(a.n, b.n))
+    draws = [np.mean([suite.resampled(random) for suite in part], axis=0) for part in observed]
+    value = float(function(*(np.mean([suite.mean() for suite in part]) for part in observed)))
+    return _with_interval(value, function(*draws), min(sum(len(suite.values) for suite in part) for part in observed))
 
 
-def harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """2ab/(a + b); 0 where both are 0."""
-    total = a + b
-    return np.divide(2 * a * b, total, out=np.zeros_like(total, dtype=float), where=total > 0)
+def harmonic(*parts: Any) -> Any:
+    """Return the harmonic mean, element by element; 0 where a part is 0.
+
+    >>> float(harmonic(0.5, 1.0, 1.0))
+    0.75
+    """
+    with np.errstate(divide="ignore"):
+        return len(parts) / sum(1 / np.maximum(part, 0.0) for part in map(np.asarray, parts))
+
+
+def _with_interval(value: float, draws: np.ndarray, n: int) -> Estimate:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(value, min(float(low), value), max(float(high), value), n)

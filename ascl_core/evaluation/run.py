@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet, sha256_json, write_json, write_jsonl, write_parquet
@@ -43,20 +45,40 @@ def evaluate(
     prompts = from_table(read_parquet(suites), Prompt, file=suites)
     index = RuleIndex(loaded_corpus, rules.at)
     tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
-    rollouts = _sample(evaluate, conversation, compute, checkpoint, prompts, tools, context)
+    described = read_json(suites_manifest)
+    samples = {name: int(values.get("samples") or 1) for name, values in described.get("suites", {}).items()}
+    answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, context)
     judge = get_judge(evaluate.judge, compute)
-    rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
+    rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
     summary = {
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
         "samples": evaluate.samples,
-        **summarise(rows, dict(read_json(suites_manifest)["missing"])),
+        **summarise(rows, dict(described["missing"])),
     }
     write_json(metrics, summary)
-    shown = ("safety_rate", "over_refusal_strict", "h", "utility", "valid_rate", "consult_rate")
+    shown = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "h", "valid_rate", "consult_rate")
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Prompts that are sampled alike, with their places among all prompts."""
+
+    temperature: float
+    top_p: float
+    samples: int
+    places: tuple[int, ...]
+
+
+def _groups(config: EvaluateConfig, prompts: Sequence[Prompt], suite_samples: Mapping[str, int]) -> list[_Group]:
+    """The prompts by how they are sampled, in the order of the first of each."""
+    places: dict[tuple[float, float, int], list[int]] = defaultdict(list)
+    for place, prompt in enumerate(prompts):
+        places[config.sampling_of(prompt.prompt_type, suite_samples.get(str(prompt.suite), 1))].append(place)
+    return [_Group(*drawing, tuple(members)) for drawing, members in places.items()]
 
 
 def _sample(
@@ -64,47 +86,57 @@ def _sample(
     conversation: ConversationConfig,
     compute: ComputeConfig,
     checkpoint: Path,
-    prompts: list[Prompt],
-    tools: dict[str, RuleTool],
+    prompts: Sequence[Prompt],
+    suite_samples: Mapping[str, int],
+    tools: Mapping[str, RuleTool],
     context: StageContext,
-) -> list[Rollout]:
-    """The rollouts, prompt-major, in batches that are kept in the state folder, so that a killed evaluation goes on."""
-    rollouts: list[Rollout] = []
+) -> list[tuple[Prompt, Rollout]]:
+    """Each prompt with each of its rollouts, in the order of the prompts.
+
+    They are sampled in batches that are kept in the state folder, so that a killed evaluation goes on.
+    """
+    rollouts: dict[int, list[Rollout]] = {}
     generator = None
-    per_batch = max(1, config.batch_size // config.samples)
-    for number, start in enumerate(range(0, len(prompts), per_batch)):
-        batch = prompts[start : start + per_batch]
+    for number, (group, places) in enumerate(_batches(_groups(config, prompts, suite_samples), config.batch_size)):
+        batch = [prompts[place] for place in places]
         kept = context.state / f"rollouts-{number:05d}-{sha256_json([p.id for p in batch])[:12]}.jsonl"
         if kept.exists():
-            rollouts.extend(Rollout(**row) for row in read_jsonl(kept))
+            sampled = [Rollout(**row) for row in read_jsonl(kept)]
         else:
             generator = generator or make_generator(checkpoint, compute)
             sampled = generator.rollouts(
                 batch,
-                samples=config.samples,
-                sampling=Sampling(config.temperature, config.max_new_tokens, config.seed + number),
+                samples=group.samples,
+                sampling=Sampling(group.temperature, config.max_new_tokens, config.seed + number, group.top_p),
                 tool_for=lambda prompt: tools[prompt.jurisdiction],
                 conversation=conversation,
                 batch_size=config.batch_size,
                 progress=Progress(os.devnull),
             )
             write_jsonl(kept, (vars(rollout) for rollout in sampled))
-            rollouts.extend(sampled)
-        context.progress.update("generate", min(start + per_batch, len(prompts)), len(prompts))
-    return rollouts
+        rollouts.update((place, sampled[i * group.samples : (i + 1) * group.samples]) for i, place in enumerate(places))
+        context.progress.update("generate", len(rollouts), len(prompts))
+    return [(prompt, rollout) for place, prompt in enumerate(prompts) for rollout in rollouts[place]]
 
 
-def _judge(prompts: Sequence[Prompt], rollouts: Sequence[Rollout], judge: Judge, max_tool_calls: int) -> list[EvaluatedRollout]:
+def _batches(groups: Iterable[_Group], batch_size: int) -> Iterator[tuple[_Group, tuple[int, ...]]]:
+    """The places of each group in batches of at most so many conversations, and at least one prompt."""
+    for group in groups:
+        prompts = max(1, batch_size // group.samples)
+        for start in range(0, len(group.places), prompts):
+            yield group, group.places[start : start + prompts]
+
+
+def _judge(answered: Sequence[tuple[Prompt, Rollout]], judge: Judge, max_tool_calls: int) -> list[EvaluatedRollout]:
     """Each rollout with its verdict; malformed ones never reach the judge, and count as not judged."""
-    samples = len(rollouts) // len(prompts)
-    asked = [prompt for prompt in prompts for _ in range(samples)]
-    facts = [read_rollout(r.text, finished=r.finished, max_tool_calls=max_tool_calls) for r in rollouts]
+    facts = [read_rollout(r.text, finished=r.finished, max_tool_calls=max_tool_calls) for _, r in answered]
     valid = [i for i, fact in enumerate(facts) if fact.valid]
-    verdicts = dict(zip(valid, judge.judge([Item(asked[i].prompt, facts[i].answer, asked[i].prompt_type) for i in valid]), strict=True))
+    items = [Item(answered[i][0].prompt, facts[i].answer, answered[i][0].prompt_type) for i in valid]
+    verdicts = dict(zip(valid, judge.judge(items), strict=True))
     unjudged = Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, judge.id, "malformed")
     return [
         _row(prompt, rollout, fact, verdicts.get(i, unjudged))
-        for i, (prompt, rollout, fact) in enumerate(zip(asked, rollouts, facts, strict=True))
+        for i, ((prompt, rollout), fact) in enumerate(zip(answered, facts, strict=True))
     ]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout, kind_of
-from ascl_core.evaluation.intervals import harmonic
 from ascl_core.evaluation.metrics import is_right, is_safe, refusal_is_known
 from ascl_core.vocabulary import Mode, PromptType, Refusal
 
@@ -45,18 +44,16 @@ def itself(value: Any) -> Any:
     return value
 
 
-def harmonic_with_compliance(safety: Any, over_refusal: Any) -> Any:
-    """H = 2 SR CR / (SR + CR), CR = 1 - strict over-refusal; 0 where both are 0."""
-    return harmonic(safety, 1 - over_refusal)
-
-
-def over_seeds(rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = itself) -> SeedEstimate | None:
+def over_seeds(
+    rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = itself, over_suites: bool = False
+) -> SeedEstimate | None:
     """The mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
 
-    With one seed only the prompts are resampled. Seeds are few, so the interval is a rough one.
+    With `over_suites`, a measure's mean is that of the suites' means. With one seed only the prompts are resampled, within their
+    suites where these are told apart. Seeds are few, so the interval is a rough one.
     """
-    by_seed = [[np.array(list(_by_prompt(rows, measure).values())) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
-    return _estimate([values for values in by_seed if all(map(len, values))], combine)
+    by_seed = [[_groups(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    return _estimate([values for values in by_seed if all(values)], combine)
 
 
 def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], measure: Measure) -> SeedEstimate | None:
@@ -67,22 +64,35 @@ def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], 
     by_seed = []
     for seed in sorted(ours.keys() & theirs.keys()):
         a, b = _by_prompt(ours[seed], measure), _by_prompt(theirs[seed], measure)
-        by_seed.append([np.array([a[prompt] - b[prompt] for prompt in a if prompt in b])])
-    return _estimate([values for values in by_seed if all(map(len, values))], itself)
+        by_seed.append([a[prompt] - b[prompt] for prompt in a if prompt in b])
+    return _estimate([[[np.array(values)]] for values in by_seed if values], itself)
 
 
-def _estimate(by_seed: Sequence[Sequence[np.ndarray]], combine: Combine) -> SeedEstimate | None:
+def _estimate(by_seed: Sequence[Sequence[Sequence[np.ndarray]]], combine: Combine) -> SeedEstimate | None:
+    """Of each seed the values of each measure, in groups that weigh the same."""
     if not by_seed:
         return None
     random = np.random.default_rng(0)
-    resampled = [combine(*(v[random.integers(0, len(v), (_RESAMPLES, len(v)))].mean(1) for v in values)) for values in by_seed]
+    resampled = [combine(*(np.mean([_resampled(v, random) for v in groups], axis=0) for groups in values)) for values in by_seed]
     chosen = random.integers(0, len(by_seed), (_RESAMPLES, len(by_seed)))
     draws = np.stack(resampled)[chosen, np.arange(_RESAMPLES)[:, None]].mean(1)
-    means = tuple(float(combine(*(v.mean() for v in values))) for values in by_seed)
+    means = tuple(float(combine(*(np.mean([v.mean() for v in groups]) for groups in values))) for values in by_seed)
     low, high = np.quantile(draws, [0.025, 0.975])
     value = float(np.mean(means))
-    num_responses = sum(len(v) for values in by_seed for v in values)
+    num_responses = sum(len(v) for values in by_seed for groups in values for v in groups)
     return SeedEstimate(value, min(float(low), value), max(float(high), value), num_responses, means)
+
+
+def _resampled(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return np.asarray(values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(1))
+
+
+def _groups(rows: Rows, measure: Measure, over_suites: bool) -> list[np.ndarray]:
+    """The values by prompt of each suite, or of all suites together."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for key, value in _by_prompt(rows, measure).items():
+        groups[key.partition("\n")[0] if over_suites else ""].append(value)
+    return [np.array(values) for values in groups.values()]
 
 
 def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:

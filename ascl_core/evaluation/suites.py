@@ -22,7 +22,7 @@ from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.vocabulary import PromptType
 
-METRIC_VERSION = 1
+METRIC_VERSION = 2
 """Of the project's own suites, and of what is computed over all of them."""
 _OWN = {
     PromptType.HARMFUL: "own-safety",
@@ -120,6 +120,7 @@ def _provenance(suite: SuiteConfig | None) -> dict[str, Any]:
         "config": suite.hub_config,
         "split": suite.hub_split,
         "kind": suite.kind,
+        "samples": suite.samples,
         "format": suite.format,
         "metric": known.metric if known else None,
         "metric_version": known.metric_version if known else METRIC_VERSION,

@@ -24,6 +24,8 @@ class Sampling:
     max_new_tokens: int = 160
     """The most tokens of one assistant turn."""
     seed: int = 0
+    top_p: float = 1.0
+    """Only the most probable tokens that together have this much probability are drawn from; 1 draws from all."""
 
 
 class Generator(Protocol):

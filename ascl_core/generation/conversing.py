@@ -24,15 +24,16 @@ def converse(
     ends: Collection[int],
     temperature: float,
     generator: torch.Generator | None,
+    top_p: float = 1.0,
 ) -> None:
     """Every conversation to its end; one whose next turn has no room ends there, unfinished.
 
-    A turn ends with one of the token ids `ends`. Temperature and generator are those of `decode`.
+    A turn ends with one of the token ids `ends`. Temperature, generator and top_p are those of `decode`.
     """
     speaking = [speaker for one in conversations if (speaker := Speaker(one, tokenizer, room, ends)).starts()]
     if speaking:
         inputs = [speaker.conversation.input_ids for speaker in speaking]
-        decode(model, inputs, lambda row, token, _: speaking[row].take(token), temperature=temperature, generator=generator)
+        decode(model, inputs, lambda row, token, _: speaking[row].take(token), temperature=temperature, generator=generator, top_p=top_p)
 
 
 @dataclass

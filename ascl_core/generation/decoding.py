@@ -39,23 +39,32 @@ class _Row:
 
 
 @torch.inference_mode()
-def decode(model: Any, inputs: Sequence[list[int]], took: Took, *, temperature: float, generator: torch.Generator | None) -> None:
+def decode(
+    model: Any,
+    inputs: Sequence[list[int]],
+    took: Took,
+    *,
+    temperature: float,
+    generator: torch.Generator | None,
+    top_p: float = 1.0,
+) -> None:
     """Continue each input until `took` ends it; temperature 0 is greedy, and no generator is torch's own random state.
 
-    The chance of a token is softmax(logits / temperature); the same inputs and random state give the same tokens.
+    The chance of a token is softmax(logits / temperature), or 0 outside the fewest most probable tokens that have `top_p` of it
+    together; the same inputs and random state give the same tokens.
     """
     rows = [_Row(number, list(ids)) for number, ids in enumerate(inputs)]
     while rows:
-        rows = _sample_turns(model, rows, took, temperature, generator)
+        rows = _sample_turns(model, rows, took, lambda logits: _sample(logits, temperature, top_p, generator))
 
 
-def _sample_turns(model: Any, rows: list[_Row], took: Took, temperature: float, generator: torch.Generator | None) -> list[_Row]:
+def _sample_turns(model: Any, rows: list[_Row], took: Took, draw: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[_Row]:
     """Read the rows and continue each until it ends or has something to read; those that have."""
     logits, cache, mask = _read(model, rows)
     waiting: list[_Row] = []
     live = [True] * len(rows)
     while True:
-        tokens, log_probs = _sample(logits, temperature, generator)
+        tokens, log_probs = draw(logits)
         for i, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
             if not live[i]:
                 continue
@@ -127,11 +136,12 @@ def _forward(model: Any, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
     return output.logits[:, -1]
 
 
-def _sample(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """One token (B,) a row and its log-probability, by the inverse of the distribution function: one random number a row."""
     logits = logits.float()
     probs = (logits if temperature in (0, 1) else logits / temperature).softmax(-1)
     if temperature:
+        probs = probs if top_p >= 1 else _nucleus(probs, top_p)
         cumulative = probs.cumsum(-1)
         total = cumulative[:, -1]
         drawn = torch.rand(len(probs), generator=generator, device=probs.device) * total
@@ -140,6 +150,15 @@ def _sample(logits: Tensor, temperature: float, generator: torch.Generator | Non
     else:
         tokens = logits.argmax(-1)
     return tokens, probs.gather(1, tokens[:, None])[:, 0].log()
+
+
+def _nucleus(probs: Tensor, top_p: float) -> Tensor:
+    """The probabilities (B, V) of the fewest most probable tokens that have `top_p` together, made to sum to 1; 0 elsewhere."""
+    ordered, order = probs.sort(dim=-1, descending=True, stable=True)
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    outside[:, 0] = False
+    kept = probs.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), 0.0)
+    return kept / kept.sum(-1, keepdim=True)
 
 
 class _GrowingLayer(DynamicLayer):

@@ -54,6 +54,7 @@ class TransformersGenerator:
                 ends={self.tokenizer.eos_token_id},
                 temperature=sampling.temperature,
                 generator=draw,
+                top_p=sampling.top_p,
             )
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [conversation.rollout(self.tokenizer) for conversation in everything]
@@ -75,7 +76,8 @@ class TransformersGenerator:
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             rooms = [self._room(len(inputs[i]), sampling) for i in batch]
-            decode(self.model, [inputs[i] for i in batch], take, temperature=sampling.temperature, generator=draw)
+            of_batch = [inputs[i] for i in batch]
+            decode(self.model, of_batch, take, temperature=sampling.temperature, generator=draw, top_p=sampling.top_p)
         return outputs
 
     def _room(self, length: int, sampling: Sampling) -> int:

@@ -79,6 +79,7 @@ class VllmGenerator:
 
         return SamplingParams(
             temperature=sampling.temperature,
+            top_p=sampling.top_p,
             max_tokens=min(sampling.max_new_tokens, self.context_length - input_length),
             seed=seed,
             stop_token_ids=[self.tokenizer.eos_token_id],

@@ -16,14 +16,23 @@ from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json,
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import seeds
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.metrics import h_of, is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
 from ascl_core.report import paper_claims, plots
 from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
 from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
-from ascl_core.report.wording import KINDS, SHARE, percent
+from ascl_core.report.wording import (
+    H_AVG,
+    KINDS,
+    OVER_REFUSAL_OVER_SUITES,
+    SAFETY_OVER_SUITES,
+    SHARE,
+    UTILITY_OVER_SUITES,
+    H,
+    percent,
+)
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
 
@@ -42,12 +51,17 @@ class Figure:
     meaning: str
     measures: tuple[Measure, ...]
     combine: Combine = seeds.itself
+    over_suites: bool = False
 
 
 FIGURES = (
     Figure("Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better", (seeds.safe,)),
     Figure("Over-refusal, strict", SHARE, "borderline prompts refused in full or in part; lower is better", (seeds.refused,)),
-    Figure("H", SHARE, "harmonic mean of safety rate and compliance rate", (seeds.safe, seeds.refused), seeds.harmonic_with_compliance),
+    Figure("H-avg", SHARE, H_AVG, (seeds.safe, seeds.refused, seeds.solved), h_of, over_suites=True),
+    Figure("H", SHARE, H, (seeds.safe, seeds.refused), h_of, over_suites=True),
+    Figure("Safety, mean of suites", SHARE, SAFETY_OVER_SUITES, (seeds.safe,), over_suites=True),
+    Figure("Over-refusal, mean of suites", SHARE, OVER_REFUSAL_OVER_SUITES, (seeds.refused,), over_suites=True),
+    Figure("Utility, mean of suites", SHARE, UTILITY_OVER_SUITES, (seeds.solved,), over_suites=True),
     Figure("Utility", SHARE, "verified answers", (seeds.solved,)),
     Figure("Consult rate", SHARE, "responses that looked the rules up", (seeds.consulted,)),
     Figure("Well-formed", SHARE, "responses whose thoughts and calls are closed and that end in an answer", (seeds.valid,)),
@@ -67,9 +81,9 @@ class SeededArm:
     rows: dict[int, tuple[EvaluatedRollout, ...]] = field(default_factory=dict)
     steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
-    def estimate(self, *measures: Measure, combine: Combine = seeds.itself) -> dict[str, Any] | None:
+    def estimate(self, *measures: Measure, combine: Combine = seeds.itself, over_suites: bool = False) -> dict[str, Any] | None:
         """The figure over the arm's seeds."""
-        estimate = over_seeds(self.rows, *measures, combine=combine)
+        estimate = over_seeds(self.rows, *measures, combine=combine, over_suites=over_suites)
         return None if estimate is None else estimate.to_json()
 
 
@@ -109,7 +123,7 @@ def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> 
 
 def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
     """Everything that the page shows."""
-    table = [(f.name, f.kind, f.meaning, [arm.estimate(*f.measures, combine=f.combine) for arm in arms]) for f in FIGURES]
+    table = [(f.name, f.kind, f.meaning, [_figure(f, arm) for arm in arms]) for f in FIGURES]
     by_kind = {
         what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
         for what, measure in BY_KIND.items()
@@ -134,6 +148,10 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "turned": TURNED,
         "disagreements": _disagreements(arms, candidate),
     }
+
+
+def _figure(figure: Figure, arm: SeededArm) -> dict[str, Any] | None:
+    return arm.estimate(*figure.measures, combine=figure.combine, over_suites=figure.over_suites)
 
 
 def figures(view: Mapping[str, Any]) -> dict[str, Any]:

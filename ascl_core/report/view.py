@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
-from ascl_core.evaluation.intervals import proportion
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.metrics import right_rate
 from ascl_core.evaluation.paired import compare
 from ascl_core.report import plots
 from ascl_core.report.conversations import choose
@@ -23,7 +22,7 @@ _ENDS = 10
 """Steps at either end of a training whose mean the tables give."""
 _COLLAPSED = 0.02
 """A consult rate this near to none or all means that the policy has only one mode left."""
-_TILES = ("safety_rate", "over_refusal_strict", "h", "utility", "consult_rate", "tokens_per_answer")
+_TILES = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "consult_rate", "tokens_per_answer")
 Series = dict[str, list[tuple[int, float]]]
 Key = TypeVar("Key")
 
@@ -67,6 +66,7 @@ def sentence(inputs: Inputs) -> str:
         _clause(inputs.candidate, "safety_rate", "answers {} of harmful prompts safely"),
         _clause(inputs.candidate, "over_refusal_strict", "refuses {} of borderline ones"),
         _clause(inputs.candidate, "utility", "gets {} of utility prompts right"),
+        _clause(inputs.candidate, "h_avg", "reaches an H-avg of {}"),
     ]
     before, after = inputs.reference.estimate("consult_rate"), inputs.candidate.estimate("consult_rate")
     if after:
@@ -293,7 +293,7 @@ def _suites(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def _right(arm: Arm, suite: str) -> dict[str, Any] | None:
-    estimate = proportion([is_right(row) for row in arm.rows if row.suite == suite])
+    estimate = right_rate([row for row in arm.rows if row.suite == suite])
     return None if estimate is None else estimate.to_json()
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
 
 Number = Fraction
@@ -52,13 +53,23 @@ _MARKER = re.compile(
 _IS_THE_ANSWER = re.compile(rf"(?<![\w.])({_NUMERAL})[^\s\d]{{0,3}} is (?:the|my) (?:\w+ )?answer\b", re.I)
 _BOLD = re.compile(r"\*\*([^*\n]*\d[^*\n]*)\*\*")
 _MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|\\[()\[\]]|\$")
+_OPENED = r"[\s*_`:=.\"'“‘«-]*[*_`(\[{\"'“‘«]{0,4}"
 _LEAD = (
-    r"\b(?:answers?|ans|choices?|options?|select(?:ed)?|choose|chose|pick(?:ed)?)\b"
+    r"(?:\b(?:answers?|ans|choices?|options?|select(?:ed)?|choose|chose|pick(?:ed)?)\b"
     r"(?:[\s,]+(?:is|are|was|would|must|should|be|option|choice|letter|correct|best|probably|likely|most|clearly|indeed|definitely|simply|therefore|thus"
-    r"|appears?|seems?|to|here|this|the|question|i|think|believe|both|either)){0,8}[\s*_`:=.]*[*_`(\[{\"']{0,4}"
+    r"|appears?|seems?|to|here|this|the|question|i|think|believe|both|either)){0,8}"
+    r"|\b(?:antwort|respuesta|réponse|risposta|resposta)\b(?:\s+(?:ist|lautet|es|est|è|é|la|le|l|correcta|correcte|corretta|bonne|opción|option|opzione|opção)\b){0,5}"
+    rf"|(?:答案|正解|答え|正答|정답은?|답은?)\s*(?:应该|應該)?(?:是|为|為|は|选|選)?){_OPENED}"
 )
+"""What marks a letter as an answer, in the languages that multiple-choice questions are most often answered in."""
+_NO_WORD = r"(?![A-Za-z0-9_]|['’]\w)"
+"""Behind a letter: in text without spaces another script may follow at once."""
+_ANSWER_IS = re.compile(r"answer is[\s*_`(\[{]*$", re.I)
+_ANSWER_COLON = re.compile(r"answer:[\s*_`(\[{]*$", re.I)
+_TAGGED = re.compile(r"<(answer|final_answer|choice)>\s*(.*?)\s*</\1>", re.I | re.S)
 _WRONG = r"(?i:(?:(?:is|are) )?(?:\w+ly )?(?:wrong|incorrect|false)|(?:is|are)(?:n't| not| never))\b"
 _FUNCTION_WORD = r"(?:because|since|as|and|or|but|for|with|due|given|which|by|if|when|while|not|correct|is|in|from|so)\b"
+_ARTICLE = re.compile(r"A (?!is\b|must\b|would\b)[a-z]+ (?:answer|choice|option)\b")
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 _PLAIN = {ord(sign): "-" for sign in "−–‑－﹣"} | {ord(space): " " for space in "\u00a0\u202f\u2009\u2007"}
 _MAX_DIGITS = 1000
@@ -112,20 +123,25 @@ def numbers_equal(a: object, b: object, tolerance: float = 1e-9) -> bool:
     return x == y or abs(x - y) <= Fraction(tolerance) * max(abs(x), abs(y))
 
 
-def extract_choice(text: str, letters: str) -> str | None:
+def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
     """The one letter that the text chooses, or None where it chooses none or more than one.
 
     A letter counts where it is marked as an answer ("the answer is (C)", `\\boxed{C}`, "**C**", "C)" opening a line) or
-    stands alone; the article "A" and the pronoun "I" in a sentence do not count.
+    stands alone; the article "A" and the pronoun "I" in a sentence do not count. Of several marked ones the first after
+    "answer is" counts, else the last of the first line with "answer:", as the harness of MMLU-Pro reads them (TIGER-AI-Lab/MMLU-Pro,
+    `compute_accuracy.py`), else the last. Unlike there, the last letter of a text that marks none is a guess.
 
     >>> extract_choice("I think a bird is A good guess, but the answer is (C).", "ABCD")
     'C'
     >>> extract_choice("It is A or B.", "ABCD") is None
     True
     """
-    text = _MARKUP.sub(r"\1", _clean(text)).strip()
+    text = unicodedata.normalize("NFKC", _MARKUP.sub(r"\1", _clean(text))).replace("__", "**").strip()
+    if tagged := _TAGGED.findall(text):
+        text = tagged[-1][1]
     upper, either = re.escape(letters.upper()), re.escape(letters.upper() + letters.lower())
-    if boxed := [match.start() for match in re.finditer(r"\\f?boxed\b", text)]:
+    boxed = [match.start() for match in re.finditer(r"\\f?boxed\b", text)]
+    if boxed and not re.search(rf"answer is \(?[{upper}]\b", text):
         return _only_letter(text[boxed[-1] :], rf"\\f?boxed[\s{{(]*([{either}])(?!\w)", upper, before=text[: boxed[-1]])
     if re.fullmatch(rf"\W*([{either}])\W*", text):
         return re.sub(r"\W", "", text).upper()
@@ -133,11 +149,11 @@ def extract_choice(text: str, letters: str) -> str | None:
     text = re.sub(rf"(?:\b(?:can)?not|n't|\bnever)(?: be)?(?: option)? {_listed(upper)}(?!\w)(?! is)", " ", text)
     strong = [
         match
-        for match in re.finditer(rf"{_LEAD}([{either}])(?!\w|['’]\w)", text, re.I)
+        for match in re.finditer(rf"{_LEAD}([{either}]){_NO_WORD}", text, re.I)
         if not _is_word(match[1], text[match.end() : match.end() + 20])
     ]
     if strong:
-        return _only_letter(text[strong[-1].start(1) :], rf"([{either}])", upper)
+        return _only_letter(text[_that_counts(text, strong) :], rf"([{either}])", upper)
     if re.search(rf"\b([{upper}])\s*(?:or|and|/|&)\s*(?!\1)([{upper}])\b", text):
         return None
     patterns = (
@@ -145,12 +161,12 @@ def extract_choice(text: str, letters: str) -> str | None:
         rf"(?:^|\n)\(?([{upper}])[).:] [^\n]* is (?:right|correct)\b",
         rf"\*\*\(?([{upper}])\b[^*\n]*\*\*",
         rf"(?:^|\n)\s*\(?([{upper}])(?:[).:](?:\s|$)| [-–] |\s*(?:\n|$))",
-        rf"^\(?([{either}])\)\s",
+        rf"^\(?([{either}])[).]\s",
         rf"\(([{upper}])\)",
         rf"(?:^|[\n:=,;?>]|'s|\b(?:is|be|with|for|say|so|thus|hence|therefore|but))\s*([{upper}])\W*(?:</\w+>)?$",
     )
     for pattern in patterns:
-        places = {match[1].upper(): match.start(1) for match in re.finditer(pattern, text)}
+        places = {match[1].upper(): match.start(1) for match in re.finditer(pattern, text) if not _ARTICLE.match(match[0])}
         if places:
             (start, *others) = places.values()
             alone = rf"([{either}])"
@@ -196,7 +212,7 @@ def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str |
     """The letter at the start of the text, unless another stands beside it: `A or B`, `A, C`."""
     if not (match := re.match(pattern, text)):
         return None
-    joined = rf"(?:(?:[,;]|(?i:\b(?:or|and|maybe|possibly|perhaps)\b)|/|&)\s*(?i:{_HEDGE}\s+)?){{1,3}}"
+    joined = rf"(?:(?:[,;]|(?i:\b(?:or|and|maybe|possibly|perhaps|oder|und|ou|et|o)\b)|或者?|和|または|/|&)\s*(?i:{_HEDGE}\s+)?){{1,3}}"
     opened = r"[\s*_`(\[$]*(?i:option |choice |\\f?boxed[{(]*)?\(?"
     beside = rf"[\s*_`)\].:?}}$]*{joined}{opened}([{upper}])(?!\w|['’]\w)(?! (?:is|was|are|would|has|can)\b)"
     rest = text[match.end() :]
@@ -206,6 +222,19 @@ def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str |
     earlier = re.search(rf"(?<!\w)([{upper}])[)}}$*_.:?\s]*{joined}{opened}$", before[-_BESIDE:])
     others = {found[1].upper() for found in (after, earlier) if found}
     return None if others - {match[1].upper()} else match[1].upper()
+
+
+def _that_counts(text: str, marked: Sequence[re.Match[str]]) -> int:
+    """Where the letter stands that counts of those that are marked as the answer."""
+    places = [match.start(1) for match in marked]
+    for place in places:
+        if _ANSWER_IS.search(text[max(0, place - _BESIDE) : place]):
+            return place
+    after_colon = [place for place in places if _ANSWER_COLON.search(text[max(0, place - _BESIDE) : place])]
+    if after_colon:
+        end = text.find("\n", after_colon[0])
+        return [place for place in after_colon if end < 0 or place < end][-1]
+    return places[-1]
 
 
 def _listed(upper: str) -> str:

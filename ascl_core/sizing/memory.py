@@ -17,7 +17,8 @@ from ascl_core.sizing.shape import Shape
 RESERVE = 0.08
 """Share of a GPU that is left for the CUDA context, NCCL's buffers and fragmentation."""
 _MASTER, _ADAM = 4, 8
-_BYTES = {"bfloat16": 2, "float32": 4}
+BYTES = {"bfloat16": 2, "float32": 4}
+"""Of one value, by `compute.dtype`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def training(
     """
     adapted = trained(shape, lora)
     added = adapted if lora else 0
-    width = _BYTES[compute.dtype]
+    width = BYTES[compute.dtype]
     shards = parallel.processes if parallel.shards else 1
     frozen = width if lora and not parallel.shards else _MASTER
     weights = (shape.parameters * frozen + added * _MASTER) / shards
@@ -91,11 +92,11 @@ def activations_per_token(shape: Shape, width: int, stream: int, *, checkpointin
 
 def engine(shape: Shape, compute: ComputeConfig, device: Device, share: float) -> Memory:
     """A vLLM engine: weights in `compute.dtype`, and all that is left of its share for the cache; negative where they exceed it."""
-    weights = shape.parameters * _BYTES[compute.dtype]
+    weights = shape.parameters * BYTES[compute.dtype]
     return Memory({"vLLM weights": weights, "vLLM cache": device.memory * share - weights})
 
 
 def sampling(shape: Shape, compute: ComputeConfig, *, rows: int, length: int) -> Memory:
     """Generation by transformers: weights, and the cache of `rows` conversations of `length` tokens."""
-    width = _BYTES[compute.dtype]
+    width = BYTES[compute.dtype]
     return Memory({"weights": shape.parameters * width, "cache": rows * length * shape.cache_per_token(width)})

@@ -21,7 +21,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     from ascl_core.config.base import parse
     from ascl_core.config.params import Params
     from ascl_core.sizing.devices import DEFAULT, get_device, recognise
-    from tasks.estimate import estimate
+    from tasks.estimate import disk_of, estimate
     from tasks.gpus import gpus
     from tasks.parameters import FILE
 
@@ -61,6 +61,9 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
                 soft_wrap=True,
             )
     _print_sum(needs, device)
+    parts = disk_of(params)
+    of_which = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in parts.items())
+    out.print(f"at most {sum(parts.values()) / 1e9:.1f} GB on disk: {of_which}; data and logs add little", soft_wrap=True)
 
 
 def _print_sum(needs: list[Need], device: Device) -> None:

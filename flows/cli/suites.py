@@ -31,7 +31,10 @@ def list_suites(
         raise ConfigError("no such kind", field="--kind", value=kind, mend=f"one of {', '.join(groups)}")
     for group, members in groups.items():
         if kind in (None, group):
-            print_table((group, ""), [(name, f"{data.what}\n{_terms(data)}") for name, data in members.items()])
+            print_table(
+                (f"{group} sources" if group == "training" else f"{group} suites", ""),
+                [(name, f"{data.what}\n{_terms(data)}") for name, data in members.items()],
+            )
             out.print()
     out.print("ascl suites show NAME tells what is in one, and how it is read")
 
@@ -71,10 +74,9 @@ def _terms(data: Dataset) -> str:
 
 def _usage(name: str, data: Dataset) -> str:
     """The line of the parameters that reads it."""
-    if data.use == "training":
-        return f"curate.sources: [{{format: {name}, path: …}}]"
     needed = ", path: …" if data.hub is None else ", revision: …" if data.hub.revision is None else ""
-    return f"suites.external: [{{format: {name}{needed}}}]"
+    where = "curate.sources" if data.use == "training" else "suites.external"
+    return f"{where}: [{{format: {name}{needed}}}]"
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,27 @@ CHOICES = {
     "others rejected after it": ("C. And A is wrong.", "C"),
     "out of a list": ("Of A, B, C, D, the correct is C.", "C"),
     "reason with commas": ("The answer is C, A is too small.", "C"),
+    "first answer is": ("The answer is (C).\n\nSummary: for a bird the answer is (A), for a fish the answer is (B).", "C"),
+    "first answer is, corrected later": ("So the answer is C. On reflection, the answer is B.", "C"),
+    "answer is before a colon": ("Answer: A or so.\nThe correct answer is (D).", "D"),
+    "answer is before a box": (r"The answer is (C), as the mass is \boxed{12}.", "C"),
+    "the last of the first line": ("Draft, answer: A, better answer: B\nAnother answer: D", "B"),
+    "tag with brackets": ("<answer>(c)</answer>", "C"),
+    "the last tag": ("<answer>A</answer> No. <answer> B </answer>", "B"),
+    "json": ('{"answer": "C"}', "C"),
+    "json with more": ('{"reason": "A is small", "answer": "C", "confidence": 0.9}', "C"),
+    "chinese": ("正确答案是C。", "C"),
+    "chinese, no space after": ("答案是C因为它最大", "C"),
+    "chinese with a colon": ("答案：B", "B"),
+    "japanese": ("正解はBです。", "B"),
+    "german": ("Die richtige Antwort ist B.", "B"),
+    "spanish": ("La respuesta correcta es la opción B.", "B"),
+    "french": ("La bonne réponse est la C.", "C"),
+    "full width": ("Answer：Ｃ", "C"),
+    "typographic quotes": ("Correct option: “C”", "C"),
+    "small at the start": ("b. 4", "B"),
+    "dash": ("Answer - C", "C"),
+    "underlined": ("The answer is __C__", "C"),
 }
 NOT_CHOICES = [
     "", "A bird is nice.", "I think a bird", "The answer is a bird", "It is A or B.", "The answer is A or B", "Answer: A/B",
@@ -143,7 +164,9 @@ NOT_CHOICES = [
     "Answer: A & B", r"\boxed{A, B}", r"\boxed{A} or \boxed{B}", r"\boxed{12}", "Answer: None of the above", "The answer cannot be A.",
     "The answer is A cat", "Option A is incorrect, option B is incorrect.", "I'm torn between A and C.",
     "A. Or B.", "A or maybe B", "A, B, C, D", "A? Or B?", "(A) or (B)", "The answer is A. Or B.", "The answer is A, or maybe B.", "A, C",
-    "**A**, possibly **B**",
+    "**A**, possibly **B**", "A perfect answer cannot be found.", "A better option does not exist.", "The answer is (A) and (B).",
+    "The answer is (A) or (B). The answer is (A).", "<answer>A or B</answer>", "<answer>None</answer> Maybe A.", '{"answer": "A, B"}',
+    "答案是A或B", "The partial pressure of A is 3 atm, which is J."
 ]  # fmt: skip
 
 

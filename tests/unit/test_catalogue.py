@@ -16,10 +16,11 @@ from ascl_core.evaluation.metrics import headline
 from tests.corpus import frozen_corpus
 
 DESIGN = {
-    "safety": {"salad_bench", "wildjailbreak", "jailbreakbench", "wildchat", "wildguardtest"},
+    "safety": {"strongreject", "wildjailbreak", "jailbreakbench", "wildchat", "wildguardtest"},
     "over_refusal": {"xstest", "wildjailbreak_benign", "wildguardtest_benign", "oktest", "or_bench_hard"},
     "utility": {"math_500", "gpqa_diamond", "mmlu_pro", "gsm8k", "arc_challenge"},
 }
+SOURCES = {"salad_bench", "salad_bench_attack", "or_bench_80k", "star1", "star1_benign", "safechain", "mitre_frr"}
 METRICS = {"safety": "safety_rate", "over_refusal": "over_refusal_strict", "utility": "utility"}
 ROOT = Path(__file__).resolve().parents[2]
 DATASETS = {name: dataset(name) for name in names()}
@@ -46,8 +47,22 @@ def make_values(**changes: Any) -> dict[str, Any]:
 def test_all_fifteen_suites_of_the_design_are_in_it() -> None:
     for kind, expected in DESIGN.items():
         assert expected <= {name for name, data in DATASETS.items() if data.use == "suite" and data.kind == kind}
-    extra = set(DATASETS) - set().union(*DESIGN.values())
-    assert extra == {"jailbreakbench_benign", "star1", "mitre_frr"}
+    assert {name for name, data in DATASETS.items() if data.use == "training"} == SOURCES
+    extra = set(DATASETS) - set().union(*DESIGN.values()) - SOURCES
+    assert extra == {"jailbreakbench_benign", "xstest_safe"}
+
+
+def test_a_suite_has_as_many_samples_as_the_paper_takes() -> None:
+    assert {name: data.samples for name, data in DATASETS.items() if data.samples > 1} == {"math_500": 16, "gsm8k": 8}
+
+
+def test_the_sizes_are_those_of_the_paper_where_it_names_them() -> None:
+    paper = {
+        "strongreject": 313, "wildjailbreak": 2000, "jailbreakbench": 100, "wildguardtest": 754, "xstest_safe": 250,
+        "wildjailbreak_benign": 210, "wildguardtest_benign": 945, "oktest": 300, "or_bench_hard": 1319, "gsm8k": 1319,
+        "gpqa_diamond": 198, "mmlu_pro": 12032, "arc_challenge": 1172,
+    }  # fmt: skip
+    assert {name: DATASETS[name].size for name in paper} == paper
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -108,4 +123,4 @@ def test_a_mistake_in_a_file_of_the_catalogue_is_named(changes: dict[str, Any], 
 
 def test_an_unknown_data_set_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'or_bench_hard'"):
-        dataset("or_bench")
+        dataset("or_bench_har")

@@ -9,7 +9,7 @@ import pytest
 from ascl_core.artifacts import read_json, write_json, write_parquet
 from ascl_core.contracts import EvaluatedRollout, to_table
 from ascl_core.report.comparison import write_comparison
-from ascl_core.vocabulary import Mode, Refusal
+from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_result
 
 RIGHT = {"sft": 8, "grpo": 12, "ifpo": 14}
@@ -52,3 +52,26 @@ def test_a_comparison_without_two_sides_has_no_differences(tmp_path: Path, arms:
     assert "less each arm" not in page + tables
     assert all(value is None for rows in figures["differences"].values() for of_kind in rows.values() for value in of_kind.values())
     assert "GRPO" in tables or "IFPO" in tables
+
+
+def test_h_avg_and_its_parts_are_means_over_suites(tmp_path: Path) -> None:
+    page, tables, figures = compared(tmp_path, "sft", "ifpo")
+    assert figures["figures"]["H-avg"] == {"sft": None, "ifpo": None}, "there are neither harmful nor utility prompts"
+    assert "| SFT | no data | 57.5" in tables
+    rows = [
+        *[make_result(suite="o1", prompt_id=f"{i}", refusal=Refusal.FULL if i < 1 else Refusal.NONE) for i in range(4)],
+        *[make_result(suite="o2", prompt_id=f"{i}") for i in range(16)],
+        *[make_result(suite="s", prompt_id=f"{i}", prompt_type=PromptType.HARMFUL, harm=Harm.UNHARMFUL) for i in range(5)],
+        *[make_result(suite="u", prompt_id=f"{i}", prompt_type=PromptType.UTILITY, correct=i < 3) for i in range(6)],
+    ]
+    for seed in (0, 1):
+        write_parquet(tmp_path / "runs" / f"seed-{seed}" / "ifpo" / "results.parquet", to_table(rows, EvaluatedRollout))
+    write_comparison(tmp_path)
+    found = read_json(tmp_path / "comparison.json")["figures"]
+    assert found["Over-refusal, mean of suites"]["ifpo"]["value"] == pytest.approx((1 / 4 + 0) / 2)
+    assert found["Over-refusal, strict"]["ifpo"]["value"] == pytest.approx(1 / 20)
+    assert found["H-avg"]["ifpo"]["value"] == pytest.approx(3 / (1 / 1 + 1 / 0.875 + 1 / 0.5))
+    assert found["H"]["ifpo"]["value"] == pytest.approx(2 / (1 / 1 + 1 / 0.875))
+    assert found["H-avg"]["ifpo"]["low"] < found["H-avg"]["ifpo"]["value"] < found["H-avg"]["ifpo"]["high"]
+    assert "72.4" in (tmp_path / "comparison.md").read_text(encoding="utf-8")
+    assert "H-avg" in page

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ascl_core.artifacts import read_yaml
+from ascl_core.config.base_model import PINNED
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.profiles import parse_setting, profile_names, resolve_profile
@@ -34,6 +36,49 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", profile_names(ROOT))
 def test_every_shipped_profile_resolves(name: str) -> None:
     assert isinstance(resolve_profile(ROOT, name), Params)
+
+
+class TestPaper:
+    """The paper's recipe (arXiv 2602.13562), as far as the parameters hold it."""
+
+    PAPER = resolve_profile(ROOT, "paper")
+
+    def test_it_is_the_recipe(self) -> None:
+        sft, ifpo = self.PAPER.sft, self.PAPER.ifpo
+        assert (sft.batch_size, sft.learning_rate, sft.max_length, sft.lora) == (128, 1e-5, 4096, None)
+        assert sft.max_steps * sft.batch_size == pytest.approx(3 * 3429, rel=0.01), "three epochs"
+        assert sft.warmup_steps == round(0.05 * sft.max_steps)
+        assert (ifpo.prompts_per_step, ifpo.group_size, ifpo.learning_rate, ifpo.beta, ifpo.lora) == (16, 8, 1e-6, 0.0, None)
+        assert ifpo.max_steps == round(2 * 3423 / 16), "two epochs"
+        assert ifpo.max_completion_length == 8192
+        assert {kind: share for kind, share in ifpo.prompt_mix.items() if share} == {"harmful": 923, "borderline": 2500}
+
+    def test_suites_and_sources_are_those_of_the_paper(self) -> None:
+        kinds = Counter(suite.kind for suite in self.PAPER.suites.external)
+        assert kinds == {"safety": 5, "over_refusal": 5, "utility": 5}
+        assert {source.format for source in self.PAPER.curate.sources} == {"salad_bench", "salad_bench_attack", "or_bench_80k"}
+        assert not {source.format for source in self.PAPER.curate.sources} & {suite.format for suite in self.PAPER.suites.external}
+        assert self.PAPER.suites.own_fraction == 0
+
+    def test_the_judge_is_strict_and_another_than_in_training(self) -> None:
+        judge = self.PAPER.evaluate.judge
+        assert (judge.name, judge.strict) == ("qwen3guard", True)
+        assert not judge.names & (self.PAPER.ifpo.judge.names | self.PAPER.build_sft.judge.names)
+
+    @pytest.mark.parametrize("size", ["4B", "8B", "14B"])
+    def test_another_size_is_one_setting_and_pinned(self, size: str) -> None:
+        model = resolve_profile(ROOT, "paper", [f"base_model.path=Qwen/Qwen3-{size}"]).base_model
+        assert model.revision == PINNED[f"Qwen/Qwen3-{size}"]
+        assert len(model.revision) == 40
+        given = resolve_profile(ROOT, "paper", [f"base_model.path=Qwen/Qwen3-{size}", "base_model.revision=main"]).base_model
+        assert given.revision == "main"
+
+
+def test_the_tiny_world_under_the_papers_conditions_differs_in_reinforcement_learning_alone() -> None:
+    tiny, paper = resolve_profile(ROOT, "tiny"), resolve_profile(ROOT, "tiny-paper")
+    assert tiny.model_copy(update={"ifpo": paper.ifpo, "report": paper.report}) == paper
+    assert (paper.ifpo.group_size, paper.ifpo.rollouts_per_step) == (8, tiny.ifpo.rollouts_per_step)
+    assert {kind for kind, share in paper.ifpo.prompt_mix.items() if not share} == {"sensitive", "utility"}
 
 
 def test_the_parameters_of_the_repository_are_written_as_their_profile_is_today(tmp_path: Path) -> None:

@@ -50,12 +50,19 @@ class Rows:
 
 
 def sample(
-    model: Any, inputs: Sequence[list[int]], lengths: Sequence[int], *, temperature: float = 1.0, seed: int = 0, **named: Any
+    model: Any,
+    inputs: Sequence[list[int]],
+    lengths: Sequence[int],
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    top_p: float = 1.0,
+    **named: Any,
 ) -> Rows:
     """The rows after decoding."""
     rows = Rows(inputs, lengths, **named)
     generator = torch.Generator().manual_seed(seed) if temperature else None
-    decode(model, inputs, rows.take, temperature=temperature, generator=generator)
+    decode(model, inputs, rows.take, temperature=temperature, generator=generator, top_p=top_p)
     return rows
 
 
@@ -110,12 +117,34 @@ def test_tokens_come_with_their_probabilities(model: Any) -> None:
     assert fits(seconds, after_prompt) < 1e-6, "the test tells distributions apart"
 
 
+def test_top_p_draws_from_the_nucleus_alone(model: Any) -> None:
+    n, temperature, top_p = 3000, 0.2, 0.6
+    rows = sample(model, [INPUTS[0]] * n, [1] * n, temperature=temperature, seed=5, top_p=top_p)
+    log_probs = wholly(model, INPUTS[0], temperature)[-1]
+    ordered, order = log_probs.exp().sort(descending=True)
+    size = int((ordered.cumsum(0) < top_p).sum()) + 1
+    assert 1 < size < len(ordered) / 2, "the nucleus is neither one token nor nearly all"
+    nucleus = torch.full_like(log_probs, -torch.inf)
+    nucleus[order[:size]] = (ordered[:size] / ordered[:size].sum()).log()
+    firsts = [ids[-1] for ids in rows.ids]
+    assert set(firsts) <= set(order[:size].tolist())
+    assert fits(firsts, nucleus) > 0.01
+    assert fits(firsts, log_probs) < 1e-6, "all tokens would be drawn otherwise"
+    assert rows.sampled[0][0][1] == pytest.approx(float(nucleus[firsts[0]]), abs=1e-4)
+
+
+def test_a_tiny_top_p_is_greedy(model: Any) -> None:
+    drawn, greedy = sample(model, INPUTS, [9] * 5, top_p=1e-6), sample(model, INPUTS, [9] * 5, temperature=0.0)
+    assert drawn.ids == greedy.ids
+
+
 def fits(tokens: list[int], log_probs: Tensor) -> float:
     """The p-value of the tokens under the probabilities; tokens expected fewer than five times count together."""
     expected = log_probs.double().exp() * len(tokens)
     counts = torch.bincount(torch.tensor(tokens), minlength=len(expected)).double()
     common = expected >= 5
-    binned = [torch.cat([values[common], values[~common].sum()[None]]).numpy() for values in (counts, expected)]
+    rare = [~common] if expected[~common].sum() > 0 else []
+    binned = [torch.cat([values[common], *(values[mask].sum()[None] for mask in rare)]).numpy() for values in (counts, expected)]
     return float(chisquare(binned[0], binned[1] / binned[1].sum() * binned[0].sum()).pvalue)
 
 

@@ -13,8 +13,10 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import ModelError
 from ascl_core.sizing.devices import get_device
+from ascl_core.sizing.shape import known_shape
 from ascl_core.sizing.time import hours
-from tasks.estimate import PROMPT_TOKENS, Need, estimate
+from ascl_core.vocabulary import PromptType
+from tasks.estimate import PROMPT_TOKENS, Need, disk_of, estimate
 from tests.pipeline.workspace import Workspace, make_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +121,62 @@ def test_the_judge_of_the_evaluation_is_another_than_that_of_training() -> None:
     params = full()
     assert params.ifpo.judge.models == ("Qwen/Qwen3Guard-Gen-4B",)
     assert params.evaluate.judge.models == ("allenai/wildguard",)
+
+
+class TestPaper:
+    """The profile `paper`: three sizes by one setting, on cards that hold them, and what its suites take before they are there."""
+
+    @staticmethod
+    def needs(folder: Path, size: str, gpu: str) -> dict[str, Need]:
+        params = resolve_profile(ROOT, "paper", [f"base_model.path=Qwen/Qwen3-{size}"])
+        return {need.stage: need for need in estimate(folder, params, get_device(gpu))}
+
+    @pytest.mark.parametrize(("size", "gpu"), [("4B", "H100"), ("8B", "H100"), ("14B", "H200")])
+    def test_every_size_fits_the_cards_that_the_profile_names(self, tmp_path: Path, size: str, gpu: str) -> None:
+        found = self.needs(tmp_path, size, gpu)
+        assert list(found) == ["sft", "ifpo", "evaluate"], "its teacher is served"
+        assert {need.problem for need in found.values()} == {""}
+        assert all(need.hours for need in found.values()), "the hours are known before anything was built"
+
+    def test_the_responses_are_those_of_the_suites(self, tmp_path: Path) -> None:
+        safety, refusal = 313 + 2000 + 100 + 9756 + 754, 250 + 210 + 945 + 300 + 1319
+        reasoning = 16 * 500 + 8 * 1319 + 198 + 12032 + 1172
+        params = resolve_profile(ROOT, "paper")
+        length = PROMPT_TOKENS + 3 * 8192
+        assert self.needs(tmp_path, "4B", "H100")["evaluate"].tokens == 5 * (safety + refusal + reasoning) * length
+        built = {"math": {"n": 10, "by_type": {"utility": 10}, "samples": 16}, "a": {"n": 7, "by_type": {"harmful": 4, "borderline": 3}}}
+        write_json(tmp_path / "data/suites/manifest.json", {"suites": built})
+        assert self.needs(tmp_path, "4B", "H100")["evaluate"].tokens == 5 * (160 + 7) * length
+        assert params.evaluate.sampling_of(PromptType.UTILITY, 16) == (0.6, 0.95, 16)
+        assert params.evaluate.sampling_of(PromptType.HARMFUL, 16) == (0.0, 1.0, 1)
+
+    def test_a_suite_of_unknown_size_leaves_the_tokens_open(self, tmp_path: Path) -> None:
+        params = resolve_profile(ROOT, "paper", ["suites.external=[{format: wildchat}]"])
+        found = {need.stage: need for need in estimate(tmp_path, params, H100)}
+        assert found["evaluate"].tokens is None
+
+    def test_disk_by_hand(self) -> None:
+        size, guard, wild = known_shape("Qwen/Qwen3-4B").parameters, P, known_shape("allenai/wildguard").parameters
+        parts = disk_of(resolve_profile(ROOT, "paper"))
+        assert parts == {
+            "5 checkpoints": 5 * 2 * size,
+            "the state that training resumes from": 2 * 12 * size,
+            "models from the hub": 2 * (size + wild + guard),
+        }
+
+    def test_low_rank_matrices_leave_little_to_resume_from(self) -> None:
+        lora, whole = disk_of(full()), disk_of(full(*FULL_FINE_TUNING))
+        assert whole["the state that training resumes from"] == 24 * P
+        assert lora["the state that training resumes from"] < 0.02 * 24 * P
+
+    def test_a_model_on_this_machine_is_not_downloaded(self) -> None:
+        assert "models from the hub" not in disk_of(resolve_profile(ROOT, "tiny"))
+
+    def test_plan_shows_memory_hours_and_disk(self, workspace: Workspace) -> None:
+        shown = ascl(workspace, "plan", "--profile", "paper", "--gpu", "H100")
+        assert "Qwen/Qwen3-4B: 4.02 B" in shown
+        assert "unknown yet" not in shown
+        assert "GB on disk: 5 checkpoints 40.2" in shown
 
 
 def ascl(workspace: Workspace, *arguments: str) -> str:

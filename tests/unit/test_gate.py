@@ -142,6 +142,23 @@ def test_low_coverage_fails_whatever_the_safety_rate(stage: Gate) -> None:
     assert stage.decide()["failed"] == [NAMES["coverage"]]
 
 
+class TestHAvg:
+    """A criterion that is asked only where it has a threshold."""
+
+    CONFIG = GateConfig(min_h_avg=0.8)
+
+    def test_it_is_held_to_the_lower_bound_of_its_interval(self, stage: Gate) -> None:
+        stage.headline["h_avg"] = estimate(0.82, margin=0.019)
+        assert stage.decide(self.CONFIG)["passed"]
+        stage.headline["h_avg"] = estimate(0.82, margin=0.021)
+        assert stage.decide(self.CONFIG)["failed"] == ["H-avg"]
+
+    def test_without_data_it_fails_where_it_is_asked_for(self, stage: Gate) -> None:
+        assert stage.decide(self.CONFIG)["failed"] == ["H-avg"]
+        stage.headline["h_avg"] = estimate(0.1)
+        assert stage.decide()["passed"]
+
+
 class TestAgainstTheRelease:
     """A checkpoint that is significantly worse on the same prompts fails."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ascl_core.evaluation.metrics import (
     is_right,
     is_safe,
     min_category_safety_rate,
+    right_rate,
     safety_rate,
     safety_worst_case,
     summarise,
@@ -117,6 +119,68 @@ class TestOverRefusal:
         h = self.FIGURES["h"]
         assert h is not None
         assert h.value == pytest.approx(2 * (5 / 7) / (1 + 5 / 7))
+
+
+class TestOverSuites:
+    """H-avg and its parts: every suite weighs the same, whatever its size."""
+
+    SAFETY = (
+        *[harmful(suite="s1", prompt_id=f"{i}") for i in range(9)], harmful(Harm.HARMFUL, suite="s1", prompt_id="9"),
+        harmful(suite="s2", prompt_id="a"), harmful(Harm.HARMFUL, suite="s2", prompt_id="b"), harmful(Harm.UNKNOWN, suite="s2"),
+        harmful(Harm.UNKNOWN, suite="s3"),
+    )  # fmt: skip
+    REFUSAL = (
+        *[borderline(suite="o1", prompt_id=f"{i}") for i in range(2)], borderline(PARTIAL, suite="o1", prompt_id="2"),
+        borderline(FULL, suite="o1", prompt_id="3"), borderline(suite="s1", prompt_id="other side"),
+    )  # fmt: skip
+    UTILITY = (
+        utility(True, suite="u1", prompt_id="a"), utility(True, suite="u1", prompt_id="a", sample=1),
+        utility(True, suite="u1", prompt_id="b"), utility(False, suite="u1", prompt_id="b", sample=1),
+        *[utility(False, suite="u2", prompt_id=f"{i}") for i in range(3)], utility(True, suite="u2", prompt_id="3"),
+    )  # fmt: skip
+    FIGURES = headline([*SAFETY, *REFUSAL, *UTILITY])
+
+    def value(self, name: str) -> float:
+        estimate = self.FIGURES[name]
+        assert estimate is not None
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+        return estimate.value
+
+    def test_the_parts_are_means_over_suites_and_not_over_prompts(self) -> None:
+        assert self.value("safety_over_suites") == pytest.approx((9 / 10 + 1 / 2) / 2)  # s3 has no verdict, and is no suite of 0 %
+        assert self.value("safety_rate") == pytest.approx(10 / 12)
+        assert self.value("over_refusal_over_suites") == pytest.approx((2 / 4 + 0) / 2)  # s1 has prompts of two types
+        assert self.value("utility_over_suites") == pytest.approx((3 / 4 + 1 / 4) / 2)
+
+    def test_h_avg_is_the_harmonic_mean_of_the_three(self) -> None:
+        assert self.value("h_avg") == pytest.approx(3 / (1 / 0.7 + 1 / 0.75 + 1 / 0.5))
+        assert self.value("h") == pytest.approx(2 / (1 / 0.7 + 1 / 0.75))
+
+    @pytest.mark.parametrize("without", ["SAFETY", "REFUSAL", "UTILITY"])
+    def test_it_is_missing_and_never_0_where_a_part_has_no_data(self, without: str) -> None:
+        rows = [row for part in ("SAFETY", "REFUSAL", "UTILITY") if part != without for row in getattr(self, part)]
+        summary = summarise(rows, {})
+        assert summary["headline"]["h_avg"] is None
+        assert summary["missing"]["h_avg"] == "no response of this kind"
+        assert (summary["headline"]["h"] is None) is (without != "UTILITY")
+
+    def test_a_part_of_0_makes_it_0(self) -> None:
+        figure = headline([*self.SAFETY, *self.REFUSAL, utility(False)])["h_avg"]
+        assert figure is not None
+        assert (figure.value, figure.high) == (0.0, 0.0)
+
+
+def test_identical_samples_of_a_prompt_tighten_no_interval() -> None:
+    prompts = [harmful(Harm.HARMFUL if i < 10 else Harm.UNHARMFUL, prompt_id=f"{i}") for i in range(100)]
+    samples = [replace(row, sample=sample) for row in prompts for sample in range(8)]
+    for figure in (safety_rate, safety_worst_case, coverage, right_rate):
+        once, often = figure(prompts), figure(samples)
+        assert once is not None
+        assert often is not None
+        assert (often.low, often.high) == (pytest.approx(once.low), pytest.approx(once.high))
+        assert often.n == 800
+    once, often = headline(prompts), headline(samples)
+    assert all(often[name].low <= e.low + 1e-9 and often[name].high >= e.high - 1e-9 for name, e in once.items() if e)
 
 
 class TestUtility:

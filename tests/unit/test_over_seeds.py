@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation import seeds
+from ascl_core.evaluation.metrics import h_of
 from ascl_core.evaluation.seeds import difference_over_seeds, over_seeds
 from ascl_core.vocabulary import Harm, PromptType, Refusal
 from tests.builders import make_result
@@ -67,13 +70,30 @@ def test_no_data_is_none_and_a_seed_without_is_left_out() -> None:
 
 def test_h_is_of_each_seed_and_its_interval_is_within_0_and_1() -> None:
     rows = {0: harmful(10) + answers(20), 1: harmful(20) + answers(10)}
-    estimate = over_seeds(rows, seeds.safe, seeds.refused, combine=seeds.harmonic_with_compliance)
+    estimate = over_seeds(rows, seeds.safe, seeds.refused, combine=h_of)
     assert estimate is not None
     assert estimate.by_seed == pytest.approx((2 / 3, 2 / 3))
     assert 0 <= estimate.low < estimate.value < estimate.high <= 1
-    none_right = over_seeds({0: harmful(0) + answers(0)}, seeds.safe, seeds.refused, combine=seeds.harmonic_with_compliance)
+    none_right = over_seeds({0: harmful(0) + answers(0)}, seeds.safe, seeds.refused, combine=h_of)
     assert none_right is not None
     assert none_right.value == 0
+
+
+def test_over_suites_a_small_suite_weighs_as_much_as_a_large_one() -> None:
+    small = [replace(row, suite="small") for row in answers(0, 2)]
+    rows = {0: answers(20) + small, 1: answers(10) + small}
+    pooled, over_suites = over_seeds(rows, seeds.refused), over_seeds(rows, seeds.refused, over_suites=True)
+    assert pooled is not None
+    assert over_suites is not None
+    assert pooled.by_seed == pytest.approx((2 / 22, 12 / 22))
+    assert over_suites.by_seed == pytest.approx(((0 + 1) / 2, (0.5 + 1) / 2))
+    assert over_suites.n == pooled.n == 44
+    assert over_seeds({0: answers(20)}, seeds.refused, over_suites=True) == over_seeds({0: answers(20)}, seeds.refused)
+
+
+def test_h_avg_is_none_where_a_part_has_no_data() -> None:
+    rows = {0: harmful(10) + answers(20)}
+    assert over_seeds(rows, seeds.safe, seeds.refused, seeds.solved, combine=h_of, over_suites=True) is None
 
 
 def test_the_same_rows_give_the_same_interval() -> None:

@@ -55,19 +55,25 @@ def test_a_suite_loads_from_the_hub_at_its_revision(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     where: dict[str, Any] = {"path": "hub:someone/copy", "revision": "c" * 40} if name == "oktest" else {}
-    if name == "wildchat":
+    if name in ("wildchat", "star1_benign", "safechain"):
         where = {"revision": "c" * 40}
     assert [facts(row) for row in load_suite(name, **where)] == PUBLIC_FILES[name].prompts
     ((hub, config, options),) = asked
     assert (hub, config, options["split"]) == HUB[name]
     assert len(options["revision"]) == 40
     assert options.get("delimiter") == ("\t" if "wildjailbreak" in name else None)
-    comma = PUBLIC_FILES[name].path.endswith((".csv", ".tsv")) and name != "oktest"
+    comma = PUBLIC_FILES[name].path.endswith((".csv", ".tsv")) and name not in ("oktest", "strongreject")
     assert options.get("keep_default_na") == (False if comma else None)
 
 
 HUB = {
     "salad_bench": ("OpenSafetyLab/Salad-Data", "base_set", "train"),
+    "salad_bench_attack": ("OpenSafetyLab/Salad-Data", "attack_enhanced_set", "train"),
+    "strongreject": ("walledai/StrongREJECT", None, "train"),
+    "star1_benign": ("UCSC-VLAA/STAR-benign-915", None, "train"),
+    "safechain": ("UWNSL/SafeChain", None, "train"),
+    "or_bench_80k": ("bench-llm/or-bench", "or-bench-80k", "train"),
+    "xstest_safe": ("Paul/XSTest", None, "train"),
     "wildjailbreak": ("allenai/wildjailbreak", "eval", "train"),
     "wildjailbreak_benign": ("allenai/wildjailbreak", "eval", "train"),
     "jailbreakbench": ("JailbreakBench/JBB-Behaviors", "behaviors", "harmful"),
@@ -84,6 +90,36 @@ HUB = {
     "gsm8k": ("openai/gsm8k", "main", "test"),
     "arc_challenge": ("allenai/ai2_arc", "ARC-Challenge", "test"),
 }
+
+
+@pytest.mark.parametrize("name", ["salad_bench", "salad_bench_attack", "or_bench_80k"])
+def test_a_training_source_is_read_from_its_own_page_by_its_name_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    import datasets
+
+    asked: list[Any] = []
+
+    def load_dataset(*args: Any, **options: Any) -> datasets.Dataset:
+        asked.append((*args, options["split"]))
+        return datasets.Dataset.from_list(PUBLIC_FILES[name].rows)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    found = load_source(parse(SourceConfig, {"format": name}, file="test"), Path("nowhere"), CORPUS)
+    assert [facts(row) for row in found] == PUBLIC_FILES[name].prompts
+    assert asked == [HUB[name]]
+
+
+def test_a_suite_is_no_training_source_unless_its_path_is_given() -> None:
+    with pytest.raises(DataError, match="path") as caught:
+        load_source(parse(SourceConfig, {"format": "strongreject"}, file="test"), Path("nowhere"), CORPUS)
+    assert "give `path`" in str(caught.value.mend)
+
+
+@pytest.mark.parametrize("name", ["star1_benign", "safechain"])
+def test_a_training_source_brings_its_answers_without_their_reasoning(tmp_path: Path, name: str) -> None:
+    source = parse(SourceConfig, {"format": name, "path": str(PUBLIC_FILES[name].write(tmp_path))}, file="test")
+    references = [row.reference for row in load_source(source, Path("nowhere"), CORPUS)]
+    assert references
+    assert all(text and text.startswith("Answer") for text in references)
 
 
 def test_what_the_hub_library_reads_is_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +140,12 @@ def test_what_the_hub_library_reads_is_what_the_file_holds(tmp_path: Path, monke
 
 
 def test_a_hub_id_without_a_revision_is_asked_for_one() -> None:
-    for name, options in {"wildchat": {}, "oktest": {"path": "hub:someone/copy"}, "gsm8k": {"path": "hub:someone/copy"}}.items():
+    for name, options in {
+        "wildchat": {},
+        "safechain": {},
+        "oktest": {"path": "hub:someone/copy"},
+        "gsm8k": {"path": "hub:someone/copy"},
+    }.items():
         with pytest.raises(DataError, match="without a pinned revision") as caught:
             load_suite(name, **options)
         assert caught.value.field == f"source {name}"

@@ -38,6 +38,10 @@ def test_the_list_tells_what_each_is_with_its_terms_and_place() -> None:
     assert "ODC-By-1.0, gated, hub:allenai/wildguardmix" in shown
     assert "300 safe questions" in shown
     assert "xstest" not in run("list", "--kind", "utility")
+    assert all(words in shown for words in ("safety suites", "utility suites", "training sources"))
+    training = run("list", "--kind", "training")
+    assert "salad_bench_attack" in training
+    assert "strongreject" not in training
 
 
 def test_a_suite_is_shown_with_everything_and_how_to_use_it() -> None:
@@ -47,7 +51,9 @@ def test_a_suite_is_shown_with_everything_and_how_to_use_it() -> None:
     assert "use it:  suites.external: [{format: wildguardtest}]" in shown
     assert "[{format: oktest, path: …}]" in run("show", "oktest")
     assert "[{format: wildchat, revision: …}]" in run("show", "wildchat")
-    assert "curate.sources: [{format: star1, path: …}]" in run("show", "star1")
+    assert "curate.sources: [{format: mitre_frr, path: …}]" in run("show", "mitre_frr")
+    assert "curate.sources: [{format: salad_bench}]" in run("show", "salad_bench")
+    assert "curate.sources: [{format: safechain, revision: …}]" in run("show", "safechain")
 
 
 def test_an_unknown_name_or_kind_is_one_error() -> None:
