@@ -75,12 +75,14 @@ def write_changed_rules(rules: Path, seeds: Path, share: float, seed: int = 0) -
 
 
 def _with_new_category(taxonomy: Taxonomy, moved: Sequence[Rule]) -> Taxonomy:
-    """The taxonomy with `NEW`, which has the hazards of the categories that its rules come from."""
+    """Return the taxonomy with `NEW`, which has the hazards and the areas of the categories that its rules come from."""
     if not moved:
         return taxonomy
-    hazards = {hazard for rule in moved for hazard in taxonomy.categories[rule.category].hazards}
-    new = Category(name="new", title="New concerns", hazards=tuple(sorted(hazards)))
-    return Taxonomy(categories={**taxonomy.categories, NEW: new}, jurisdictions=taxonomy.jurisdictions)
+    origins = [taxonomy.categories[rule.category] for rule in moved]
+    hazards = sorted({hazard for origin in origins for hazard in origin.hazards})
+    areas = sorted({area for origin in origins for area in origin.areas})
+    new = Category(name="new", title="New concerns", hazards=tuple(hazards), areas=tuple(areas))
+    return taxonomy.model_copy(update={"categories": {**taxonomy.categories, NEW: new}})
 
 
 def _is_chosen(rule: Rule, share: float, seed: int) -> bool:

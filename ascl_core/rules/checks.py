@@ -1,4 +1,4 @@
-"""Checks over the whole corpus: ids, references, topics, coverage, and versions against the lock."""
+"""Checks over the whole corpus: ids, references, topics, coverage of hazards and areas, and versions against the lock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.areas import count_by_area
 from ascl_core.rules.content_checks import CONTENT_CHECKS, together
 from ascl_core.rules.corpus import EVERYWHERE, Taxonomy
 from ascl_core.rules.findings import Finding, PlacedRule
@@ -140,6 +141,24 @@ def coverage(corpus: CorpusUnderCheck) -> Iterator[Finding]:
         yield Finding("error", "unknown_hazard", f"the hazard {hazard!r} does not exist", mend, TAXONOMY_FILE)
 
 
+def areas(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Check that categories name areas of the taxonomy, and that each area has a rule in force."""
+    if corpus.taxonomy is None:
+        return
+    known = corpus.taxonomy.areas
+    for key, category in corpus.taxonomy.categories.items():
+        for unknown in sorted(set(category.areas) - set(known)):
+            hint = f"add it to `areas` in {TAXONOMY_FILE}, or correct it"
+            yield Finding(
+                "error", "unknown_area", f"the category {key} names the area {unknown!r}, which is not listed", hint, TAXONOMY_FILE
+            )
+    rules = [placed.rule for placed in corpus.rules]
+    for area, counts in count_by_area(corpus.taxonomy, rules, corpus.config.at).items() if corpus.complete else ():
+        if not counts:
+            message = f"no rule in force at {corpus.config.at} covers the area {area}"
+            yield Finding("warning", "uncovered_area", message, "write one, and name the area in its category", TAXONOMY_FILE)
+
+
 def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """Content that changed since the lock has a higher version, and the lock is up to date."""
     mend = "run `ascl rules lock`, and commit the lock"
@@ -179,6 +198,7 @@ CHECKS: tuple[Callable[[CorpusUnderCheck], Iterator[Finding]], ...] = (
     cycles,
     topics,
     coverage,
+    areas,
     versions,
 )
 """The checks of this module; those of the contents and of each text are in the modules it imports."""

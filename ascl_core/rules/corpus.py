@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from ascl_core.artifacts import read_json, sha256_json
 from ascl_core.config.base import Config, parse
@@ -115,19 +115,32 @@ class Rule(Config):
         return self.status == "active" and there and then
 
 
-class Category(Config):
+class _WithAreas(Config):
+    """Something that names areas, or none; without any it is written as if there were no such field, so that digests stay the same."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "areas" or value}
+
+
+class Category(_WithAreas):
     """One category of the taxonomy."""
 
     name: str
     title: str
     hazards: tuple[str, ...]
     """The MLCommons hazards that it covers, `S1` to `S14`."""
+    areas: tuple[Name, ...] = ()
+    """The areas of the taxonomy that it covers."""
 
 
-class Taxonomy(Config):
-    """The categories and the jurisdictions that rules may name."""
+class Taxonomy(_WithAreas):
+    """The categories and the jurisdictions that rules may name, and the areas that they should cover."""
 
     categories: dict[str, Category]
+    areas: dict[Name, str] = Field(default_factory=dict)
+    """Area id to title; empty if coverage by area is not to be checked."""
     jurisdictions: dict[str, str]
 
 

@@ -137,7 +137,8 @@ class CategoryChange:
     """What became of one category."""
 
     category: str
-    kind: Literal["added", "removed", "re-mapped", "renamed"]
+    kind: Literal["added", "removed", "re-mapped", "renamed", "reassigned"]
+    """`re-mapped` to other hazards, `reassigned` to other areas."""
     before: str
     after: str
 
@@ -233,7 +234,8 @@ def _in_force(corpus: Corpus, at: date) -> list[Rule]:
 
 def _structure(categories: Sequence[CategoryChange], added: Sequence[str], removed: Sequence[str]) -> Iterator[tuple[ChangeClass, str]]:
     for one in categories:
-        yield (ChangeClass.WORDING if one.kind == "renamed" else ChangeClass.STRUCTURAL), f"category {one.category} {one.kind}"
+        wording = one.kind in ("renamed", "reassigned")
+        yield (ChangeClass.WORDING if wording else ChangeClass.STRUCTURAL), f"category {one.category} {one.kind}"
     for word, places in (("added", added), ("removed", removed)):
         for place in places:
             yield ChangeClass.STRUCTURAL, f"jurisdiction {place} {word}"
@@ -246,8 +248,14 @@ def _categories(old: dict[str, Category], new: dict[str, Category]) -> Iterator[
             yield CategoryChange(name, "added" if before is None else "removed", _told(before), _told(after))
         elif set(before.hazards) != set(after.hazards):
             yield CategoryChange(name, "re-mapped", _told(before), _told(after))
-        elif before != after:
+        elif (before.name, before.title) != (after.name, after.title):
             yield CategoryChange(name, "renamed", f"{before.name}: {before.title}", f"{after.name}: {after.title}")
+        elif set(before.areas) != set(after.areas):
+            yield CategoryChange(name, "reassigned", _listed(before.areas), _listed(after.areas))
+
+
+def _listed(areas: Sequence[str]) -> str:
+    return ", ".join(areas) or "no area"
 
 
 def _told(category: Category | None) -> str:

@@ -83,7 +83,7 @@ def check_rule_text(placed: PlacedRule) -> Iterator[Finding]:
 def check_taxonomy_text(taxonomy: Taxonomy) -> Iterator[Finding]:
     """Everything wrong with the texts of the taxonomy: the model reads its ids and names, too."""
     texts = [(key, text) for key, category in taxonomy.categories.items() for text in (key, category.name, category.title)]
-    texts += [(place, text) for place, name in taxonomy.jurisdictions.items() for text in (place, name)]
+    texts += [(key, text) for names in (taxonomy.jurisdictions, taxonomy.areas) for key, name in names.items() for text in (key, name)]
     for key, text in texts:
         for code, message, mend in text_problems(text):
             yield Finding("error", code, f"{key} {message}", mend, TAXONOMY_FILE)

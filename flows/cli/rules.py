@@ -62,20 +62,41 @@ def show(rule_id: Annotated[str, typer.Argument(metavar="ID", help="A rule id, s
 
 @app.command(name="list")
 def list_rules(
-    category: Annotated[str | None, typer.Option(help="Only this category, such as CYB.")] = None, folder: Folder = None
+    category: Annotated[str | None, typer.Option(help="Only this category, such as CYB.")] = None,
+    areas: Annotated[bool, typer.Option("--areas", help="Count the rules in force by area and category instead.")] = False,
+    folder: Folder = None,
 ) -> None:
-    """List the rules, one a line.
+    """List the rules, one a line, or how many each area has.
 
-    Example:  ascl rules list --category DRG
+    Examples:  ascl rules list --category DRG   |   ascl rules list --areas
     """
-    corpus = _corpus(*_place(folder))
-    rules = [rule for rule in corpus.rules if category is None or rule.category == category.upper()]
-    if not rules:
+    folder, root = _place(folder)
+    corpus = _corpus(folder, root)
+    if category is not None and category.upper() not in corpus.categories:
         raise RuleError("no such category", field="--category", value=category, mend=f"one of {', '.join(sorted(corpus.categories))}")
+    if areas:
+        _print_areas(corpus, root, category.upper() if category else None)
+        return
+    rules = [rule for rule in corpus.rules if category is None or rule.category == category.upper()]
     print_table(
         ("id", "policy", "where", "version", "title"),
         [(rule.id, rule.policy, ",".join(rule.jurisdictions), rule.version, rule.title) for rule in rules],
     )
+
+
+def _print_areas(corpus: Corpus, root: Path, category: str | None) -> None:
+    """Print one line per area and category; a category of two areas stands in both."""
+    from ascl_core.config.params import load_params
+    from ascl_core.rules.areas import count_by_area
+
+    counts = count_by_area(corpus.taxonomy, corpus.rules, load_params(root / "params.yaml").rules.at)
+    rows = [
+        (corpus.taxonomy.areas[area], key, number)
+        for area, by_category in counts.items()
+        for key, number in by_category.items()
+        if category in (None, key)
+    ]
+    print_table(("area", "category", "rules"), rows)
 
 
 @app.command()
