@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
+from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.metrics import summarise
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
+from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
@@ -48,6 +51,7 @@ def evaluate(
     rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
     summary = {
+        "neutralised": _neutralised(prompts, checkpoint),
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
@@ -57,6 +61,15 @@ def evaluate(
     write_json(metrics, summary)
     shown = ("safety_rate", "over_refusal_strict", "h", "utility", "valid_rate", "consult_rate")
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
+
+
+def _neutralised(prompts: Sequence[Prompt], checkpoint: Path) -> dict[str, int]:
+    """By suite, how many control strings the model was shown as words, because they stand in its prompts."""
+    markup = markup_of(load_tokenizer(checkpoint))
+    found = Counter({str(prompt.suite): 0 for prompt in prompts})
+    for prompt in prompts:
+        found[str(prompt.suite)] += markup.neutralise(prompt.prompt)[1]
+    return dict(sorted(found.items()))
 
 
 def _sample(

@@ -16,6 +16,7 @@ from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, from_table, kind_of
+from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import opening
 from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
@@ -81,9 +82,9 @@ def ifpo(
         peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
         args=arguments,
-        train_dataset=_dataset(schedule, schedule_editions(len(schedule), len(editions), ifpo), conversation),
+        train_dataset=_dataset(schedule, schedule_editions(len(schedule), len(editions), ifpo), conversation, tokenizer),
         processing_class=tokenizer,
-        environment_factory=environment_factory(editions),
+        environment_factory=environment_factory(editions, markup_of(tokenizer)),
         callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
@@ -153,13 +154,14 @@ def _cycle(pool: list[Prompt], draw: random.Random) -> Any:
         yield from draw.sample(pool, len(pool))
 
 
-def _dataset(schedule: list[Prompt], editions: list[int], conversation: ConversationConfig) -> Any:
+def _dataset(schedule: list[Prompt], editions: list[int], conversation: ConversationConfig, tokenizer: Any) -> Any:
     from datasets import Dataset
 
-    groups = zip(schedule, editions, strict=True)
-    return Dataset.from_list(
-        [{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction, "edition": e} for p, e in groups]
-    )
+    def row(prompt: Prompt, edition: int) -> dict[str, Any]:
+        messages, _ = neutralise(opening(prompt, conversation), tokenizer)
+        return {"prompt": messages, "prompt_id": prompt.id, "jurisdiction": prompt.jurisdiction, "edition": edition}
+
+    return Dataset.from_list([row(prompt, edition) for prompt, edition in zip(schedule, editions, strict=True)])
 
 
 def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:

@@ -14,6 +14,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
+from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import completion_text
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import DataError
@@ -121,9 +122,17 @@ def _filter(
     items = [Item(prompt.prompt, fact.answer, prompt.prompt_type) for (prompt, _), fact in zip(drafts, facts, strict=True)]
     kept, rejected = [], []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
-        reason = fact.problem or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
+        reason = (
+            fact.problem or _marked_up(draft[1]) or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
+        )
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
+
+
+def _marked_up(messages: list[Message]) -> str | None:
+    """A teacher that writes tags where only words belong; they would be broken up for training, and teach nothing worth learning."""
+    _, found = neutralise([message for message in messages if message["role"] == "assistant"])
+    return "a stray tag in what the teacher wrote" if found else None
 
 
 def _too_long(messages: list[Message], max_words: int | None) -> str | None:
