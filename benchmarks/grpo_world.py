@@ -19,10 +19,10 @@ from trl import GRPOTrainer
 from ascl_core.artifacts import read_parquet
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, from_table
+from ascl_core.conversation.content import Markup
 from ascl_core.data.resolve import resolve_again
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
-from ascl_core.conversation.content import Markup
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import ScoredBatch, Scorer
 from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_editions, schedule_prompts, training_prompts

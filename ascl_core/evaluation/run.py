@@ -15,7 +15,7 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.evaluation.metrics import summarise
+from ascl_core.evaluation.attacks import summarise_all
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
 from ascl_core.generation.load import load_tokenizer
@@ -50,13 +50,14 @@ def evaluate(
     judge = get_judge(evaluate.judge, compute)
     rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
+    described = read_json(suites_manifest)
     summary = {
         "neutralised": _neutralised(prompts, checkpoint),
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
         "samples": evaluate.samples,
-        **summarise(rows, dict(read_json(suites_manifest)["missing"])),
+        **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),
     }
     write_json(metrics, summary)
     shown = ("safety_rate", "over_refusal_strict", "h", "utility", "valid_rate", "consult_rate")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from markupsafe import Markup
 
 from ascl_core.config.report import ReportConfig
+from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.intervals import proportion
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
@@ -264,7 +265,7 @@ def _categories(inputs: Inputs) -> list[tuple[str, str, list[dict[str, Any] | No
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     """The candidate against the checkpoint it was trained from, and against the release where the gate compared them."""
-    reference = [test.to_json() for test in compare(inputs.candidate.rows, inputs.reference.rows)]
+    reference = [test.to_json() for test in compare(plain_rows(inputs.candidate.rows), plain_rows(inputs.reference.rows))]
     release = (inputs.decision.get("released") or {}).get("tag")
     against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
     return [{"against": name, "tests": [test_view(test) for test in tests]} for name, tests in against if tests]

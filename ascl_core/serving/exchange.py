@@ -14,7 +14,6 @@ from ascl_core.generation.conversing import Speaker
 from ascl_core.generation.tool_loop import OpenConversation
 from ascl_core.serving.splitting import Said, Splitter, TextStream
 
-
 OnInvalid = Literal["resample", "refuse", "return"]
 """What becomes of a conversation that is not valid: it is sampled once more and then refused, refused at once, or returned."""
 FALLBACK = "I'm sorry, but I can't answer that: what I wrote was not a well-formed answer, so it is withheld. Please ask again."
