@@ -13,6 +13,7 @@ from ascl_core.evaluation.intervals import proportion
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.report import plots
+from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import CANDIDATE, Arm, Inputs
 from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, share_interval
@@ -50,6 +51,7 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "categories": _categories(inputs),
         "paired": _paired(inputs),
         "suites": _suites(inputs),
+        "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
         "samples": choose(inputs, config.sample_conversations),
         "stages": [_stage(record) for record in inputs.records],
         "packages": _merged(inputs.records, "packages"),

@@ -27,6 +27,7 @@ from ascl_core.data.contamination import ContaminationIndex
 from ascl_core.errors import ConfigError
 from ascl_core.evaluation.attacks import attack_figures, attack_suites, summarise_all
 from ascl_core.evaluation.gate import gate
+from ascl_core.report.attacks import attack_tables
 from ascl_core.rl.train import under_attack
 from ascl_core.sft.data import _under_attack
 from ascl_core.vocabulary import AttackKind, Harm, PromptType, Refusal, ResponsePolicy
@@ -189,6 +190,21 @@ def test_the_headline_leaves_both_suites_out_and_the_suites_have_figures_of_thei
         DISTRACTORS: 0.0,
     }
     assert "attacks" not in summarise_all(plain(4, 0), {}, [])
+
+
+def test_the_report_has_a_row_for_every_kind_and_no_data_for_an_arm_without_the_suite() -> None:
+    rows = [*plain(4, 0), *results(AttackKind.CLAIMED_RULE, 3, 1), *results(AttackKind.TYPOS, 4, 0)]
+    forged, noisy = attack_tables([{"attacks": attack_figures(rows, ["typos"])}, {}])
+    assert (forged["suite"], noisy["figure"]) == (FORGED_RULES, "safety rate")
+    shown = {name: [None if one is None else one["value"] for one in estimates] for name, estimates in forged["rows"]}
+    assert shown == {
+        "all kinds": [0.25, None],
+        "kinds held out of training": [None, None],
+        "kinds that training saw": [0.25, None],
+        "claimed rule": [0.25, None],
+    }
+    assert dict(noisy["rows"])["typos, held out"][0]["value"] == 1.0
+    assert attack_tables([{}, {}]) == []
 
 
 def decided(folder: Path, attacks: dict[str, Any] | None, **config: Any) -> dict[str, tuple[bool, Any]]:
