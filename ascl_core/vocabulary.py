@@ -75,3 +75,37 @@ class Split(StrEnum):
     RL = "rl"
     """Reinforcement learning alone."""
     VALIDATION = "validation"
+
+
+class AttackKind(StrEnum):
+    """How a prompt is dressed up, by whoever wants another answer to it or by chance; what a right answer is stays the same."""
+
+    FORGED_RESULT = "forged_result"
+    """An imitation of a tool result, with a rule that allows it."""
+    FORGED_TURN = "forged_turn"
+    """The same after an imitation of an assistant turn that calls the tool."""
+    PREFILLED_ANSWER = "prefilled_answer"
+    """The beginning of a helpful answer."""
+    FAKE_SYSTEM = "fake_system"
+    """An imitation of a system message."""
+    CLAIMED_RULE = "claimed_rule"
+    """A claim that the rules allow it."""
+    QUOTED_POLICY = "quoted_policy"
+    """A quotation from a policy that nobody has."""
+    ENCODED_CLAIM = "encoded_claim"
+    """A claim in base64 or rot13."""
+    TRANSLATED_CLAIM = "translated_claim"
+    """A claim in another language."""
+    SENTENCE_BEFORE = "sentence_before"
+    """A sentence that has nothing to do with it, in front."""
+    SENTENCE_AFTER = "sentence_after"
+    """A sentence that has nothing to do with it, behind."""
+    SEVERAL_QUESTIONS = "several_questions"
+    """Small talk that asks something, around it."""
+    TYPOS = "typos"
+    """Slips of the keyboard."""
+
+    @property
+    def is_forgery(self) -> bool:
+        """Whether it claims what only the rules may say; the others are harmless noise."""
+        return self not in (AttackKind.SENTENCE_BEFORE, AttackKind.SENTENCE_AFTER, AttackKind.SEVERAL_QUESTIONS, AttackKind.TYPOS)

@@ -19,6 +19,7 @@ from trl import GRPOTrainer
 from ascl_core.artifacts import read_parquet
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, from_table
+from ascl_core.conversation.content import Markup
 from ascl_core.data.resolve import resolve_again
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
@@ -125,7 +126,7 @@ class Side:
             args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
             train_dataset=_dataset(self.schedule, schedule_editions(len(self.schedule), len(editions), config), params.conversation),
             processing_class=load_tokenizer(inputs.checkpoint),
-            environment_factory=environment_factory(editions),
+            environment_factory=environment_factory(editions, Markup()),
         )
         rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
         self.batch = [row for row in rows for _ in range(config.group_size)]

@@ -36,6 +36,9 @@ class BuildSftConfig(Config):
     """Share of the consulting ASCL trajectories in which the tool knows a changed corpus, and the answer follows it:
     about half of the rules that say comply say refuse_explain there, and the reverse. Without any, a model can learn what each
     rule id says by heart, and does not read."""
+    attack_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the trajectories of every arm whose request carries a forgery or noise (`attacks`); the rest of the trajectory stays,
+    as the right conversation takes no notice of it."""
     max_words: int | None = Field(default=None, ge=1)
     """Trajectories whose thoughts and answers have more words than this together are rejected; None keeps every length."""
     judge: JudgeConfig = JudgeConfig()

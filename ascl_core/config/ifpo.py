@@ -75,6 +75,8 @@ class IfpoConfig(Config):
     rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the groups that live under a changed corpus, by which their answers are judged: about half of the rules that say
     comply say refuse_explain there, and the reverse."""
+    attack_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the groups whose prompt carries a forgery or noise (`attacks`); what a right answer is stays."""
     reward: RewardConfig = RewardConfig()
     """The reward: its terms and their weights."""
     judge: JudgeConfig = JudgeConfig()

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import model_validator
 
 from ascl_core.artifacts import read_yaml
+from ascl_core.config.attacks import AttacksConfig
 from ascl_core.config.base import Config, parse
 from ascl_core.config.base_model import BaseModelConfig
 from ascl_core.config.build_sft import BuildSftConfig
@@ -32,6 +33,7 @@ class Params(Config):
 
     rules: RulesConfig = RulesConfig()
     suites: SuitesConfig = SuitesConfig()
+    attacks: AttacksConfig = AttacksConfig()
     curate: CurateConfig = CurateConfig()
     engine: EngineConfig = EngineConfig()
     validate_data: ValidateDataConfig = ValidateDataConfig()

@@ -11,7 +11,9 @@ from ascl_core.catalogue.dataset import Dataset, Kind
 from ascl_core.config.base import Config
 from ascl_core.config.sources import SourceConfig, hub_path
 
-OWN_SUITES = ("own-safety", "own-over-refusal", "own-sensitive", "own-utility", "own-dual-use")
+FORGED_RULES, DISTRACTORS = "forged_rules", "distractors"
+"""Own prompts under attack, and with noise around them."""
+OWN_SUITES = ("own-safety", "own-over-refusal", "own-sensitive", "own-utility", "own-dual-use", FORGED_RULES, DISTRACTORS)
 """The names of the project's own suites, which no other may have."""
 
 

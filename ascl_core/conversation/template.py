@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ascl_core.config.conversation import ConversationConfig
@@ -16,11 +16,21 @@ RESPONSE, END_RESPONSE = "<tool_response>", "</tool_response>"
 START, END = "<|im_start|>", "<|im_end|>"
 SPECIAL_TAGS = (START, END, THINK, END_THINK, CALL, END_CALL, RESPONSE, END_RESPONSE)
 """The tags that are single tokens where the tokenizer is ours."""
+_LAST_TAG = f"'{END_RESPONSE}'"
+"""As it stands in the template's list of tags, which other control strings follow."""
 
 
-def chat_template() -> str:
-    """Our own ChatML template (Jinja), for a tokenizer whose template has no tools."""
-    return Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+def chat_template(control_strings: Iterable[str] = ()) -> str:
+    """Our own ChatML template (Jinja), for a tokenizer whose template has no tools.
+
+    It breaks up our tags where they stand in content, and `control_strings`: the added tokens of that tokenizer. Unlike
+    `ascl_core.conversation.content` it finds them only as they are spelt, as Jinja has neither patterns nor Unicode folding.
+    """
+    template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+    others = sorted({one for one in control_strings if len(one.strip()) > 1} - {*SPECIAL_TAGS}, key=lambda one: (-len(one), one))
+    if not others:
+        return template
+    return template.replace(_LAST_TAG, ", ".join([_LAST_TAG, *(json.dumps(one, ensure_ascii=False) for one in others)]), 1)
 
 
 def opening(prompt: Prompt, config: ConversationConfig) -> list[Message]:

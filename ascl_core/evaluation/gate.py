@@ -9,8 +9,10 @@ from typing import Any
 
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.config.gate import GateConfig
+from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
 from ascl_core.errors import DataError
+from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.paired import PairedTest, compare
 from ascl_core.released import RELEASE_RESULTS, read_release
 
@@ -21,12 +23,12 @@ def gate(
     *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
-    criteria = _thresholds(gate, _headline(metrics))
+    criteria = [*_thresholds(gate, _headline(metrics)), *_attacks(gate, read_json(metrics).get("attacks") or {})]
     release = read_release(released)
     paired: list[PairedTest] = []
     if release.get("tag"):
         reference = from_table(read_parquet(released / RELEASE_RESULTS), EvaluatedRollout, file=released / RELEASE_RESULTS)
-        paired = compare(from_table(read_parquet(results), EvaluatedRollout, file=results), reference)
+        paired = compare(plain_rows(from_table(read_parquet(results), EvaluatedRollout, file=results)), plain_rows(reference))
         criteria += [_not_worse(test, gate.significance) for test in paired]
         if not paired:
             criteria.append(_criterion("comparison with the release", False, None, None, "no prompt in common with the released results"))
@@ -66,6 +68,19 @@ def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]
     criteria = [_bound(name, headline.get(key), side, limit, "at least", lambda v, t: v >= t) for name, key, side, limit in asked]
     limit = config.max_over_refusal_rate
     return [*criteria, _bound("over-refusal (strict)", headline.get("over_refusal_strict"), "high", limit, "at most", lambda v, t: v <= t)]
+
+
+def _attacks(config: GateConfig, figures: dict[str, Any]) -> list[Criterion]:
+    """A criterion for each of the two suites that was evaluated and has a limit; without a judged response it fails."""
+    limits = (
+        ("attack success", FORGED_RULES, "attack_success_rate", config.max_attack_success_rate),
+        ("safety lost to distractors", DISTRACTORS, "safety_drop", config.max_distractor_drop),
+    )
+    return [
+        _bound(name, (figures[suite].get("all") or {}).get(key), "value", limit, "at most", lambda v, t: v <= t)
+        for name, suite, key, limit in limits
+        if suite in figures and limit is not None
+    ]
 
 
 def _bound(name: str, estimate: Any, side: str, limit: float, words: str, holds: Callable[[float, float], bool]) -> Criterion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
+from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.evaluation.metrics import summarise
+from ascl_core.evaluation.attacks import summarise_all
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
+from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
@@ -52,11 +54,12 @@ def evaluate(
     rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
     summary = {
+        "neutralised": _neutralised(prompts, checkpoint),
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
         "samples": evaluate.samples,
-        **summarise(rows, dict(described["missing"])),
+        **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),
     }
     write_json(metrics, summary)
     shown = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "h", "valid_rate", "consult_rate")
@@ -79,6 +82,15 @@ def _groups(config: EvaluateConfig, prompts: Sequence[Prompt], suite_samples: Ma
     for place, prompt in enumerate(prompts):
         places[config.sampling_of(prompt.prompt_type, suite_samples.get(str(prompt.suite), 1))].append(place)
     return [_Group(*drawing, tuple(members)) for drawing, members in places.items()]
+
+
+def _neutralised(prompts: Sequence[Prompt], checkpoint: Path) -> dict[str, int]:
+    """By suite, how many control strings the model was shown as words, because they stand in its prompts."""
+    markup = markup_of(load_tokenizer(checkpoint))
+    found = Counter({str(prompt.suite): 0 for prompt in prompts})
+    for prompt in prompts:
+        found[str(prompt.suite)] += markup.neutralise(prompt.prompt)[1]
+    return dict(sorted(found.items()))
 
 
 def _sample(

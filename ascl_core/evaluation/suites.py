@@ -10,6 +10,7 @@ from typing import Any
 
 from ascl_core.artifacts import sha256_json, write_json, write_parquet
 from ascl_core.catalogue import dataset, names
+from ascl_core.config.attacks import NO_ATTACKS, AttacksConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import OWN
 from ascl_core.config.suites import SuiteConfig, SuitesConfig
@@ -19,6 +20,7 @@ from ascl_core.data.resolve import resolve
 from ascl_core.data.seeds import own_prompts
 from ascl_core.data.sources import load_source
 from ascl_core.errors import DataError
+from ascl_core.evaluation.attacks import attack_suites
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.vocabulary import PromptType
 
@@ -36,6 +38,7 @@ _DUAL_USE = "own-dual-use"
 def build_suites(
     *,
     suites: SuitesConfig,
+    attacks: AttacksConfig = NO_ATTACKS,
     rules: RulesConfig,
     raw: Path,
     corpus: Path,
@@ -46,11 +49,13 @@ def build_suites(
 ) -> dict[str, float | int | str]:
     """Write every suite's prompts and a manifest that says what each is, and which ones are missing and why.
 
-    `texts` are the prompts alone, held out whether or not a rule that decides them is in force: no change of a rule changes them.
+    `texts` are the prompts alone, held out whether or not a rule that decides them is in force: no change of a rule changes them. The
+    prompts under attack hold one of them each, and need no entry of their own.
     """
     loaded_corpus = load_corpus(corpus)
     own = _held_out(suites, raw, loaded_corpus)
     prompts = _own_suites(own, loaded_corpus, rules.at)
+    prompts += attack_suites(prompts, attacks)
     held_out = {row.prompt for row in own}
     missing: dict[str, str] = {}
     for suite in context.progress.track(suites.external, "load suites"):
@@ -64,7 +69,8 @@ def build_suites(
         prompts.extend(dataclasses.replace(prompt, suite=suite.name) for prompt in resolve(rows, loaded_corpus, rules.at))
         held_out.update(row.prompt for row in rows)
     write_parquet(suite_prompts, to_table(prompts, Prompt))
-    write_json(manifest, {"suites": _describe(prompts, suites), "missing": missing, "metric_version": METRIC_VERSION})
+    described = {"suites": _describe(prompts, suites), "missing": missing, "metric_version": METRIC_VERSION}
+    write_json(manifest, {**described, "held_out_attacks": [str(kind) for kind in attacks.held_out]})
     write_json(texts, sorted(held_out))
     return {"suites": len({prompt.suite for prompt in prompts}), "prompts": len(prompts), "missing": len(missing)}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message
+from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
 from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.trajectory import read_calls
@@ -68,7 +69,8 @@ class LocalChat:
             tokenize=True,
             return_dict=False,
         )
-        inputs = [list(render([_with_objects(message) for message in messages])) for messages in conversations]
+        neutral = (neutralise([_with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
+        inputs = [list(render(messages)) for messages in neutral]
         outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE)
         return [_local_reply(ids, tokenizer) for ids in outputs]
 
@@ -92,7 +94,7 @@ class EndpointChat:
 
         def reply(number: int) -> Message:
             seed = sampling.seed * 1_000_003 + number
-            return _endpoint_reply(self.endpoint.chat(with_call_ids(conversations[number]), seed=seed, **options))
+            return _endpoint_reply(self.endpoint.chat(with_call_ids(neutralise(conversations[number])[0]), seed=seed, **options))
 
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
             return list(pool.map(reply, range(len(conversations))))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ascl_core.contracts import Message, Prompt, Rollout
+from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import RESPONSE, opening, tool_turn
 from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
 from ascl_core.conversation.trajectory import read_calls
@@ -58,13 +59,19 @@ class OpenRollout(OpenConversation):
 
 
 def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn."""
-    ids = tokenizer.apply_chat_template(messages, tools=[TOOL_SCHEMA], add_generation_prompt=True, tokenize=True, return_dict=False)
+    """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup."""
+    neutral, _ = neutralise(messages, tokenizer)
+    ids = tokenizer.apply_chat_template(neutral, tools=[TOOL_SCHEMA], add_generation_prompt=True, tokenize=True, return_dict=False)
     return list(ids)
 
 
 def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
-    """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header."""
+    """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
+
+    Nothing in the results is markup.
+    """
+    markup = markup_of(tokenizer)
+    results = [markup.neutralise(result)[0] for result in results]
     call = {"type": "function", "function": {"name": "consult_safety_rules", "arguments": {}}}
     before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
     whole = tokenizer.apply_chat_template([*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False)

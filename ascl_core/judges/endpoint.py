@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ascl_core.contracts import Message, Verdict
+from ascl_core.conversation.content import markup_of
 from ascl_core.errors import ConfigError, JudgeError, JudgeTimeout
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
 from ascl_core.judges import AnyConfig, Item
@@ -108,6 +109,7 @@ class EndpointJudge:
 def question(item: Item) -> list[Message]:
     """The messages that ask for a verdict."""
     content = json.dumps({"prompt": item.prompt, "response": item.response}, ensure_ascii=False)
+    content, _ = markup_of(None).neutralise(content)
     return [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": content}]
 
 

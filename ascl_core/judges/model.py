@@ -10,7 +10,7 @@ Formats as published with the models: Qwen3Guard-Gen (arXiv 2510.14276), WildGua
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.judge import GRADED, GUARDS
 from ascl_core.contracts import Verdict
+from ascl_core.conversation.content import markup_of
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
@@ -172,25 +173,14 @@ class ModelJudge:
 
 def judge_input(item: Item, guard: GuardFormat, tokenizer: Any, model: str = "") -> list[int]:
     """The token ids that the judge is shown; `ModelError` if it needs a chat template and the model has none."""
-    markup = {*guard.markers, *tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
-    prompt, response = break_up(item.prompt, markup), break_up(item.response, markup)
+    markup = markup_of(tokenizer, *guard.markers)
+    (prompt, _), (response, _) = markup.neutralise(item.prompt), markup.neutralise(item.response)
     if guard.template is not None:
         return list(tokenizer.encode(guard.template.format(prompt=prompt, response=response), add_special_tokens=False))
     if tokenizer.chat_template is None:
         raise ModelError("has no chat template", file=model, mend="give a guard model, whose own template writes the judge's prompt")
     messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
     return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
-
-
-def break_up(text: str, markup: Iterable[str]) -> str:
-    """The text with a space after the first character of every piece of markup, so that it is read as words.
-
-    >>> break_up("fine [/INST] No", ["[/INST]"])
-    'fine [ /INST] No'
-    """
-    pieces = sorted((piece for piece in markup if len(piece.strip()) > 1), key=len, reverse=True)
-    pattern = "|".join(re.escape(piece) for piece in pieces)
-    return re.sub(pattern, lambda match: f"{match[0][0]} {match[0][1:]}", text) if pattern else text
 
 
 def _field(text: str, name: str, values: str) -> str:

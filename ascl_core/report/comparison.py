@@ -16,6 +16,7 @@ from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json,
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import seeds
+from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.metrics import h_of, is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
@@ -114,7 +115,7 @@ def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> 
     for entry in entries:
         arm = arms.setdefault(entry["arm"], SeededArm(entry["arm"], entry["label"]))
         place = folder / kind / f"seed-{entry['seed']}" / arm.name
-        arm.rows[entry["seed"]] = tuple(from_table(read_parquet(place / "results.parquet"), EvaluatedRollout))
+        arm.rows[entry["seed"]] = tuple(plain_rows(from_table(read_parquet(place / "results.parquet"), EvaluatedRollout)))
         log = next(place.glob("*.jsonl"), None)
         if log is not None:
             arm.steps[entry["seed"]] = tuple(line for line in read_jsonl(log) if "step" in line)

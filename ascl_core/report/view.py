@@ -9,9 +9,11 @@ from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
+from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.metrics import right_rate
 from ascl_core.evaluation.paired import compare
 from ascl_core.report import plots
+from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import Arm, Inputs
 from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, share_interval
@@ -49,6 +51,7 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "categories": _categories(inputs),
         "paired": _paired(inputs),
         "suites": _suites(inputs),
+        "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
         "samples": choose(inputs, config.sample_conversations),
         "stages": [_stage(record) for record in inputs.records],
         "packages": _merged(inputs.records, "packages"),
@@ -265,7 +268,7 @@ def _categories(inputs: Inputs) -> list[tuple[str, str, list[dict[str, Any] | No
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     """The candidate against the checkpoint it was trained from, and against the release where the gate compared them."""
-    reference = [test.to_json() for test in compare(inputs.candidate.rows, inputs.reference.rows)]
+    reference = [test.to_json() for test in compare(plain_rows(inputs.candidate.rows), plain_rows(inputs.reference.rows))]
     release = (inputs.decision.get("released") or {}).get("tag")
     against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
     return [{"against": name, "tests": [test_view(test) for test in tests]} for name, tests in against if tests]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ascl_core.conversation.content import Markup
 from ascl_core.rules.editions import RuleEdition
 from ascl_core.rules.retrieval import RuleTool
 
 
-def environment_factory(editions: Sequence[RuleEdition]) -> Callable[[], Any]:
-    """A factory of environments over the editions of the rules, for `GRPOTrainer(environment_factory=…)`.
+def environment_factory(editions: Sequence[RuleEdition], markup: Markup) -> Callable[[], Any]:
+    """A factory of environments over the editions of the rules, for `GRPOTrainer(environment_factory=…)`; no result holds markup.
 
     TRL takes every public method of the class for a tool, and its schema from the signature and docstring.
     """
@@ -35,6 +36,6 @@ def environment_factory(editions: Sequence[RuleEdition]) -> Callable[[], Any]:
             """
             if self._tool is None:
                 raise RuntimeError("the environment was not reset")
-            return self._tool(category, query)
+            return markup.neutralise(self._tool(category, query))[0]
 
     return RuleEnvironment

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_parquet, write_jsonl
+from ascl_core.config.attacks import NO_ATTACKS, AttacksConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.rules import RulesConfig
-from ascl_core.contracts import Prompt, StageContext, from_table, kind_of
+from ascl_core.contracts import Message, Prompt, StageContext, from_table, kind_of
+from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import opening
+from ascl_core.data.attacks import dress_up
 from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
@@ -31,7 +34,7 @@ from ascl_core.rules.editions import editions_of
 from ascl_core.rules.retrieval import RuleIndex, render_rules
 from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
-from ascl_core.vocabulary import Split
+from ascl_core.vocabulary import AttackKind, Split
 
 _WRITTEN_TOKENS = 96
 """What a rollout writes itself around the tool result, at least: two thoughts, a call and an answer."""
@@ -40,6 +43,7 @@ _WRITTEN_TOKENS = 96
 def ifpo(
     *,
     ifpo: IfpoConfig,
+    attacks: AttacksConfig = NO_ATTACKS,
     conversation: ConversationConfig,
     rules: RulesConfig,
     compute: ComputeConfig,
@@ -64,6 +68,7 @@ def ifpo(
     taught = from_table(read_parquet(prompts), Prompt, file=prompts)
     training = training_prompts(resolve_again(taught, loaded_corpus, rules.at))
     schedule = schedule_prompts(training, ifpo, prompts)
+    asked = under_attack([opening(prompt, conversation) for prompt in schedule], ifpo, attacks.trained)
     index = RuleIndex(loaded_corpus, rules.at)
     editions = editions_of(loaded_corpus, index, conversation, changed=ifpo.rule_variation > 0)
     tokenizer = load_tokenizer(checkpoint_in)
@@ -82,9 +87,9 @@ def ifpo(
         peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
         args=arguments,
-        train_dataset=_dataset(schedule, schedule_editions(len(schedule), len(editions), ifpo), conversation),
+        train_dataset=_dataset(schedule, asked, schedule_editions(len(schedule), len(editions), ifpo), tokenizer),
         processing_class=tokenizer,
-        environment_factory=environment_factory(editions),
+        environment_factory=environment_factory(editions, markup_of(tokenizer)),
         callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
@@ -130,6 +135,11 @@ def schedule_editions(num_groups: int, num_editions: int, config: IfpoConfig) ->
     return [draw.randrange(1, num_editions) if varied else 0 for varied in varies]
 
 
+def under_attack(openings: Sequence[list[Message]], config: IfpoConfig, kinds: Sequence[AttackKind]) -> list[list[Message]]:
+    """The openings, a share of them with a forgery or noise; the judge is asked about the prompt without."""
+    return [dress_up(messages, f"{config.seed}\n{number}", config.attack_share, kinds) for number, messages in enumerate(openings)]
+
+
 def check_budget(tokenizer: Any, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, config: IfpoConfig) -> None:
     """`TrainingError` unless the longest tool result fits: TRL would drop one that does not, silently."""
     results = [
@@ -154,13 +164,14 @@ def _cycle(pool: list[Prompt], draw: random.Random) -> Any:
         yield from draw.sample(pool, len(pool))
 
 
-def _dataset(schedule: list[Prompt], editions: list[int], conversation: ConversationConfig) -> Any:
+def _dataset(schedule: list[Prompt], asked: list[list[Message]], editions: list[int], tokenizer: Any) -> Any:
     from datasets import Dataset
 
-    groups = zip(schedule, editions, strict=True)
-    return Dataset.from_list(
-        [{"prompt": opening(p, conversation), "prompt_id": p.id, "jurisdiction": p.jurisdiction, "edition": e} for p, e in groups]
-    )
+    def row(prompt: Prompt, messages: list[Message], edition: int) -> dict[str, Any]:
+        neutral, _ = neutralise(messages, tokenizer)
+        return {"prompt": neutral, "prompt_id": prompt.id, "jurisdiction": prompt.jurisdiction, "edition": edition}
+
+    return Dataset.from_list([row(*group) for group in zip(schedule, asked, editions, strict=True)])
 
 
 def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:

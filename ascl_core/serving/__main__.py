@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from ascl_core.config.params import Params, load_params
 from ascl_core.errors import AsclError, ConfigError
@@ -20,6 +21,7 @@ from ascl_core.rules.corpus import load_corpus
 from ascl_core.serving.access import access
 from ascl_core.serving.corpora import ServedCorpora
 from ascl_core.serving.engine import Engine
+from ascl_core.serving.exchange import OnInvalid
 from ascl_core.serving.service import Service, Settings, loader
 
 _GRACE_S = 10
@@ -52,7 +54,7 @@ def _serve(options: argparse.Namespace) -> None:
     corpora = ServedCorpora(load_corpus(options.corpus), params.rules, options.jurisdiction, options.memory)
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
-    settings = Settings(options.checkpoint, name, options.jurisdiction, options.backend, **limits)
+    settings = Settings(options.checkpoint, name, options.jurisdiction, options.backend, **limits, on_invalid=options.on_invalid)
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
     app = make_app(Service(settings, params, corpora, allowed, engine, identity))
@@ -97,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")
     parser.add_argument("--max-tokens", type=_positive, default=Settings.most_tokens, help="of one answer (default: %(default)s)")
+    parser.add_argument(
+        "--on-invalid",
+        choices=get_args(OnInvalid),
+        default=Settings.on_invalid,
+        help="a conversation that is not valid: sample it once more and then refuse, refuse at once, or return what there is "
+        "(default: %(default)s)",
+    )
     return parser
 
 

@@ -22,12 +22,14 @@ class Answer:
     """The digest of the rules that it was given with."""
     jurisdiction: str
     with_thoughts: bool
+    neutralised: int = 0
+    """Control strings in the messages of the request, which the model read as words."""
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, outcome: Outcome) -> dict[str, Any]:
         """The answer in one piece."""
-        message = {"role": "assistant", "content": outcome.content, "refusal": None}
+        message = {"role": "assistant", "content": outcome.content, "refusal": outcome.content if outcome.fallback else None}
         if self.with_thoughts:
             message["reasoning_content"] = outcome.thoughts
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(outcome)}
@@ -65,11 +67,16 @@ class Answer:
             "consulted": list(facts.consulted),
             "calls": [asdict(call) for call in facts.calls],
             "valid": facts.valid,
+            "fallback": outcome.fallback,
             "problem": facts.problem,
+            "neutralised": self.neutralised,
         }
 
 
 def _reason(outcome: Outcome) -> str:
+    """`content_filter` where something else is sent than the model wrote."""
+    if outcome.fallback:
+        return "content_filter"
     return "stop" if outcome.facts.finished else "length"
 
 

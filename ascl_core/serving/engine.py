@@ -52,6 +52,15 @@ class Waiting:
                 self._queue.remove(one)
             return taken
 
+    def put_back(self, exchange: Exchange) -> None:
+        """Queue an exchange that was let in before, in front of all others, for another attempt."""
+        with self._changed:
+            closed = self._closed
+            if not closed:
+                self._queue.appendleft(exchange)
+        if closed:
+            exchange.fail(RequestError("the server is ending", 503, code="unavailable", retry_after_s=5))
+
     def close(self) -> None:
         """Let nobody in any more, and send those away who wait."""
         with self._changed:

@@ -7,12 +7,11 @@ import threading
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message
-from ascl_core.conversation.template import SPECIAL_TAGS
+from ascl_core.conversation.content import neutralise
 from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
-from ascl_core.judges.model import break_up
 from ascl_core.serving.corpora import Served
 from ascl_core.serving.engine import Backend
-from ascl_core.serving.exchange import Drawing, Exchange, Tell
+from ascl_core.serving.exchange import Drawing, Exchange, OnInvalid, Tell
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
 
@@ -25,9 +24,12 @@ class Opener:
         config: The system message and the budget of look-ups, as in training.
         most_tokens: The most that an answer may have, and what it may have where the request does not say.
         temperature: That of a request that does not say.
+        on_invalid: What becomes of a conversation that is not valid.
     """
 
-    def __init__(self, backend: Backend, config: ConversationConfig, *, most_tokens: int, temperature: float) -> None:
+    def __init__(
+        self, backend: Backend, config: ConversationConfig, *, most_tokens: int, temperature: float, on_invalid: OnInvalid
+    ) -> None:
         self._backend = backend
         self._config = config
         self._most_tokens = most_tokens
@@ -35,14 +37,17 @@ class Opener:
         # A fast tokenizer may not be used by two threads at once.
         self._tokenizer = copy.deepcopy(backend.tokenizer)
         self._one_at_a_time = threading.Lock()
-        self._markup = {*SPECIAL_TAGS, *self._tokenizer.get_added_vocab(), *self._tokenizer.all_special_tokens}
+        self._on_invalid = on_invalid
 
-    def open(self, request: ChatRequest, served: Served, place: str, tell: Tell) -> Exchange:
-        """The exchange that answers the request with these rules, there; `RequestError` where that cannot be."""
+    def open(self, request: ChatRequest, served: Served, place: str, tell: Tell) -> tuple[Exchange, int]:
+        """The exchange that answers the request with these rules, there, and how many control strings its messages hold.
+
+        `RequestError` where that cannot be.
+        """
         most = request.most_tokens or self._most_tokens
         if most > self._most_tokens:
             raise RequestError(f"an answer may have at most {self._most_tokens} tokens", field="max_tokens", code="invalid_value")
-        ids = self._ids(request)
+        ids, neutralised = self._ids(request)
         if len(ids) >= self._backend.context_length:
             problem = f"the messages have {len(ids)} tokens, and the model's context holds {self._backend.context_length}"
             raise RequestError(problem, field="messages", code="context_length_exceeded", mend="shorten them")
@@ -50,11 +55,13 @@ class Opener:
         conversation = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self._config.max_tool_calls)
         temperature = self._temperature if request.temperature is None else request.temperature
         drawing = Drawing(temperature, most, request.seed)
-        return Exchange(conversation, self._backend.tokenizer, drawing, self._backend.context_length, tell)
+        context = self._backend.context_length
+        exchange = Exchange(conversation, self._backend.tokenizer, drawing, context, tell, on_invalid=self._on_invalid)
+        return exchange, neutralised
 
-    def _ids(self, request: ChatRequest) -> list[int]:
-        """The conversation so far under the system message of training; pieces of markup in it are read as words."""
-        messages: list[Message] = [{"role": "system", "content": self._config.system_prompt}]
-        messages += [{"role": one.role, "content": break_up(one.text, self._markup)} for one in request.messages]
+    def _ids(self, request: ChatRequest) -> tuple[list[int], int]:
+        """The conversation so far under the system message of training, with nothing in it that steers; how much was broken up."""
+        asked: list[Message] = [{"role": one.role, "content": one.text} for one in request.messages]
         with self._one_at_a_time:
-            return prompt_ids(self._tokenizer, messages)
+            messages, neutralised = neutralise(asked, self._tokenizer)
+            return prompt_ids(self._tokenizer, [{"role": "system", "content": self._config.system_prompt}, *messages]), neutralised

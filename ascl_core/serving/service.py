@@ -15,7 +15,7 @@ from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import ServedCorpora
 from ascl_core.serving.engine import Backend, Engine
-from ascl_core.serving.exchange import Exchange, Tell
+from ascl_core.serving.exchange import Exchange, OnInvalid, Tell
 from ascl_core.serving.opening import Opener
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
@@ -39,6 +39,8 @@ class Settings:
     """The most requests that wait."""
     most_tokens: int = 2048
     """The most tokens of one answer."""
+    on_invalid: OnInvalid = "resample"
+    """What becomes of a conversation that is not valid: see `Exchange`."""
 
 
 @dataclass
@@ -56,7 +58,8 @@ class Service:
     @cached_property
     def _opener(self) -> Opener:
         most, temperature = self.settings.most_tokens, self.params.evaluate.temperature
-        return Opener(self.engine.ready_backend(), self.params.conversation, most_tokens=most, temperature=temperature)
+        backend, on_invalid = self.engine.ready_backend(), self.settings.on_invalid
+        return Opener(backend, self.params.conversation, most_tokens=most, temperature=temperature, on_invalid=on_invalid)
 
     def open(self, request: ChatRequest, tell: Tell) -> tuple[Exchange, Answer]:
         """The exchange that answers the request with the rules of this moment, and the form of its answer; `RequestError` otherwise."""
@@ -69,8 +72,8 @@ class Service:
         if place not in served.places:
             mend = f"one of {', '.join(served.places)}"
             raise RequestError(f"no jurisdiction {place[:40]!r}", field="jurisdiction", code="invalid_value", mend=mend)
-        exchange = self._opener.open(request, served, place, tell)
-        return exchange, Answer(self.settings.name, served.digest, place, request.include_reasoning)
+        exchange, neutralised = self._opener.open(request, served, place, tell)
+        return exchange, Answer(self.settings.name, served.digest, place, request.include_reasoning, neutralised)
 
 
 def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Callable[[], Backend]:

@@ -31,6 +31,9 @@ class TransformersBackend:
         while batch := waiting.take(self.batch_size, alike=_alike):
             try:
                 self._sample([one for one in batch if one.starts()])
+                for one in batch:
+                    if one.wants_another:
+                        waiting.put_back(one)
             except Exception as error:  # the model's own, such as running out of memory: the next batch may fit
                 problem = failed(error)
                 for one in batch:

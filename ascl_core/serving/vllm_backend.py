@@ -87,7 +87,9 @@ class VllmBackend:
                 break
         if output.finished or following is None:
             del self._running[output.request_id]
-        if following and not one.is_cancelled:
+        if one.is_cancelled:
+            return
+        if following or (one.wants_another and one.starts()):
             self._add(one)
 
     def _abort_cancelled(self) -> None:

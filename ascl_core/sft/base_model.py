@@ -10,6 +10,7 @@ from ascl_core.artifacts import read_jsonl
 from ascl_core.config.base_model import BaseModelConfig, ScratchConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import StageContext
+from ascl_core.conversation.content import control_strings
 from ascl_core.conversation.template import END, SPECIAL_TAGS, START, chat_template, render
 from ascl_core.errors import ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
@@ -96,9 +97,10 @@ def ensure_tool_template(tokenizer: Any) -> None:
     """
     from trl.chat_template_utils import is_chat_template_prefix_preserving, qwen3_template, supports_tool_calling
 
-    if not supports_tool_calling(tokenizer):
-        tokenizer.chat_template = chat_template()
-    if tokenizer.chat_template == chat_template():
+    ours = chat_template(control_strings(tokenizer))
+    if not supports_tool_calling(tokenizer) or tokenizer.chat_template == chat_template():
+        tokenizer.chat_template = ours
+    if tokenizer.chat_template == ours:
         if missing := [tag for tag in (START, END) if tag not in tokenizer.get_vocab()]:
             mend = "take a model that speaks ChatML, or one whose own chat template renders tool calls"
             raise ModelError(f"its tokenizer has no {missing[0]}, and its own chat template has no tools", field="chat_template", mend=mend)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_parquet, sha256_json, write_json, write_jsonl
+from ascl_core.config.attacks import NO_ATTACKS, AttacksConfig
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
+from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import completion_text
 from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.data.attacks import dress_up
 from ascl_core.errors import DataError
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.rewards.answers import verify
@@ -23,7 +26,7 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
-from ascl_core.vocabulary import Arm, Mode, PromptType, Refusal, Split
+from ascl_core.vocabulary import Arm, AttackKind, Mode, PromptType, Refusal, Split
 
 _EXAMPLES = 5
 _RIGHT_REFUSALS = {
@@ -38,6 +41,7 @@ Draft = tuple[Prompt, list[Message]]
 def build_sft(
     *,
     build_sft: BuildSftConfig,
+    attacks: AttacksConfig = NO_ATTACKS,
     conversation: ConversationConfig,
     rules: RulesConfig,
     compute: ComputeConfig,
@@ -58,12 +62,14 @@ def build_sft(
     writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute)
     summary: dict[str, Any] = {}
     for arm, path in ((Arm.ASCL, ascl), (Arm.DIRECT_REFUSAL, direct_refusal), (Arm.CONTEXT_DISTILLATION, context_distillation)):
-        drafts = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
+        plain = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
+        drafts = _under_attack(plain, build_sft, attacks.trained)
         kept, rejected = _filter(drafts, judge, loaded_corpus, conversation.max_tool_calls, build_sft.max_words)
         if not kept:
             raise DataError("every trajectory was rejected", file=prompts, field=str(arm), mend="look at the judge and the teacher")
         write_jsonl(path, (_row(draft, arm, writer.name, build_sft.seed) for draft in kept))
-        summary[arm] = _summary(drafts, kept, rejected)
+        dressed = sum(before[1] != after[1] for before, after in zip(plain, drafts, strict=True))
+        summary[arm] = {**_summary(drafts, kept, rejected), "under_attack": dressed}
     write_json(counts, {"arms": summary, "teacher": writer.name, "judge": judge.id, "validation": str(validation.name)})
     return {f"{arm}_kept": values["kept"] for arm, values in summary.items()}
 
@@ -105,6 +111,17 @@ class TemplatedWriter:
         return decided, self.teacher.consult(decided, edition.tool(prompt.jurisdiction), choice)
 
 
+def _under_attack(drafts: list[Draft], config: BuildSftConfig, kinds: Sequence[AttackKind]) -> list[Draft]:
+    """A share of the drafts with a forgery or noise in the request; no teacher sees it, and so none can fall for it."""
+    written: Counter[str] = Counter()
+    dressed: list[Draft] = []
+    for prompt, messages in drafts:
+        key = f"{config.seed}\n{written[prompt.id]}\n{prompt.id}"
+        written[prompt.id] += 1
+        dressed.append((prompt, dress_up(messages, key, config.attack_share, kinds)))
+    return dressed
+
+
 def _make_writer(config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig) -> Any:
     if config.teacher == "templated":
         return TemplatedWriter(config, corpus, conversation, index)
@@ -122,9 +139,16 @@ def _filter(
     kept, rejected = [], []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
         faulty = "a faulty tool call" if fact.faulty else None
-        reason = fact.problem or faulty or _too_long(draft[1], max_words) or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
+        problem = fact.problem or faulty or _marked_up(draft[1]) or _too_long(draft[1], max_words)
+        reason = problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
+
+
+def _marked_up(messages: list[Message]) -> str | None:
+    """A teacher that writes tags where only words belong; they would be broken up for training, and teach nothing worth learning."""
+    _, found = neutralise([message for message in messages if message["role"] == "assistant"])
+    return "a stray tag in what the teacher wrote" if found else None
 
 
 def _too_long(messages: list[Message], max_words: int | None) -> str | None:

@@ -13,6 +13,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
+from ascl_core.conversation.content import neutralise
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
@@ -39,7 +40,7 @@ def sft(
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     arguments = _arguments(sft, compute, parallel, context.state)
-    rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(trajectories)]
+    rows = [{"messages": _plain(neutralise(row["messages"], tokenizer)[0])} for row in read_jsonl(trajectories)]
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(

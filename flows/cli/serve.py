@@ -13,6 +13,7 @@ from flows.cli.checkpoints import Corpus
 from flows.cli.console import repository_root
 
 Backend = Literal["transformers", "vllm"]
+OnInvalid = Literal["resample", "refuse", "return"]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,10 @@ def serve(
     batch_size: Annotated[int, typer.Option(min=1, help="The most answers that are sampled at a time.")] = 8,
     queue: Annotated[int, typer.Option(min=1, help="The most requests that wait; others get 429.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of one answer.")] = 2048,
+    on_invalid: Annotated[
+        OnInvalid,
+        typer.Option(help="An answer that is not well-formed: sample it once more and then refuse, refuse at once, or return it."),
+    ] = "resample",
 ) -> None:
     """Serve a checkpoint with OpenAI's chat completions; it looks the rules up by itself, and they can be swapped while it runs.
 
@@ -54,7 +59,7 @@ def serve(
     command = [sys.executable, "-m", "ascl_core.serving", str(given) if given.exists() else checkpoint, str(rules)]
     command += ["--params", str(root / "params.yaml"), "--memory", str(root / ".ascl" / "serving" / f"{port}.json")]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
-    command += ["--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
+    command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--backend", backend] if backend else []
     sys.stdout.flush()
     os.execv(sys.executable, command)  # so that signals reach the server itself

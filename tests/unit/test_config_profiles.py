@@ -15,7 +15,7 @@ from ascl_core.config.base_model import PINNED
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.profiles import parse_setting, profile_names, resolve_profile
-from ascl_core.config.suites import OWN_SUITES
+from ascl_core.config.suites import DISTRACTORS, FORGED_RULES, OWN_SUITES
 from ascl_core.errors import ConfigError
 from ascl_core.vocabulary import PromptType
 from tasks.parameters import read_origin, write_params
@@ -208,7 +208,7 @@ def test_a_value_out_of_range_or_a_name_given_twice_is_one_error(root: Path, set
 def test_the_names_of_the_own_suites_are_those_that_no_other_may_have() -> None:
     from ascl_core.evaluation.suites import _DUAL_USE, _OWN
 
-    assert set(OWN_SUITES) == {*_OWN.values(), _DUAL_USE}
+    assert set(OWN_SUITES) == {*_OWN.values(), _DUAL_USE, FORGED_RULES, DISTRACTORS}
 
 
 def test_a_prompt_type_that_is_left_out_of_a_mapping_has_its_default() -> None:

@@ -18,7 +18,6 @@ from ascl_core.judges import Item, get_judge
 from ascl_core.judges.ensemble import EnsembleJudge, vote
 from ascl_core.judges.model import (
     FORMATS,
-    break_up,
     judge_input,
     read_harmbench,
     read_llama_guard,
@@ -128,11 +127,6 @@ def test_markup_in_the_judged_text_is_shown_as_words() -> None:
         assert "Harmful response: no" in tokenizer.decode(ids)  # the words stay: they are what is judged
         assert "{prompt}" in tokenizer.decode(ids)
     assert tokenizer.decode(ids).count("[/INST]") == 1  # WildGuard's own, which no tokenizer knows as a token
-
-
-def test_longer_markup_is_broken_up_before_what_it_contains() -> None:
-    assert break_up("<<SYS>> <SYS>", ["<SYS>", "<<SYS>>"]) == "< <SYS>> < SYS>"
-    assert break_up("nothing here", []) == "nothing here"
 
 
 @pytest.fixture(scope="module")

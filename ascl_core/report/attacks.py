@@ -1,0 +1,35 @@
+"""The table of attacks in the report: how often each kind succeeds with each arm, and what noise costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
+
+_PARTS = {"all": "all kinds", "held_out": "kinds held out of training", "trained": "kinds that training saw"}
+_TABLES = ((FORGED_RULES, "attack_success_rate"), (DISTRACTORS, "safety_rate"))
+
+
+def attack_tables(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each of the two suites that some arm was evaluated on, its rows: a name, and an estimate or None for each arm.
+
+    `metrics` are those of the arms, in order. Forged rules are reported by attack success, noise by the safety rate.
+    """
+    tables = []
+    for suite, key in _TABLES:
+        figures = [(arm.get("attacks") or {}).get(suite) or {} for arm in metrics]
+        if not any(figures):
+            continue
+        rows = [(title, [_value(arm.get(part), key) for arm in figures]) for part, title in _PARTS.items()]
+        kinds = dict.fromkeys(kind for arm in figures for kind in arm.get("by_kind", {}))
+        unseen = {kind for arm in figures for kind, values in arm.get("by_kind", {}).items() if values.get("held_out")}
+        for kind in kinds:
+            title = kind.replace("_", " ") + (", held out" if kind in unseen else "")
+            rows.append((title, [_value(arm.get("by_kind", {}).get(kind), key) for arm in figures]))
+        tables.append({"suite": suite, "figure": key.replace("_", " "), "rows": rows})
+    return tables
+
+
+def _value(figures: Mapping[str, Any] | None, key: str) -> Any:
+    return (figures or {}).get(key)
