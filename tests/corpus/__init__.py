@@ -1,4 +1,4 @@
-"""The frozen corpus: rules and prompt seeds that tests, the demonstration and benchmarks use in the place of `data/rules` and `data/raw`.
+"""The frozen corpus: rules and prompt seeds that tests, the demonstration and benchmarks use instead of `data/rules` and `data/raw`.
 
 Those two folders belong to whoever has the repository, and change with every rule; the copies here change only together with
 the tests that read them. What must hold of any corpus is a finding of `ascl rules check`, and no test of its own.

@@ -1,4 +1,4 @@
-"""A workspace for a test: the code in a new git repository, with frozen rules and settings that let every real stage run in seconds."""
+"""A workspace for a test: the code in a new git repository, with frozen rules, and settings that let every real stage run in seconds."""
 
 from __future__ import annotations
 
