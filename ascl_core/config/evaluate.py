@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ascl_core.catalogue.dataset import Kind
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
 from ascl_core.vocabulary import PromptType
 
-_KINDS: dict[PromptType, Kind] = {
+_KINDS: dict[PromptType, str] = {
     PromptType.HARMFUL: "safety",
     PromptType.SENSITIVE: "safety",
     PromptType.BORDERLINE: "over_refusal",

@@ -105,8 +105,7 @@ def _with_category(share: float, condition: Any) -> tuple[str, gx.expectations.E
     import great_expectations.expectations as gxe
 
     meaning = "every other prompt has a category" if share == 1 else f"at least {share:.0%} of the other prompts have a category"
-    mostly = {} if share == 1 else {"mostly": share}
-    return meaning, gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=condition, **mostly)
+    return meaning, gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=condition, mostly=share)
 
 
 def _of_types(config: ValidateDataConfig) -> list[tuple[str, gx.expectations.Expectation]]:

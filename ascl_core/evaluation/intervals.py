@@ -120,8 +120,9 @@ def mean_of_suites(suites: Iterable[Clustered], seed: int = 0) -> Estimate | Non
 def combine_suites(function: Callable[..., Any], *parts: Iterable[Clustered], seed: int = 0) -> Estimate | None:
     """Return what `function` makes of the parts, each a mean over suites that weigh the same, whatever their sizes.
 
-    The percentile interval is over 2,000 resamples of the prompts within each suite; the suites are fixed. A suite without an
-    observation is left out, and a part without a suite makes the whole None. `n` is the fewest observations behind a part.
+    The percentile interval is over 2,000 resamples of the prompts within each suite; the suites are fixed. A suite in which all
+    observations are the same adds no width. One without an observation is left out, and a part without a suite makes the whole
+    None. `n` is the fewest observations behind a part.
     """
     observed = [[suite for suite in part if len(suite.values)] for part in parts]
     if not all(observed):

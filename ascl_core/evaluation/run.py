@@ -68,20 +68,20 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that are sampled alike, with their places among all prompts."""
+    """Prompts that are sampled alike, with their positions among all prompts."""
 
     temperature: float
     top_p: float
     samples: int
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
 def _groups(config: EvaluateConfig, prompts: Sequence[Prompt], suite_samples: Mapping[str, int]) -> list[_Group]:
     """The prompts by how they are sampled, in the order of the first of each."""
-    places: dict[tuple[float, float, int], list[int]] = defaultdict(list)
-    for place, prompt in enumerate(prompts):
-        places[config.sampling_of(prompt.prompt_type, suite_samples.get(str(prompt.suite), 1))].append(place)
-    return [_Group(*drawing, tuple(members)) for drawing, members in places.items()]
+    positions: dict[tuple[float, float, int], list[int]] = defaultdict(list)
+    for position, prompt in enumerate(prompts):
+        positions[config.sampling_of(prompt.prompt_type, suite_samples.get(str(prompt.suite), 1))].append(position)
+    return [_Group(*drawing, tuple(members)) for drawing, members in positions.items()]
 
 
 def _neutralised(prompts: Sequence[Prompt], checkpoint: Path) -> dict[str, int]:
@@ -109,8 +109,8 @@ def _sample(
     """
     rollouts: dict[int, list[Rollout]] = {}
     generator = None
-    for number, (group, places) in enumerate(_batches(_groups(config, prompts, suite_samples), config.batch_size)):
-        batch = [prompts[place] for place in places]
+    for number, (group, positions) in enumerate(_batches(_groups(config, prompts, suite_samples), config.batch_size)):
+        batch = [prompts[position] for position in positions]
         kept = context.state / f"rollouts-{number:05d}-{sha256_json([p.id for p in batch])[:12]}.jsonl"
         if kept.exists():
             sampled = [Rollout(**row) for row in read_jsonl(kept)]
@@ -126,17 +126,17 @@ def _sample(
                 progress=Progress(os.devnull),
             )
             write_jsonl(kept, (vars(rollout) for rollout in sampled))
-        rollouts.update((place, sampled[i * group.samples : (i + 1) * group.samples]) for i, place in enumerate(places))
+        rollouts.update((position, sampled[i * group.samples : (i + 1) * group.samples]) for i, position in enumerate(positions))
         context.progress.update("generate", len(rollouts), len(prompts))
-    return [(prompt, rollout) for place, prompt in enumerate(prompts) for rollout in rollouts[place]]
+    return [(prompt, rollout) for position, prompt in enumerate(prompts) for rollout in rollouts[position]]
 
 
 def _batches(groups: Iterable[_Group], batch_size: int) -> Iterator[tuple[_Group, tuple[int, ...]]]:
-    """The places of each group in batches of at most so many conversations, and at least one prompt."""
+    """The positions of each group in batches of at most so many conversations, and at least one prompt."""
     for group in groups:
         prompts = max(1, batch_size // group.samples)
-        for start in range(0, len(group.places), prompts):
-            yield group, group.places[start : start + prompts]
+        for start in range(0, len(group.positions), prompts):
+            yield group, group.positions[start : start + prompts]
 
 
 def _judge(answered: Sequence[tuple[Prompt, Rollout]], judge: Judge, max_tool_calls: int) -> list[EvaluatedRollout]:

@@ -50,7 +50,7 @@ def over_seeds(
     """The mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
 
     With `over_suites`, a measure's mean is that of the suites' means. With one seed only the prompts are resampled, within their
-    suites where these are told apart. Seeds are few, so the interval is a rough one.
+    suites with `over_suites`. Seeds are few, so the interval is a rough one.
     """
     by_seed = [[_groups(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
     return _estimate([values for values in by_seed if all(values)], combine)

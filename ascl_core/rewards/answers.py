@@ -226,15 +226,15 @@ def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str |
 
 def _that_counts(text: str, marked: Sequence[re.Match[str]]) -> int:
     """Where the letter stands that counts of those that are marked as the answer."""
-    places = [match.start(1) for match in marked]
-    for place in places:
-        if _ANSWER_IS.search(text[max(0, place - _BESIDE) : place]):
-            return place
-    after_colon = [place for place in places if _ANSWER_COLON.search(text[max(0, place - _BESIDE) : place])]
+    starts = [match.start(1) for match in marked]
+    for start in starts:
+        if _ANSWER_IS.search(text[max(0, start - _BESIDE) : start]):
+            return start
+    after_colon = [start for start in starts if _ANSWER_COLON.search(text[max(0, start - _BESIDE) : start])]
     if after_colon:
         end = text.find("\n", after_colon[0])
-        return [place for place in after_colon if end < 0 or place < end][-1]
-    return places[-1]
+        return [start for start in after_colon if end < 0 or start < end][-1]
+    return starts[-1]
 
 
 def _listed(upper: str) -> str:
