@@ -13,6 +13,7 @@ from ascl_core.config.base_model import BaseModelConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.params import Params
 from ascl_core.contracts import StageContext, ToolCall
+from ascl_core.conversation.content import control_strings
 from ascl_core.conversation.template import END, START, answering_turn, chat_template, consulting_turn, tool_turn
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ModelError
@@ -87,7 +88,7 @@ def check_conversation(tokenizer: Any) -> None:
     """Template, end of turn, loss mask, tool results and TRL's parser are those of the project."""
     from trl.chat_template_utils import is_chat_template_prefix_preserving, parse_response
 
-    assert tokenizer.chat_template == chat_template()
+    assert tokenizer.chat_template == chat_template(control_strings(tokenizer))
     assert (tokenizer.eos_token, tokenizer.pad_token == END) == (END, False)
     assert is_chat_template_prefix_preserving(tokenizer)
     encoded = tokenizer.apply_chat_template(TALK, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
