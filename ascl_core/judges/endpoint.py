@@ -37,7 +37,7 @@ _OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Late:
-    """In place of a reply that did not come in time."""
+    """Stands for a reply that did not come in time."""
 
     problem: str
 

@@ -209,10 +209,10 @@ def test_the_seed_decides_what_training_does(world: World, tmp_path: Path) -> No
 def test_leaving_rollouts_without_advantage_out_changes_neither_loss_nor_gradient(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gradients: list[torch.Tensor], loss: str
 ) -> None:
-    pairs = {"max_steps": 1, "prompts_per_step": 8, "group_size": 2, "micro_batch_size": 4, "loss": loss}
-    [left_out] = world.ifpo(tmp_path / "left-out", **pairs)
+    size = {"max_steps": 1, "prompts_per_step": 8, "group_size": 4, "micro_batch_size": 8, "loss": loss}
+    [left_out] = world.ifpo(tmp_path / "left-out", **size)
     monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
-    [kept] = world.ifpo(tmp_path / "kept", **pairs)
+    [kept] = world.ifpo(tmp_path / "kept", **size)
     assert kept["groups/zero_variance"] > 0, "there were such rollouts"
     without, with_all = gradients
     assert with_all.norm() > 0.01
