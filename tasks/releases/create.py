@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ascl_core.errors import ReleaseError
 from tasks import versioning
+from tasks.released import released_commit
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
 from tasks.releases.candidate import CHECKPOINT, Candidate, examined
-from tasks.releases.content import log_statements, logged, sign_content, write_content
+from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.runs import BRANCHES, read_run
@@ -26,20 +27,21 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
     `origin` (unless `push` is False), before the branch moves here.
     """
     trust = read_trust(root)
-    trust.owner(trainer_key, Role.TRAINER)
+    trainer = trust.owner(trainer_key, Role.TRAINER)
     with history.one_at_a_time(root):
-        if push:
-            history.synchronise(root)
-        current = verify_release(root, even_revoked=True) if history.head(root) else None
+        (history.synchronise if push else history.catch_up)(root)
+        current = verify_release(root, even_revoked=True) if released_commit(root) else None
         if current and current.record.judged.commit == read_run(root, run_id)["commit"] and current.rollback is None:
             history.complete(root, current.commit, current.tag, push=push)
             return current
         with examined(root, run_id) as (candidate, place):
             _check_relative(candidate, current)
             approvals = verify_approvals(root, candidate, envelopes)
-            versioning.push(place)
+            if push:
+                versioning.push(place)
             tag = history.next_tag(root)
-            record = write_content(place, tag, candidate, approvals, envelopes)
+            both = people_in_both_roles(trainer, approvals, trust)
+            record = write_content(place, tag, candidate, approvals, envelopes, both)
             sign_model(root, place / CHECKPOINT, place / RELEASED.path / FILE)
             sign_content(place, record, trainer_key)
             log_statements(place, logged(root, candidate.judged.commit))
