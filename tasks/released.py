@@ -23,6 +23,8 @@ from tasks.stages import RELEASED
 
 RELEASES = "releases"
 """The branch whose head is what is released; every release and every rollback is one commit of it."""
+NOW = "released"
+"""How a person names what is released now, whichever tag it has."""
 _SCRATCH = Path(".ascl") / "released"
 
 

@@ -20,6 +20,8 @@ class Answer:
     model: str
     corpus: str
     """The digest of the rules that it was given with."""
+    release: str | None
+    """The release that both the checkpoint and these rules belong to; None where one of them is not released."""
     jurisdiction: str
     with_thoughts: bool
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
@@ -60,6 +62,7 @@ class Answer:
     def _told(self, outcome: Outcome) -> dict[str, Any]:
         facts = outcome.facts
         return {
+            "release": self.release,
             "corpus": self.corpus,
             "jurisdiction": self.jurisdiction,
             "consulted": list(facts.consulted),

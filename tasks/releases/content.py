@@ -34,6 +34,8 @@ RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.jso
 APPROVALS = "approvals/"
 CARDS = ("model_card.md", "data_card.md")
 _CORPORA = {"sft": SFT_CORPUS, "rl": RL_CORPUS, "served": CORPUS}
+CORPORA = {name: f"{RELEASE_CORPORA}/{name}.json" for name in _CORPORA}
+"""The file of each corpus, by what it was used for."""
 
 
 class Digested(Config):
@@ -107,7 +109,7 @@ def write_content(
     (folder / RELEASE_CORPORA).mkdir(parents=True)
     shutil.copy(place / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
     for name, corpus in _CORPORA.items():
-        shutil.copy(place / corpus.path, folder / RELEASE_CORPORA / f"{name}.json")
+        shutil.copy(place / corpus.path, folder / CORPORA[name])
     for card in CARDS:
         shutil.copy(place / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):

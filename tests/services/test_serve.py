@@ -67,6 +67,7 @@ def test_an_answer_says_which_rules_were_consulted_and_of_which_corpus(server: M
     usage = answer["usage"]
     assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
     assert answer["ascl"] == {
+        "release": None,
         "corpus": CORPORA["allowed"].digest,
         "jurisdiction": "XA",
         "consulted": CONSULTED["allowed"],
