@@ -37,6 +37,8 @@ def fetch_rules(root: Path, place: str, into: Path) -> Path:
     if place and Path(place).is_dir():
         return Path(place)
     commit = released_commit(root) if place == NOW else named(root, place)
+    if commit is None and place == NOW:
+        raise RuleError("nothing is released yet", field="rules", value=place, mend="name a git revision such as HEAD~1")
     if commit is None:
         mend = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
         raise RuleError("no such folder, file or git revision", field="rules", value=place, mend=mend)
