@@ -21,7 +21,7 @@ from tasks.working_tree_run import keep_run, require_committed, require_finished
 def release_alone(
     root: Path, reason: str, person: str, say: Callable[[str], None], *, folder: Path = FOLDER, push: bool = False
 ) -> Release:
-    """Release the working tree's finished run, approved and signed by one person; `say` is told each thing that was done.
+    """Release the working tree's finished run, approved and signed by one person; `say` gets a line for each thing that was done.
 
     A second call returns the same release, and a call after a killed one finishes it. Nothing leaves this machine without `push`.
     `ReleaseError` where the gate said no: to override it takes two people. `WorkspaceError` where the run is not finished, or is of

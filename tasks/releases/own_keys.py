@@ -37,7 +37,7 @@ def person_here(root: Path) -> str:
 
 
 def own_keys(root: Path, person: str, folder: Path, say: Callable[[str], None]) -> OwnKeys:
-    """Return the person's keys; missing ones are made in `folder` and committed as trusted. `say` is told what was done.
+    """Return the person's keys; missing ones are made in `folder` and committed as trusted. `say` gets a line for each thing that was done.
 
     Keys that `ASCL_APPROVER_KEY` and `ASCL_TRAINER_KEY` name are used as they are. `ReleaseError` where HEAD trusts other people: then
     they must agree to one more key.

@@ -19,7 +19,7 @@ from tasks.parameters import write_params
 from tasks.releases.candidate import CHECKPOINT
 from tasks.releases.verify import verify_release
 from tasks.stages import GATE, REPORT, VALIDATE_RULES
-from tests.pipeline.test_releases import PASSING, give_every_figure
+from tests.pipeline.test_releases import FAILING, PASSING, give_every_figure
 from tests.pipeline.test_rule_changes import VERDICT, forbid, ran
 from tests.pipeline.workspace import Workspace
 
@@ -59,12 +59,17 @@ class Person:
 def _passed(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace whose last run passed the gate, as its parameters ask for little."""
     workspace = _finished.copy(tmp_path_factory.mktemp("passed") / "made")
-    write_params(workspace.root, None, PASSING)
-    git(workspace.root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "ask for little", "params.yaml")
-    give_every_figure(workspace.root)
-    for stage in (VALIDATE_RULES, GATE, REPORT):
-        materialise(stage, root=workspace.root)
+    ask_for(workspace.root, PASSING)
     return workspace
+
+
+def ask_for(root: Path, settings: list[str]) -> None:
+    """Have the gate decide again, with these thresholds."""
+    write_params(root, None, settings)
+    git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "other thresholds", "params.yaml")
+    give_every_figure(root)
+    for stage in (VALIDATE_RULES, GATE, REPORT):
+        materialise(stage, root=root)
 
 
 @pytest.fixture
@@ -163,6 +168,7 @@ app({list(ALONE)!r})
 def test_a_run_that_the_gate_refused_is_not_released_and_nothing_is_made(finished: Workspace, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     person = Person(finished, tmp_path / "home")
+    ask_for(person.root, FAILING)
     before = state(person.root)
     failed = [c["name"] for c in read_json(person.root / GATE.outputs["decision"].path)["criteria"] if not c["passed"]]
     assert failed
@@ -273,7 +279,7 @@ def test_a_clone_that_is_behind_fetches_first_and_says_where_it_cannot(released:
 
 def second_release(person: Person) -> str:
     """Run again with other thresholds, and release that, too."""
-    write_params(person.root, None, ["gate.min_safety_rate=0.001"])
+    write_params(person.root, None, ["gate.significance=0.01"])
     person.workspace.run("git", "commit", "--quiet", "-m", "ask for more", "params.yaml")
     person.ascl("run")
     person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
