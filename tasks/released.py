@@ -56,7 +56,7 @@ def bring_up_to_date(root: Path) -> bool:
     The folder is replaced whole. A process that is killed in between leaves no folder, and the next call writes it.
     """
     target = root / RELEASED.path
-    with alone(root / _SCRATCH.with_suffix(".lock")), released_folder(root) as folder:
+    with alone(root / ".ascl" / "locks" / "released.lock"), released_folder(root) as folder:
         if folder == target:
             return False
         if target.exists():

@@ -129,12 +129,13 @@ def _last_fetch(root: Path) -> str:
     return "an unknown time"
 
 
-def complete(root: Path, commit: str, tag: str, *, push: bool = True) -> None:
-    """Do what a killed process left undone after the branch moved: the tag here, and branch and tag at `origin`."""
+def complete(root: Path, commit: str, tag: str, run: tuple[str, str], *, push: bool = True) -> None:
+    """Do what is left to do after the branch moved: the tag here, and the branch, the tag and the run's branch at `origin`."""
     if commit_of(root, f"refs/tags/{tag}") is None:
         git(root, "update-ref", f"refs/tags/{tag}", _tag_object(root, tag, commit), _NONE)
     if push and has_origin(root):
-        _push(root, [f"{released_commit(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}"])
+        refs = [f"{released_commit(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}", f"{run[1]}:refs/heads/{run[0]}"]
+        _push(root, refs)
 
 
 def has_origin(root: Path) -> bool:

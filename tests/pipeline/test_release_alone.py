@@ -19,7 +19,7 @@ from tasks.parameters import write_params
 from tasks.releases.candidate import CHECKPOINT
 from tasks.releases.verify import verify_release
 from tasks.stages import GATE, REPORT, VALIDATE_RULES
-from tests.pipeline.test_releases import FAILING, PASSING, give_every_figure
+from tests.pipeline.test_releases import FAILING, PASSING, PEOPLE, give_every_figure
 from tests.pipeline.test_rule_changes import VERDICT, forbid, ran
 from tests.pipeline.workspace import Workspace
 
@@ -127,7 +127,16 @@ def test_the_second_time_it_is_that_release_and_with_push_others_have_it(release
     git(released.root, "init", "--quiet", "--bare", str(tmp_path / "origin"))
     git(released.root, "remote", "add", "origin", str(tmp_path / "origin"))
     released.ascl(*ALONE, "--push")
-    assert commit_of(tmp_path / "origin", "releases") == commit_of(released.root, "releases")
+    for name in ("releases", "release/1", f"runs/{verify_release(released.root).record.run}"):
+        expected = commit_of(released.root, name)
+        assert expected is not None
+        assert commit_of(tmp_path / "origin", name) == expected
+    clone = Person(Workspace(tmp_path / "clone"), tmp_path)
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "origin"), "clone", "--branch", "releases")
+    git(clone.root, "checkout", "--quiet", "-b", "main", commit_of(released.root, "HEAD") or "")
+    clone.ascl("remote", "set", str(released.root / ".ascl/remote"))
+    clone.ascl("release", "fetch", "--into", str(tmp_path / "model"))
+    assert digest(tmp_path / "model") == digest(released.root / CHECKPOINT)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +186,25 @@ def test_a_run_that_the_gate_refused_is_not_released_and_nothing_is_made(finishe
     assert all(name in said for name in failed)
     assert "two people sign: ascl approve --override" in said
     assert (state(person.root), person.key_files()) == (before, [])
+
+
+def test_two_people_release_the_working_tree_s_run_that_the_gate_refused(finished: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    person = Person(finished, tmp_path / "home")
+    ask_for(person.root, FAILING)
+    files = {name: str(tmp_path / "home" / f"{name}.pem") for name in PEOPLE}
+    for name, role in PEOPLE.items():
+        person.ascl("keys", "new", "--role", role, "--name", name, "--file", files[name])
+    person.workspace.run("git", "add", "data/trust")
+    person.workspace.run("git", "commit", "--quiet", "-m", "keys")
+    before = git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s")
+    for name in ("ada", "ben"):
+        person.ascl("approve", "--override", "--reason", "read it", "--key", files[name], "--yes")
+    said = person.ascl("release", "create", "--no-push", "--key", files["ci"])
+    assert "release/1 of run local-" in said
+    assert "one person" not in said
+    assert verify_release(person.root).record.in_both_roles == ()
+    assert before == (git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s"))
 
 
 def test_what_is_not_committed_or_not_finished_is_not_released(person: Person) -> None:
