@@ -13,7 +13,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks import dvcfile, preflight, stages, versioning
+from tasks import dvcfile, preflight, released, stages, versioning
 from tasks.materialise import Outcome
 from tasks.parameters import write_params
 from tasks.prefect_policy import Policy
@@ -57,6 +57,7 @@ def train_and_gate(
     """The whole pipeline in the working tree `root`, inside a flow: checks, stages, the push to the remote, the account."""
     params = write_params(root, profile, settings)
     preflight.require(root, params)
+    released.bring_up_to_date(root)
     dvcfile.follow_sources(root)
     dvcfile.check(root)
     forced = [stages.get_stage(name).name for name in force]

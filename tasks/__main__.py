@@ -7,10 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
-from ascl_core.errors import AsclError
+from ascl_core.errors import AsclError, WorkspaceError
 from tasks.dvcfile import check_sources
+from tasks.released import is_current, released_tag
 from tasks.runner import is_published, run_stage
-from tasks.stages import STAGES, get_stage
+from tasks.stages import RELEASED, STAGES, Stage, get_stage
 from tasks.supervisor import end_with_parent
 
 
@@ -25,6 +26,7 @@ def main() -> int:
     try:
         root, stage = Path.cwd(), get_stage(sys.argv[1])
         check_sources(root, stage)
+        _check_released(root, stage)
         finished = run_stage(root, stage, unless=lambda: is_published(root, stage))
     except AsclError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -35,6 +37,13 @@ def main() -> int:
         metrics = ", ".join(f"{name} {value}" for name, value in finished.record["metrics"].items())
         print(f"{stage.name}: {finished.record['seconds']} s; {metrics}")
     return 0
+
+
+def _check_released(root: Path, stage: Stage) -> None:
+    """`WorkspaceError` where the stage would read another release than the newest one: DVC has noted what lies there already."""
+    if RELEASED in stage.input_artifacts() and not is_current(root):
+        problem = f"holds another release than {released_tag(root) or 'the branch releases, which has none'}"
+        raise WorkspaceError(problem, file=RELEASED.path, mend="ascl release sync, and start it again")
 
 
 if __name__ == "__main__":

@@ -13,23 +13,35 @@ from ascl_core.errors import WorkspaceError
 
 _OF_THE_PERSON = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 """How a person's git reaches others and where its settings are; every other variable names a repository, and none counts here."""
+_NO = 1
+"""The status by which git answers no; another one says that it could not look."""
 _ASKS_NOTHING = {"GIT_TERMINAL_PROMPT": "0"}
 
 
-def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None, given: str | None = None) -> str:
+def git(
+    root: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+    timeout_s: float | None = None,
+) -> str:
     """What `git` with these arguments, and `given` to read, prints in that repository, whatever the environment names.
 
-    `WorkspaceError` where it fails.
+    `WorkspaceError` where it fails, or has not ended after `timeout_s`.
     """
-    return _run(root, arguments, environment, given).decode(errors="replace").strip()
+    return _run(root, arguments, environment, given, timeout_s).decode(errors="replace").strip()
 
 
 def commit_of(root: Path, revision: str) -> str | None:
-    """The commit that a revision names, 40 hexadecimal digits; None where it names none."""
-    try:
-        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except WorkspaceError:
+    """Return the commit that a revision names, 40 hexadecimal digits; None where it names none.
+
+    `WorkspaceError` where git refuses to look, as in a folder of another owner: that says nothing about the revision.
+    """
+    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    done = _ended(root, arguments)
+    if done.returncode == _NO:
         return None
+    return _checked(root, arguments, done).decode().strip()
 
 
 def named(root: Path, revision: str) -> str | None:
@@ -50,10 +62,12 @@ def is_uncommitted(root: Path, path: str) -> bool:
 
 def is_ancestor(root: Path, older: str, newer: str) -> bool:
     """Whether everything in `older` is in `newer`, too."""
-    try:
-        return git(root, "merge-base", older, newer) == older
-    except WorkspaceError:  # no history in common
+    arguments = ("merge-base", "--is-ancestor", older, newer)
+    done = _ended(root, arguments)
+    if done.returncode == _NO:
         return False
+    _checked(root, arguments, done)
+    return True
 
 
 def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -> bytes:
@@ -75,16 +89,40 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
     return into / path
 
 
-def _run(root: Path, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None, given: str | None = None) -> bytes:
+def _run(
+    root: Path,
+    arguments: tuple[str, ...],
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+    timeout_s: float | None = None,
+) -> bytes:
+    return _checked(root, arguments, _ended(root, arguments, environment, given, timeout_s))
+
+
+def _ended(
+    root: Path,
+    arguments: tuple[str, ...],
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+    timeout_s: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_OF_THE_PERSON)}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=root,
-        env={**kept, **_ASKS_NOTHING, **(environment or {})},
-        capture_output=True,
-        check=False,
-        input=(given or "").encode(),
-    )
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=root,
+            env={**kept, **_ASKS_NOTHING, **(environment or {})},
+            capture_output=True,
+            check=False,
+            input=(given or "").encode(),
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        problem = f"git {arguments[0]} had no answer after {timeout_s:.0f} s"
+        raise WorkspaceError(problem, file=root, mend="git remote -v, and see whether it can be reached") from None
+
+
+def _checked(root: Path, arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> bytes:
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, mend="git status, and mend what it says")

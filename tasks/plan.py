@@ -17,6 +17,7 @@ from ascl_core.rules.reach import Change, change, released_corpora
 from tasks import versioning
 from tasks.parameters import FILE as PARAMETERS
 from tasks.record import read_record
+from tasks.released import released_folder
 from tasks.stages import CORPUS, RELEASED, RULES, STAGES, VALIDATE_RULES, Artifact, Stage
 from tasks.versioning import Staleness
 
@@ -64,12 +65,15 @@ def make_plan(
 ) -> Plan:
     """What a run would do; `parameters` count in place of `params.yaml`, and `rules` in place of those under `data/rules`.
 
-    A change of the rules is compiled, and what each stage would read of it compared with what it read the last time.
+    A change of the rules is compiled, and what each stage would read of it compared with what it read the last time. What is released
+    counts as the head of the branch `releases` has it, whatever lies in `data/released`.
     """
-    stale = versioning.staleness(root, list(STAGES), parameters)
+    with released_folder(root) as released:
+        stale = versioning.staleness(root, list(STAGES), parameters, {RELEASED.path: versioning.md5(released)})
+        corpora = released_corpora(released)
     params = parse(Params, read_yaml(root / PARAMETERS) or {} if parameters is None else parameters, file=root / PARAMETERS)
     compiled = rules or (_compiled(root, params) if stale[VALIDATE_RULES.name] else None)
-    found = None if compiled is None else change(compiled, released_corpora(root / RELEASED.path), params.rules.at)
+    found = None if compiled is None else change(compiled, corpora, params.rules.at)
     if rules is not None and found is not None:
         stale[VALIDATE_RULES.name] = _with_other_rules(root, stale[VALIDATE_RULES.name], found)
     expected = _expected(found) if found is not None and (stale[VALIDATE_RULES.name] or VALIDATE_RULES.name in force) else {}

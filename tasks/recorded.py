@@ -14,12 +14,11 @@ from ascl_core.errors import ModelError, WorkspaceError
 from tasks import runs, versioning
 from tasks.adhoc import evaluate_checkpoint
 from tasks.git import commit_of, head_of
+from tasks.released import NOW, released_commit
 from tasks.rule_places import read_rules
 from tasks.stages import CORPUS, SUITES, SUITES_MANIFEST, checkpoint_of
 from tasks.summary import CANDIDATE
 from tasks.supervisor import OnEvent
-
-RELEASED = "released"
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Evaluated:
 
 def commit_named(root: Path, name: str) -> str | None:
     """The commit of a run, of a release or of any other revision; None where the name is a path."""
-    if name == RELEASED:
-        commit = head_of(root, runs.RELEASES)
+    if name == NOW:
+        commit = released_commit(root)
         if commit is None:
             raise WorkspaceError("nothing is released yet", field="checkpoint", value=name, mend="give the id of a run, or a path")
         return commit

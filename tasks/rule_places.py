@@ -11,12 +11,13 @@ from ascl_core.errors import RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, load_corpus
 from tasks.git import export, git, named
+from tasks.released import NOW, released_commit
 from tasks.rules_on_s3 import download_rules, is_on_s3, list_rules
 from tasks.stages import RULES
 
 
 def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
-    """The corpus at `place`: a folder, a compiled `corpus.json`, `s3://bucket/prefix`, or a revision of this repository, whose rules it is.
+    """The corpus at `place`: a folder, a compiled `corpus.json`, `s3://bucket/prefix`, a revision of this repository, or `released`.
 
     A path counts before a revision of the same name. `RuleError` where it is none of these, or does not compile.
     """
@@ -35,7 +36,9 @@ def fetch_rules(root: Path, place: str, into: Path) -> Path:
         return download_rules(place, into)
     if place and Path(place).is_dir():
         return Path(place)
-    commit = named(root, place)
+    commit = released_commit(root) if place == NOW else named(root, place)
+    if commit is None and place == NOW:
+        raise RuleError("nothing is released yet", field="rules", value=place, mend="name a git revision such as HEAD~1")
     if commit is None:
         mend = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
         raise RuleError("no such folder, file or git revision", field="rules", value=place, mend=mend)

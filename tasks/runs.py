@@ -23,7 +23,7 @@ from typing import Any
 
 from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
 from ascl_core.errors import WorkspaceError
-from tasks import versioning
+from tasks import released, versioning
 from tasks.git import commit_of, git, head_of, named, show
 from tasks.lineage.log import COMMITTED, LOG, bring_up_to_date
 from tasks.stages import RELEASED, REPORT, RULES
@@ -31,8 +31,6 @@ from tasks.workspaces import LOCK, NOBODY, add_worktree, remove_worktree
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
-RELEASES = "releases"
-"""The branch whose head is what is released; every release and every rollback is one commit of it."""
 SUMMARY = Path("data") / "run.json"
 """What a run was and gave, in its commit."""
 KEPT = 5
@@ -74,13 +72,11 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, mend="git log --oneline, and give a commit, a branch or a tag")
     add_worktree(root, place, base)
-    released = head_of(root, RELEASES)
-    if released:
-        git(place, "checkout", "--quiet", released, "--", RELEASED.path)
+    released.bring_up_to_date(place)
     if rules is not None:
         shutil.rmtree(place / RULES.path)
         shutil.copytree(rules, place / RULES.path)
-    _know_what_was_recorded(root, place, released)
+    _know_what_was_recorded(root, place, released.released_commit(root))
     write_json(place / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": base, "ref": ref})
     return Run(run_id, place, base)
 
@@ -96,6 +92,7 @@ def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
         shutil.copyfile(run.place / LOG, run.place / COMMITTED)
     write_json(run.place / SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
     git(run.place, "add", "--all", "--", ".")
+    git(run.place, "add", "--force", "--all", "--", RELEASED.path)
     tree = git(run.place, "write-tree")
     commit = git(run.place, "commit-tree", tree, "-p", run.base, "-m", f"run {run.id}", environment=NOBODY)
     git(root, "update-ref", f"refs/heads/{run.branch}", commit)
@@ -218,13 +215,13 @@ def _push_branch(root: Path, branch: str) -> None:
             time.sleep(_WAIT_S * 2**attempt)
 
 
-def _know_what_was_recorded(root: Path, place: Path, released: str | None) -> None:
+def _know_what_was_recorded(root: Path, place: Path, released_commit: str | None) -> None:
     """Merge what is recorded of each stage: the released run's entry counts first, then the commit's, then that of `root`."""
     known: dict[str, Any] = {}
     for folder in (root, place):
         known |= versioning.recorded(folder)
-    if released:
-        known |= (parse_yaml(show(root, released, Path(LOCK), missing=b"").decode(), file=LOCK) or {}).get("stages") or {}
+    if released_commit:
+        known |= (parse_yaml(show(root, released_commit, Path(LOCK), missing=b"").decode(), file=LOCK) or {}).get("stages") or {}
     if known:
         from ruamel.yaml import YAML
 

@@ -7,6 +7,7 @@ read from the commit of a run or of a release: else a run could bring the keys t
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -58,8 +59,15 @@ class PublicKey(Config):
     """Statements from before do not count."""
     valid_until: AwareDatetime | None = None
     """Statements from after do not count."""
+    person: str | None = Field(default=None, pattern=f"^{NAME}$")
+    """Who holds it, where that is somebody with another name, who has one in the other role: a release by one person alone."""
     revoked: str | None = None
     """Why nothing that it signs counts any more, for a key that was lost or leaked."""
+
+    @property
+    def holder(self) -> str:
+        """The person who signs with it."""
+        return self.person or self.name
 
     @property
     def verifier(self) -> SSlibKey:
@@ -182,23 +190,52 @@ def read_key(role: Role, file: Path | None = None) -> PrivateKey:
 
 def new_key(root: Path, role: Role, name: str, file: Path) -> PublicKey:
     """Write a new private key, for its owner's eyes only, and add the public one to the file of trusted keys, for people to commit."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
     from securesystemslib.signer import CryptoSigner
 
     if file.resolve().is_relative_to(root.resolve()):
         raise ConfigError("a private key does not belong in the repository", file=file, mend="give a file outside of it")
-    private = Ed25519PrivateKey.generate()
-    signer = PrivateKey(CryptoSigner(private))
-    key = parse(PublicKey, {"id": signer.id, "name": name, "role": role, "public": signer.public}, file="ascl keys new")
-    text = (root / FILE).read_text(encoding="utf-8") if (root / FILE).exists() else ""
-    after = _added(text, key)
-    parse_trust(after)
-    secret = _passphrase()
-    encryption = BestAvailableEncryption(secret) if secret else NoEncryption()
-    _write_secret(file, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    secret, content = _generated()
+    key = public_key(role, name, PrivateKey(CryptoSigner(secret)))
+    after = _with_keys(root, [key])
+    _write_secret(file, content)
     write_text(root / FILE, after)
     return key
+
+
+def make_key(file: Path) -> None:
+    """Write a new private key, for its owner's eyes only; nobody trusts it yet."""
+    _write_secret(file, _generated()[1])
+
+
+def public_key(role: Role, name: str, private: PrivateKey, person: str | None = None) -> PublicKey:
+    """The public key of a private one, as the file of trusted keys has it; `person` holds it where that is another name."""
+    values = {"id": private.id, "name": name, "role": role, "public": private.public, "person": None if person == name else person}
+    return parse(PublicKey, values, file="ascl keys new")
+
+
+def trust_keys(root: Path, keys: Sequence[PublicKey]) -> None:
+    """Add public keys to the file of trusted keys, for people to commit; those that are there already stay as they are."""
+    write_text(root / FILE, _with_keys(root, keys))
+
+
+def _generated() -> tuple[Any, bytes]:
+    """A new private key, and what a file has of it: encrypted where a passphrase is set."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
+    private, secret = Ed25519PrivateKey.generate(), _passphrase()
+    encryption = BestAvailableEncryption(secret) if secret else NoEncryption()
+    return private, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def _with_keys(root: Path, keys: Sequence[PublicKey]) -> str:
+    """The text of the file of trusted keys with these added; `ConfigError` where they cannot be trusted beside the others."""
+    text = (root / FILE).read_text(encoding="utf-8") if (root / FILE).exists() else ""
+    known = {key.id for key in parse_trust(text).keys}
+    for key in keys:
+        text = text if key.id in known else _added(text, key)
+    parse_trust(text)
+    return text
 
 
 def _added(text: str, key: PublicKey) -> str:

@@ -70,11 +70,13 @@ def ensure(root: Path) -> None:
         raise WorkspaceError("DVC is not set up here", file=root / ".dvc" / "config", mend="git checkout -- .dvc .dvcignore")
 
 
-def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None) -> dict[str, Staleness]:
+def staleness(
+    root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None, inputs: Mapping[str, str] | None = None
+) -> dict[str, Staleness]:
     """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it.
 
-    With `parameters`, those count in place of what `params.yaml` says. Prompt sources count as the parameters name them,
-    whether or not `dvc.yaml` names them yet.
+    With `parameters`, those count in place of what `params.yaml` says, and with `inputs`, MD5 by path, those in place of what lies at
+    these paths. Prompt sources count as the parameters name them, whether or not `dvc.yaml` names them yet.
     """
     ensure(root)
     with _alone(root):
@@ -83,7 +85,8 @@ def staleness(root: Path, stages: list[Stage], parameters: Mapping[str, Any] | N
     now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
     params = parse(Params, now, file=root / PARAMETERS)
     sources = {stage.name: source_changes(root, stage, params) for stage in stages}
-    return {s.name: _staleness(s, known.get(s.name, {}), found.get(s.name, []), now, sources[s.name]) for s in stages}
+    problems = {s.name: _with_inputs(known.get(s.name, {}), found.get(s.name, []), inputs or {}) for s in stages}
+    return {s.name: _staleness(s, known.get(s.name, {}), problems[s.name], now, sources[s.name]) for s in stages}
 
 
 def recorded(root: Path) -> dict[str, Any]:
@@ -466,6 +469,20 @@ def stages_in(lock: str, *, file: object = "dvc.lock") -> dict[str, Any]:
 def _parsed(lock: str, file: str) -> Any:
     """Reading it takes a second for a few thousand lines, and one command reads it several times."""
     return parse_yaml(lock, file=file)
+
+
+def _with_inputs(recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
+    """What DVC would find changed if these inputs, MD5 by path, lay where the stage reads them."""
+    read = {dep["path"]: str(dep.get("md5")) for dep in recorded.get("deps", ()) if dep["path"] in inputs}
+    others = [
+        {**p, "changed deps": {path: word for path, word in p["changed deps"].items() if path not in read}}
+        if isinstance(p, dict) and "changed deps" in p
+        else p
+        for p in problems
+    ]
+    changed = {path: "modified" for path, md5 in read.items() if md5 != inputs[path]}
+    kept = [problem for problem in others if not isinstance(problem, dict) or any(problem.values())]
+    return [*kept, {"changed deps": changed}] if changed else kept
 
 
 def _staleness(

@@ -17,7 +17,7 @@ from pathlib import Path
 from ascl_core.artifacts import digest, read_yaml, write_text
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import to_yaml
-from tasks import versioning
+from tasks import released, versioning
 from tasks.git import git
 from tasks.locking import alone
 from tasks.parameters import FILE as PARAMETERS
@@ -46,6 +46,7 @@ def open_workspace(root: Path, name: str, tree: str, params: Params) -> Path:
         add_worktree(root, place, commit)
     elif git(place, "rev-parse", "HEAD^{tree}") != tree:
         git(place, "checkout", "--quiet", "--force", "--detach", commit)
+    released.bring_up_to_date(place)
     write_text(place / PARAMETERS, to_yaml(params, f"The parameters of the workspace {name}."))
     return place
 

@@ -11,6 +11,7 @@ from ascl_core.artifacts import digest, sha256_bytes, write_json, write_jsonl, w
 from ascl_core.contracts import Prompt, to_table
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import Arm
+from tasks.git import git
 from tasks.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES
 
 Change = Callable[[str, dict[str, Any]], None]
@@ -24,7 +25,8 @@ def make_place(
     trajectories: Mapping[Arm, Iterable[Mapping[str, Any]]] | None = None,
     change: Change = lambda stage, record: None,
 ) -> None:
-    """Write it under `root`; what no file is there for has the SHA-256 of its own path."""
+    """Write it under `root`, a new git repository; what no file is there for has the SHA-256 of its own path."""
+    git(root, "init", "--quiet")
     for path in (CORPUS, SFT_CORPUS, RL_CORPUS):
         write_json(root / path.path, compiled(corpus))
     rows = list(prompts)

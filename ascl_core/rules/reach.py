@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.errors import DataError
-from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, read_release
+from ascl_core.released import RELEASE_CORPORA, read_release
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.diff import ChangeClass, diff_corpora
 
@@ -72,8 +72,8 @@ def released_corpora(released: Path) -> Corpora | None:
     folder = released / RELEASE_CORPORA
     names = ("sft", "rl", "served")
     if missing := [name for name in names if not (folder / f"{name}.json").is_file()]:
-        mend = f"git checkout -- {released}, or set the tag in {RELEASE_FILE} to null"
-        raise DataError("the release does not say which rules it was made with", file=folder / f"{missing[0]}.json", mend=mend)
+        problem = "the release does not say which rules it was made with"
+        raise DataError(problem, file=folder / f"{missing[0]}.json", mend="ascl release sync")
     return Corpora(*(load_corpus(folder / f"{name}.json") for name in names))
 
 

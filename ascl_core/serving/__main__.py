@@ -54,7 +54,9 @@ def _serve(options: argparse.Namespace) -> None:
     corpora = ServedCorpora(load_corpus(options.corpus), params.rules, options.jurisdiction, options.memory)
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
-    settings = Settings(options.checkpoint, name, options.jurisdiction, options.backend, **limits, on_invalid=options.on_invalid)
+    settings = Settings(
+        options.checkpoint, name, options.jurisdiction, options.release, options.backend, **limits, on_invalid=options.on_invalid
+    )
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
     app = make_app(Service(settings, params, corpora, allowed, engine, identity))
@@ -67,7 +69,9 @@ def _serve(options: argparse.Namespace) -> None:
         shown = f"[{host}]" if ":" in host else host
         current = corpora.current
         print(
-            f"serving {name} at http://{shown}:{port}/v1 with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}", flush=True
+            f"serving {name} ({settings.release or 'not released'}) at http://{shown}:{port}/v1 "
+            f"with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}",
+            flush=True,
         )
         if corpora.are_remembered:
             print(f"they were swapped in at {current.since:%Y-%m-%d %H:%M} UTC, as {options.memory} says", flush=True)
@@ -94,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000, help="the port to listen at (default: %(default)s)")
     parser.add_argument("--name", help="the model's name in the API (default: that of its folder)")
     parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"that of requests that name none (default: {ANYWHERE})")
+    parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; answers say so")
     parser.add_argument("--memory", metavar="FILE", type=Path, help="remember swapped rules here, for a restart")
     parser.add_argument("--backend", choices=("transformers", "vllm"), help="what samples (default: vLLM on a GPU where it is installed)")
     parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")

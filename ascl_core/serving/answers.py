@@ -20,6 +20,8 @@ class Answer:
     model: str
     corpus: str
     """The digest of the rules that it was given with."""
+    release: str | None
+    """The release that both the checkpoint and these rules belong to; None where one of them is not released."""
     jurisdiction: str
     with_thoughts: bool
     neutralised: int = 0
@@ -62,6 +64,7 @@ class Answer:
     def _told(self, outcome: Outcome) -> dict[str, Any]:
         facts = outcome.facts
         return {
+            "release": self.release,
             "corpus": self.corpus,
             "jurisdiction": self.jurisdiction,
             "consulted": list(facts.consulted),

@@ -83,7 +83,8 @@ def _model(service: Service) -> Callable[[str], Any]:
 
 def _described(service: Service) -> dict[str, Any]:
     since = int(service.corpora.started.timestamp())
-    about = {**service.identity, "corpus": service.corpora.current.digest}
+    current = service.corpora.current
+    about = {**service.identity, "release": service.release_of(current), "corpus": current.digest}
     return {"id": service.settings.name, "object": "model", "created": since, "owned_by": "ascl", "ascl": about}
 
 

@@ -85,7 +85,8 @@ class ServedCorpora:
         self._config = config
         self._place = place
         self._memory = memory
-        self._given = given.digest
+        self.given = given.digest
+        """The digest of the corpus that the server was started with."""
         self._swapping = threading.Lock()
         self.started = datetime.now(UTC)
         """When the server was started."""
@@ -94,7 +95,7 @@ class ServedCorpora:
     @property
     def are_remembered(self) -> bool:
         """Whether other rules are served than the server was started with."""
-        return self.current.digest != self._given
+        return self.current.digest != self.given
 
     def swap(self, values: Any, expected: str | None) -> tuple[Served, Served]:
         """Serve the compiled corpus in `values` from the next request on; the corpora before and after.
@@ -109,7 +110,7 @@ class ServedCorpora:
                 raise RequestError("the rules were swapped by somebody else in between", 412, code="corpus_changed", mend=mend)
             new = self._served(read_corpus(values, file="body"), datetime.now(UTC), file="body")
             if self._memory is not None:
-                write_json(self._memory, {"replaces": self._given, "since": new.since.isoformat(), "corpus": new.corpus.to_json()})
+                write_json(self._memory, {"replaces": self.given, "since": new.since.isoformat(), "corpus": new.corpus.to_json()})
             self.current = new
             return old, new
 
@@ -130,7 +131,7 @@ class ServedCorpora:
         mend = f"remove it to serve the corpus that is given: rm {self._memory}"
         try:
             values = read_json(self._memory)
-            if values["replaces"] != self._given:
+            if values["replaces"] != self.given:
                 return None
             corpus = read_corpus(values["corpus"], file=self._memory)
             return self._served(corpus, datetime.fromisoformat(values["since"]), file=self._memory)

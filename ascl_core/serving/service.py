@@ -13,7 +13,7 @@ from ascl_core.config.params import Params
 from ascl_core.generation.load import device_of
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
-from ascl_core.serving.corpora import ServedCorpora
+from ascl_core.serving.corpora import Served, ServedCorpora
 from ascl_core.serving.engine import Backend, Engine
 from ascl_core.serving.exchange import Exchange, OnInvalid, Tell
 from ascl_core.serving.opening import Opener
@@ -31,6 +31,8 @@ class Settings:
     """The name of the model in the API."""
     jurisdiction: str
     """That of requests that name none."""
+    release: str | None = None
+    """The release that the checkpoint and the corpus that is given belong to, such as `release/1`; None where they belong to none."""
     backend: str | None = None
     """What samples; None is vLLM where it is configured, or installed beside a GPU, and transformers otherwise."""
     batch_size: int = 8
@@ -73,7 +75,12 @@ class Service:
             mend = f"one of {', '.join(served.places)}"
             raise RequestError(f"no jurisdiction {place[:40]!r}", field="jurisdiction", code="invalid_value", mend=mend)
         exchange, neutralised = self._opener.open(request, served, place, tell)
-        return exchange, Answer(self.settings.name, served.digest, place, request.include_reasoning, neutralised)
+        release = self.release_of(served)
+        return exchange, Answer(self.settings.name, served.digest, release, place, request.include_reasoning, neutralised)
+
+    def release_of(self, served: Served) -> str | None:
+        """The release that an answer with these rules is of; None after a swap to rules that were not released with the checkpoint."""
+        return self.settings.release if served.digest == self.corpora.given else None
 
 
 def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Callable[[], Backend]:

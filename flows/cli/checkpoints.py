@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,34 @@ import typer
 
 from flows.cli.console import out, print_table, repository_root
 
-Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model, such as data/models/ifpo.")]
-Corpus = Annotated[Path | None, typer.Option("--corpus", help="A compiled corpus; that of the last run if not given.")]
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model, such as data/models/ifpo, or a release, such as release/1.")
+]
+Corpus = Annotated[Path | None, typer.Option("--corpus", help="A compiled corpus; that of the release or of the last run if not given.")]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a person named to serve, ask or evaluate."""
+
+    model: str
+    """A folder, or a hub id."""
+    corpus: Path
+    release: str | None = None
+    """The tag, where a release was named and its own rules are used."""
+
+
+def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Named:
+    """Return the model and the rules that somebody in the folder `start` means: a release, a folder or a hub id; `corpus` counts first."""
+    from tasks.releases.checkpoint import is_release, released_checkpoint
+    from tasks.stages import CORPUS
+
+    own = (start / corpus).resolve() if corpus else None
+    if is_release(checkpoint):
+        found = released_checkpoint(root, checkpoint)
+        return Named(str(found.folder), own or found.corpus, None if own else found.tag)
+    folders = [folder for folder in ((start / checkpoint).resolve(), (root / checkpoint).resolve()) if folder.exists()]
+    return Named(str(folders[0]) if folders else checkpoint, own or root / CORPUS.path)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +56,7 @@ def evaluate(
 ) -> None:
     """Evaluate a checkpoint on every suite, with any rules; writes results.parquet and metrics.json.
 
-    Examples:  ascl eval data/models/ifpo   |   ascl eval my/checkpoint --corpus other/corpus.json
+    Examples:  ascl eval data/models/ifpo   |   ascl eval release/1   |   ascl eval my/checkpoint --corpus other/corpus.json
     """
     from ascl_core.artifacts import read_json
     from flows.cli.watching import Watching
@@ -38,17 +65,16 @@ def evaluate(
     from tasks.stages import EVALUATE
 
     start = Path.cwd()
-    given = (start / checkpoint).resolve()
     root = repository_root()
     prepare(root)
+    found = named(root, start, checkpoint, corpus)
+    given = Path(found.model)
     folder = (start / folder).resolve() if folder else root / "scratch" / "eval" / given.name
     stage = EVALUATE["ifpo"]
     with Watching() as watching:
         watching.started(stage)
         try:
-            metrics = evaluate_checkpoint(
-                root, given, folder, (start / corpus).resolve() if corpus else None, lambda event: watching.progressed(stage, event)
-            )
+            metrics = evaluate_checkpoint(root, given, folder, found.corpus, lambda event: watching.progressed(stage, event))
         finally:
             watching.removed(stage)
     headline = read_json(metrics)["headline"]
@@ -60,25 +86,22 @@ def evaluate(
 
 
 def chat(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model.")] = "data/models/ifpo",
+    checkpoint: Checkpoint = "data/models/ifpo",
     corpus: Corpus = None,
     jurisdiction: Annotated[str, typer.Option(help="Where the conversation takes place; decides which rules are found.")] = "ANY",
     prompt: Annotated[str | None, typer.Option(help="Ask this one thing and end.")] = None,
 ) -> None:
     """Talk to a checkpoint and see its thoughts, when it consults the rules, and which rules come back.
 
-    Examples:  ascl chat   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
+    Examples:  ascl chat   |   ascl chat release/1   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
     from tasks.environment import prepare
-    from tasks.stages import CORPUS
 
     start = Path.cwd()
-    local = (start / checkpoint).resolve()
     root = repository_root()
     prepare(root)
-    model = str(local) if local.exists() else checkpoint
-    rules = (start / corpus).resolve() if corpus else root / CORPUS.path
-    command = [sys.executable, "-m", "ascl_core.generation.chat", model, str(rules), "--jurisdiction", jurisdiction]
+    found = named(root, start, checkpoint, corpus)
+    command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
     command += ["--params", str(root / "params.yaml")]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)

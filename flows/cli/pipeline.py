@@ -137,12 +137,13 @@ def status() -> None:
 
     Example:  ascl status
     """
-    from tasks import versioning
-    from tasks.stages import STAGES
+    from tasks import released, versioning
+    from tasks.stages import RELEASED, STAGES
     from tasks.summary import last_run, read_decision, report_page
 
     root = repository_root()
-    stale = versioning.staleness(root, list(STAGES))
+    with released.released_folder(root) as folder:
+        stale = versioning.staleness(root, list(STAGES), inputs={RELEASED.path: versioning.md5(folder)})
     rows = [(s.name, "stale" if stale[s.name] else "ok", *last_run(root, s), "; ".join(stale[s.name].reasons)) for s in STAGES]
     print_table(("stage", "state", "last run", "took", "why"), rows)
     out.print()
@@ -151,6 +152,9 @@ def status() -> None:
         out.print(f"report: {shown(report_page(root), root)}", soft_wrap=True)
     else:
         out.print("no finished run yet: ascl run")
+    out.print(f"released: {released.released_tag(root) or 'nothing yet'}")
+    if hint := released.tracked_hint(root):
+        out.print(f"hint: {hint}", soft_wrap=True)
 
 
 def _print_decision(decision: Decision) -> None:

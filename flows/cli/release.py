@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from ascl_core.errors import AsclError, ReleaseError
-from flows.cli.console import COLOURS, out, print_table, repository_root, shown
+from flows.cli.console import COLOURS, err, out, print_table, repository_root, shown
 
 if TYPE_CHECKING:
     from tasks.releases.candidate import Candidate
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Release an approved checkpoint, look at releases, and go back to one.", no_args_is_help=True)
 Tag = Annotated[str | None, typer.Argument(metavar="TAG", help="release/N; what is released now if not given.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run that has ended.")]
+Run = Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a run; the finished run of this working tree if not given.")]
 Key = Annotated[Path | None, typer.Option("--key", help="Your private key; the file that ASCL_APPROVER_KEY names if not given.")]
 Here = Annotated[bool, typer.Option("--no-push", help="Keep the release in this repository: leave origin alone.")]
 _APPROVALS = Path(".ascl") / "approvals"
@@ -31,24 +31,26 @@ def register(main: typer.Typer) -> None:
 
 
 def approve(
-    run: Run,
     reason: Annotated[str, typer.Option("--reason", help="Why it may be released; kept in the release.")],
+    run: Run = None,
     key: Key = None,
     override: Annotated[bool, typer.Option("--override", help="The gate said no, and you release all the same; two people must.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: sign what is shown.")] = False,
 ) -> None:
     """Look at what a run made, and sign that it may be released; prints the approval as one line, to paste in a form.
 
-    Examples:  ascl approve run-7 --reason "criteria hold, answers read"   |   ascl approve run-7 --override --reason "..."
+    Examples:  ascl approve --reason "criteria hold"   |   ascl approve run-7 --override --reason "..."
     """
     from ascl_core.artifacts import write_json
     from tasks.releases.approvals import sign_approval, verify_approvals
     from tasks.releases.candidate import candidate
     from tasks.statements import encode
     from tasks.trust import Role, read_key, read_trust
+    from tasks.working_tree_run import keep_run
 
     start = Path.cwd()
     root = repository_root()
+    run = run or keep_run(root)
     private = read_key(Role.APPROVER, start / key if key else None)
     approver = read_trust(root).owner(private, Role.APPROVER)
     found = candidate(root, run)
@@ -66,7 +68,7 @@ def approve(
 
 @app.command()
 def create(
-    run: Run,
+    run: Run = None,
     approval: Annotated[
         list[Path] | None, typer.Option("--approval", help="A file that ascl approve wrote; all of this repository if not given.")
     ] = None,
@@ -82,13 +84,55 @@ def create(
     from tasks.releases.create import create_release
     from tasks.statements import decode
     from tasks.trust import Role, read_key
+    from tasks.working_tree_run import keep_run
 
     start = Path.cwd()
     root = repository_root()
+    run = run or keep_run(root)
     files = [start / file for file in approval or ()] or sorted((root / _APPROVALS / run).glob("*.json"))
     envelopes = [decode(_text(file)) for file in files]
     released = create_release(root, run, envelopes, read_key(Role.TRAINER, start / key if key else None), push=not no_push)
     _print_release(released)
+
+
+@app.command()
+def alone(
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be released; kept in the release.")],
+    name: Annotated[str | None, typer.Option("--name", help="Your name on the keys; that of git's user.name if not given.")] = None,
+    push: Annotated[bool, typer.Option("--push", help="Send the release to the DVC remote and to origin, too.")] = False,
+) -> None:
+    """Release the finished run of this working tree as one person: make your keys if there are none, approve and sign.
+
+    The record says that one person did all of it. Nothing is pushed without --push. Say it again after a failure: it goes on.
+
+    Example:  ascl release alone --reason "first checkpoint, criteria hold"
+    """
+    from tasks.releases.alone import release_alone
+    from tasks.releases.own_keys import person_here
+
+    root = repository_root()
+
+    def say(what: str) -> None:
+        out.print(escape(f"- {what}"), soft_wrap=True)
+
+    released = release_alone(root, reason, name or person_here(root), say, push=push)
+    say(f"signed {released.tag}, commit {released.commit[:12]} on the branch releases, {'pushed' if push else 'on this machine only'}")
+    out.print()
+    _print_release(released)
+
+
+@app.command()
+def sync() -> None:
+    """Fetch the releases of origin, and bring data/released up to date; ascl run does the latter by itself, dvc repro does not.
+
+    Example:  ascl release sync
+    """
+    from tasks.released import bring_up_to_date, released_tag
+    from tasks.stages import RELEASED
+
+    root = _refreshed()
+    changed = bring_up_to_date(root)
+    out.print(f"released: {released_tag(root) or 'nothing yet'}; {RELEASED.path} {'brought up to date' if changed else 'is up to date'}")
 
 
 @app.command(name="list")
@@ -97,12 +141,11 @@ def list_releases() -> None:
 
     Example:  ascl release list
     """
-    from tasks.releases.verify import released_over_time
+    from tasks.releases.verify import FIRST, released_over_time
 
-    root = repository_root()
-    rows = [_row(entry) for entry in released_over_time(root)]
+    rows = [_row(entry) for entry in released_over_time(_refreshed())]
     if not rows:
-        out.print("nothing is released yet: ascl approve RUN, then ascl release create RUN")
+        out.print(f"nothing is released yet: {FIRST}", soft_wrap=True)
         return
     print_table(("release", "state", "when", "run", "checkpoint", "rules", "class", "by", "why"), rows)
 
@@ -133,7 +176,7 @@ def verify(tag: Tag = None) -> None:
     """
     from tasks.releases.verify import verify_release
 
-    release = verify_release(repository_root(), tag)
+    release = verify_release(_refreshed(), tag)
     out.print(f"[{COLOURS['ok']}]holds[/]")
     _print_release(release)
 
@@ -166,8 +209,18 @@ def fetch(into: Annotated[Path, typer.Option("--into", help="A new folder for th
     from tasks.releases.fetch import fetch as fetch_release
 
     start = Path.cwd()
-    release = fetch_release(repository_root(), start / into, tag)
+    release = fetch_release(_refreshed(), start / into, tag)
     out.print(f"{release.tag}: {release.record.checkpoint.sha256} in {start / into}", soft_wrap=True)
+
+
+def _refreshed() -> Path:
+    """The repository, after a fetch of what is released; a line on standard error where `origin` cannot be reached."""
+    from tasks.releases.history import refresh
+
+    root = repository_root()
+    if notice := refresh(root):
+        err.print(f"[yellow]warning:[/] {escape(notice)}")
+    return root
 
 
 def _print_candidate(found: Candidate) -> None:
@@ -196,6 +249,8 @@ def _print_release(release: Release) -> None:
     for approval in release.approvals:
         against = f" against: {', '.join(approval.override)}" if approval.override else ""
         out.print(escape(f"approved by {approval.approver} at {approval.time}{against}: {approval.reason}"), soft_wrap=True)
+    if people := record.in_both_roles:
+        out.print(f"one person did all of it: {', '.join(people)} approved it and signed it", soft_wrap=True)
     if release.rollback:
         back = release.rollback
         out.print(escape(f"back from {back.left} by {back.approver} at {back.time}: {back.reason}"), soft_wrap=True)

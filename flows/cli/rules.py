@@ -101,7 +101,9 @@ def _print_areas(corpus: Corpus, root: Path, category: str | None) -> None:
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Git revision, folder with rule files, s3:// prefix, or corpus.json.")] = "HEAD",
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="Git revision, released, folder with rule files, s3:// prefix, corpus.json.")
+    ] = "HEAD",
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules as they are now if not given.")] = "data/rules",
     as_json: Annotated[bool, typer.Option("--json", help="Print the diff as JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the diff as Markdown.")] = False,
@@ -110,12 +112,13 @@ def diff(
 
     Exit status 1 where a version does not say what changed, such as a flipped verdict without a major bump.
 
-    Examples:  ascl rules diff   |   ascl rules diff v1 HEAD   |   ascl rules diff HEAD~1 --markdown
+    Examples:  ascl rules diff   |   ascl rules diff released   |   ascl rules diff v1 HEAD   |   ascl rules diff HEAD~1 --markdown
     """
     import json
 
     from ascl_core.config.params import load_params
     from ascl_core.rules.diff import diff_corpora
+    from tasks.released import released_commit
 
     here = Path.cwd()
     root = repository_root()
@@ -130,6 +133,8 @@ def diff(
         out.print(markdown(found, f"Rules: {old} to {new}"), markup=False, soft_wrap=True)
     else:
         _print_diff(found)
+        if found.change_class.reach and released_commit(root) is None:
+            out.print("nothing is released yet, so ascl plan counts this as structural: see ascl release alone --help", soft_wrap=True)
     if found.problems:
         raise typer.Exit(1)
 

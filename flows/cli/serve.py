@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.checkpoints import Corpus
+from flows.cli.checkpoints import Corpus, named
 from flows.cli.console import repository_root
+from tasks.released import NOW
 
 Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
@@ -22,7 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model, or a hub id.")] = "data/models/ifpo",
+    checkpoint: Annotated[
+        str,
+        typer.Argument(metavar="CHECKPOINT", help="A release, such as release/1; with --unreleased a folder or a hub id."),
+    ] = NOW,
+    unreleased: Annotated[bool, typer.Option("--unreleased", help="Serve what is not released; every answer says so.")] = False,
     corpus: Corpus = None,
     host: Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 8000,
@@ -37,26 +42,29 @@ def serve(
         typer.Option(help="An answer that is not well-formed: sample it once more and then refuse, refuse at once, or return it."),
     ] = "resample",
 ) -> None:
-    """Serve a checkpoint with OpenAI's chat completions; it looks the rules up by itself, and they can be swapped while it runs.
+    """Serve what is released with OpenAI's chat completions; it looks the rules up by itself, and they can be swapped while it runs.
 
     Ends with Ctrl-C or SIGTERM. With ASCL_SERVE_TOKEN in the environment clients must send it as a bearer token, with
     ASCL_SERVE_ADMIN_TOKEN whoever swaps the rules.
 
-    Examples:  ascl serve   |   ascl serve data/models/sft --port 8001 --jurisdiction XA
+    Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
     """
-    from ascl_core.errors import ModelError
+    from ascl_core.errors import ModelError, ReleaseError
     from tasks.environment import prepare
-    from tasks.stages import CORPUS
+    from tasks.releases.checkpoint import release_of
 
     start = Path.cwd()
-    local = (start / checkpoint).resolve()
     root = repository_root()
     prepare(root)
-    given = local if local.exists() else (root / checkpoint).resolve()
-    if not given.exists() and checkpoint.startswith("data/"):
-        raise ModelError("no checkpoint is there", file=checkpoint, mend="make it: ascl run; or give another folder with a model")
-    rules = (start / corpus).resolve() if corpus else root / CORPUS.path
-    command = [sys.executable, "-m", "ascl_core.serving", str(given) if given.exists() else checkpoint, str(rules)]
+    found = named(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
+    model = Path(found.model)
+    if not model.exists() and found.model.startswith("data/"):
+        raise ModelError("no checkpoint is there", file=found.model, mend="make it: ascl run; or give another folder with a model")
+    release = found.release or release_of(root, model, found.corpus)
+    if release is None and not unreleased:
+        mend = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
+        raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, mend=mend)
+    command = [sys.executable, "-m", "ascl_core.serving", found.model, str(found.corpus), *(["--release", release] if release else [])]
     command += ["--params", str(root / "params.yaml"), "--memory", str(root / ".ascl" / "serving" / f"{port}.json")]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]

@@ -58,7 +58,7 @@ def run(
 
     Example:  ascl stages run report --set report.examples=5
     """
-    from tasks import preflight, versioning
+    from tasks import preflight, released, versioning
     from tasks.dvcfile import follow_sources
     from tasks.materialise import materialise
     from tasks.parameters import write_params
@@ -67,6 +67,7 @@ def run(
     root, chosen = repository_root(), get_stage(stage)
     write_params(root, None, setting or ())
     preflight.require_now(root)
+    released.bring_up_to_date(root)
     follow_sources(root)
     outcome = materialise(chosen, root=root)
     out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")

@@ -18,7 +18,8 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks import runs
 from tasks.deployment import parts
-from tasks.git import git, head_of, named
+from tasks.git import git, named
+from tasks.released import released_commit
 from tasks.rule_places import compiled, fetch_rules, read_rules
 from tasks.runs import Run
 from tasks.stages import RULES
@@ -81,7 +82,7 @@ def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
     Rules that were seen in a store are gone once they are replaced: then they are compared with those of the repository.
     """
     config = load_params(root / "params.yaml").rules
-    old = read_rules(root, released(root) or (since if since and "://" not in since else "HEAD"), config)
+    old = read_rules(root, released_commit(root) or (since if since and "://" not in since else "HEAD"), config)
     return diff_corpora(old, new, config.at)
 
 
@@ -92,11 +93,6 @@ def fork(root: Path, place: str) -> str:
         return git(root, "merge-base", "HEAD", commit) if commit else "HEAD"
     except WorkspaceError:  # no history in common
         return "HEAD"
-
-
-def released(root: Path) -> str | None:
-    """The commit whose rules are released; None where nothing is."""
-    return head_of(root, runs.RELEASES)
 
 
 def require_versions(diff: RuleDiff) -> None:

@@ -16,6 +16,7 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff
 from tasks.deployment import events, own_run, parts, seen
 from tasks.git import commit_of
+from tasks.released import released_commit
 
 RETRAIN = "retrain"
 """The flow that the automation starts."""
@@ -37,7 +38,7 @@ class Changed:
 def look(root: Path, place: str, files: Path, corpus: Corpus) -> Changed | None:
     """What changed at the place since the last look; None where nothing did, or where the rules are the released ones again."""
     exactly = place if "://" in place else str(commit_of(root, place))
-    before, released = seen.seen_at(place), own_run.released(root)
+    before, released = seen.seen_at(place), released_commit(root)
     if before is not None and before["digest"] == corpus.digest:
         return None
     diff = own_run.changes(root, corpus, None if before is None else before["exactly"])

@@ -20,16 +20,16 @@ from ascl_core.errors import DataError, WorkspaceError
 from tasks import versioning
 from tasks.code import PACKAGE
 from tasks.dvcfile import FILE as DVC_YAML
-from tasks.git import export, git, head_of, show
+from tasks.git import export, git, show
 from tasks.lineage.contents import Content, OnBytes, read_contents
 from tasks.lineage.find import CHECKPOINT, Found, commit_in, find
 from tasks.lineage.graph import Graph, Node
 from tasks.lineage.places import Place, files_on_disk
 from tasks.parameters import FILE as PARAMETERS
+from tasks.released import released_commit
 from tasks.releases import history
 from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
-from tasks.runs import RELEASES
 from tasks.stages import RELEASED, STAGES, Stage
 from tasks.workspaces import LOCK
 
@@ -147,7 +147,7 @@ def _lacking(place: Place, paths: list[str]) -> list[str]:
 
 def _is_release(place: Place) -> bool:
     tagged = git(place.root, "for-each-ref", "--points-at", str(place.commit), history.TAGS)
-    return bool(tagged) or place.commit in (head_of(place.root, RELEASES), *history.commits(place.root))
+    return bool(tagged) or place.commit in (released_commit(place.root), *history.commits(place.root))
 
 
 def _made_at(place: Place, is_release: bool) -> str:

@@ -6,6 +6,8 @@
     model_signature.py   the checkpoint's signature for tools of others
     history.py      the branch `releases`: its commits and tags, and moving it by compare-and-swap
     create.py       a release
+    own_keys.py     one person's keys in both roles
+    alone.py        a release by one person, in one step
     rollback.py     an earlier release again
     verify.py       a release looked at anew, as its signatures and digests say
     fetch.py        the checkpoint of a release, for a deployment

@@ -15,9 +15,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from ascl_core.artifacts import atomic_path, read_json, sha256_tree, write_json
 from ascl_core.config.base import Config
@@ -28,12 +28,14 @@ from tasks.releases.approvals import Approval
 from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
 from tasks.stages import CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
 from tasks.statements import RELEASE, Envelope, Statement, now, sign
-from tasks.trust import PrivateKey
+from tasks.trust import PrivateKey, PublicKey, Trust
 
 RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"
 APPROVALS = "approvals/"
 CARDS = ("model_card.md", "data_card.md")
 _CORPORA = {"sft": SFT_CORPUS, "rl": RL_CORPUS, "served": CORPUS}
+CORPORA = {name: f"{RELEASE_CORPORA}/{name}.json" for name in _CORPORA}
+"""The file of each corpus, by what it was used for."""
 
 
 class Digested(Config):
@@ -79,7 +81,13 @@ class Record(Config):
     replaces: str | None
     """The tag that was released before."""
     approvals: tuple[Approved, ...]
+    in_both_roles: tuple[str, ...] = ()
+    """Who approved it and signed it as the trainer, too; left out of the file where nobody did both."""
     time: AwareDatetime
+
+    @model_serializer(mode="wrap")
+    def _without_nobody(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name != "in_both_roles" or value}
 
     @property
     def judged(self) -> Judged:
@@ -87,14 +95,21 @@ class Record(Config):
         return Judged(self.run, self.commit, self.checkpoint.sha256, self.gate.sha256, self.gate.failed)
 
 
-def write_content(place: Path, tag: str, candidate: Candidate, approvals: Sequence[Approval], envelopes: Sequence[Envelope]) -> Record:
+def write_content(
+    place: Path,
+    tag: str,
+    candidate: Candidate,
+    approvals: Sequence[Approval],
+    envelopes: Sequence[Envelope],
+    in_both_roles: Sequence[str] = (),
+) -> Record:
     """Put the files of the release in place of those of the release before; all but the signature."""
-    folder, record = place / RELEASED.path, _record(tag, candidate, approvals)
+    folder, record = place / RELEASED.path, _record(tag, candidate, approvals, in_both_roles)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / RELEASE_CORPORA).mkdir(parents=True)
     shutil.copy(place / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
     for name, corpus in _CORPORA.items():
-        shutil.copy(place / corpus.path, folder / RELEASE_CORPORA / f"{name}.json")
+        shutil.copy(place / corpus.path, folder / CORPORA[name])
     for card in CARDS:
         shutil.copy(place / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):
@@ -136,7 +151,13 @@ def release_statement(record: Record, files: Mapping[str, str]) -> Statement:
     return Statement(RELEASE, record.checkpoint.path, record.checkpoint.sha256, predicate)
 
 
-def _record(tag: str, candidate: Candidate, approvals: Sequence[Approval]) -> Record:
+def people_in_both_roles(trainer: PublicKey, approvals: Sequence[Approval], trust: Trust) -> tuple[str, ...]:
+    """Return who holds the trainer's key and that of an approval, by what the trusted keys say of their holders."""
+    approvers = {trust.key(approval.key).holder for approval in approvals}
+    return tuple(sorted(approvers & {trainer.holder}))
+
+
+def _record(tag: str, candidate: Candidate, approvals: Sequence[Approval], in_both_roles: Sequence[str]) -> Record:
     judged = candidate.judged
     return Record.model_validate(
         {
@@ -149,6 +170,7 @@ def _record(tag: str, candidate: Candidate, approvals: Sequence[Approval]) -> Re
             "class": candidate.change_class,
             "replaces": candidate.replaces,
             "approvals": [approval.to_json() for approval in approvals],
+            "in_both_roles": list(in_both_roles),
             "time": now(),
         }
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ascl_core.errors import ReleaseError
 from tasks import versioning
+from tasks.released import released_commit
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import CHECKPOINT, Candidate, examined
-from tasks.releases.content import log_statements, logged, sign_content, write_content
+from tasks.releases.candidate import CHECKPOINT, Candidate, examined, worktree
+from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.runs import BRANCHES, read_run
@@ -22,24 +23,25 @@ from tasks.trust import PrivateKey, Role, read_trust
 def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], trainer_key: PrivateKey, *, push: bool = True) -> Release:
     """Release the run's checkpoint; of two at a time just one is made. A run that is released already is that release, completed.
 
-    Everything is verified anew; `ReleaseError` says what does not hold. Checkpoint and inputs are at the DVC remote, and the commits at
-    `origin` (unless `push` is False), before the branch moves here.
+    Everything is verified anew; `ReleaseError` says what does not hold. Unless `push` is False, checkpoint and inputs are at the DVC
+    remote, and the commits at `origin`, before the branch moves here.
     """
     trust = read_trust(root)
-    trust.owner(trainer_key, Role.TRAINER)
+    trainer = trust.owner(trainer_key, Role.TRAINER)
     with history.one_at_a_time(root):
-        if push:
-            history.synchronise(root)
-        current = verify_release(root, even_revoked=True) if history.head(root) else None
+        (history.synchronise if push else history.catch_up)(root)
+        current = verify_release(root, even_revoked=True) if released_commit(root) else None
         if current and current.record.judged.commit == read_run(root, run_id)["commit"] and current.rollback is None:
-            history.complete(root, current.commit, current.tag, push=push)
+            _complete(root, current, push=push)
             return current
         with examined(root, run_id) as (candidate, place):
             _check_relative(candidate, current)
             approvals = verify_approvals(root, candidate, envelopes)
-            versioning.push(place)
+            if push:
+                versioning.push(place)
             tag = history.next_tag(root)
-            record = write_content(place, tag, candidate, approvals, envelopes)
+            both = people_in_both_roles(trainer, approvals, trust)
+            record = write_content(place, tag, candidate, approvals, envelopes, both)
             sign_model(root, place / CHECKPOINT, place / RELEASED.path / FILE)
             sign_content(place, record, trainer_key)
             log_statements(place, logged(root, candidate.judged.commit))
@@ -49,6 +51,15 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
         run = (f"{BRANCHES}/{run_id}", candidate.judged.commit)
         history.move(root, commit, current.commit if current else None, tag=tag, run=run, push=push)
     return release
+
+
+def _complete(root: Path, current: Release, *, push: bool) -> None:
+    """Finish a release that is there: a tag that a killed process did not make, and what was not pushed until now."""
+    if push:
+        with worktree(root, current.commit) as place:
+            versioning.push(place)
+    run = (f"{BRANCHES}/{current.record.run}", current.record.commit)
+    history.complete(root, current.commit, current.tag, run, push=push)
 
 
 def _check_relative(candidate: Candidate, current: Release | None) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError, WorkspaceError
-from tasks.git import commit_of, git
+from tasks.git import commit_of, git, is_ancestor
 from tasks.lineage.log import COMMITTED
 from tasks.locking import alone
-from tasks.runs import RELEASES
+from tasks.released import RELEASES, released_commit
 from tasks.stages import RELEASED
 from tasks.workspaces import NOBODY
 
@@ -23,6 +24,8 @@ BRANCH = f"refs/heads/{RELEASES}"
 TAGS = "refs/tags/release/"
 ORIGIN = "origin"
 _NONE = "0" * 40
+_ANSWERS_S = 20.0
+"""How long `origin` may take to say what it has."""
 
 
 @contextmanager
@@ -30,11 +33,6 @@ def one_at_a_time(root: Path) -> Iterator[None]:
     """Wait for the end of another process that releases in this repository, and be the only one."""
     with alone(root / ".ascl" / "locks" / "releases.lock"):
         yield
-
-
-def head(root: Path) -> str | None:
-    """The commit that is released; None before the first."""
-    return commit_of(root, BRANCH)
 
 
 def commit_of_tag(root: Path, tag: str) -> str:
@@ -60,7 +58,8 @@ def next_tag(root: Path) -> str:
 def commits(root: Path) -> list[str]:
     """What was released over time, newest first: releases and rollbacks."""
     signed = f"{RELEASED.path}/statement.json"
-    return git(root, "rev-list", "--first-parent", BRANCH, "--", signed).splitlines() if head(root) else []
+    head = released_commit(root)
+    return git(root, "rev-list", "--first-parent", head, "--", signed).splitlines() if head else []
 
 
 def write_commit(place: Path, parents: Sequence[str], message: str) -> str:
@@ -86,48 +85,62 @@ def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: 
     try:
         git(root, "update-ref", "--stdin", given="\n".join([*lines, "prepare", "commit"]) + "\n")
     except WorkspaceError as error:
-        if head(root) == old:
+        if commit_of(root, BRANCH) == old:
             raise
         mend = "run it again against what is released now: ascl release list"
         raise ReleaseError(
-            "another release was made meanwhile, and this one was not", field=RELEASES, value=head(root), mend=mend
+            "another release was made meanwhile, and this one was not", field=RELEASES, value=commit_of(root, BRANCH), mend=mend
         ) from error
 
 
 def synchronise(root: Path) -> None:
-    """Bring this repository and `origin` together: the newer history counts; `ReleaseError` where each has releases of its own."""
-    there = _fetched(root)
-    here = head(root)
+    """Fetch the releases of `origin`, if there is one, and bring the branch here up to them, as `catch_up` does."""
+    if has_origin(root) and git(root, "ls-remote", ORIGIN, BRANCH, timeout_s=_ANSWERS_S):
+        git(root, "fetch", "--quiet", "--no-tags", ORIGIN, f"+{BRANCH}:refs/remotes/{ORIGIN}/{RELEASES}", f"{TAGS}*:{TAGS}*")
+    catch_up(root)
+
+
+def catch_up(root: Path) -> None:
+    """Move the branch here to what was last fetched of `origin`, where that has more; `ReleaseError` where each has releases of its own."""
+    here, there = commit_of(root, BRANCH), commit_of(root, f"refs/remotes/{ORIGIN}/{RELEASES}")
     if there and there != here:
-        if here is None or _is_ancestor(root, here, there):
+        if here is None or is_ancestor(root, here, there):
             git(root, "update-ref", BRANCH, there, here or _NONE)
-        elif not _is_ancestor(root, there, here):
+        elif not is_ancestor(root, there, here):
             mend = "decide which of them counts, and set the branch releases here or at origin to it"
             raise ReleaseError("this repository and origin were released from separately", field=RELEASES, value=there, mend=mend)
 
 
-def complete(root: Path, commit: str, tag: str, *, push: bool = True) -> None:
-    """Do what a killed process left undone after the branch moved: the tag here, and branch and tag at `origin`."""
+def refresh(root: Path) -> str | None:
+    """Fetch what is released; where `origin` cannot be reached, return a line that says so and how old the answer is."""
+    try:
+        synchronise(root)
+    except WorkspaceError:
+        return f"origin cannot be reached: what follows is as of {_last_fetch(root)}"
+    return None
+
+
+def _last_fetch(root: Path) -> str:
+    """When this repository last heard from `origin`, or was cloned from it."""
+    for name in ("FETCH_HEAD", "packed-refs", "config"):
+        file = root / git(root, "rev-parse", "--git-path", name)
+        if file.exists():
+            return f"{datetime.fromtimestamp(file.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC"
+    return "an unknown time"
+
+
+def complete(root: Path, commit: str, tag: str, run: tuple[str, str], *, push: bool = True) -> None:
+    """Do what is left to do after the branch moved: the tag here, and the branch, the tag and the run's branch at `origin`."""
     if commit_of(root, f"refs/tags/{tag}") is None:
         git(root, "update-ref", f"refs/tags/{tag}", _tag_object(root, tag, commit), _NONE)
     if push and has_origin(root):
-        _push(root, [f"{head(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}"])
+        refs = [f"{released_commit(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}", f"{run[1]}:refs/heads/{run[0]}"]
+        _push(root, refs)
 
 
 def has_origin(root: Path) -> bool:
     """Whether the repository was cloned from another, or is published to one."""
     return ORIGIN in git(root, "remote").splitlines()
-
-
-def _fetched(root: Path) -> str | None:
-    if not has_origin(root) or not git(root, "ls-remote", ORIGIN, BRANCH):
-        return None
-    git(root, "fetch", "--quiet", "--no-tags", ORIGIN, f"+{BRANCH}:refs/remotes/{ORIGIN}/{RELEASES}", f"{TAGS}*:{TAGS}*")
-    return commit_of(root, f"refs/remotes/{ORIGIN}/{RELEASES}")
-
-
-def _is_ancestor(root: Path, old: str, new: str) -> bool:
-    return git(root, "merge-base", old, new) == old
 
 
 def _push(root: Path, refs: Sequence[str]) -> None:

@@ -27,8 +27,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
     if not reason.strip():
         raise ReleaseError("a rollback needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
     with history.one_at_a_time(root):
-        if push:
-            history.synchronise(root)
+        (history.synchronise if push else history.catch_up)(root)
         target = verify_release(root, tag, even_revoked=True)
         current = verify_release(root, even_revoked=True)
         if current.tag == tag:

@@ -12,13 +12,26 @@ from ascl_core.config.base import parse
 from ascl_core.errors import AsclError, ReleaseError
 from tasks.git import git, show
 from tasks.lineage.log import COMMITTED, extended
+from tasks.released import released_commit
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
-from tasks.releases.content import APPROVALS, RECORD, ROLLBACK_FILE, STATEMENT, Record, logged, release_statement, signed_names
+from tasks.releases.content import (
+    APPROVALS,
+    RECORD,
+    ROLLBACK_FILE,
+    STATEMENT,
+    Record,
+    logged,
+    people_in_both_roles,
+    release_statement,
+    signed_names,
+)
 from tasks.stages import RELEASED
 from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
-from tasks.trust import Role, Trust, read_trust
+from tasks.trust import PublicKey, Role, Trust, read_trust
 
+FIRST = "ascl release alone --reason '…', or among several people: ascl approve, then ascl release create"
+"""How a first release is made."""
 _MEND = "fetch the branch releases from origin again"
 
 
@@ -56,9 +69,9 @@ def verify_release(root: Path, tag: str | None = None, *, even_revoked: bool = F
 
     A signature with a key that was revoked since does not, unless `even_revoked`: a person must vouch for such a release anew.
     """
-    commit = history.head(root) if tag is None else history.commit_of_tag(root, tag)
+    commit = released_commit(root) if tag is None else history.commit_of_tag(root, tag)
     if commit is None:
-        raise ReleaseError("nothing is released yet", field="TAG", mend="ascl approve RUN, then ascl release create RUN")
+        raise ReleaseError("nothing is released yet", field="TAG", mend=FIRST)
     release = verify_commit(root, commit, read_trust(root), even_revoked=even_revoked)
     if tag not in (None, release.tag):
         raise ReleaseError(f"the tag points to {release.tag}", field="TAG", value=tag, mend="fetch the tag from origin again")
@@ -80,8 +93,11 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
     if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
         raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", mend=_MEND)
+    if unsaid := set(people_in_both_roles(trainer, approvals, trust)) - set(record.in_both_roles):
+        problem = f"does not say that {min(unsaid)} approved it and signed it, too"
+        raise ReleaseError(problem, file=f"{RELEASED.path}/{RECORD}", field="in_both_roles", mend=_MEND)
     rollback = _rollback(root, commit, record, files[ROLLBACK_FILE], trust, even_revoked) if ROLLBACK_FILE in files else None
-    return Release(record, commit, trainer, approvals, rollback)
+    return Release(record, commit, trainer.name, approvals, rollback)
 
 
 def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
@@ -102,7 +118,7 @@ def rollback_predicate(target: Record, left: str, replaced: str) -> dict[str, An
     return {"to": target.tag, "from": left, "replaced": replaced}
 
 
-def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even_revoked: bool) -> str:
+def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even_revoked: bool) -> PublicKey:
     signed = verify(_json(files[STATEMENT], STATEMENT), trust, RELEASE, Role.TRAINER, even_revoked=even_revoked)
     found = {name: sha256_bytes(content) for name, content in files.items() if name not in (STATEMENT, ROLLBACK_FILE)}
     said = dict(signed.statement.predicate.get("files") or {})
@@ -112,7 +128,7 @@ def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even
             raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", mend=_MEND)
     if signed.statement != release_statement(record, found):
         raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}", mend=_MEND)
-    return signed.key.name
+    return signed.key
 
 
 def _check_tree(root: Path, commit: str, record: Record) -> None:

@@ -127,7 +127,7 @@ def test_a_byte_that_is_flipped_in_what_a_stage_wrote_is_found_and_the_file_is_n
 
 @pytest.mark.parametrize(
     "path",
-    ["data/rules/CYB.yaml", "data/rules/rules.lock.json", "data/raw/safety.yaml", "data/released/release.json", "ascl_core/rl/train.py"],
+    ["data/rules/CYB.yaml", "data/rules/rules.lock.json", "data/raw/safety.yaml", "data/released/.gitignore", "ascl_core/rl/train.py"],
 )
 def test_a_byte_that_is_flipped_in_what_people_wrote_is_found_and_the_file_is_named(root: Path, path: str) -> None:
     with kept(root / path):

@@ -42,15 +42,20 @@ NEW_RULE = """
 
 
 def release(workspace: Workspace) -> None:
-    """Release the checkpoint of the last run."""
+    """Have the branch `releases` say that the checkpoint of the last run is released."""
     folder = workspace.root / "data/released"
     shutil.copy2(workspace.root / "data/evaluation/ifpo/results.parquet", folder / "results.parquet")
     (folder / "corpora").mkdir()
     for name, artifact in (("sft", SFT_CORPUS), ("rl", RL_CORPUS), ("served", CORPUS)):
         shutil.copy2(workspace.root / artifact.path, folder / "corpora" / f"{name}.json")
     write_json(folder / "release.json", {"tag": "v1"})
-    workspace.run("git", "add", "--all")
-    workspace.run("git", "commit", "--quiet", "-m", "release v1")
+    workspace.run("git", "add", "--force", "--all", "data/released", "dvc.lock")
+    commit = workspace.run("git", "commit-tree", "-m", "release v1", "-p", "HEAD", workspace.run("git", "write-tree").strip()).strip()
+    workspace.run("git", "update-ref", "refs/heads/releases", commit)
+    workspace.run("git", "reset", "--quiet")
+    for file in folder.rglob("*"):  # only the branch knows it
+        if file.is_file() and file.name != ".gitignore":
+            file.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from ascl_core.errors import WorkspaceError
 from tasks import runs
 from tasks.git import commit_of, git
 from tasks.materialise import materialise
+from tasks.released import RELEASES
 from tasks.stages import STAGES, VALIDATE_RULES
 from tasks.summary import run_summary
 from tests.pipeline.workspace import Workspace
@@ -47,9 +48,9 @@ def test_a_run_that_was_killed_goes_on_in_its_worktree_and_a_half_made_one_is_ma
 def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(fresh: Workspace, tmp_path: Path) -> None:
     root = fresh.root
     (root / "data/released/note.txt").write_text("what was released\n")
-    fresh.run("git", "add", "--all")
+    fresh.run("git", "add", "--force", "data/released")
     fresh.run("git", "commit", "--quiet", "-m", "a release")
-    fresh.run("git", "branch", runs.RELEASES)
+    fresh.run("git", "branch", RELEASES)
     fresh.run("git", "reset", "--quiet", "--hard", "HEAD~1")
     fresh.run("cp", "-r", "data/rules", str(tmp_path / "rules"))
     file = tmp_path / "rules" / "CYB.yaml"

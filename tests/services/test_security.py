@@ -488,7 +488,7 @@ def test_no_checkpoint_is_unpickled_and_none_brings_code(made: Guarded, tmp_path
     ("kind", "command"),
     [
         (in_an_index, ("eval", "{checkpoint}")),
-        (under_the_other_name, ("serve", "{checkpoint}", "--port", "{port}")),
+        (under_the_other_name, ("serve", "{checkpoint}", "--unreleased", "--port", "{port}")),
         (only_a_torch_file, ("stages", "run", "base_model", "--set", "base_model.path={checkpoint}")),
     ],
     ids=["eval", "serve", "base_model"],

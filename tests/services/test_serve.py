@@ -67,6 +67,7 @@ def test_an_answer_says_which_rules_were_consulted_and_of_which_corpus(server: M
     usage = answer["usage"]
     assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
     assert answer["ascl"] == {
+        "release": None,
         "corpus": CORPORA["allowed"].digest,
         "jurisdiction": "XA",
         "consulted": CONSULTED["allowed"],
@@ -80,6 +81,19 @@ def test_an_answer_says_which_rules_were_consulted_and_of_which_corpus(server: M
         [model] = client.get("/v1/models").json()["data"]
         assert client.get(f"/v1/models/{consulting.name}").json() == model
     assert model["ascl"]["checkpoint_sha256"] == digest(consulting)
+
+
+def test_an_answer_names_the_release_as_long_as_its_own_rules_are_served(consulting: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus.json", "allowed")
+    with model_server(consulting, corpus, "--release", "release/9", "--backend", "transformers") as server:
+        assert server.ask(QUESTION).json()["ascl"]["release"] == "release/9"
+        assert server.stream(QUESTION)[-1]["ascl"]["release"] == "release/9"
+        assert server.swap(CORPORA["forbidden"].to_json()).status_code == 200
+        assert server.ask(QUESTION).json()["ascl"]["release"] is None
+        with server.client() as client:
+            assert client.get("/v1/models").json()["data"][0]["ascl"]["release"] is None
+        assert server.swap(CORPORA["allowed"].to_json()).status_code == 200
+        assert server.ask(QUESTION).json()["ascl"]["release"] == "release/9"
 
 
 def test_a_stream_says_the_same_piece_by_piece_and_thoughts_only_where_they_are_asked_for(server: ModelServer) -> None:

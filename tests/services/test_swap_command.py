@@ -37,7 +37,7 @@ def url(workspace: Workspace) -> Iterator[str]:
     """The address of `ascl serve` in the workspace."""
     [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    running = workspace.start("ascl", "serve", "--port", str(port))
+    running = workspace.start("ascl", "serve", "--unreleased", "--port", str(port))
     try:
         wait_until(lambda: is_ready(url) or not running.goes_on, "the start")
         yield url
@@ -111,6 +111,8 @@ def test_without_a_server_or_with_another_one_there_is_one_message(workspace: Wo
 
 def test_a_checkpoint_or_a_jurisdiction_that_is_not_there_is_one_message(workspace: Workspace) -> None:
     assert "no checkpoint is there" in workspace.ascl("serve", "data/models/nothing", status=1)
-    assert "do not know the server's jurisdiction" in workspace.ascl("serve", "--jurisdiction", "ZZ", status=1)
-    said = workspace.ascl("serve", "--host", "0.0.0.0", status=1)
+    assert "nothing is released yet" in workspace.ascl("serve", status=1)
+    assert "is not released" in workspace.ascl("serve", "data/models/ifpo", status=1)
+    assert "do not know the server's jurisdiction" in workspace.ascl("serve", "--unreleased", "--jurisdiction", "ZZ", status=1)
+    said = workspace.ascl("serve", "--unreleased", "--host", "0.0.0.0", status=1)
     assert "ASCL_SERVE_TOKEN" in said

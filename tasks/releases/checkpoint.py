@@ -1,0 +1,64 @@
+"""A released checkpoint as a model to serve, ask or evaluate: in a folder of this machine, with the rules that it was released with."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ascl_core.artifacts import atomic_path, digest, read_json
+from ascl_core.errors import ReleaseError
+from tasks.git import show
+from tasks.released import NOW, released_commit
+from tasks.releases.content import CORPORA
+from tasks.releases.fetch import fetch
+from tasks.releases.verify import verify_release
+from tasks.stages import RELEASED
+
+_FOLDER = Path(".ascl") / "checkpoints"
+_TAG = re.compile(r"release/\d+")
+
+
+@dataclass(frozen=True)
+class ReleasedCheckpoint:
+    """The weights and the rules of a release whose signatures hold."""
+
+    tag: str
+    folder: Path
+    corpus: Path
+
+
+def is_release(name: str) -> bool:
+    """Return whether a person who types this means a release and no folder."""
+    return name == NOW or _TAG.fullmatch(name) is not None
+
+
+def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
+    """Return the checkpoint and the rules of a release, from the cache or the remote; they stay in `.ascl/checkpoints` for the next time.
+
+    `ReleaseError` where there is no such release, or a signature or a digest does not hold.
+    """
+    release = verify_release(root, None if name == NOW else name)
+    place = root / _FOLDER / release.record.checkpoint.sha256
+    folder = place / release.tag.replace("/", "-")
+    if folder.exists() and digest(folder) != release.record.checkpoint.sha256:
+        shutil.rmtree(folder)
+    if not folder.exists():
+        fetch(root, folder, release.tag)
+    corpus = place / f"{folder.name}.corpus.json"
+    with atomic_path(corpus) as temporary:
+        temporary.write_bytes(show(root, release.commit, Path(RELEASED.path) / CORPORA["served"]))
+    return ReleasedCheckpoint(release.tag, folder, corpus)
+
+
+def release_of(root: Path, checkpoint: Path, corpus: Path) -> str | None:
+    """Return the tag of what is released now where this folder has its weights and this file its rules; None where one is another."""
+    if released_commit(root) is None or not checkpoint.is_dir():
+        return None
+    try:
+        current = verify_release(root)
+    except ReleaseError:  # its signatures do not hold: then nothing here is released
+        return None
+    same = digest(checkpoint) == current.record.checkpoint.sha256 and read_json(corpus)["digest"] == current.record.rules
+    return current.tag if same else None

@@ -1,0 +1,314 @@
+"""A release by one person in one step, and what plan, run, status and clones say of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ascl_core.artifacts import digest, read_json
+from tasks.git import commit_of, git
+from tasks.materialise import materialise
+from tasks.parameters import write_params
+from tasks.releases.candidate import CHECKPOINT
+from tasks.releases.verify import verify_release
+from tasks.stages import GATE, REPORT, VALIDATE_RULES
+from tests.pipeline.test_releases import FAILING, PASSING, PEOPLE, give_every_figure
+from tests.pipeline.test_rule_changes import VERDICT, forbid, ran
+from tests.pipeline.workspace import Workspace
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+ALONE = ("release", "alone", "--name", "ada", "--reason", "the first checkpoint")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at a machine, with a home of her own."""
+
+    workspace: Workspace
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """Her repository."""
+        return self.workspace.root
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of her commands."""
+        return {**self.workspace.environment, "HOME": str(self.home)}
+
+    def ascl(self, *arguments: str, status: int = 0) -> str:
+        """What `ascl …` prints to her."""
+        done = subprocess.run(["ascl", *arguments], cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def key_files(self) -> list[Path]:
+        """Her private keys."""
+        return sorted((self.home / ".config/ascl/keys").glob("*"))
+
+
+@pytest.fixture(scope="module")
+def _passed(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose last run passed the gate, as its parameters ask for little."""
+    workspace = _finished.copy(tmp_path_factory.mktemp("passed") / "made")
+    ask_for(workspace.root, PASSING)
+    return workspace
+
+
+def ask_for(root: Path, settings: list[str]) -> None:
+    """Have the gate decide again, with these thresholds."""
+    write_params(root, None, settings)
+    git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "other thresholds", "params.yaml")
+    give_every_figure(root)
+    for stage in (VALIDATE_RULES, GATE, REPORT):
+        materialise(stage, root=root)
+
+
+@pytest.fixture
+def person(_passed: Workspace, api_url: str, tmp_path: Path) -> Person:
+    (tmp_path / "home").mkdir()
+    return Person(_passed.copy(tmp_path / "root", api_url), tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def _released(_passed: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    place = tmp_path_factory.mktemp("alone")
+    (place / "home").mkdir()
+    person = Person(_passed.copy(place / "root"), place / "home")
+    person.ascl(*ALONE)
+    return person
+
+
+@pytest.fixture
+def released(_released: Person, api_url: str, tmp_path: Path) -> Person:
+    """Ada, who has released the last run."""
+    return Person(_released.workspace.copy(tmp_path / "released", api_url), _released.home)
+
+
+def state(root: Path) -> tuple[str, str]:
+    """Every ref, and what git sees changed."""
+    return git(root, "for-each-ref"), git(root, "status", "--porcelain")
+
+
+def test_a_first_release_is_one_step_says_who_did_all_of_it_and_leaves_the_machine_alone(person: Person, tmp_path: Path) -> None:
+    git(person.root, "init", "--quiet", "--bare", str(tmp_path / "origin"))
+    git(person.root, "remote", "add", "origin", str(tmp_path / "origin"))
+    head, index, changed = (git(person.root, *words) for words in (("rev-parse", "HEAD"), ("ls-files", "-s"), ("status", "--porcelain")))
+    remote = digest(person.root / ".ascl/remote")
+    said = person.ascl(*ALONE)
+    assert [path.name for path in person.key_files()] == ["ada-trainer.pem", "ada.pem"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in person.key_files()} == {0o600}
+    assert all(str(path) in said for path in person.key_files())
+    assert git(person.root, "rev-list", f"{head}..HEAD").count("\n") == 0, "one commit, that of the keys"
+    assert git(person.root, "diff", "--name-only", head, "HEAD") == "data/trust/keys.yaml"
+    assert git(person.root, "status", "--porcelain") == changed
+    assert [line for line in git(person.root, "ls-files", "-s").splitlines() if "data/trust" not in line] == index.splitlines()
+    release = verify_release(person.root, "release/1")
+    assert release.record.in_both_roles == ("ada",)
+    assert (release.trainer, release.approvals[0].approver, release.approvals[0].reason) == ("ada-trainer", "ada", "the first checkpoint")
+    assert "one person did all of it: ada approved it and signed it" in said
+    assert "one person did all of it: ada" in person.ascl("release", "show")
+    assert git(tmp_path / "origin", "for-each-ref") == ""
+    assert digest(person.root / ".ascl/remote") == remote
+
+
+def test_the_second_time_it_is_that_release_and_with_push_others_have_it(released: Person, tmp_path: Path) -> None:
+    before, keys = state(released.root), [digest(path) for path in released.key_files()]
+    assert "this run is released already" in released.ascl(*ALONE)
+    assert (state(released.root), [digest(path) for path in released.key_files()]) == (before, keys)
+    git(released.root, "init", "--quiet", "--bare", str(tmp_path / "origin"))
+    git(released.root, "remote", "add", "origin", str(tmp_path / "origin"))
+    released.ascl(*ALONE, "--push")
+    for name in ("releases", "release/1", f"runs/{verify_release(released.root).record.run}"):
+        expected = commit_of(released.root, name)
+        assert expected is not None
+        assert commit_of(tmp_path / "origin", name) == expected
+    clone = Person(Workspace(tmp_path / "clone"), tmp_path)
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "origin"), "clone", "--branch", "releases")
+    git(clone.root, "checkout", "--quiet", "-b", "main", commit_of(released.root, "HEAD") or "")
+    clone.ascl("remote", "set", str(released.root / ".ascl/remote"))
+    clone.ascl("release", "fetch", "--into", str(tmp_path / "model"))
+    assert digest(tmp_path / "model") == digest(released.root / CHECKPOINT)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "after"),
+    [
+        ("releases.own_keys", "make_key", True),
+        ("releases.own_keys", "trust_keys", True),
+        ("releases.alone", "own_keys", True),
+        ("releases.alone", "keep_run", True),
+        ("releases.create", "write_content", True),
+        ("releases.history", "move", False),
+    ],
+)
+def test_killed_in_between_it_is_finished_by_the_next_call(person: Person, module: str, name: str, after: bool) -> None:
+    code = f"""
+import os, signal
+import tasks.{module} as module
+real = module.{name}
+def die(*given, **named):
+    if {after}:
+        real(*given, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{name} = die
+from flows.cli import app
+app({list(ALONE)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=person.root, env=person.environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert commit_of(person.root, "releases") is None
+    said = person.ascl(*ALONE)
+    assert "signed release/1" in said
+    assert verify_release(person.root).record.in_both_roles == ("ada",)
+    assert len(person.key_files()) == 2
+    assert git(person.root, "log", "--format=%s", "HEAD").count("Trust the keys of ada") == 1
+    assert git(person.root, "worktree", "list").count("\n") == 0
+
+
+def test_a_run_that_the_gate_refused_is_not_released_and_nothing_is_made(finished: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    person = Person(finished, tmp_path / "home")
+    ask_for(person.root, FAILING)
+    before = state(person.root)
+    failed = [c["name"] for c in read_json(person.root / GATE.outputs["decision"].path)["criteria"] if not c["passed"]]
+    assert failed
+    said = person.ascl(*ALONE, status=1)
+    assert "the gate said no: " in said
+    assert all(name in said for name in failed)
+    assert "two people sign: ascl approve --override" in said
+    assert (state(person.root), person.key_files()) == (before, [])
+
+
+def test_two_people_release_the_working_tree_s_run_that_the_gate_refused(finished: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    person = Person(finished, tmp_path / "home")
+    ask_for(person.root, FAILING)
+    files = {name: str(tmp_path / "home" / f"{name}.pem") for name in PEOPLE}
+    for name, role in PEOPLE.items():
+        person.ascl("keys", "new", "--role", role, "--name", name, "--file", files[name])
+    person.workspace.run("git", "add", "data/trust")
+    person.workspace.run("git", "commit", "--quiet", "-m", "keys")
+    before = git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s")
+    for name in ("ada", "ben"):
+        person.ascl("approve", "--override", "--reason", "read it", "--key", files[name], "--yes")
+    said = person.ascl("release", "create", "--no-push", "--key", files["ci"])
+    assert "release/1 of run local-" in said
+    assert "one person" not in said
+    assert verify_release(person.root).record.in_both_roles == ()
+    assert before == (git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s"))
+
+
+def test_what_is_not_committed_or_not_finished_is_not_released(person: Person) -> None:
+    before = git(person.root, "for-each-ref")
+    file = person.root / "data/rules/NVC.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    (person.root / "ascl_core/more.py").write_text("", encoding="utf-8")
+    said = person.ascl(*ALONE, status=1)
+    assert "not committed: data/rules/NVC.yaml, ascl_core/more.py; a release must name a commit" in said
+    (person.root / "ascl_core/more.py").unlink()
+    person.workspace.run("git", "commit", "--quiet", "-m", "a comment", "data/rules")
+    said = person.ascl(*ALONE, status=1)
+    assert "the run is not finished: validate_rules is not up to date (data/rules changed)" in said
+    assert (git(person.root, "for-each-ref", "refs/heads/runs", "refs/heads/releases"), person.key_files()) == ("", [])
+    assert before.count("\n") == git(person.root, "for-each-ref").count("\n")
+
+
+def test_where_others_decide_one_person_alone_adds_no_key(released: Person, tmp_path: Path) -> None:
+    before = state(released.root)
+    eve = Person(released.workspace, tmp_path)
+    said = eve.ascl("release", "alone", "--name", "eve", "--reason", "mine", status=1)
+    assert "ada decide here already: one person alone cannot add a key" in said
+    assert (state(released.root), eve.key_files()) == (before, [])
+
+
+def test_a_record_that_hides_who_did_all_of_it_does_not_hold(released: Person) -> None:
+    """Ada signs a release of hers with a key that names nobody else, and people say later whose it is."""
+    file = released.root / "data/trust/keys.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert "  person: ada\n" in text
+    file.write_text(text.replace("  person: ada\n", ""), encoding="utf-8")
+    released.workspace.run("git", "commit", "--quiet", "-m", "hide it", "data/trust")
+    git(released.root, "update-ref", "-d", "refs/heads/releases")
+    git(released.root, "tag", "--delete", "release/1")
+    keys = {f"ASCL_{role}_KEY": str(released.home / f".config/ascl/keys/{name}.pem") for role, name in HERS}
+    done = subprocess.run(["ascl", *ALONE], cwd=released.root, env={**released.environment, **keys}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert verify_release(released.root).record.in_both_roles == ()
+    file.write_text(text, encoding="utf-8")
+    released.workspace.run("git", "commit", "--quiet", "-m", "say it", "data/trust")
+    assert "does not say that ada approved it and signed it, too" in released.ascl("release", "verify", status=1)
+
+
+HERS = (("APPROVER", "ada"), ("TRAINER", "ada-trainer"))
+
+
+# --- afterwards
+
+
+def test_after_the_release_a_flipped_verdict_is_planned_and_run_as_such_on_the_branch_where_people_work(released: Person) -> None:
+    assert "released: release/1" in released.ascl("status")
+    forbid(released.workspace)
+    before = git(released.root, "status", "--porcelain")
+    plan = json.loads(released.ascl("plan", "--json"))
+    assert (plan["class"], plan["reasons"]) == ("verdict", ["NVC-03 flips the verdict of 2 examples"])
+    run = {step["stage"] for step in plan["steps"] if step["action"] == "run"}
+    assert run == VERDICT | {"gate"}, "the gate reads what is released"
+    assert read_json(released.root / "data/compiled/change.json")["class"] == "structural", "planning wrote nothing"
+    assert ran(released.ascl("run")) == VERDICT | {"gate"}
+    assert read_json(released.root / "data/compiled/change.json")["class"] == "verdict"
+    assert read_json(released.root / GATE.outputs["decision"].path)["released"]["tag"] == "release/1"
+    assert git(released.root, "status", "--porcelain") == before, "the release is no change to commit"
+    assert "released" not in ran(released.ascl("run"))
+
+
+def test_a_new_clone_sees_the_release_and_fetches_and_asks_its_checkpoint(released: Person, tmp_path: Path) -> None:
+    released.ascl("push")
+    git(tmp_path, "clone", "--quiet", str(released.root), "clone")
+    clone = Person(Workspace(tmp_path / "clone"), tmp_path)
+    assert commit_of(clone.root, "refs/heads/releases") is None
+    assert "released: release/1" in clone.ascl("status")
+    forbid(clone.workspace)
+    assert json.loads(clone.ascl("plan", "--json"))["class"] == "verdict"
+    assert "release/1" in clone.ascl("release", "list")
+    assert "holds" in clone.ascl("release", "verify", "release/1")
+    clone.ascl("remote", "set", str(released.root / ".ascl/remote"))
+    clone.ascl("release", "fetch", "--into", str(tmp_path / "model"))
+    assert digest(tmp_path / "model") == digest(released.root / CHECKPOINT)
+    assert clone.ascl("chat", "release/1", "--prompt", "Hello").strip()
+    kept = list((clone.root / ".ascl/checkpoints").glob("*/release-1"))
+    assert [digest(folder) for folder in kept] == [digest(tmp_path / "model")]
+    (kept[0] / "config.json").write_text("{}")
+    assert clone.ascl("chat", "release/1", "--prompt", "Hello").strip(), "a damaged copy is fetched anew"
+    assert "no such release" in clone.ascl("chat", "release/7", "--prompt", "Hello", status=1)
+
+
+def test_a_clone_that_is_behind_fetches_first_and_says_where_it_cannot(released: Person, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(released.root), "clone")
+    clone = Person(Workspace(tmp_path / "clone"), tmp_path)
+    released.root.rename(tmp_path / "away")
+    said = clone.ascl("release", "list")
+    assert "origin cannot be reached: what follows is as of 20" in said
+    assert "release/1" in said
+    (tmp_path / "away").rename(released.root)
+    second = second_release(released)
+    assert "released: release/1" in clone.ascl("status"), "which asks nobody"
+    assert second in clone.ascl("release", "list").splitlines()[1]
+    assert f"released: {second}" in clone.ascl("status")
+
+
+def second_release(person: Person) -> str:
+    """Run again with other thresholds, and release that, too."""
+    write_params(person.root, None, ["gate.significance=0.01"])
+    person.workspace.run("git", "commit", "--quiet", "-m", "ask for more", "params.yaml")
+    person.ascl("run")
+    person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
+    return "release/2"

@@ -1,0 +1,97 @@
+"""The runner of pages: what it runs, what it lets pass, and that it fails where page and output differ."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pages import difference, run_page, steps
+
+PAGE = """
+Text, and `$ not a command`.
+
+```bash
+$ false
+```
+```console
+$ cat greeting
+hello
+$ echo one; \\
+  echo two
+one
+…
+```
+```diff
+--- a/greeting
++++ b/greeting
+@@ -1 +1 @@
+-hello
++good day
+```
+```console
+$ sleep 60 & cd . && export WORD=x
+$ cat greeting; echo "$WORD 0123abcd took 3.2 s"
+good day
+x 9999ffff took 12 s
+$ echo "error: no"; false
+error: no
+```
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / "greeting").write_text("hello\n")
+    return tmp_path
+
+
+def run(root: Path, text: str) -> None:
+    (root / "page.md").write_text(text, encoding="utf-8")
+    run_page(root / "page.md", root, os.environ)
+
+
+def test_a_page_is_run_in_its_order_in_one_session(root: Path) -> None:
+    assert [(step.line, step.command) for step in steps(PAGE)][:2] == [(8, "cat greeting"), (10, "echo one; \\\n  echo two")]
+    run(root, PAGE)
+    assert (root / "greeting").read_text() == "good day\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("\nhello\n$", "\nhullo\n$", r"page.md, line 8: \$ cat greeting\n.*-hullo\n\+hello"),
+        ("-hello", "-hullo", "the diff does not apply"),
+        ("one\n…", "one", r"\+two"),
+        ("took 12 s", "took long", "-x ‹digest› took long"),
+        ('"error: no"; false', '"error: no"', "ends with status 0"),
+        ("$ cat greeting\nhello", "$ cat greeting; false\nhello", "ends with status 1"),
+    ],
+)
+def test_a_difference_fails_and_is_shown(root: Path, old: str, new: str, says: str) -> None:
+    assert old in PAGE
+    with pytest.raises(AssertionError, match=rf"(?s){says}"):
+        run(root, PAGE.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("expected", "output", "same"),
+    [
+        ("a\n…\nb", "a\nb", True),
+        ("a\n…\nb", "a\nx\ny\nb", True),
+        ("a\n…\nb", "a\nx", False),
+        ("gate: …", "gate: passed: all 6 criteria hold", True),
+        ("gate: … hold", "gate: not passed", False),
+        ("1 of 2", "1 of 3", False),
+        ("deed 1234567", "deed 7654321", True),
+        ("stage   would", "stage would", True),
+        ("at 2026-01-01 10:00", "at 2026-11-29 23:59:01+00:00", True),
+        ("", "", True),
+        ("", "x", False),
+    ],
+)
+def test_what_counts_as_the_same(expected: str, output: str, same: bool) -> None:
+    assert (difference(expected, output) == "") is same

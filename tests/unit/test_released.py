@@ -1,0 +1,160 @@
+"""What is released: one answer in a clone, a worktree and the repository itself, whatever lies in `data/released`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ascl_core.artifacts import sha256_tree, write_json
+from ascl_core.errors import DataError, WorkspaceError
+from ascl_core.released import read_release
+from tasks import released
+from tasks.git import commit_of, git, is_ancestor
+from tasks.released import RELEASES, bring_up_to_date, is_current, released_commit, released_folder, released_tag, tracked_hint
+from tasks.releases import history
+
+WHO = {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def make_repository(root: Path, *, tracked: bool = False) -> Path:
+    """A repository as this one is: its `data/released` is ignored but for the placeholder, or of old tracked."""
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    (root / "data/released").mkdir(parents=True)
+    (root / ".gitignore").write_text(".ascl/\n")
+    if tracked:
+        write_json(root / "data/released/release.json", {"tag": None})
+    else:
+        (root / "data/released/.gitignore").write_text("*\n!.gitignore\n")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "-m", "start", environment=WHO)
+    return root
+
+
+def release(root: Path, tag: str) -> str:
+    """Have the branch `releases` go on by a commit of that tag; nothing else of the repository changes."""
+    place = root.parent / f"{root.name}-{tag.replace('/', '-')}"
+    git(root, "worktree", "add", "--quiet", "--detach", str(place), released_commit(root) or "HEAD")
+    write_json(place / "data/released/release.json", {"tag": tag})
+    write_json(place / "data/released/corpora/served.json", {"of": tag})
+    (place / "data/released/.gitignore").unlink(missing_ok=True)  # as a release replaces the whole folder
+    git(place, "add", "--force", "--all", "--", "data/released")
+    git(place, "commit", "--quiet", "-m", tag, environment=WHO)
+    commit = git(place, "rev-parse", "HEAD")
+    git(root, "worktree", "remove", "--force", str(place))
+    git(root, "update-ref", f"refs/heads/{RELEASES}", commit)
+    return commit
+
+
+def clone_of(root: Path) -> Path:
+    git(root.parent, "clone", "--quiet", str(root), "clone")
+    return root.parent / "clone"
+
+
+def test_a_clone_and_a_worktree_know_what_is_released_without_a_branch_or_a_file_of_their_own(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    assert (released_commit(root), released_tag(root), is_current(root)) == (None, None, True)
+    commit = release(root, "release/1")
+    clone = clone_of(root)
+    git(clone, "worktree", "add", "--quiet", "--detach", str(tmp_path / "worktree"))
+    for place in (root, clone, tmp_path / "worktree"):
+        assert (released_commit(place), released_tag(place), is_current(place)) == (commit, "release/1", False)
+        assert read_release(place / "data/released") == {"tag": None}, "the folder alone does not say it"
+
+
+def test_the_folder_follows_the_head_and_git_sees_no_change(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    assert bring_up_to_date(root) is False
+    for tag in ("release/1", "release/2"):
+        release(root, tag)
+        with released_folder(root) as folder:
+            promised = sha256_tree(folder)
+            assert folder != root / "data/released"
+        assert bring_up_to_date(root) is True
+        assert bring_up_to_date(root) is False
+        assert sha256_tree(root / "data/released") == promised
+        assert read_release(root / "data/released") == {"tag": tag}
+        assert git(root, "status", "--porcelain", "--untracked-files=all") == ""
+    assert not list((root / ".ascl/released").iterdir()), "no copy is left behind"
+    git(root, "branch", "--quiet", "--delete", "--force", RELEASES)
+    assert bring_up_to_date(root) is True
+    assert [file.name for file in (root / "data/released").iterdir()] == [".gitignore"]
+
+
+def test_to_ask_writes_nothing_into_the_working_tree(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    release(root, "release/1")
+    before = sha256_tree(root / "data")
+    with released_folder(root) as folder:
+        assert read_release(folder) == {"tag": "release/1"}
+    assert sha256_tree(root / "data") == before
+
+
+@pytest.mark.parametrize("lost", ["folder", "record", "file"])
+def test_a_folder_that_was_damaged_is_written_anew(tmp_path: Path, lost: str) -> None:
+    root = make_repository(tmp_path / "root")
+    release(root, "release/1")
+    bring_up_to_date(root)
+    folder = root / "data/released"
+    whole = sha256_tree(folder)
+    if lost == "folder":
+        folder.rename(tmp_path / "away")
+    else:
+        (folder / {"record": "release.json", "file": "corpora/served.json"}[lost]).unlink()
+    if lost != "file":
+        with pytest.raises(DataError, match="no record of what is released"):
+            read_release(folder)
+    assert bring_up_to_date(root) is True
+    assert {name: sha for name, sha in sha256_tree(folder).items() if name != ".gitignore"} == {
+        name: sha for name, sha in whole.items() if name != ".gitignore"
+    }
+
+
+def test_a_repository_that_tracks_the_folder_works_and_gets_one_hint(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root", tracked=True)
+    assert (bring_up_to_date(root), tracked_hint(root)) == (False, None)
+    release(root, "release/1")
+    assert "git rm -r --cached data/released" in str(tracked_hint(root))
+    assert bring_up_to_date(root) is True
+    assert read_release(root / "data/released") == {"tag": "release/1"}
+    assert tracked_hint(make_repository(tmp_path / "new")) is None
+
+
+def test_a_head_that_is_no_release_is_an_error_and_not_an_empty_release(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    git(root, "rm", "-r", "--quiet", "--cached", "data")
+    git(root, "commit", "--quiet", "-m", "no data", environment=WHO)
+    git(root, "branch", RELEASES)
+    with pytest.raises(WorkspaceError, match="the head of the branch releases is no release"):
+        bring_up_to_date(root)
+
+
+def test_a_clone_that_is_behind_catches_up_when_it_asks_and_says_when_it_could_not(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    release(root, "release/1")
+    clone = clone_of(root)
+    second = release(root, "release/2")
+    assert released_tag(clone) == "release/1", "nothing was fetched since"
+    root.rename(tmp_path / "away")
+    notice = history.refresh(clone)
+    assert notice is not None
+    assert notice.startswith("origin cannot be reached: what follows is as of 20")
+    assert released_tag(clone) == "release/1"
+    (tmp_path / "away").rename(root)
+    assert history.refresh(clone) is None
+    assert (released_tag(clone), commit_of(clone, f"refs/heads/{RELEASES}")) == ("release/2", second)
+
+
+def test_a_refusal_of_git_is_an_error_and_no_answer(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    for absent in ("refs/heads/none", "none", "", "0" * 40, "--all", "HEAD:data"):
+        assert commit_of(root, absent) is None
+    (tmp_path / "empty").mkdir()
+    for asked in (
+        lambda: commit_of(tmp_path / "empty", "HEAD"),
+        lambda: released.released_commit(tmp_path / "empty"),
+        lambda: is_ancestor(root, "0" * 40, "HEAD"),
+    ):
+        with pytest.raises(WorkspaceError, match=r"git .* failed"):
+            asked()
