@@ -32,8 +32,13 @@ class Generator(Protocol):
     tokenizer: Any
     """The checkpoint's own tokenizer, as transformers loads it."""
 
-    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
-        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context."""
+    def complete(
+        self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context.
+
+        With `seeds`, one for each input, they take the place of the sampling's seed, and what follows depends on no other call.
+        """
 
     def rollouts(
         self,

@@ -56,11 +56,13 @@ class VllmGenerator:
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [one.rollout(self.tokenizer) for one in everything]
 
-    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
+    def complete(
+        self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
         """See `Generator`; the batch size is vLLM's own affair."""
-        return self._continue(inputs, sampling, _seeds(sampling))
+        return self._continue(inputs, sampling, _seeds(sampling) if seeds is None else seeds)
 
-    def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random) -> list[list[int]]:
+    def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random | Sequence[int]) -> list[list[int]]:
         """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
         if sampling.temperature > _HOTTEST:
             mend = "lower it, or set compute.backend to transformers"
@@ -68,7 +70,8 @@ class VllmGenerator:
         outputs: list[list[int]] = [[] for _ in inputs]
         fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
         requests = [{"prompt_token_ids": inputs[i]} for i in fitting]
-        drawing = [self._sampling_params(len(inputs[i]), seeds.getrandbits(63), sampling) for i in fitting]
+        seed_of = {i: seeds.getrandbits(63) if isinstance(seeds, Random) else seeds[i] for i in fitting}
+        drawing = [self._sampling_params(len(inputs[i]), seed_of[i], sampling) for i in fitting]
         results = self.engine.generate(requests, drawing, use_tqdm=False) if requests else []
         for i, result in zip(fitting, results, strict=True):
             outputs[i] = self._with_end(result.outputs[0])
