@@ -15,40 +15,40 @@ from typing import Any
 import pytest
 
 from ascl_core.artifacts import write_json, write_parquet
-from ascl_core.contracts import Prompt, to_table
+from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.rules import RulesConfig
+from ascl_core.contracts import Prompt, StageContext, to_table
 from ascl_core.sft.batches import Batches, seed_of
+from ascl_core.sft.data import build_sft
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.chat_server import Server, serve
 
 ROOT = Path(__file__).parents[2]
-OUTPUTS = ("ascl", "direct_refusal", "context_distillation", "surrogate")
 BATCH = 4
-CHILD = """
-import json, sys
-from pathlib import Path
-from ascl_core.config.build_sft import BuildSftConfig
-from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.conversation import ConversationConfig
-from ascl_core.config.rules import RulesConfig
-from ascl_core.contracts import StageContext
-from ascl_core.sft.data import build_sft
+CHILD = "import sys; from tests.unit.test_build_sft_resume import build; build(*sys.argv[1:])"
 
-inputs, out, state, config = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
-names = ("ascl", "direct_refusal", "context_distillation", "surrogate")
-build_sft(
-    build_sft=BuildSftConfig.model_validate(config),
-    conversation=ConversationConfig(),
-    rules=RulesConfig(),
-    compute=ComputeConfig(device="cpu", threads=1),
-    prompts=inputs / "prompts.parquet",
-    corpus=inputs / "corpus.json",
-    validation=inputs / "validation.json",
-    **{name: out / f"{name}.jsonl" for name in names},
-    counts=out / "counts.json",
-    context=StageContext(state=state),
-)
-"""
+
+def build(folder: str, name: str, config: str) -> None:
+    """Run the stage on the inputs of a folder; the outputs and the state are in its subfolder of that name."""
+    inputs, out = Path(folder) / "inputs", Path(folder) / name
+    build_sft(
+        build_sft=BuildSftConfig.model_validate_json(config),
+        conversation=ConversationConfig(),
+        rules=RulesConfig(),
+        compute=ComputeConfig(device="cpu", threads=1),
+        prompts=inputs / "prompts.parquet",
+        corpus=inputs / "corpus.json",
+        validation=inputs / "validation.json",
+        ascl=out / "ascl.jsonl",
+        direct_refusal=out / "direct_refusal.jsonl",
+        context_distillation=out / "context_distillation.jsonl",
+        surrogate=out / "surrogate.jsonl",
+        counts=out / "counts.json",
+        context=StageContext(state=out / "state"),
+    )
 
 
 @dataclass
@@ -93,25 +93,20 @@ def make_inputs(folder: Path) -> Path:
 
 @dataclass
 class World:
-    """A place in which the stage runs as a process of its own."""
+    """A place in which the stage runs on them, to its end or until it is killed."""
 
     folder: Path
     server: Server
     models: Models
 
-    def start(self, name: str, **changes: Any) -> subprocess.Popen[bytes]:
-        """Start the stage; `name` is that of its outputs and its state."""
+    def config(self, **changes: Any) -> str:
+        """The section `build_sft` as JSON."""
         teacher = {"teacher": "openai", "teacher_model": "big", "teacher_base_url": self.server.url}
-        config = json.dumps({**teacher, "batch_size": BATCH, **changes})
-        out = self.folder / name
-        out.mkdir(exist_ok=True)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
-        arguments = [str(self.folder / "inputs"), str(out), str(out / "state"), config]
-        return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=self.folder, env=environment)
+        return json.dumps({**teacher, "batch_size": BATCH, **changes})
 
     def run(self, name: str, **changes: Any) -> dict[str, bytes]:
-        """Run the stage to its end; the bytes that it wrote."""
-        assert self.start(name, **changes).wait(timeout=120) == 0
+        """Run the stage to its end in this process; the bytes that it wrote."""
+        build(str(self.folder), name, self.config(**changes))
         return self.written(name)
 
     def written(self, name: str) -> dict[str, bytes]:
@@ -128,14 +123,16 @@ class World:
                 os.kill(started[0].pid, signal.SIGKILL)
 
         self.models.at_request = kill
-        started.append(self.start(name, **changes))
+        command = [sys.executable, "-c", CHILD, str(self.folder), name, self.config(**changes)]
+        started.append(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}))
         assert started[0].wait(timeout=120) == -signal.SIGKILL
         self.models.at_request = lambda number: None
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Any:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Inputs, and an endpoint that answers as every model."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     make_inputs(tmp_path / "inputs")
     models = Models()
     with serve() as server:
