@@ -82,7 +82,8 @@ class BuildSftConfig(Config):
     @property
     def mix_weights(self) -> dict[Kind, float]:
         """The weight of each prompt type and mode in the mix; empty if there is none."""
-        return {(kind, mode): self.mix[key] for kind in PromptType for mode in Mode if (key := f"{kind}_{mode}") in (self.mix or {})}
+        mix = self.mix or {}
+        return {(kind, mode): mix[key] for kind in PromptType for mode in Mode if (key := f"{kind}_{mode}") in mix}
 
     def consult_share_of(self, kind: PromptType) -> float:
         """Share of the ASCL trajectories of a prompt type that consult."""

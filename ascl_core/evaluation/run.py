@@ -43,7 +43,7 @@ def evaluate(
     prompts = from_table(read_parquet(suites), Prompt, file=suites)
     index = RuleIndex(loaded_corpus, rules.at)
     tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
-    rollouts = _sample(evaluate, conversation, compute, checkpoint, prompts, tools, context)
+    rollouts = _sample(evaluate, conversation, compute, checkpoint, prompts, tools, index, context)
     judge = get_judge(evaluate.judge, compute)
     rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
@@ -52,6 +52,7 @@ def evaluate(
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
         "samples": evaluate.samples,
+        "variant": conversation.variant,
         **summarise(rows, dict(read_json(suites_manifest)["missing"])),
     }
     write_json(metrics, summary)
@@ -66,6 +67,7 @@ def _sample(
     checkpoint: Path,
     prompts: list[Prompt],
     tools: dict[str, RuleTool],
+    index: RuleIndex,
     context: StageContext,
 ) -> list[Rollout]:
     """The rollouts, prompt-major, in batches that are kept in the state folder, so that a killed evaluation goes on."""
@@ -87,6 +89,7 @@ def _sample(
                 conversation=conversation,
                 batch_size=config.batch_size,
                 progress=Progress(os.devnull),
+                rules=index,
             )
             write_jsonl(kept, (vars(rollout) for rollout in sampled))
             rollouts.extend(sampled)

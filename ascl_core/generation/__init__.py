@@ -10,6 +10,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.tool import Tool
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 ToolFor = Callable[[Prompt], Tool]
 """The tool as it is where that prompt's conversation takes place."""
@@ -50,5 +51,9 @@ class Generator(Protocol):
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
-        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered."""
+        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered.
+
+        `rules` are those that `conversation.variant` may put into the system message.
+        """

@@ -107,9 +107,7 @@ class EndpointChat:
             return list(pool.map(reply, range(len(conversations))))
 
 
-def make_chat(
-    backend: str, model: str, compute: ComputeConfig, *, revision: str | None = None, base_url: str | None = None
-) -> ChatModel:
+def make_chat(backend: str, model: str, compute: ComputeConfig, *, revision: str | None = None, base_url: str | None = None) -> ChatModel:
     """The chat model behind a backend: `openai` is an endpoint, the others load the model on this machine."""
     if backend == "openai":
         return EndpointChat(Endpoint(model, base_url or DEFAULT_URL))

@@ -20,6 +20,7 @@ from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 
 class TransformersGenerator:
@@ -42,10 +43,11 @@ class TransformersGenerator:
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
         """See `Generator`; the same prompts, batch size and seed give the same rollouts."""
         draw = self._draw(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
         waiting = sorted(everything, key=lambda c: len(c.prompt_ids))
         for start in range(0, len(waiting), batch_size):
             converse(

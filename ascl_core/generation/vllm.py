@@ -19,6 +19,7 @@ from ascl_core.generation import Sampling, ToolFor
 from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 _CPU_CACHE_GIB = "1"
 _HOTTEST = 2.0
@@ -45,10 +46,11 @@ class VllmGenerator:
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
         """See `Generator`; the batch size is vLLM's own affair."""
         seeds = _seeds(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
         while waiting := [c for c in everything if c.open]:
             turns = self._continue([c.input_ids for c in waiting], sampling, seeds)
             for one, ids in zip(waiting, turns, strict=True):

@@ -13,7 +13,7 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
-from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
+from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.errors import DataError
 from ascl_core.judges import Judge, get_judge
 from ascl_core.rules.corpus import Corpus, load_corpus

@@ -96,7 +96,9 @@ class ModelWriter:
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
         """Each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
         planned = [draft for prompt in prompts for draft in self._planned(arm, prompt)]
-        written = self.batches.run(planned, self._write, key=lambda draft: [vars(draft.prompt), draft.kind, draft.repeat], inputs=self.inputs)
+        written = self.batches.run(
+            planned, self._write, key=lambda draft: [vars(draft.prompt), draft.kind, draft.repeat], inputs=self.inputs
+        )
         for draft, turns in zip(planned, written, strict=True):
             yield draft.prompt, [*opening(draft.prompt, self.conversation), *turns]
 
@@ -185,6 +187,4 @@ def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
         raise ConfigError(
             f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", mend="give a path, a hub id or the endpoint's model"
         )
-    return make_chat(
-        config.teacher, config.teacher_model, compute, revision=config.teacher_revision, base_url=config.teacher_base_url
-    )
+    return make_chat(config.teacher, config.teacher_model, compute, revision=config.teacher_revision, base_url=config.teacher_base_url)

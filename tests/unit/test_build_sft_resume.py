@@ -75,7 +75,9 @@ class Models:
     def _text(self, request: dict[str, Any]) -> str:
         asked = next(m["content"] for m in request["messages"] if m["role"] == "user")
         refuses = "break into" in asked
-        return "I can't help with that, because it could harm people." if refuses else f"Sure. Use the process list, part {request['seed']}."
+        return (
+            "I can't help with that, because it could harm people." if refuses else f"Sure. Use the process list, part {request['seed']}."
+        )
 
 
 def make_inputs(folder: Path) -> Path:
