@@ -69,7 +69,7 @@ def build_sft(
         write_jsonl(paths[arm], by_turn(rows) if build_sft.samples == "by_turn" else rows)
         summary[arm] = _summary(drafts, kept, rejected) | edited
         if arm is Arm.ASCL:
-            summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows)
+            summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows, kept, training)
             training = _same_prompts(training, kept) if build_sft.mix else training
     names = {"teacher": writer.name, "judge": judge.id, "validation": str(validation.name)}
     write_json(counts, {"arms": summary, **names, **selection})
@@ -144,9 +144,16 @@ def _same_prompts(prompts: list[Prompt], kept: list[Draft]) -> list[Prompt]:
     return [prompt for prompt in prompts if prompt.id in ids]
 
 
-def _write_surrogate(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write ASCL's trajectories without their look-ups, and return how many there are."""
-    rewritten = [rewrite(row) for row in rows]
+def _write_surrogate(path: Path, rows: list[dict[str, Any]], drafts: list[Draft], prompts: list[Prompt]) -> dict[str, Any]:
+    """Write ASCL's trajectories without their look-ups, and return how many there are.
+
+    Those that follow a changed edition of the rules are left out: without the look-up nothing in them says why they answer as they do.
+    """
+    policies = {prompt.id: prompt.policy for prompt in prompts}
+    rewritten = [
+        rewrite(row) if prompt.policy is policies[prompt.id] else "follows a changed rule"
+        for row, (prompt, _) in zip(rows, drafts, strict=True)
+    ]
     kept = [row for row in rewritten if not isinstance(row, str)]
     write_jsonl(path, kept)
     return {
