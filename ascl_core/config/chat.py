@@ -33,5 +33,5 @@ class PurifierConfig(ChatConfig):
     """The chat model that edits what the teacher wrote."""
 
     max_edit: float = Field(default=0.5, gt=0.0, le=1.0)
-    """The largest share of the words of a text that may change: of the thought before the call and of the answer all words that are
-    removed or added count, of the analysis after the result only those that are removed, as it may grow."""
+    """The largest edit of a thought or an answer that is kept: words removed or added, as a share of the words of both versions. The
+    analysis after a look-up may grow, so only removed words count there, as a share of its words before."""

@@ -73,6 +73,13 @@ class Models:
         return json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
 
     def _text(self, request: dict[str, Any]) -> str:
+        instruction = request["messages"][0]["content"]
+        if "sort requests" in instruction:
+            return json.dumps({"label": "CYB-03"})
+        if "edit the record" in instruction:
+            record = json.loads(request["messages"][-1]["content"])
+            *before, last = record["thoughts"]
+            return json.dumps({"thoughts": [*before, f"{last} Weighed again."], "answer": record["answer"]})
         asked = next(m["content"] for m in request["messages"] if m["role"] == "user")
         refuses = "break into" in asked
         return (
@@ -85,7 +92,8 @@ def make_inputs(folder: Path) -> Path:
     refusing = make_rule(id="CYB-01", title="Breaking in", policy="hard_refuse", query="break into computers", examples=[])
     harmful = {"prompt_type": PromptType.HARMFUL, "policy": ResponsePolicy.HARD_REFUSE, "rule_id": "CYB-01"}
     prompts = [make_prompt(id=f"{i:016x}", prompt=f"How do I break into house {i}?", split=Split.TRAIN, **harmful) for i in range(12)]
-    prompts += [make_prompt(id=f"{i:016x}", prompt=f"How do I kill process {i}?", split=Split.TRAIN) for i in range(12, 24)]
+    benign = {"rule_id": None, "category": None, "split": Split.TRAIN}
+    prompts += [make_prompt(id=f"{i:016x}", prompt=f"How do I kill process {i}?", **benign) for i in range(12, 24)]
     folder.mkdir()
     write_json(folder / "corpus.json", make_corpus(refusing, make_rule()).to_json())
     write_json(folder / "validation.json", {})
@@ -104,7 +112,8 @@ class World:
     def config(self, **changes: Any) -> str:
         """The section `build_sft` as JSON."""
         teacher = {"teacher": "openai", "teacher_model": "big", "teacher_base_url": self.server.url}
-        return json.dumps({**teacher, "batch_size": BATCH, **changes})
+        others = {name: {"backend": "openai", "model": name, "base_url": self.server.url} for name in ("labeller", "purifier")}
+        return json.dumps({**teacher, **others, "batch_size": BATCH, **changes})
 
     def run(self, name: str, **changes: Any) -> dict[str, bytes]:
         """Run the stage to its end in this process; the bytes that it wrote."""
@@ -142,21 +151,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         yield World(tmp_path, server, models)
 
 
-def test_a_killed_teacher_continues_after_its_last_batch_and_ends_with_the_same_bytes(world: World) -> None:
+@pytest.mark.parametrize("killed_in", ["labeller", "big", "purifier"])
+def test_a_killed_run_continues_after_its_last_batch_and_ends_with_the_same_bytes(world: World, killed_in: str) -> None:
     whole = world.run("whole")
     assert sorted(whole) == ["ascl.jsonl", "context_distillation.jsonl", "counts.json", "direct_refusal.jsonl", "surrogate.jsonl"]
-    assert json.loads(whole["counts.json"])["arms"]["ascl"]["kept"] == 24
-    needed = len(world.models.asked)
-    at = needed // 2
+    counts = json.loads(whole["counts.json"])
+    assert counts["arms"]["ascl"]["kept"] == 24
+    assert counts["labels"]["rule"] == 12
+    asked = [request["model"] for request in world.models.asked]
+    of_that_model = [number for number, model in enumerate(asked, start=1) if model == killed_in]
+    at = of_that_model[2 * BATCH + 1]  # in its third batch at the latest: at least one is finished
     world.run_and_kill("killed", at)
     assert "counts.json" not in world.written("killed")
-    kept = len(list((world.folder / "killed" / "state").rglob("*.json")))
-    assert kept >= 2
+    assert len(list((world.folder / "killed" / "state").rglob("*.json"))) >= 1
     world.models.asked.clear()
     assert world.run("killed") == whole
-    # A finished batch of four costs four requests at least (eight where it consults) and is not asked again.
-    assert needed - 2 * BATCH * kept <= len(world.models.asked) <= needed - BATCH * kept
-    assert len(world.models.asked) < needed - at + 3 * BATCH, "only the unfinished batch was lost"
+    # Of a batch of four conversations of at most two turns each, eight requests are lost at most, and nothing else is asked again.
+    assert len(asked) - at <= len(world.models.asked) <= len(asked) - at + 2 * BATCH
 
 
 def test_the_size_of_a_batch_changes_nothing_but_the_place_where_a_run_continues(world: World) -> None:
