@@ -30,7 +30,7 @@ class BuildSftConfig(Config):
     """Prompts that a model works on together; each finished batch is kept, so a run that is killed loses at most one."""
     labeller: ChatConfig | None = None
     """A chat model that assigns rules or categories to the prompts that have none; None leaves them as they are."""
-    max_prompts: dict[PromptType, Annotated[int, Field(ge=1)]] = {}
+    max_prompts: dict[PromptType, Annotated[int, Field(ge=1)]] | None = None
     """At most this many prompts of a type, spread evenly over their categories; a type that is left out is used in full."""
     trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)
     """Trajectories for each prompt of that type and mode: how much of the training each type gets."""

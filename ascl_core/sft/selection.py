@@ -24,7 +24,7 @@ def select_prompts(
         from ascl_core.sft.labeller import Labeller
 
         prompts, report["labels"] = Labeller(config.labeller, config, index, compute, context).label(prompts)
-    for kind, limit in sorted(config.max_prompts.items()):
+    for kind, limit in sorted((config.max_prompts or {}).items()):
         of_kind = [prompt for prompt in prompts if prompt.prompt_type is kind]
         chosen = {prompt.id for prompt in spread(of_kind, limit, config.seed)}
         prompts = [prompt for prompt in prompts if prompt.prompt_type is not kind or prompt.id in chosen]
