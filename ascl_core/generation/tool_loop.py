@@ -60,10 +60,14 @@ class OpenRollout(OpenConversation):
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
-def prompt_ids(tokenizer: Any, messages: list[Message], *, with_tool: bool = True) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn; `with_tool` offers the one tool."""
+def prompt_ids(tokenizer: Any, messages: list[Message], *, with_tool: bool = True, untrained: bool = False) -> list[int]:
+    """Token ids of the opening messages, ready for the first assistant turn; `with_tool` offers the one tool.
+
+    Our own template describes the tool to an `untrained` model alone; a model's own template does so in any case.
+    """
     tools = [TOOL_SCHEMA] if with_tool else None
-    ids = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False)
+    options: dict[str, Any] = {"describe_tools": True} if untrained else {}
+    ids = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False, **options)
     return list(ids)
 
 
@@ -83,7 +87,8 @@ def open_rollouts(
     """One open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
-        ids = prompt_ids(tokenizer, open_conversation(prompt, conversation, rules), with_tool=conversation.offers_tool)
+        messages = open_conversation(prompt, conversation, rules)
+        ids = prompt_ids(tokenizer, messages, with_tool=conversation.offers_tool, untrained=conversation.variant != "ascl")
         tool = tool_for(prompt) if tool_for is not None and conversation.offers_tool else None
         opened.extend(
             OpenRollout(prompt=prompt, sample=k, prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)
