@@ -65,6 +65,8 @@ class Arm(StrEnum):
     ASCL = "ascl"
     DIRECT_REFUSAL = "direct_refusal"
     CONTEXT_DISTILLATION = "context_distillation"
+    SURROGATE = "surrogate"
+    """ASCL's trajectories rewritten without look-ups; only the comparison trains on it."""
 
 
 class Split(StrEnum):

@@ -16,10 +16,18 @@ from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
 
 def evaluate_checkpoint(
-    root: Path, checkpoint: Path, folder: Path, corpus: Path | None, on_event: OnEvent, *, suites: Path | None = None
+    root: Path,
+    checkpoint: Path,
+    folder: Path,
+    corpus: Path | None,
+    on_event: OnEvent,
+    *,
+    suites: Path | None = None,
+    variant: str | None = None,
 ) -> Path:
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
 
+    `variant` takes the place of `conversation.variant`, which makes no stage stale.
     Returns the path of its metrics.
     """
     if not checkpoint.is_dir():
@@ -33,7 +41,7 @@ def evaluate_checkpoint(
     inputs = (checkpoint, asked / SUITES.path, asked / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
     with only_supervisor(lock, wait_s=stage.timeout_s):
         status = run_supervised(
-            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder)],
+            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *([variant] if variant else [])],
             lock=lock,
             cwd=root,
             log=log,

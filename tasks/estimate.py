@@ -22,14 +22,15 @@ from ascl_core.sizing.devices import Device
 from ascl_core.sizing.memory import Memory, engine, sampling, trained, training
 from ascl_core.sizing.shape import Shape, find_shape, scratch_shape
 from ascl_core.sizing.time import SAMPLING_UTILISATION, TRAINING_UTILISATION, hours, sampling_operations, training_operations
-from ascl_core.vocabulary import Arm, PromptType
-from tasks.stages import BUILD_SFT, CURATE, EVALUATE, IFPO, SFT, Artifact
+from ascl_core.vocabulary import PromptType
+from tasks.stages import BUILD_SFT, CURATE, EVALUATE, IFPO, SFT, TRAINED, Artifact
 
 PROMPT_TOKENS = 512
 """A prompt with its system message and the tool's description."""
 _VERDICT_TOKENS = 512
 """A response that a judge reads, with its own instructions and verdict."""
-_ARMS = len(Arm)
+_ARMS = sum(stage.function == SFT.function for stage in TRAINED)
+"""The data sets that a teacher writes and SFT trains on."""
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,9 @@ def _model(params: Params) -> Iterator[Check]:
     named = [("base_model.path", params.base_model.path, params.base_model.revision)]
     if params.build_sft.teacher != "openai":  # an endpoint has names of its own
         named.append(("build_sft.teacher_model", params.build_sft.teacher_model, params.build_sft.teacher_revision))
+    for key, chat in (("labeller", params.build_sft.labeller), ("purifier", params.build_sft.purifier)):
+        if chat is not None and chat.backend != "openai":
+            named.append((f"build_sft.{key}.model", chat.model, chat.revision))
     for field, path, revision in named:
         if path is None:
             continue

@@ -179,7 +179,7 @@ BASE = Stage(
     function="ascl_core.sft.base_model:base_model",
     summary="import the pretrained base model, or make one from scratch",
     sections=("base_model", "compute"),
-    inputs={"trajectories": tuple(TRAJECTORIES.values())},
+    inputs={"trajectories": tuple(TRAJECTORIES[arm] for arm in (Arm.ASCL, Arm.DIRECT_REFUSAL, Arm.CONTEXT_DISTILLATION))},
     outputs={"base": BASE_MODEL},
     timeout_s=_LONG_S,
 )

@@ -8,8 +8,11 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from ascl_core.config.base import Config, without_credentials
+from ascl_core.config.chat import ChatConfig, PurifierConfig
 from ascl_core.config.judge import JudgeConfig
-from ascl_core.vocabulary import PromptType
+from ascl_core.vocabulary import Mode, PromptType
+
+Kind = tuple[PromptType, Mode]
 
 
 class BuildSftConfig(Config):
@@ -23,6 +26,12 @@ class BuildSftConfig(Config):
     """The pinned revision of a teacher that is a hub id."""
     teacher_base_url: str | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
+    batch_size: int = Field(default=256, ge=1, le=100_000)
+    """Prompts that a model works on together; each finished batch is kept, so a run that is killed loses at most one."""
+    labeller: ChatConfig | None = None
+    """A chat model that assigns rules or categories to the prompts that have none; None leaves them as they are."""
+    max_prompts: dict[PromptType, Annotated[int, Field(ge=1)]] | None = None
+    """At most this many prompts of a type, spread evenly over their categories; a type that is left out is used in full."""
     trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)
     """Trajectories for each prompt of that type and mode: how much of the training each type gets."""
     consult_share: dict[PromptType, Annotated[float, Field(ge=0.0, le=1.0)]] = {
@@ -32,6 +41,14 @@ class BuildSftConfig(Config):
         PromptType.UTILITY: 0.0,
     }
     """Share of the ASCL trajectories of each prompt type that consult; a dual-use prompt gets both modes."""
+    mix: dict[str, Annotated[float, Field(gt=0.0)]] | None = None
+    """Ratio of the ASCL trajectories by prompt type and mode, such as `{harmful_consult: 2, borderline_consult: 3, borderline_direct: 2}`
+    (paper: 980 : 1,469 : 980); prompt types that it leaves out are not used. It replaces `consult_share`; None keeps that."""
+    samples: Literal["whole", "by_turn"] = "whole"
+    """`whole`: a conversation is one sample with loss on every assistant turn; `by_turn`: one sample for each assistant turn, with loss
+    on its last turn alone (the paper's)."""
+    purifier: PurifierConfig | None = None
+    """A second chat model that makes minimal edits to the ASCL trajectories; None keeps them as the teacher wrote them."""
     rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the consulting ASCL trajectories in which the tool knows a changed corpus, and the answer follows it:
     about half of the rules that say comply say refuse_explain there, and the reverse. Without any, a model can learn what each
@@ -56,6 +73,26 @@ class BuildSftConfig(Config):
         if self.rule_variation and self.teacher != "templated":
             raise ValueError(f"rule_variation is for the teacher templated; {self.teacher} would have to write against its own habits")
         return self
+
+    @field_validator("mix")
+    @classmethod
+    def _mixes_kinds(cls, values: dict[str, float] | None) -> dict[str, float] | None:
+        known = [f"{kind}_{mode}" for kind in PromptType for mode in Mode]
+        if values is not None and (not values or set(values) - set(known)):
+            raise ValueError(f"expected one or more of {', '.join(known)}")
+        return values
+
+    @property
+    def mix_weights(self) -> dict[Kind, float]:
+        """The weight of each prompt type and mode in the mix; empty if there is none."""
+        mix = self.mix or {}
+        return {(kind, mode): mix[key] for kind in PromptType for mode in Mode if (key := f"{kind}_{mode}") in mix}
+
+    def consult_share_of(self, kind: PromptType) -> float:
+        """Share of the ASCL trajectories of a prompt type that consult."""
+        weights = self.mix_weights
+        consult, direct = weights.get((kind, Mode.CONSULT), 0.0), weights.get((kind, Mode.DIRECT), 0.0)
+        return consult / (consult + direct) if consult + direct else self.consult_share[kind]
 
     @field_validator("trajectories_per_prompt", "consult_share")
     @classmethod

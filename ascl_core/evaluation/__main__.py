@@ -1,4 +1,7 @@
-"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER`: evaluate with the parameters of params.yaml."""
+"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER [VARIANT]`: evaluate with the parameters of params.yaml.
+
+VARIANT takes the place of `conversation.variant`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import sys
 from pathlib import Path
 
 from ascl_core.artifacts import digest, sha256_json
-from ascl_core.config.params import Params, load_params
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params, load_params, merge
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, leave
 from ascl_core.evaluation.run import evaluate
@@ -17,7 +21,7 @@ def main() -> int:
     """Write `results.parquet` and `metrics.json` to the folder."""
     checkpoint, suites, manifest, corpus, folder = map(Path, sys.argv[1:6])
     try:
-        params = load_params("params.yaml")
+        params = _with_variant(load_params("params.yaml"), sys.argv[6:])
         state = _state(folder, params, checkpoint, suites, manifest, corpus)
         evaluate(
             evaluate=params.evaluate,
@@ -36,6 +40,11 @@ def main() -> int:
     except AsclError as error:
         return leave(error, folder / "error.json")
     return 0
+
+
+def _with_variant(params: Params, given: list[str]) -> Params:
+    values = params.model_dump(mode="json")
+    return parse(Params, merge(values, {"conversation": {"variant": given[0]}}), file="--variant") if given else params
 
 
 def _state(folder: Path, params: Params, *inputs: Path) -> Path:

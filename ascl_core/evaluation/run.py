@@ -49,7 +49,7 @@ def evaluate(
     tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
     described = read_json(suites_manifest)
     samples = {name: int(values.get("samples") or 1) for name, values in described.get("suites", {}).items()}
-    answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, context)
+    answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, index, context)
     judge = get_judge(evaluate.judge, compute)
     rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
@@ -59,6 +59,7 @@ def evaluate(
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
         "samples": evaluate.samples,
+        "variant": conversation.variant,
         **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),
     }
     write_json(metrics, summary)
@@ -101,6 +102,7 @@ def _sample(
     prompts: Sequence[Prompt],
     suite_samples: Mapping[str, int],
     tools: Mapping[str, RuleTool],
+    index: RuleIndex,
     context: StageContext,
 ) -> list[tuple[Prompt, Rollout]]:
     """Each prompt with each of its rollouts, in the order of the prompts.
@@ -124,6 +126,7 @@ def _sample(
                 conversation=conversation,
                 batch_size=config.batch_size,
                 progress=Progress(os.devnull),
+                rules=index,
             )
             write_jsonl(kept, (vars(rollout) for rollout in sampled))
         rollouts.update((position, sampled[i * group.samples : (i + 1) * group.samples]) for i, position in enumerate(positions))

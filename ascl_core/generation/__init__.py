@@ -10,6 +10,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.tool import Tool
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 ToolFor = Callable[[Prompt], Tool]
 """The tool as it is where that prompt's conversation takes place."""
@@ -34,8 +35,13 @@ class Generator(Protocol):
     tokenizer: Any
     """The checkpoint's own tokenizer, as transformers loads it."""
 
-    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
-        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context."""
+    def complete(
+        self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context.
+
+        With `seeds`, one for each input, they take the place of the sampling's seed, and what follows depends on no other call.
+        """
 
     def rollouts(
         self,
@@ -47,5 +53,9 @@ class Generator(Protocol):
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
-        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered."""
+        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered.
+
+        `rules` are those that `conversation.variant` may put into the system message.
+        """

@@ -63,8 +63,8 @@ class Chat:
         self.jurisdiction = jurisdiction
         self.params = params
         self.sampling = sampling
-        index = RuleIndex(loaded_corpus, params.rules.at)
-        self.tool = RuleTool(index, jurisdiction, params.conversation.rules_per_lookup)
+        self.index = RuleIndex(loaded_corpus, params.rules.at)
+        self.tool = RuleTool(self.index, jurisdiction, params.conversation.rules_per_lookup)
         self.generator: Generator = make_generator(checkpoint, params.compute)
 
     def ask(self, text: str) -> Rollout:
@@ -78,6 +78,7 @@ class Chat:
             conversation=self.params.conversation,
             batch_size=1,
             progress=Progress(os.devnull),
+            rules=self.index,
         )
         return rollout
 

@@ -21,7 +21,7 @@ from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
-from ascl_core.generation.endpoint import Endpoint
+from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
 from ascl_core.generation.load import identity
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ class ChatModel(Protocol):
     def name(self) -> str:
         """What tells the model apart from others."""
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
-        """The next assistant message of each conversation; `with_tool` offers the one tool."""
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+    ) -> list[Message]:
+        """The next assistant message of each conversation; `with_tool` offers the one tool.
+
+        `seeds`, one for each conversation, take the place of the sampling's seed: a reply then depends on no other call.
+        """
 
 
 class LocalChat:
@@ -59,7 +64,9 @@ class LocalChat:
     def _generator(self) -> Generator:
         return make_generator(self.model, self.compute, self.revision)
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+    ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""
         tokenizer = self._generator.tokenizer
         render = partial(
@@ -71,7 +78,7 @@ class LocalChat:
         )
         neutral = (neutralise([_with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
         inputs = [list(render(messages)) for messages in neutral]
-        outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE)
+        outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE, seeds=seeds)
         return [_local_reply(ids, tokenizer) for ids in outputs]
 
 
@@ -86,18 +93,27 @@ class EndpointChat:
         """See `ChatModel`."""
         return f"{self.endpoint.model}@{self.endpoint.host}"
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+    ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the endpoint cannot be reached. The seed differs by conversation."""
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
         if with_tool:
             options["tools"] = [TOOL_SCHEMA]
 
         def reply(number: int) -> Message:
-            seed = sampling.seed * 1_000_003 + number
+            seed = sampling.seed * 1_000_003 + number if seeds is None else seeds[number]
             return _endpoint_reply(self.endpoint.chat(with_call_ids(neutralise(conversations[number])[0]), seed=seed, **options))
 
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
             return list(pool.map(reply, range(len(conversations))))
+
+
+def make_chat(backend: str, model: str, compute: ComputeConfig, *, revision: str | None = None, base_url: str | None = None) -> ChatModel:
+    """The chat model behind a backend: `openai` is an endpoint, the others load the model on this machine."""
+    if backend == "openai":
+        return EndpointChat(Endpoint(model, base_url or DEFAULT_URL))
+    return LocalChat(model, compute.model_copy(update={"backend": backend}), revision)
 
 
 def read_reply(text: str) -> Message:

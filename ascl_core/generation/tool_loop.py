@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, Rollout
 from ascl_core.conversation.content import markup_of, neutralise
-from ascl_core.conversation.template import RESPONSE, opening, tool_turn
+from ascl_core.conversation.template import RESPONSE, tool_turn
 from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
 from ascl_core.conversation.trajectory import read_calls
+from ascl_core.conversation.variants import open_conversation
+from ascl_core.rules.retrieval import RuleIndex
 
 
 @dataclass(kw_only=True)
@@ -58,10 +61,15 @@ class OpenRollout(OpenConversation):
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
-def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup."""
+def prompt_ids(tokenizer: Any, messages: list[Message], *, with_tool: bool = True, untrained: bool = False) -> list[int]:
+    """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
+
+    `with_tool` offers the one tool. Our own template describes it to an `untrained` model alone; a model's own template does so always.
+    """
     neutral, _ = neutralise(messages, tokenizer)
-    ids = tokenizer.apply_chat_template(neutral, tools=[TOOL_SCHEMA], add_generation_prompt=True, tokenize=True, return_dict=False)
+    tools = [TOOL_SCHEMA] if with_tool else None
+    options: dict[str, Any] = {"describe_tools": True} if untrained else {}
+    ids = tokenizer.apply_chat_template(neutral, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False, **options)
     return list(ids)
 
 
@@ -80,12 +88,15 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
     return list(tokenizer.encode(whole[header + len(tokenizer.eos_token) :], add_special_tokens=False))
 
 
-def open_rollouts(tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: Any) -> list[OpenRollout]:
-    """One open conversation for each prompt and sample, prompt-major."""
+def open_rollouts(
+    tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: ConversationConfig, rules: RuleIndex | None = None
+) -> list[OpenRollout]:
+    """One open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
-        ids = prompt_ids(tokenizer, opening(prompt, conversation))
-        tool = tool_for(prompt) if tool_for is not None else None
+        messages = open_conversation(prompt, conversation, rules)
+        ids = prompt_ids(tokenizer, messages, with_tool=conversation.offers_tool, untrained=conversation.variant != "ascl")
+        tool = tool_for(prompt) if tool_for is not None and conversation.offers_tool else None
         opened.extend(
             OpenRollout(prompt=prompt, sample=k, prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)
             for k in range(samples)

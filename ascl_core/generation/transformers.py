@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 
 class TransformersGenerator:
@@ -40,10 +43,11 @@ class TransformersGenerator:
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
         """See `Generator`; the same prompts, batch size and seed give the same rollouts."""
         draw = self._draw(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
         waiting = sorted(everything, key=lambda c: len(c.prompt_ids))
         for start in range(0, len(waiting), batch_size):
             converse(
@@ -59,12 +63,14 @@ class TransformersGenerator:
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [conversation.rollout(self.tokenizer) for conversation in everything]
 
-    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
-        """See `Generator`; the same inputs, batch size and seed give the same tokens.
+    def complete(
+        self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """See `Generator`; the same inputs, batch size and seeds give the same tokens, as the inputs share one random state.
 
         Torch's own random state is left alone, so that a judge does not disturb a training run.
         """
-        draw = self._draw(sampling)
+        draw = self._draw(sampling if seeds is None else replace(sampling, seed=Random(str(list(seeds))).getrandbits(63)))
         outputs: list[list[int]] = [[] for _ in inputs]
         order = sorted((i for i, ids in enumerate(inputs) if self._room(len(ids), sampling) > 0), key=lambda i: len(inputs[i]))
 

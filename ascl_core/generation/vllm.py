@@ -19,6 +19,7 @@ from ascl_core.generation import Sampling, ToolFor
 from ascl_core.generation.load import device_of, load_tokenizer
 from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
+from ascl_core.rules.retrieval import RuleIndex
 
 _CPU_CACHE_GIB = "1"
 _HOTTEST = 2.0
@@ -45,10 +46,11 @@ class VllmGenerator:
         conversation: ConversationConfig,
         batch_size: int,
         progress: Progress,
+        rules: RuleIndex | None = None,
     ) -> list[Rollout]:
         """See `Generator`; the batch size is vLLM's own affair."""
         seeds = _seeds(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation)
+        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
         while waiting := [c for c in everything if c.open]:
             turns = self._continue([c.input_ids for c in waiting], sampling, seeds)
             for one, ids in zip(waiting, turns, strict=True):
@@ -56,11 +58,13 @@ class VllmGenerator:
             progress.update("generate", sum(not c.open for c in everything), len(everything))
         return [one.rollout(self.tokenizer) for one in everything]
 
-    def complete(self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int) -> list[list[int]]:
+    def complete(
+        self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
         """See `Generator`; the batch size is vLLM's own affair."""
-        return self._continue(inputs, sampling, _seeds(sampling))
+        return self._continue(inputs, sampling, _seeds(sampling) if seeds is None else seeds)
 
-    def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random) -> list[list[int]]:
+    def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random | Sequence[int]) -> list[list[int]]:
         """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
         if sampling.temperature > _HOTTEST:
             mend = "lower it, or set compute.backend to transformers"
@@ -68,7 +72,8 @@ class VllmGenerator:
         outputs: list[list[int]] = [[] for _ in inputs]
         fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
         requests = [{"prompt_token_ids": inputs[i]} for i in fitting]
-        drawing = [self._sampling_params(len(inputs[i]), seeds.getrandbits(63), sampling) for i in fitting]
+        seed_of = {i: seeds.getrandbits(63) if isinstance(seeds, Random) else seeds[i] for i in fitting}
+        drawing = [self._sampling_params(len(inputs[i]), seed_of[i], sampling) for i in fitting]
         results = self.engine.generate(requests, drawing, use_tqdm=False) if requests else []
         for i, result in zip(fitting, results, strict=True):
             outputs[i] = self._with_end(result.outputs[0])

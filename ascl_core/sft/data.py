@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +14,24 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
-from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
-from ascl_core.conversation.content import neutralise
-from ascl_core.conversation.template import completion_text
-from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.data.attacks import dress_up
 from ascl_core.errors import DataError
-from ascl_core.judges import Item, Judge, get_judge
-from ascl_core.rewards.answers import verify
+from ascl_core.judges import Judge, get_judge
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.acceptance import Draft, Rejected, accept, facts_of
+from ascl_core.sft.mixing import mix, mode_of
+from ascl_core.sft.samples import by_turn
+from ascl_core.sft.selection import select_prompts
+from ascl_core.sft.surrogate import rewrite
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
-from ascl_core.vocabulary import Arm, AttackKind, Mode, PromptType, Refusal, Split
+from ascl_core.vocabulary import Arm, AttackKind, Split
 
 _EXAMPLES = 5
-_RIGHT_REFUSALS = {
-    PromptType.HARMFUL: {Refusal.FULL},
-    PromptType.BORDERLINE: {Refusal.NONE},
-    PromptType.SENSITIVE: {Refusal.NONE, Refusal.PARTIAL},
-    PromptType.UTILITY: {Refusal.NONE},
-}
-Draft = tuple[Prompt, list[Message]]
+WRITTEN = (Arm.ASCL, Arm.DIRECT_REFUSAL, Arm.CONTEXT_DISTILLATION)
+"""The data sets that the teacher writes, ASCL's first; the surrogate's is rewritten from ASCL's."""
 
 
 def build_sft(
@@ -51,27 +47,38 @@ def build_sft(
     ascl: Path,
     direct_refusal: Path,
     context_distillation: Path,
+    surrogate: Path,
     counts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
     """Write each arm's accepted trajectories, one JSON object a line, and how many were rejected and why."""
     loaded_corpus = load_corpus(corpus)
-    training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
     index = RuleIndex(loaded_corpus, rules.at)
+    training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
+    training, selection = select_prompts(training, build_sft, index, compute, context)
     judge = get_judge(build_sft.judge, compute)
-    writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute)
+    writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute, context.state / "teacher")
+    paths = {Arm.ASCL: ascl, Arm.DIRECT_REFUSAL: direct_refusal, Arm.CONTEXT_DISTILLATION: context_distillation}
     summary: dict[str, Any] = {}
-    for arm, path in ((Arm.ASCL, ascl), (Arm.DIRECT_REFUSAL, direct_refusal), (Arm.CONTEXT_DISTILLATION, context_distillation)):
-        plain = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
-        drafts = _under_attack(plain, build_sft, attacks.trained)
-        kept, rejected = _filter(drafts, judge, loaded_corpus, conversation.max_tool_calls, build_sft.max_words)
+    for arm in WRITTEN:
+        drafts = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
+        kept, rejected = accept(drafts, judge, loaded_corpus, conversation.max_tool_calls, build_sft.max_words)
+        edited: dict[str, Any] = {}
+        if arm is Arm.ASCL:
+            kept, rejected, edited = _edit(kept, rejected, build_sft, judge, compute, context)
         if not kept:
             raise DataError("every trajectory was rejected", file=prompts, field=str(arm), mend="look at the judge and the teacher")
-        write_jsonl(path, (_row(draft, arm, writer.name, build_sft.seed) for draft in kept))
-        dressed = sum(before[1] != after[1] for before, after in zip(plain, drafts, strict=True))
-        summary[arm] = {**_summary(drafts, kept, rejected), "under_attack": dressed}
-    write_json(counts, {"arms": summary, "teacher": writer.name, "judge": judge.id, "validation": str(validation.name)})
-    return {f"{arm}_kept": values["kept"] for arm, values in summary.items()}
+        dressed = _under_attack(kept, build_sft, attacks.trained)
+        rows = [_row(draft, arm, writer.name, build_sft.seed) for draft in dressed]
+        write_jsonl(paths[arm], by_turn(rows) if build_sft.samples == "by_turn" else rows)
+        under_attack = sum(before[1] != after[1] for before, after in zip(kept, dressed, strict=True))
+        summary[arm] = {**_summary(drafts, kept, rejected), "under_attack": under_attack, **edited}
+        if arm is Arm.ASCL:
+            summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows, kept, training)
+            training = _same_prompts(training, kept) if build_sft.mix else training
+    names = {"teacher": writer.name, "judge": judge.id, "validation": str(validation.name)}
+    write_json(counts, {"arms": summary, **names, **selection})
+    return {f"{arm}_kept": summary[arm]["kept"] for arm in summary}
 
 
 class TemplatedWriter:
@@ -97,7 +104,7 @@ class TemplatedWriter:
             yield prompt, self.teacher.distil(prompt, choice)[0]
         else:
             has_rule = prompt.category is None or self.teacher.rule_of(prompt) is not None
-            consults = has_rule and choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
+            consults = has_rule and choice.fraction("mode") < self.config.consult_share_of(prompt.prompt_type)
             if consults or prompt.dual_use:
                 yield self._consult(prompt, choice)
             if not consults or prompt.dual_use:
@@ -122,54 +129,63 @@ def _under_attack(drafts: list[Draft], config: BuildSftConfig, kinds: Sequence[A
     return dressed
 
 
-def _make_writer(config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig) -> Any:
+def _make_writer(
+    config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig, folder: Path
+) -> Any:
     if config.teacher == "templated":
         return TemplatedWriter(config, corpus, conversation, index)
     from ascl_core.sft.model_teacher import ModelWriter
 
-    return ModelWriter(config, corpus, conversation, index, compute)
+    return ModelWriter(config, corpus, conversation, index, compute, folder)
 
 
-def _filter(
-    drafts: list[Draft], judge: Judge, corpus: Corpus, max_tool_calls: int, max_words: int | None
-) -> tuple[list[Draft], list[tuple[Draft, str]]]:
-    """The drafts that are well-formed and right, and the others with the reason."""
-    facts = [read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls) for _, messages in drafts]
-    items = [Item(prompt.prompt, fact.answer, prompt.prompt_type) for (prompt, _), fact in zip(drafts, facts, strict=True)]
-    kept, rejected = [], []
-    for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
-        faulty = "a faulty tool call" if fact.faulty else None
-        problem = fact.problem or faulty or _marked_up(draft[1]) or _too_long(draft[1], max_words)
-        reason = problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
-        kept.append(draft) if reason is None else rejected.append((draft, reason))
-    return kept, rejected
+def _edit(
+    kept: list[Draft], rejected: list[Rejected], config: BuildSftConfig, judge: Judge, compute: ComputeConfig, context: StageContext
+) -> tuple[list[Draft], list[Rejected], dict[str, Any]]:
+    """Purify and mix ASCL's drafts as configured; what is kept, what is rejected, and the report of the mix."""
+    if config.purifier is not None:
+        from ascl_core.sft.purifier import Purifier
+
+        kept, failed = Purifier(config.purifier, config, judge, compute, context).purify(kept)
+        rejected = rejected + failed
+    if not config.mix or not kept:
+        return kept, rejected, {}
+    kept, report = mix(kept, config.mix_weights, config.seed)
+    return kept, rejected, {"mix": report}
 
 
-def _marked_up(messages: list[Message]) -> str | None:
-    """A teacher that writes tags where only words belong; they would be broken up for training, and teach nothing worth learning."""
-    _, found = neutralise([message for message in messages if message["role"] == "assistant"])
-    return "a stray tag in what the teacher wrote" if found else None
+def _same_prompts(prompts: list[Prompt], kept: list[Draft]) -> list[Prompt]:
+    """The prompts of the mix, so that the baselines learn from no others."""
+    ids = {prompt.id for prompt, _ in kept}
+    return [prompt for prompt in prompts if prompt.id in ids]
 
 
-def _too_long(messages: list[Message], max_words: int | None) -> str | None:
-    written = [f"{message.get('reasoning_content', '')} {message['content']}" for message in messages if message["role"] == "assistant"]
-    return f"over {max_words} words" if max_words is not None and len(" ".join(written).split()) > max_words else None
+def _write_surrogate(path: Path, rows: list[dict[str, Any]], drafts: list[Draft], prompts: list[Prompt]) -> dict[str, Any]:
+    """Write ASCL's trajectories without their look-ups, and return how many there are.
 
-
-def _wrong(prompt: Prompt, answer: str, refusal: Refusal, corpus: Corpus) -> str | None:
-    if refusal not in _RIGHT_REFUSALS[prompt.prompt_type]:
-        return f"refusal is {refusal} on a {prompt.prompt_type} prompt"
-    if prompt.answer is not None and not verify(answer, prompt.answer, prompt.answer_kind or "math", prompt.choices)[0]:
-        return "the answer is wrong"
-    if prompt.prompt_type is PromptType.SENSITIVE and prompt.rule_id:
-        missing = [e.id for e in corpus.rule(prompt.rule_id).safe_completion if not any(p in answer.lower() for p in e.any_of)]
-        return f"lacks {', '.join(missing)}" if missing else None
-    return None
+    Those that follow a changed edition of the rules are left out: without the look-up nothing in them says why they answer as they do.
+    """
+    policies = {prompt.id: prompt.policy for prompt in prompts}
+    rewritten = [
+        rewrite(row) if prompt.policy is policies[prompt.id] else "follows a changed rule"
+        for row, (prompt, _) in zip(rows, drafts, strict=True)
+    ]
+    kept = [row for row in rewritten if not isinstance(row, str)]
+    write_jsonl(path, kept)
+    return {
+        "written": len(rows),
+        "kept": len(kept),
+        "rejected": len(rows) - len(kept),
+        "by_mode": _counted(row["mode"] for row in kept),
+        "by_type": _counted(str(row["prompt_type"]) for row in kept),
+        "reasons": _counted(row for row in rewritten if isinstance(row, str)),
+        "examples_rejected": [],
+    }
 
 
 def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:
     prompt, messages = draft
-    facts = read_rollout(completion_text(messages), finished=True)
+    facts = facts_of(messages)
     trajectory = Trajectory(
         id=sha256_json([arm, messages])[:16],
         prompt_id=prompt.id,
@@ -187,14 +203,17 @@ def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:
     return dataclasses.asdict(trajectory)
 
 
-def _summary(drafts: list[Draft], kept: list[Draft], rejected: list[tuple[Draft, str]]) -> dict[str, Any]:
-    modes = Counter(str(Mode.CONSULT if any(m["role"] == "tool" for m in messages) else Mode.DIRECT) for _, messages in kept)
+def _summary(drafts: list[Draft], kept: list[Draft], rejected: list[Rejected]) -> dict[str, Any]:
     return {
         "written": len(drafts),
         "kept": len(kept),
         "rejected": len(rejected),
-        "by_mode": dict(sorted(modes.items())),
-        "by_type": dict(sorted(Counter(str(prompt.prompt_type) for prompt, _ in kept).items())),
-        "reasons": dict(sorted(Counter(reason for _, reason in rejected).items())),
+        "by_mode": _counted(str(mode_of(messages)) for _, messages in kept),
+        "by_type": _counted(str(prompt.prompt_type) for prompt, _ in kept),
+        "reasons": _counted(reason for _, reason in rejected),
         "examples_rejected": [{"prompt": draft[0].prompt, "reason": reason} for draft, reason in rejected[:_EXAMPLES]],
     }
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))

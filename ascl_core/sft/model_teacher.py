@@ -4,6 +4,9 @@ Consulting conversations are sampled with the tool in the loop, as the student w
 call, or whose call misses the deciding rule, is given the call that finds it, so that the mode does not depend on its
 habits. What it is told beyond the conversation (how to think, and for context distillation the rule itself) stands in
 a system message that is never saved. What it writes badly is rejected later, with the reason, by `build_sft`.
+
+It writes in batches, each kept in a folder once it is finished, and every conversation has sampling seeds of its own: a run that was
+killed continues after its last batch and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ascl_core.config.build_sft import BuildSftConfig
@@ -20,20 +24,18 @@ from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import consulting_turn, opening, tool_turn
 from ascl_core.errors import ConfigError
 from ascl_core.generation import Sampling
-from ascl_core.generation.chat_model import ChatModel, EndpointChat, LocalChat
-from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
+from ascl_core.generation.chat_model import ChatModel, make_chat
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.rendering import plain, render_rule
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.templated_teacher import Choice
 from ascl_core.vocabulary import Arm, ResponsePolicy
 
 Kind = Literal["consult", "direct", "refuse", "distil"]
-_VERSION = 1
+_VERSION = 2
 _TEMPERATURE = 0.7
 _MAX_NEW_TOKENS = 1024
-_BATCH = 256
-"""Conversations written together, between two reports of progress."""
 
 _THINK = (
     "Think first, briefly, between <think> and </think>, in the first person and about the request alone; "
@@ -57,6 +59,8 @@ class _Draft:
 
     prompt: Prompt
     kind: Kind
+    repeat: int
+    """Which of the conversations of that kind for that prompt it is."""
     turns: list[Message] = field(default_factory=list)
     calls_made: int = 0
     open: bool = True
@@ -66,7 +70,13 @@ class ModelWriter:
     """Drafts of every arm by a chat model; the same interface as the templated writer's."""
 
     def __init__(
-        self, config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex, compute: ComputeConfig
+        self,
+        config: BuildSftConfig,
+        corpus: Corpus,
+        conversation: ConversationConfig,
+        index: RuleIndex,
+        compute: ComputeConfig,
+        folder: Path,
     ) -> None:
         self.config = config
         self.corpus = corpus
@@ -74,43 +84,59 @@ class ModelWriter:
         self.tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in corpus.jurisdictions}
         self.model = _chat_model(config, compute)
         self.name = f"{config.teacher}@{_VERSION}:{self.model.name}"
+        self.batches = Batches(folder, config.batch_size)
+        self.inputs = [
+            self.name,
+            [_THINK, _INSTRUCTIONS, _TEMPERATURE, _MAX_NEW_TOKENS, config.seed],
+            conversation.model_dump(mode="json"),
+            corpus.digest,
+            str(index.at),
+        ]
 
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
         """Each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
-        planned = [_Draft(prompt, kind) for prompt in prompts for kind in self._kinds(arm, prompt)]
-        for number, start in enumerate(range(0, len(planned), _BATCH)):
-            batch = planned[start : start + _BATCH]
-            self._write(batch, Sampling(_TEMPERATURE, _MAX_NEW_TOKENS, self.config.seed + number))
-            for draft in batch:
-                yield draft.prompt, [*opening(draft.prompt, self.conversation), *draft.turns]
+        planned = [draft for prompt in prompts for draft in self._planned(arm, prompt)]
+        written = self.batches.run(
+            planned, self._write, key=lambda draft: [vars(draft.prompt), draft.kind, draft.repeat], inputs=self.inputs
+        )
+        for draft, turns in zip(planned, written, strict=True):
+            yield draft.prompt, [*opening(draft.prompt, self.conversation), *turns]
 
-    def _kinds(self, arm: Arm, prompt: Prompt) -> Iterator[Kind]:
+    def _planned(self, arm: Arm, prompt: Prompt) -> Iterator[_Draft]:
         for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
-            if arm is Arm.DIRECT_REFUSAL:
-                yield "refuse" if prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE) else "direct"
-            elif arm is Arm.CONTEXT_DISTILLATION:
-                yield "distil" if prompt.rule_id and prompt.answer is None else "direct"
-            else:
-                yield from self._modes(prompt, repeat)
+            for kind in self._kinds(arm, prompt, repeat):
+                yield _Draft(prompt, kind, repeat)
+
+    def _kinds(self, arm: Arm, prompt: Prompt, repeat: int) -> Iterator[Kind]:
+        if arm is Arm.DIRECT_REFUSAL:
+            yield "refuse" if prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE) else "direct"
+        elif arm is Arm.CONTEXT_DISTILLATION:
+            yield "distil" if prompt.rule_id and prompt.answer is None else "direct"
+        else:
+            yield from self._modes(prompt, repeat)
 
     def _modes(self, prompt: Prompt, repeat: int) -> Iterator[Kind]:
         choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
-        consults = choice.fraction("mode") < self.config.consult_share[prompt.prompt_type]
+        consults = choice.fraction("mode") < self.config.consult_share_of(prompt.prompt_type)
         if self.conversation.max_tool_calls and (consults or prompt.dual_use):
             yield "consult"
         if not consults or prompt.dual_use:
             yield "direct"
 
-    def _write(self, drafts: Sequence[_Draft], sampling: Sampling) -> None:
-        """Continue every draft, turn by turn, until it answers."""
+    def _write(self, drafts: Sequence[_Draft]) -> list[list[Message]]:
+        """Continue every draft, turn by turn, until it answers; the turns of each."""
+        sampling = Sampling(_TEMPERATURE, _MAX_NEW_TOKENS)
         while waiting := [draft for draft in drafts if draft.open]:
             for with_tool in (True, False):
                 group = [draft for draft in waiting if (draft.kind == "consult") is with_tool]
                 if not group:
                     continue
-                replies = self.model.replies([self._shown(draft) for draft in group], sampling=sampling, with_tool=with_tool)
+                seeds = [seed_of(self.config.seed, draft.prompt.id, draft.kind, draft.repeat, len(draft.turns)) for draft in group]
+                shown = [self._shown(draft) for draft in group]
+                replies = self.model.replies(shown, sampling=sampling, with_tool=with_tool, seeds=seeds)
                 for draft, reply in zip(group, replies, strict=True):
                     self._take(draft, reply)
+        return [draft.turns for draft in drafts]
 
     def _shown(self, draft: _Draft) -> list[Message]:
         """The conversation as the teacher sees it: with instructions in place of the system message."""
@@ -161,6 +187,4 @@ def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
         raise ConfigError(
             f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", mend="give a path, a hub id or the endpoint's model"
         )
-    if config.teacher == "openai":
-        return EndpointChat(Endpoint(config.teacher_model, config.teacher_base_url or DEFAULT_URL))
-    return LocalChat(config.teacher_model, compute.model_copy(update={"backend": config.teacher}), config.teacher_revision)
+    return make_chat(config.teacher, config.teacher_model, compute, revision=config.teacher_revision, base_url=config.teacher_base_url)

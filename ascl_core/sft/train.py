@@ -18,6 +18,7 @@ from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
+from ascl_core.sft.samples import messages_of, to_examples
 
 
 def sft(
@@ -40,7 +41,7 @@ def sft(
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     arguments = _arguments(sft, compute, parallel, context.state)
-    rows = [{"messages": _plain(neutralise(row["messages"], tokenizer)[0])} for row in read_jsonl(trajectories)]
+    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(trajectories)])
     _check_lengths(rows, tokenizer, sft.max_length, trajectories)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
@@ -91,17 +92,12 @@ def _arguments(config: SftConfig, compute: ComputeConfig, parallel: ParallelConf
     )
 
 
-def _plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every message with the same keys, so that Arrow infers one schema."""
-    keys = ("role", "content", "reasoning_content", "tool_calls", "name")
-    return [{key: message.get(key) for key in keys} for message in messages]
-
-
 def _check_lengths(rows: list[dict[str, Any]], tokenizer: Any, max_length: int, path: Path) -> None:
     for number, row in enumerate(rows, start=1):
-        size = len(tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False))
+        messages = messages_of(row)
+        size = len(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
         if size > max_length:
-            shown = json.dumps(row["messages"][1]["content"])[:80]
+            shown = json.dumps(next(message["content"] for message in messages if message["role"] == "user"))[:80]
             raise DataError(
                 f"conversation has {size} tokens, over sft.max_length {max_length}",
                 file=path,

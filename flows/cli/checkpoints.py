@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,28 +54,39 @@ def evaluate(
     checkpoint: Checkpoint,
     folder: Annotated[Path | None, typer.Option("--out", help="Where results go; scratch/eval/NAME if not given.")] = None,
     corpus: Corpus = None,
+    variant: Annotated[
+        str | None, typer.Option(help="How conversations open: ascl, or for an untrained model pure, short, long, rag or agent.")
+    ] = None,
 ) -> None:
     """Evaluate a checkpoint on every suite, with any rules; writes results.parquet and metrics.json.
 
     Examples:  ascl eval data/models/ifpo   |   ascl eval release/1   |   ascl eval my/checkpoint --corpus other/corpus.json
+
+    A model that was not trained for ASCL:  ascl eval data/models/base --variant rag
     """
     from ascl_core.artifacts import read_json
+    from ascl_core.config.conversation import VARIANTS
+    from ascl_core.errors import ConfigError
     from flows.cli.watching import Watching
     from tasks.adhoc import evaluate_checkpoint
     from tasks.environment import prepare
     from tasks.stages import EVALUATE
 
+    if variant not in (None, *VARIANTS):
+        raise ConfigError("no such variant", field="--variant", value=variant, mend=f"one of {', '.join(VARIANTS)}")
     start = Path.cwd()
     root = repository_root()
     prepare(root)
     found = named(root, start, checkpoint, corpus)
     given = Path(found.model)
-    folder = (start / folder).resolve() if folder else root / "scratch" / "eval" / given.name
+    name = f"{given.name}-{variant}" if variant else given.name
+    folder = (start / folder).resolve() if folder else root / "scratch" / "eval" / name
     stage = EVALUATE["ifpo"]
     with Watching() as watching:
         watching.started(stage)
         try:
-            metrics = evaluate_checkpoint(root, given, folder, found.corpus, lambda event: watching.progressed(stage, event))
+            progressed = partial(watching.progressed, stage)
+            metrics = evaluate_checkpoint(root, given, folder, found.corpus, progressed, variant=variant)
         finally:
             watching.removed(stage)
     headline = read_json(metrics)["headline"]

@@ -103,6 +103,7 @@ class World:
             prompts=self.root / "prompts.parquet",
             corpus=self.root / "corpus.json",
             validation=self.root / "validation.json",
+            surrogate=self.root / "surrogate.jsonl",
             counts=self.root / "counts.json",
             context=context,
             **arms,

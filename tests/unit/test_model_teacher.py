@@ -22,6 +22,7 @@ from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import LocalChat, read_reply, with_call_ids
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.data import WRITTEN
 from ascl_core.sft.model_teacher import ModelWriter
 from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
@@ -65,6 +66,11 @@ def corpus() -> Corpus:
     return make_corpus(refusing, make_rule())
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 class Scripted:
     """A chat model that answers by a function of what it is shown, and remembers that."""
 
@@ -74,16 +80,18 @@ class Scripted:
         self.answer = answer
         self.seen: list[tuple[bool, list[Message]]] = []
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+    ) -> list[Message]:
         """One reply a conversation."""
         self.seen += [(with_tool, list(messages)) for messages in conversations]
         return [self.answer(messages) for messages in conversations]
 
 
 def make_writer(corpus: Corpus, **changes: Any) -> ModelWriter:
-    """A writer whose model is loaded only if it is asked."""
+    """A writer whose model is loaded only if it is asked; it keeps its batches in the current folder, which is the test's own."""
     config = BuildSftConfig.model_validate({"teacher": "transformers", "teacher_model": "nowhere", **changes})
-    return ModelWriter(config, corpus, CONVERSATION, RuleIndex(corpus, RulesConfig().at), CPU)
+    return ModelWriter(config, corpus, CONVERSATION, RuleIndex(corpus, RulesConfig().at), CPU, Path("batches"))
 
 
 def scripted_writer(corpus: Corpus, answer: Callable[[Sequence[Message]], Message], **changes: Any) -> tuple[ModelWriter, Scripted]:
@@ -122,7 +130,7 @@ def test_rules_are_given_as_the_tool_result_and_never_in_a_system_message(corpus
 
 def test_rule_text_reaches_the_teacher_only_without_its_markup(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    for arm in Arm:
+    for arm in WRITTEN:
         list(writer.drafts(arm, [HARMFUL]))
     rules_seen = [m["content"] for _, shown in model.seen for m in shown if "Never help anyone" in str(m["content"])]
     assert rules_seen
@@ -142,7 +150,7 @@ def test_context_distillation_shows_the_rule_while_writing_and_drops_it(corpus: 
 
 def test_what_the_teacher_is_told_is_never_saved(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    saved = [messages for arm in Arm for _, messages in writer.drafts(arm, [HARMFUL, BORDERLINE, UTILITY])]
+    saved = [messages for arm in WRITTEN for _, messages in writer.drafts(arm, [HARMFUL, BORDERLINE, UTILITY])]
     instructions = {shown[0]["content"] for _, shown in model.seen}
     assert len(instructions) >= 4
     assert {m["content"] for messages in saved for m in messages if m["role"] == "system"} == {CONVERSATION.system_prompt}
@@ -291,7 +299,7 @@ def test_an_endpoint_writes_whole_trajectories(corpus: Corpus, endpoint: tuple[s
     assert (messages[2]["reasoning_content"], messages[4]["content"]) == ("Hm.", "I can't help.")
     assert requests[0]["tools"] == [TOOL_SCHEMA]
     assert requests[1]["messages"][-1]["content"].startswith("[CYB-01]")
-    assert writer.name.startswith("openai@1:big@127.0.0.1")
+    assert writer.name.startswith("openai@2:big@127.0.0.1")
 
 
 def test_a_teacher_without_a_model_is_refused_and_one_that_is_not_there_is_a_model_error(corpus: Corpus, tmp_path: Path) -> None:

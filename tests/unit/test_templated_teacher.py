@@ -105,6 +105,7 @@ def kept(folder: Path, prompts: list[Prompt], **changes: Any) -> tuple[list[dict
         ascl=folder / "ascl.jsonl",
         direct_refusal=folder / "direct_refusal.jsonl",
         context_distillation=folder / "context_distillation.jsonl",
+        surrogate=folder / "surrogate.jsonl",
         counts=folder / "counts.json",
         context=StageContext(state=folder),
     )
