@@ -11,7 +11,7 @@ from ascl_core.errors import ModelError
 from tasks.child import ERROR
 from tasks.digests import short
 from tasks.runner import failure
-from tasks.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
+from tasks.stages import CORPUS, EVALUATE, RULE_INDEX, SUITES, SUITES_MANIFEST
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
 
@@ -19,6 +19,8 @@ def evaluate_checkpoint(
     root: Path, checkpoint: Path, folder: Path, corpus: Path | None, on_event: OnEvent, *, suites: Path | None = None
 ) -> Path:
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
+
+    The rules of the last run are looked up in its index, those in another `corpus` in one that is made for this.
 
     Returns the path of its metrics.
     """
@@ -31,9 +33,10 @@ def evaluate_checkpoint(
     log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     asked = suites or root
     inputs = (checkpoint, asked / SUITES.path, asked / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
+    index = [root / RULE_INDEX.path] if corpus is None and (root / RULE_INDEX.path).is_dir() else []
     with only_supervisor(lock, wait_s=stage.timeout_s):
         status = run_supervised(
-            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder)],
+            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *map(str, index)],
             lock=lock,
             cwd=root,
             log=log,

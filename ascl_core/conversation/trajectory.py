@@ -8,7 +8,7 @@ from typing import Any
 
 from ascl_core.contracts import RolloutFacts, ToolCall
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
-from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.conversation.tool import TOOL_NAME, ArgumentError, read_call
 from ascl_core.vocabulary import Mode
 
 _TOOL_TURN = re.compile(
@@ -97,10 +97,10 @@ def _parse_call(body: str) -> ToolCall:
     arguments = call.get("arguments") if isinstance(call, dict) else None
     if not isinstance(arguments, dict) or call.get("name") != TOOL_NAME:
         raise _Malformed("a call of an unknown tool")
-    category, query = arguments.get("category"), arguments.get("query")
-    if not (isinstance(category, str) and isinstance(query, str) and category.strip() and query.strip()):
-        raise _Malformed("a tool call without category and query")
-    return ToolCall(category, query)
+    try:
+        return read_call(arguments)
+    except ArgumentError as error:
+        raise _Malformed("a tool call without a query") from error
 
 
 def _answer_of(turn: str, finished: bool) -> str:

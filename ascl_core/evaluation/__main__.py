@@ -1,4 +1,4 @@
-"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER`: evaluate with the parameters of params.yaml."""
+"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER [INDEX]`: evaluate with the parameters of params.yaml."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from ascl_core.evaluation.run import evaluate
 
 def main() -> int:
     """Write `results.parquet` and `metrics.json` to the folder."""
-    checkpoint, suites, manifest, corpus, folder = map(Path, sys.argv[1:6])
+    checkpoint, suites, manifest, corpus, folder, *index = map(Path, sys.argv[1:7])
     try:
         params = load_params("params.yaml")
-        state = _state(folder, params, checkpoint, suites, manifest, corpus)
+        state = _state(folder, params, checkpoint, suites, manifest, corpus, *index)
         evaluate(
             evaluate=params.evaluate,
             conversation=params.conversation,
             rules=params.rules,
+            retrieval=params.retrieval,
             compute=params.compute,
             checkpoint=checkpoint,
             suites=suites,
             suites_manifest=manifest,
             corpus=corpus,
+            index=index[0] if index else None,
             results=folder / "results.parquet",
             metrics=folder / "metrics.json",
             context=StageContext(state=state),
@@ -40,7 +42,7 @@ def main() -> int:
 
 def _state(folder: Path, params: Params, *inputs: Path) -> Path:
     """Where this evaluation, and no other one that wrote to the folder, resumes from."""
-    sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "compute"})
+    sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "retrieval", "compute"})
     return folder / "state" / sha256_json([sections, *(digest(path) for path in inputs)])[:16]
 
 

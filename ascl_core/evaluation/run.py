@@ -10,6 +10,7 @@ from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet, sha
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
+from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
 from ascl_core.conversation.trajectory import read_rollout
@@ -20,7 +21,8 @@ from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.rules.index import Indexer
+from ascl_core.rules.retrieval import RuleTool
 from ascl_core.vocabulary import Harm, Refusal
 
 
@@ -29,20 +31,25 @@ def evaluate(
     evaluate: EvaluateConfig,
     conversation: ConversationConfig,
     rules: RulesConfig,
+    retrieval: RetrievalConfig = BY_WORDS,
     compute: ComputeConfig,
     checkpoint: Path,
     suites: Path,
     suites_manifest: Path,
     corpus: Path,
+    index: Path | None = None,
     results: Path,
     metrics: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write every judged response and the metrics; a suite without data is reported as missing."""
+    """Write every judged response and the metrics; a suite without data is reported as missing.
+
+    The rules are looked up in the index in the folder `index`; without one it is made here, from the corpus.
+    """
     loaded_corpus = load_corpus(corpus)
     prompts = from_table(read_parquet(suites), Prompt, file=suites)
-    index = RuleIndex(loaded_corpus, rules.at)
-    tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
+    found = Indexer(retrieval).index(loaded_corpus, rules.at, index)
+    tools = {place: RuleTool(found.rules, place, conversation) for place in loaded_corpus.jurisdictions}
     rollouts = _sample(evaluate, conversation, compute, checkpoint, prompts, tools, context)
     judge = get_judge(evaluate.judge, compute)
     rows = _judge(prompts, rollouts, judge, conversation.max_tool_calls)
@@ -51,6 +58,7 @@ def evaluate(
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
+        "index_digest": found.digest,
         "samples": evaluate.samples,
         **summarise(rows, dict(read_json(suites_manifest)["missing"])),
     }

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
-from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
@@ -37,8 +36,10 @@ class ChatModel(Protocol):
     def name(self) -> str:
         """What tells the model apart from others."""
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
-        """The next assistant message of each conversation; `with_tool` offers the one tool."""
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
+    ) -> list[Message]:
+        """The next assistant message of each conversation; `tools` are the schemas of those that it may call."""
 
 
 class LocalChat:
@@ -58,12 +59,14 @@ class LocalChat:
     def _generator(self) -> Generator:
         return make_generator(self.model, self.compute, self.revision)
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
+    ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""
         tokenizer = self._generator.tokenizer
         render = partial(
             tokenizer.apply_chat_template,
-            tools=[TOOL_SCHEMA] if with_tool else None,
+            tools=list(tools) or None,
             add_generation_prompt=True,
             tokenize=True,
             return_dict=False,
@@ -84,11 +87,13 @@ class EndpointChat:
         """See `ChatModel`."""
         return f"{self.endpoint.model}@{self.endpoint.host}"
 
-    def replies(self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool) -> list[Message]:
+    def replies(
+        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
+    ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the endpoint cannot be reached. The seed differs by conversation."""
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
-        if with_tool:
-            options["tools"] = [TOOL_SCHEMA]
+        if tools:
+            options["tools"] = list(tools)
 
         def reply(number: int) -> Message:
             seed = sampling.seed * 1_000_003 + number

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, Rollout
 from ascl_core.conversation.template import RESPONSE, opening, tool_turn
-from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
+from ascl_core.conversation.tool import TOOL_NAME, Tool, tool_schema
 from ascl_core.conversation.trajectory import read_calls
+
+_DEFAULT = ConversationConfig()
 
 
 @dataclass(kw_only=True)
@@ -41,7 +44,7 @@ class OpenConversation:
             self.open = False
             return
         self.calls_made += len(calls)
-        self.completion_ids += tool_suffix(tokenizer, [self.tool(call.category, call.query) for call in calls])
+        self.completion_ids += tool_suffix(tokenizer, [self.tool(call.query, call.top_k, call.category) for call in calls])
 
 
 @dataclass(kw_only=True)
@@ -57,15 +60,16 @@ class OpenRollout(OpenConversation):
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
-def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn."""
-    ids = tokenizer.apply_chat_template(messages, tools=[TOOL_SCHEMA], add_generation_prompt=True, tokenize=True, return_dict=False)
+def prompt_ids(tokenizer: Any, messages: list[Message], conversation: ConversationConfig = _DEFAULT) -> list[int]:
+    """Token ids of the opening messages, ready for the first assistant turn, with the tool as `conversation` offers it."""
+    tools = [tool_schema(conversation)]
+    ids = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False)
     return list(ids)
 
 
 def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
     """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header."""
-    call = {"type": "function", "function": {"name": "consult_safety_rules", "arguments": {}}}
+    call = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {}}}
     before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
     whole = tokenizer.apply_chat_template([*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False)
     start = whole.rindex(RESPONSE) if len(results) == 1 else whole.index(RESPONSE)
@@ -77,7 +81,7 @@ def open_rollouts(tokenizer: Any, prompts: list[Prompt], samples: int, tool_for:
     """One open conversation for each prompt and sample, prompt-major."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
-        ids = prompt_ids(tokenizer, opening(prompt, conversation))
+        ids = prompt_ids(tokenizer, opening(prompt, conversation), conversation)
         tool = tool_for(prompt) if tool_for is not None else None
         opened.extend(
             OpenRollout(prompt=prompt, sample=k, prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json, write_json
+from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
-from ascl_core.conversation.tool import Tool
 from ascl_core.errors import AsclError, ConfigError, RuleError
 from ascl_core.generation.chat import ANYWHERE
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
@@ -42,9 +42,9 @@ class Served:
         """Where a conversation may take place."""
         return (*self.corpus.jurisdictions, ANYWHERE)
 
-    def tool(self, jurisdiction: str, rules_per_lookup: int) -> Tool:
+    def tool(self, jurisdiction: str, conversation: ConversationConfig) -> RuleTool:
         """The tool of a conversation there."""
-        return RuleTool(self.index, jurisdiction, rules_per_lookup)
+        return RuleTool(self.index, jurisdiction, conversation)
 
     def to_json(self) -> dict[str, Any]:
         """What clients are told of it."""

@@ -46,7 +46,7 @@ class Opener:
         if len(ids) >= self._backend.context_length:
             problem = f"the messages have {len(ids)} tokens, and the model's context holds {self._backend.context_length}"
             raise RequestError(problem, field="messages", code="context_length_exceeded", mend="shorten them")
-        tool = served.tool(place, self._config.rules_per_lookup)
+        tool = served.tool(place, self._config)
         conversation = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self._config.max_tool_calls)
         temperature = self._temperature if request.temperature is None else request.temperature
         drawing = Drawing(temperature, most, request.seed)
@@ -57,4 +57,4 @@ class Opener:
         messages: list[Message] = [{"role": "system", "content": self._config.system_prompt}]
         messages += [{"role": one.role, "content": break_up(one.text, self._markup)} for one in request.messages]
         with self._one_at_a_time:
-            return prompt_ids(self._tokenizer, messages)
+            return prompt_ids(self._tokenizer, messages, self._config)

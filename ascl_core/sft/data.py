@@ -12,6 +12,7 @@ from ascl_core.artifacts import read_parquet, sha256_json, write_json, write_jso
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, Trajectory, from_table
 from ascl_core.conversation.template import completion_text
@@ -21,6 +22,7 @@ from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
+from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
 from ascl_core.vocabulary import Arm, Mode, PromptType, Refusal, Split
@@ -40,6 +42,7 @@ def build_sft(
     build_sft: BuildSftConfig,
     conversation: ConversationConfig,
     rules: RulesConfig,
+    retrieval: RetrievalConfig = BY_WORDS,
     compute: ComputeConfig,
     prompts: Path,
     corpus: Path,
@@ -53,7 +56,7 @@ def build_sft(
     """Write each arm's accepted trajectories, one JSON object a line, and how many were rejected and why."""
     loaded_corpus = load_corpus(corpus)
     training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
-    index = RuleIndex(loaded_corpus, rules.at)
+    index = Indexer(retrieval).index(loaded_corpus, rules.at).rules
     judge = get_judge(build_sft.judge, compute)
     writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute)
     summary: dict[str, Any] = {}

@@ -70,7 +70,7 @@ def chat(
     Examples:  ascl chat   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
     from tasks.environment import prepare
-    from tasks.stages import CORPUS
+    from tasks.stages import CORPUS, RULE_INDEX
 
     start = Path.cwd()
     local = (start / checkpoint).resolve()
@@ -80,5 +80,6 @@ def chat(
     rules = (start / corpus).resolve() if corpus else root / CORPUS.path
     command = [sys.executable, "-m", "ascl_core.generation.chat", model, str(rules), "--jurisdiction", jurisdiction]
     command += ["--params", str(root / "params.yaml")]
+    command += [] if corpus or not (root / RULE_INDEX.path).is_dir() else ["--index", str(root / RULE_INDEX.path)]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)
