@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +12,25 @@ from ascl_core.errors import AsclError, ConfigError, RuleError, WorkspaceError
 from ascl_core.rules.corpus import Corpus, read_corpus
 from ascl_core.serving.access import ADMIN_TOKEN, TOKEN
 from ascl_core.urls import is_loopback
+from tasks.stages import CORPUS, RULE_INDEX
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TOKENS = (ADMIN_TOKEN, TOKEN)
 """The variables with the token that is sent, the first that is set."""
 _TIMEOUT_S = 60.0
 _RULES, _CORPUS = "/v1/rules", "/v1/rules/corpus"
+
+
+def rule_arguments(root: Path, corpus: Path | None, port: int) -> list[str]:
+    """Return the arguments of a server of rules: the corpus, its index, the parameters, and where swaps and look-ups are kept.
+
+    Without `corpus` it is that of the last run, with the index in which its checkpoint was evaluated. Servers of the same corpus and
+    `port` share their swaps.
+    """
+    folder, index = root / ".ascl" / "serving", root / RULE_INDEX.path
+    arguments = [str(corpus or root / CORPUS.path), "--params", str(root / "params.yaml")]
+    arguments += ["--index", str(index)] if corpus is None and index.is_dir() else []
+    return [*arguments, "--memory", str(folder / f"{port}.json"), "--access-log", str(folder / "look-ups.jsonl")]
 
 
 def served_corpus(url: str) -> Corpus:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -93,25 +94,49 @@ class RuleIndex:
 
 
 @dataclass(frozen=True)
+class LookUp:
+    """One call of the tool, for an access log."""
+
+    arguments: Mapping[str, object]
+    matches: tuple[Match, ...]
+    problem: str | None
+    """What is wrong with the arguments; None where nothing is."""
+    seconds: float
+
+
+OnLookUp = Callable[[LookUp], None]
+
+
+@dataclass(frozen=True)
 class RuleTool:
     """The tool `consult_safety_rules` in one jurisdiction, which the model does not see."""
 
     index: RuleIndex
     jurisdiction: str
     conversation: ConversationConfig
+    on_look_up: OnLookUp | None = None
 
-    def match(self, query: object, top_k: object = None, category: object = None) -> tuple[Match, ...]:
+    def match(self, **arguments: object) -> tuple[Match, ...]:
         """Return the rules that a call with these arguments finds; `ArgumentError` if they are wrong."""
-        asked = read_call({"query": query, "top_k": top_k, "category": category})
-        call = check_call(asked, self.conversation, self.index.corpus.categories)
-        return self.index.match(
-            category=call.category, query=call.query, jurisdiction=self.jurisdiction, limit=call.top_k or self.conversation.top_k
-        )
+        started = time.perf_counter()
+        matches: tuple[Match, ...] = ()
+        problem = None
+        try:
+            call = check_call(read_call(arguments), self.conversation, self.index.corpus.categories)
+            limit = call.top_k or self.conversation.top_k
+            matches = self.index.match(category=call.category, query=call.query, jurisdiction=self.jurisdiction, limit=limit)
+        except ArgumentError as error:
+            problem = str(error)
+            raise
+        finally:
+            if self.on_look_up is not None:
+                self.on_look_up(LookUp(arguments, matches, problem, time.perf_counter() - started))
+        return matches
 
     def __call__(self, query: str, top_k: int | None = None, category: str | None = None) -> str:
         """Return the text of the result: the matching rules in force, rendered with their ids, or what is wrong with the arguments."""
         try:
-            return self.render(self.match(query, top_k, category))
+            return self.render(self.match(query=query, top_k=top_k, category=category))
         except ArgumentError as error:
             return f"{ERROR}{plain(str(error))}."
 

@@ -17,6 +17,7 @@ from flows.cli import (
     lineage,
     local_set,
     machine,
+    mcp,
     parameters,
     pipeline,
     release,
@@ -52,6 +53,7 @@ app = typer.Typer(
 pipeline.register(app)
 checkpoints.register(app)
 serve.register(app)
+mcp.register(app)
 compare.register(app)
 machine.register(app)
 local_set.register(app)

@@ -41,7 +41,7 @@ def serve(
     """
     from ascl_core.errors import ModelError
     from tasks.environment import prepare
-    from tasks.stages import CORPUS
+    from tasks.serving import rule_arguments
 
     start = Path.cwd()
     local = (start / checkpoint).resolve()
@@ -50,9 +50,8 @@ def serve(
     given = local if local.exists() else (root / checkpoint).resolve()
     if not given.exists() and checkpoint.startswith("data/"):
         raise ModelError("no checkpoint is there", file=checkpoint, mend="make it: ascl run; or give another folder with a model")
-    rules = (start / corpus).resolve() if corpus else root / CORPUS.path
-    command = [sys.executable, "-m", "ascl_core.serving", str(given) if given.exists() else checkpoint, str(rules)]
-    command += ["--params", str(root / "params.yaml"), "--memory", str(root / ".ascl" / "serving" / f"{port}.json")]
+    rules = rule_arguments(root, (start / corpus).resolve() if corpus else None, port)
+    command = [sys.executable, "-m", "ascl_core.serving", str(given) if given.exists() else checkpoint, *rules]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--backend", backend] if backend else []
