@@ -22,6 +22,8 @@ class RetrievalConfig(Config):
     """The revision of a hub id; give it, so that a run can be repeated."""
     query_prompt: str | None = None
     """Text before every query, such as an instruction; the model's own prompt for queries if not given."""
+    dimensions: int | None = Field(default=None, ge=8, le=8192)
+    """Keep only the first dimensions of an embedding, for models that were trained for it (Matryoshka; Qwen3-Embedding)."""
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     """Where the embedding model runs; `auto` takes a GPU if there is one."""
     parts: tuple[Part, ...] = Field(default=("whole", "keywords", "examples"), min_length=1)

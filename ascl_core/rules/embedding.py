@@ -86,7 +86,14 @@ class TransformerEmbedder:
         logging.disable_progress_bar()
         options = {"use_safetensors": True}
         try:
-            return SentenceTransformer(path, revision=revision, device=self._device, trust_remote_code=False, model_kwargs=options)
+            return SentenceTransformer(
+                path,
+                revision=revision,
+                device=self._device,
+                trust_remote_code=False,
+                truncate_dim=self._config.dimensions,
+                model_kwargs=options,
+            )
         except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
             raise _cannot_load(path, str(error)) from error
 

@@ -18,6 +18,7 @@ import numpy as np
 from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.rules.embedding import Embedder, RuleVectors
+from ascl_core.rules.nearest import NearestRules
 
 if TYPE_CHECKING:
     import bm25s
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[a-z0-9]+")
 _QUERY_WEIGHT = 2
 """How often the canonical query counts as part of a rule's document, against once for everything else."""
+_TIE = 1e-6
 _FUSED = 100
 """How deep reciprocal rank fusion reads each ranking, at least."""
 Ranked = list[tuple[int, float]]
@@ -82,7 +84,7 @@ class WordRanker:
         known = [word for word in asked if word in self._idf]
         if self._index is None or not known:
             return []
-        scores = np.round(self._index.get_scores(known), 6)
+        scores = self._index.get_scores(known)
         most = sum(self._idf.get(word, self._unknown) for word in asked)
         return [(int(i), min(float(scores[i]) / most, 1.0)) for i in _best(scores, limit)]
 
@@ -109,23 +111,17 @@ class MeaningRanker:
     """
 
     def __init__(self, vectors: np.ndarray, embedder: Embedder) -> None:
-        self._flat = np.ascontiguousarray(vectors.reshape(-1, vectors.shape[-1]))  # (R · V, D)
-        self._shape = vectors.shape[:2]
-        self._embedder = embedder
+        self.nearest = NearestRules(vectors)
+        self.embedder = embedder
 
     def rank(self, query: str, limit: int) -> Ranked:
         """See `Ranker`."""
-        return self.rank_vector(self._embedder.query(query), limit)
+        return self.rank_vector(self.embedder.query(query), limit)
 
     def rank_vector(self, query: np.ndarray, limit: int) -> Ranked:
         """Return the rules nearest to a query's unit vector (D,)."""
-        similarities = self.similarities(query)
-        return [(int(i), float(similarities[i])) for i in _best(similarities, limit)]
-
-    def similarities(self, query: np.ndarray) -> np.ndarray:
-        """Return how similar each rule is to a query's unit vector (D,): (R,), in [0, 1], an opposite meaning as 0."""
-        cosines = (self._flat @ query).reshape(self._shape)
-        return np.round(cosines.max(axis=1, initial=0.0), 6).clip(max=1.0)
+        positions, cosines = self.nearest.near(query, limit)
+        return [(int(positions[i]), similarity(cosines[i])) for i in _best(cosines, limit)]
 
 
 @dataclass(frozen=True)
@@ -150,28 +146,28 @@ class FusedRanker:
     The similarity is the cosine.
     """
 
-    def __init__(self, by_words: WordRanker, by_meaning: MeaningRanker, embedder: Embedder, config: RetrievalConfig) -> None:
+    def __init__(self, by_words: WordRanker, by_meaning: MeaningRanker, config: RetrievalConfig) -> None:
         self._by_words = by_words
         self._by_meaning = by_meaning
-        self._embedder = embedder
         self._config = config
 
     def rank(self, query: str, limit: int) -> Ranked:
         """See `Ranker`."""
-        return self.rank_vector(query, self._embedder.query(query), limit)
-
-    def rank_vector(self, query: str, vector: np.ndarray, limit: int) -> Ranked:
-        """Return the best rules for a query and its unit vector (D,)."""
         depth = max(limit, _FUSED)
-        similarities = self._by_meaning.similarities(vector)
-        by_meaning = [int(i) for i in _best(similarities, depth)]
-        by_words = [position for position, _ in self._by_words.rank(query, depth)]
+        vector = self._by_meaning.embedder.query(query)
         fused: dict[int, float] = defaultdict(float)
-        for ranking, weight in ((by_words, self._config.word_weight), (by_meaning, 1.0)):
-            for rank, position in enumerate(ranking, start=1):
+        for ranked, weight in (
+            (self._by_words.rank(query, depth), self._config.word_weight),
+            (self._by_meaning.rank_vector(vector, depth), 1.0),
+        ):
+            for rank, (position, _) in enumerate(ranked, start=1):
                 fused[position] += weight / (self._config.rank_constant + rank)
         best = sorted(fused, key=lambda position: (-fused[position], position))[:limit]
-        return [(position, float(similarities[position])) for position in best]
+        return (
+            [(position, similarity(cosine)) for position, cosine in zip(best, self._by_meaning.nearest.cosines(vector, best))]
+            if best
+            else []
+        )
 
 
 @dataclass(frozen=True)
@@ -185,19 +181,29 @@ class FusedBackend:
     def ranker(self, rules: Sequence[Rule]) -> FusedRanker:
         """See `Backend`."""
         by_words, by_meaning = self.by_words.ranker(rules), self.by_meaning.ranker(rules)
-        return FusedRanker(by_words, by_meaning, self.by_meaning.embedder, self.config)
+        return FusedRanker(by_words, by_meaning, self.config)
 
     def over(self, corpus: Corpus) -> FusedBackend:
         """See `Backend`."""
         return FusedBackend(self.by_words.over(corpus), self.by_meaning.over(corpus), self.config)
 
 
+def similarity(cosine: float) -> float:
+    """Return a cosine as a similarity in [0, 1]; an opposite meaning is 0."""
+    return min(max(float(cosine), 0.0), 1.0)
+
+
 def _best(scores: np.ndarray, limit: int) -> np.ndarray:
-    """Positions of the `limit` highest positive scores, in a stable order; sorts those that can be among them alone."""
+    """Positions of the `limit` highest positive scores, in a stable order; scores that agree to six digits are a tie.
+
+    Rounds and sorts only those that can be among them.
+    """
     able = np.flatnonzero(scores > 0)
     if 0 < limit < len(able):
-        able = able[scores[able] >= np.partition(scores[able], -limit)[-limit]]
-    return able[np.argsort(-scores[able], kind="stable")[:limit]]
+        able = able[scores[able] >= np.partition(scores[able], -limit)[-limit] - _TIE]
+    rounded = np.round(scores[able], 6)
+    order = np.argsort(-rounded, kind="stable")[:limit]
+    return able[order[rounded[order] > 0]]
 
 
 def _idf(num_rules: int, frequency: int) -> float:

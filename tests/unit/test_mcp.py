@@ -86,9 +86,11 @@ async def over_http(folder: Path) -> AsyncIterator[Client]:
     import httpx2
 
     with http_server(folder, token=TOKEN) as url:
-        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as http:
-            async with Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
-                yield client
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            yield client
 
 
 def look_ups(folder: Path) -> list[dict[str, Any]]:
