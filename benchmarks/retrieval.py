@@ -50,7 +50,7 @@ def main() -> None:
     ratio = TARGET_MS / worst
     embedding = _embedding_ms(given.model, real, given) if given.model else None
     lines = [
-        f"ratio {ratio:.1f}: the target of {TARGET_MS:g} ms by the worst p99 of processor time, {worst:.3f} ms, at {max(given.sizes):,} rules",
+        f"ratio {ratio:.1f}: the target, {TARGET_MS:g} ms, by the worst p99 of processor time at {max(given.sizes):,} rules: {worst:.3f}",
         "",
     ]
     lines += [f"{'rules':>6}  {'look-up':<20} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'cpu p99 ms':>11} {'build ms':>9}"]

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ascl_core.config.base import Config, without_credentials
 
-Part = Literal["whole", "title", "query", "text", "keywords", "examples"]
+Part = Literal["rule", "whole", "title", "query", "text", "keywords", "examples"]
 
 
 class RetrievalConfig(Config):
@@ -26,8 +26,8 @@ class RetrievalConfig(Config):
     """Keep only the first dimensions of an embedding, for models that were trained for it (Matryoshka; Qwen3-Embedding)."""
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     """Where the embedding model runs; `auto` takes a GPU if there is one."""
-    parts: tuple[Part, ...] = Field(default=("whole", "keywords", "examples"), min_length=1)
-    """The parts of a rule that get a vector each; `whole` is title, text, keywords and examples in one text."""
+    parts: tuple[Part, ...] = Field(default=("rule", "whole", "examples"), min_length=1)
+    """The parts of a rule that get a vector each; `rule` is title, text and keywords in one text, `whole` has the examples in it, too."""
     combine: Literal["mean", "best"] = "mean"
     """Compare the query with the mean of a rule's vectors, or with each of them and take the best."""
     rank_constant: int = Field(default=60, ge=1, le=1000)

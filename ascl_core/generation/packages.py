@@ -34,10 +34,8 @@ def packaged_folder(path: str) -> Path:
 
     The folder is named by the archive's SHA-256, so that another version of the package never meets the files of this one.
     """
-    archives = _files_in_package(path, "*.zip", _SETUP)
-    if not archives:
-        raise ModelError("the package carries no zip archive with a model", value=path, mend=_SETUP)
-    name = f"{path.removeprefix(PREFIX)}-{sha256_file(archives[0])[:12]}"
+    archive = packaged_archive(path)
+    name = f"{path.removeprefix(PREFIX)}-{sha256_file(archive)[:12]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascl"
     folder = cache / name
     if folder.is_dir():
@@ -46,12 +44,20 @@ def packaged_folder(path: str) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         unpacked = Path(temporary) / name
         try:
-            zipfile.ZipFile(archives[0]).extractall(unpacked)
+            zipfile.ZipFile(archive).extractall(unpacked)
         except (zipfile.BadZipFile, OSError) as error:
-            raise ModelError(f"the archive cannot be unpacked: {error}", file=archives[0], mend=_SETUP) from error
+            raise ModelError(f"the archive cannot be unpacked: {error}", file=archive, mend=_SETUP) from error
         with contextlib.suppress(OSError):  # another process was faster
             unpacked.rename(folder)
     return folder
+
+
+def packaged_archive(path: str) -> Path:
+    """Return the zip archive in the package of `package:NAME`; `ModelError` says what is missing and how to get it."""
+    archives = _files_in_package(path, "*.zip", _SETUP)
+    if not archives:
+        raise ModelError("the package carries no zip archive with a model", value=path, mend=_SETUP)
+    return archives[0]
 
 
 def _files_in_package(path: str, pattern: str, mend: str) -> list[Path]:

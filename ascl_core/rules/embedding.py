@@ -147,8 +147,10 @@ def embed_rules(corpus: Corpus, config: RetrievalConfig, embedder: Embedder) -> 
 def _texts(rule: Rule, part: Part) -> list[str]:
     keywords = ", ".join(rule.keywords)
     match part:
+        case "rule":
+            return [f"{rule.title}. {rule.text} {keywords}."]
         case "whole":
-            return [" ".join((f"{rule.title}. {rule.text} {keywords}.", *rule.own_examples))]
+            return [" ".join((*_texts(rule, "rule"), *rule.own_examples))]
         case "keywords":
             return [f"{rule.title}: {keywords}"]
         case "examples":
