@@ -140,10 +140,19 @@ class Rollout:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One well-formed call of `consult_safety_rules`."""
+    """One call of `consult_safety_rules` that has a query; the other arguments as the model wrote them, until the tool checks them."""
 
-    category: str
     query: str
+    top_k: int | None = None
+    """How many rules to return; None is the configured number."""
+    category: str | None = None
+    """The id of the category to search; None is all of them."""
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        """The arguments that were given, in the order in which training writes them."""
+        named = {"category": self.category, "query": self.query, "top_k": self.top_k}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -205,8 +214,8 @@ class EvaluatedRollout:
     completed: int
     consulted: tuple[str, ...]
     """Rule ids in the tool results."""
-    called_categories: tuple[str, ...]
-    """The category argument of each valid call."""
+    called_categories: tuple[str | None, ...]
+    """The category argument of each valid call; None where it has none."""
     num_tokens: int
     refusal: Refusal
     harm: Harm

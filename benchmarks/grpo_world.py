@@ -126,7 +126,7 @@ class Side:
             args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
             train_dataset=_dataset(self.schedule, schedule_editions(len(self.schedule), len(editions), config), params.conversation),
             processing_class=load_tokenizer(inputs.checkpoint),
-            environment_factory=environment_factory(editions, Markup()),
+            environment_factory=environment_factory(editions, self.params.conversation, Markup()),
         )
         rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
         self.batch = [row for row in rows for _ in range(config.group_size)]

@@ -1,17 +1,26 @@
 """How often a look-up in a public prompt's own words finds the right rules: `python benchmarks/public_lookup.py`.
 
-Over the training sources of the profile `small` that have categories and no rules of their own, every row of them:
+Over the training sources of the profile `small` that have categories and no rules of their own, every row of them; the look-up knows the
+prompt alone unless a line says otherwise:
 
-    category     the best rule of all categories is of the data set's (first) category
+    category     the best rule is of the data set's (first) category
     of 3         one of the best three is
-    in category  the best rule of that category decides as the data set says; without it the teacher takes the next that does
+    hazard       the best rule's category has an MLCommons hazard in common with the data set's: the sets' own labels are coarser than
+                 the rules' (STAR-1 files drugs, fraud and intrusion all under "illicit / criminal behavior")
+    hazard of 3  one of the best three has
+    policy       the best rule decides as the data set says
+    in category  the best rule of the data set's category does; without it the teacher takes the next that does
     some rule    the category has a rule that does at all
     by its query the teacher's call, with the query of the rule that it takes, brings that rule back first
+
+`--set retrieval.backend=dense --set retrieval.model=FOLDER` measures another backend. `--half` measures one half of the prompts by content
+hash: what ranks the rules was chosen on the half `a`, so that `b` says how well it does on prompts that had no part in the choice.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +30,8 @@ from ascl_core.data.resolve import resolve
 from ascl_core.data.sources import load_source
 from ascl_core.evaluation.intervals import proportion
 from ascl_core.rules.compile import check_folder
-from ascl_core.rules.corpus import Rule
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.index import Indexer
 from ascl_core.sft.templated_teacher import TemplatedTeacher
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +39,21 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     """Print the shares of each source with their 95 % intervals (Wilson)."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = resolve_profile(ROOT, "small")
-    corpus = check_folder(ROOT / "tests/corpus/rules", params.rules).corpus
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="change a parameter of `small`")
+    parser.add_argument("--half", choices=("a", "b"), help="one half of the prompts (default: all)")
+    parser.add_argument("--rules", type=Path, default=ROOT / "tests/corpus/rules", help="a folder of rules (default: the frozen ones)")
+    given = parser.parse_args()
+    params = resolve_profile(ROOT, "small", given.settings)
+    corpus = check_folder(given.rules, params.rules).corpus
     assert corpus is not None, "ascl rules check"
-    teacher = TemplatedTeacher(corpus, params.conversation, RuleIndex(corpus, params.rules.at))
+    index = Indexer(params.retrieval).index(corpus, params.rules.at)
+    print(f"{len(corpus.rules)} rules, {params.retrieval.backend}, index {index.digest[:12]}")
+    teacher = TemplatedTeacher(corpus, params.conversation, index.rules)
     for source in params.curate.sources:
         rows = load_source(source.model_copy(update={"max_rows": None}), ROOT / "tests/corpus/raw", corpus)
         prompts = [p for p in resolve(rows, corpus, params.rules.at) if p.category is not None and p.rule_id is None]
+        prompts = [prompt for prompt in prompts if given.half in (None, half_of(prompt))]
         if prompts:
             print(f"{source.name}, {len(prompts)} prompts")
             for name, hits in measure(teacher, prompts).items():
@@ -46,20 +62,35 @@ def main() -> None:
                 print(f"  {name:<13} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
 
 
+def half_of(prompt: Prompt) -> str:
+    """Which half a prompt is in."""
+    return "ab"[int(hashlib.sha256(prompt.prompt.encode()).hexdigest(), 16) % 2]
+
+
 def measure(teacher: TemplatedTeacher, prompts: Sequence[Prompt]) -> dict[str, list[bool]]:
     """Hits and misses by what is asked."""
     anywhere = [_look_up(teacher, prompt, None, prompt.prompt, 3) for prompt in prompts]
     inside = [_look_up(teacher, prompt, prompt.category, prompt.prompt, 1) for prompt in prompts]
     taken = [(prompt, rule) for prompt in prompts if (rule := teacher.rule_of(prompt)) is not None]
+    asked = list(zip(prompts, anywhere, strict=True))
+    hazards = {prompt.category: _hazards(teacher.corpus, str(prompt.category)) for prompt in prompts}
+    found = [[_hazards(teacher.corpus, rule.category) for rule in rules] for rules in anywhere]
     return {
-        "category": [bool(rules) and rules[0].category == prompt.category for prompt, rules in zip(prompts, anywhere, strict=True)],
-        "of 3": [prompt.category in {rule.category for rule in rules} for prompt, rules in zip(prompts, anywhere, strict=True)],
+        "category": [bool(rules) and rules[0].category == prompt.category for prompt, rules in asked],
+        "of 3": [prompt.category in {rule.category for rule in rules} for prompt, rules in asked],
+        "hazard": [any(hazards[prompt.category] & each for each in sets[:1]) for prompt, sets in zip(prompts, found, strict=True)],
+        "hazard of 3": [any(hazards[prompt.category] & each for each in sets) for prompt, sets in zip(prompts, found, strict=True)],
+        "policy": [bool(rules) and rules[0].policy.prompt_type is prompt.prompt_type for prompt, rules in asked],
         "in category": [
             bool(rules) and rules[0].policy.prompt_type is prompt.prompt_type for prompt, rules in zip(prompts, inside, strict=True)
         ],
         "some rule": [teacher.rule_of(prompt) is not None for prompt in prompts],
         "by its query": [_look_up(teacher, prompt, rule.category, rule.query, 1) == (rule,) for prompt, rule in taken],
     }
+
+
+def _hazards(corpus: Corpus, category: str) -> frozenset[str]:
+    return frozenset(corpus.categories[category].hazards)
 
 
 def _look_up(teacher: TemplatedTeacher, prompt: Prompt, category: str | None, query: str, limit: int) -> tuple[Rule, ...]:

@@ -45,7 +45,7 @@ def sample(generator: Generator, prompts: Sequence[Prompt], index: RuleIndex, in
             prompts,
             samples=given.samples,
             sampling=Sampling(config.temperature, config.max_completion_length, seed=given.seed + number),
-            tool_for=lambda prompt: RuleTool(index, prompt.jurisdiction, conversation.rules_per_lookup),
+            tool_for=lambda prompt: RuleTool(index, prompt.jurisdiction, conversation),
             conversation=conversation,
             batch_size=len(prompts) * given.samples,
             progress=Progress(os.devnull),

@@ -114,7 +114,7 @@ class _Comparison:
     @cached_property
     def _changed_rules(self) -> Path:
         place = comparison.open_changed_rules(self.root, self.tree, self.params)
-        for stage in (stages.VALIDATE_RULES, stages.BUILD_SUITES):
+        for stage in (stages.VALIDATE_RULES, stages.INDEX_RULES, stages.BUILD_SUITES):
             self._submit(stage, place, after=place)
         return place
 

@@ -64,6 +64,7 @@ def train_and_gate(
     at_a_time = max_parallel or preflight.stages_at_a_time(params)
     with StageRunner(root=root, force=forced, max_parallel=at_a_time, policy=policy) as run:
         rules = run(stages.VALIDATE_RULES)
+        index = run(stages.INDEX_RULES, rules)
         suites = run(stages.BUILD_SUITES, rules)
         prompts = run(stages.CURATE, rules, suites)
         validation = run(stages.VALIDATE_DATA, rules, prompts)
@@ -75,16 +76,16 @@ def train_and_gate(
         sft = run(stages.SFT, trajectories, base)
         ifpo = run(stages.IFPO, sft, prompts, rules)
 
-        base_metrics = run(stages.EVALUATE["base_model"], base, suites, rules)
-        direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules)
-        context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules)
-        sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules)
-        ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules)
+        base_metrics = run(stages.EVALUATE["base_model"], base, suites, rules, index)
+        direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules, index)
+        context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules, index)
+        sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules, index)
+        ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules, index)
 
         gate = run(stages.GATE, ifpo_metrics)
         run(
             stages.REPORT,
-            *(rules, suites, prompts, trajectories, validation),
+            *(rules, index, suites, prompts, trajectories, validation),
             *(direct_refusal, context_distillation, sft, ifpo),
             *(base_metrics, direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
         )

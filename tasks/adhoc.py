@@ -11,6 +11,7 @@ from ascl_core.errors import ModelError
 from tasks.child import ERROR
 from tasks.digests import short
 from tasks.runner import failure
+from tasks.serving import index_arguments
 from tasks.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
 from tasks.supervisor import OnEvent, only_supervisor, run_supervised
 
@@ -28,6 +29,8 @@ def evaluate_checkpoint(
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
 
     `variant` takes the place of `conversation.variant`, which makes no stage stale.
+    The rules of the last run are looked up in its index, those in another `corpus` in one that is made for this.
+
     Returns the path of its metrics.
     """
     if not checkpoint.is_dir():
@@ -39,9 +42,10 @@ def evaluate_checkpoint(
     log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     asked = suites or root
     inputs = (checkpoint, asked / SUITES.path, asked / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
+    options = [*index_arguments(root, corpus or root / CORPUS.path), *(["--variant", variant] if variant else [])]
     with only_supervisor(lock, wait_s=stage.timeout_s):
         status = run_supervised(
-            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *([variant] if variant else [])],
+            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *options],
             lock=lock,
             cwd=root,
             log=log,

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from ascl_core.config.sources import OWN, SourceConfig
 from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.errors import AsclError, ConfigError, DataError, ModelError, WorkspaceError
 from ascl_core.generation.hub import hub_problem
-from ascl_core.generation.packages import PREFIX, packaged_weights
+from ascl_core.generation.packages import PREFIX, packaged_archive, packaged_weights
 from tasks.check import Check
 from tasks.engine import engine_problem
 from tasks.gpus import gpus
@@ -236,19 +236,24 @@ def _model(params: Params) -> Iterator[Check]:
     for key, chat in (("labeller", params.build_sft.labeller), ("purifier", params.build_sft.purifier)):
         if chat is not None and chat.backend != "openai":
             named.append((f"build_sft.{key}.model", chat.model, chat.revision))
+    named.append(("retrieval.model", params.retrieval.model, params.retrieval.revision))
     for field, path, revision in named:
         if path is None:
             continue
-        if field == "base_model.path" and path.startswith(PREFIX):
+        if field in _PACKAGED and path.startswith(PREFIX):
             yield from _packaged(field, path)
         elif not Path(path).expanduser().exists() and (problem := hub_problem(path, revision)) is not None:
             mend = "give a local folder, package:NAME, or a hub id while the hub can be reached"
             yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist: {problem}", mend)
 
 
+_PACKAGED: dict[str, Callable[[str], Path]] = {"base_model.path": packaged_weights, "retrieval.model": packaged_archive}
+"""How the model of a parameter is found inside an installed package."""
+
+
 def _packaged(field: str, path: str) -> Iterator[Check]:
     try:
-        packaged_weights(path)
+        _PACKAGED[field](path)
     except ModelError as error:
         yield Check(f"params.yaml: {field}", "error", f"model {path!r} is not there: {error.problem}", error.mend or "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +12,29 @@ from ascl_core.errors import AsclError, ConfigError, RuleError, WorkspaceError
 from ascl_core.rules.corpus import Corpus, read_corpus
 from ascl_core.serving.access import ADMIN_TOKEN, TOKEN
 from ascl_core.urls import is_loopback
+from tasks.stages import CORPUS, RULE_INDEX
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TOKENS = (ADMIN_TOKEN, TOKEN)
 """The variables with the token that is sent, the first that is set."""
 _TIMEOUT_S = 60.0
 _RULES, _CORPUS = "/v1/rules", "/v1/rules/corpus"
+
+
+def rule_arguments(root: Path, corpus: Path, port: int) -> list[str]:
+    """Return the arguments of a server of rules: the corpus, its index, the parameters, and where swaps and look-ups are kept.
+
+    Servers of the same corpus and `port` share their swaps.
+    """
+    folder = root / ".ascl" / "serving"
+    arguments = [str(corpus), "--params", str(root / "params.yaml"), *index_arguments(root, corpus)]
+    return [*arguments, "--memory", str(folder / f"{port}.json"), "--access-log", str(folder / "look-ups.jsonl")]
+
+
+def index_arguments(root: Path, corpus: Path) -> list[str]:
+    """Return the option that names the index in which the last run's checkpoint was evaluated; empty for other rules than that run's."""
+    index = root / RULE_INDEX.path
+    return ["--index", str(index)] if corpus == root / CORPUS.path and index.is_dir() else []
 
 
 def served_corpus(url: str) -> Corpus:

@@ -70,6 +70,8 @@ SFT_CORPUS = Artifact("data/compiled/sft_corpus.json")
 """The rules that the SFT data is made with: the released ones, unless the change is structural."""
 RL_CORPUS = Artifact("data/compiled/rl_corpus.json")
 """The rules of reinforcement learning: the released ones, unless a verdict may flip."""
+RULE_INDEX = Artifact("data/index")
+"""What is searched when rules are evaluated and served: the embeddings of the rules, if there are any, and the index's digest."""
 CHANGE = Artifact("data/compiled/change.json")
 """What the rules of now mean, seen from what is released."""
 FINDINGS = Artifact("data/compiled/findings.json")
@@ -118,8 +120,14 @@ def _evaluate(trained: Stage) -> Stage:
         name=name,
         function="ascl_core.evaluation.run:evaluate",
         summary=f"sample and judge the {trained.name} checkpoint on every suite",
-        sections=("evaluate", "conversation", "rules", "compute"),
-        inputs={"checkpoint": checkpoint_of(trained), "suites": SUITES, "suites_manifest": SUITES_MANIFEST, "corpus": CORPUS},
+        sections=("evaluate", "conversation", "rules", "retrieval", "compute"),
+        inputs={
+            "checkpoint": checkpoint_of(trained),
+            "suites": SUITES,
+            "suites_manifest": SUITES_MANIFEST,
+            "corpus": CORPUS,
+            "index": RULE_INDEX,
+        },
         outputs={
             "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
             "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
@@ -136,6 +144,15 @@ VALIDATE_RULES = Stage(
     sections=("rules",),
     inputs={"rule_files": RULES, "released": RELEASED},
     outputs={"corpus": CORPUS, "findings": FINDINGS, "sft_corpus": SFT_CORPUS, "rl_corpus": RL_CORPUS, "change": CHANGE},
+)
+INDEX_RULES = Stage(
+    name="index_rules",
+    function="ascl_core.rules.index:index_rules",
+    summary="make the index in which evaluation and serving look the rules up",
+    sections=("retrieval",),
+    inputs={"corpus": CORPUS},
+    outputs={"index": RULE_INDEX},
+    deterministic=False,  # embeddings differ in their last bits between processors
 )
 BUILD_SUITES = Stage(
     name="build_suites",
@@ -169,7 +186,7 @@ BUILD_SFT = Stage(
     name="build_sft",
     function="ascl_core.sft.data:build_sft",
     summary="have the teacher write trajectories for ASCL and for each baseline",
-    sections=("build_sft", "attacks", "conversation", "rules", "compute"),
+    sections=("build_sft", "attacks", "conversation", "rules", "retrieval", "compute"),
     inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS, "validation": VALIDATION},
     outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
     timeout_s=_LONG_S,
@@ -183,7 +200,7 @@ BASE = Stage(
     outputs={"base": BASE_MODEL},
     timeout_s=_LONG_S,
 )
-DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE)
+DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE, INDEX_RULES)
 SFT = _sft("sft", Arm.ASCL)
 SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
 SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
@@ -191,7 +208,7 @@ IFPO = Stage(
     name="ifpo",
     function="ascl_core.rl.train:ifpo",
     summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
-    sections=("ifpo", "attacks", "conversation", "rules", "compute", "parallel"),
+    sections=("ifpo", "attacks", "conversation", "rules", "retrieval", "compute", "parallel"),
     inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": RL_CORPUS},
     outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
     timeout_s=_LONG_S,

@@ -40,7 +40,9 @@ def second(word: str) -> str:
 def make_consulting(folder: Path) -> Path:
     """A checkpoint that looks the question up and answers by the rule of the corpus, and returns a greeting without."""
     conversation = ConversationConfig()
-    results = {word: RuleTool(RuleIndex(corpus, RulesConfig().at), "ANY", 1)("CYB", "process") for word, corpus in CORPORA.items()}
+    results = {
+        word: RuleTool(RuleIndex(corpus, RulesConfig().at), "ANY", conversation)("process", None, "CYB") for word, corpus in CORPORA.items()
+    }
     texts = [FIRST, GREETED, QUESTION, GREETING, conversation.system_prompt, *results.values(), *map(second, ANSWERS)]
     model, tokenizer = make_model(texts * 50)
     start = prompt_ids(tokenizer, opening(make_prompt(prompt=QUESTION), conversation))

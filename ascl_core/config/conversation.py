@@ -1,10 +1,10 @@
-"""Parameters of the conversation: what the model is told and what the tool returns."""
+"""Parameters of the conversation: the system message, the tool and what it returns."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
 
@@ -22,8 +22,25 @@ class ConversationConfig(Config):
     models without such training (paper, section 3.2): `pure`, `short`, `long` and `rag` have no tool, `agent` has it."""
     max_tool_calls: int = Field(default=2, ge=0, le=16)
     """K, the most look-ups in one conversation (paper: ASCL; design default 2)."""
-    rules_per_lookup: int = Field(default=1, ge=1, le=20)
-    """The most rules one tool result shows."""
+    top_k: int = Field(default=1, ge=1, le=20)
+    """How many rules a tool result shows if the call does not say (paper: 3)."""
+    max_top_k: int = Field(default=1, ge=1, le=20)
+    """The most rules that a call may ask for (paper: 20); where it equals `top_k`, the tool has no argument `top_k`."""
+    offer_category: bool = True
+    """Offer the model the argument `category`, which limits a look-up to one category (paper: no such argument)."""
+    show_similarity: bool = True
+    """Show the model how similar each rule of a tool result is to the query, from 0 to 1 (paper: yes)."""
+
+    @property
+    def offers_top_k(self) -> bool:
+        """Whether the tool has the argument `top_k`."""
+        return self.max_top_k > self.top_k
+
+    @model_validator(mode="after")
+    def _top_k_is_within_bounds(self) -> ConversationConfig:
+        if self.top_k > self.max_top_k:
+            raise ValueError(f"top_k is {self.top_k}, over max_top_k, which is {self.max_top_k}: raise max_top_k")
+        return self
 
     @property
     def offers_tool(self) -> bool:

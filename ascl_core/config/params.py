@@ -22,6 +22,7 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.parallel import ParallelConfig, split_batch
 from ascl_core.config.report import ReportConfig
+from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sft import SftConfig
 from ascl_core.config.suites import SuitesConfig
@@ -37,6 +38,7 @@ class Params(Config):
     curate: CurateConfig = CurateConfig()
     engine: EngineConfig = EngineConfig()
     validate_data: ValidateDataConfig = ValidateDataConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
     conversation: ConversationConfig = ConversationConfig()
     build_sft: BuildSftConfig = BuildSftConfig()
     compute: ComputeConfig = ComputeConfig()
@@ -57,6 +59,15 @@ class Params(Config):
                     f"{field} and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
                     "must be evaluated by another one"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _tool_results_fit(self) -> Params:
+        if self.conversation.max_top_k > self.rules.rules_per_result:
+            raise ValueError(
+                f"conversation.max_top_k is {self.conversation.max_top_k}, but only rules.rules_per_result ({self.rules.rules_per_result}) "
+                "rules are checked to fit rules.max_tool_tokens: raise rules_per_result, and max_tool_tokens with it"
+            )
         return self
 
     @model_validator(mode="after")

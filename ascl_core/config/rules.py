@@ -19,7 +19,7 @@ class RulesConfig(Config):
     max_tool_tokens: int = Field(default=200, ge=20, le=8000)
     """Budget for one tool result, in the same tokens."""
     rules_per_result: int = Field(default=2, ge=1, le=20)
-    """How many of the longest rules must fit that budget; at least conversation.rules_per_lookup."""
+    """How many of the longest rules must fit that budget; at least conversation.max_top_k."""
     near_duplicate_similarity: float = Field(default=0.8, gt=0.0, le=1.0)
     """Share of their words that two rule texts have in common (Dice), from which they are reported as near-duplicates."""
     warnings_fail: bool = False

@@ -40,8 +40,7 @@ def opening(prompt: Prompt, config: ConversationConfig) -> list[Message]:
 
 def consulting_turn(thought: str, call: ToolCall) -> Message:
     """An assistant turn that thinks and calls the tool; arguments are a JSON string, or Arrow would unify them."""
-    arguments = json.dumps({"category": call.category, "query": call.query})
-    function = {"name": TOOL_NAME, "arguments": arguments}
+    function = {"name": TOOL_NAME, "arguments": json.dumps(call.arguments)}
     return {"role": "assistant", "reasoning_content": thought, "content": "", "tool_calls": [{"type": "function", "function": function}]}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ascl_core.contracts import RolloutFacts, ToolCall
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
-from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.conversation.tool import TOOL_NAME, ArgumentError, read_call
 from ascl_core.vocabulary import Mode
 
 _TOOL_TURN = re.compile(
@@ -112,10 +112,10 @@ def _parse_call(body: str) -> ToolCall | None:
         raise _Malformed("a tool call without a name and arguments")
     if call["name"] != TOOL_NAME:
         return None
-    category, query = arguments.get("category"), arguments.get("query")
-    if not (isinstance(category, str) and isinstance(query, str) and category.strip() and query.strip()):
+    try:
+        return read_call(arguments)
+    except ArgumentError:
         return None
-    return ToolCall(category, query)
 
 
 def _answer_of(turn: str, finished: bool) -> str:

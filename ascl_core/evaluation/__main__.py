@@ -1,10 +1,8 @@
-"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER [VARIANT]`: evaluate with the parameters of params.yaml.
-
-VARIANT takes the place of `conversation.variant`.
-"""
+"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER`: evaluate with the parameters of params.yaml."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -19,19 +17,22 @@ from ascl_core.evaluation.run import evaluate
 
 def main() -> int:
     """Write `results.parquet` and `metrics.json` to the folder."""
-    checkpoint, suites, manifest, corpus, folder = map(Path, sys.argv[1:6])
+    given = _parser().parse_args()
+    checkpoint, suites, manifest, corpus, folder = given.paths
     try:
-        params = _with_variant(load_params("params.yaml"), sys.argv[6:])
-        state = _state(folder, params, checkpoint, suites, manifest, corpus)
+        params = _with_variant(load_params("params.yaml"), given.variant)
+        state = _state(folder, params, checkpoint, suites, manifest, corpus, *([given.index] if given.index else []))
         evaluate(
             evaluate=params.evaluate,
             conversation=params.conversation,
             rules=params.rules,
+            retrieval=params.retrieval,
             compute=params.compute,
             checkpoint=checkpoint,
             suites=suites,
             suites_manifest=manifest,
             corpus=corpus,
+            index=given.index,
             results=folder / "results.parquet",
             metrics=folder / "metrics.json",
             context=StageContext(state=state),
@@ -42,14 +43,22 @@ def main() -> int:
     return 0
 
 
-def _with_variant(params: Params, given: list[str]) -> Params:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ascl_core.evaluation", description="Evaluate a checkpoint by params.yaml.")
+    parser.add_argument("paths", nargs=5, type=Path, metavar="PATH", help="checkpoint, suites, their manifest, corpus, folder")
+    parser.add_argument("--index", type=Path, help="the folder with the index of the corpus; it is made here if not given")
+    parser.add_argument("--variant", help="takes the place of conversation.variant")
+    return parser
+
+
+def _with_variant(params: Params, variant: str | None) -> Params:
     values = params.model_dump(mode="json")
-    return parse(Params, merge(values, {"conversation": {"variant": given[0]}}), file="--variant") if given else params
+    return params if variant is None else parse(Params, merge(values, {"conversation": {"variant": variant}}), file="--variant")
 
 
 def _state(folder: Path, params: Params, *inputs: Path) -> Path:
     """Where this evaluation, and no other one that wrote to the folder, resumes from."""
-    sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "compute"})
+    sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "retrieval", "compute"})
     return folder / "state" / sha256_json([sections, *(digest(path) for path in inputs)])[:16]
 
 

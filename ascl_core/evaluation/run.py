@@ -12,6 +12,7 @@ from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet, sha
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
+from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts, StageContext, Verdict, from_table, to_table
 from ascl_core.conversation.content import markup_of
@@ -24,6 +25,7 @@ from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
 from ascl_core.rules.corpus import load_corpus
+from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import Harm, Refusal
 
@@ -33,23 +35,28 @@ def evaluate(
     evaluate: EvaluateConfig,
     conversation: ConversationConfig,
     rules: RulesConfig,
+    retrieval: RetrievalConfig = BY_WORDS,
     compute: ComputeConfig,
     checkpoint: Path,
     suites: Path,
     suites_manifest: Path,
     corpus: Path,
+    index: Path | None = None,
     results: Path,
     metrics: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write every judged response and the metrics; a suite without data is reported as missing."""
+    """Write every judged response and the metrics; a suite without data is reported as missing.
+
+    The rules are looked up in the index in the folder `index`; without one it is made here, from the corpus.
+    """
     loaded_corpus = load_corpus(corpus)
     prompts = from_table(read_parquet(suites), Prompt, file=suites)
-    index = RuleIndex(loaded_corpus, rules.at)
-    tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in loaded_corpus.jurisdictions}
+    found = Indexer(retrieval).index(loaded_corpus, rules.at, index)
+    tools = {place: RuleTool(found.rules, place, conversation) for place in loaded_corpus.jurisdictions}
     described = read_json(suites_manifest)
     samples = {name: int(values.get("samples") or 1) for name, values in described.get("suites", {}).items()}
-    answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, index, context)
+    answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, found.rules, context)
     judge = get_judge(evaluate.judge, compute)
     rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
@@ -58,6 +65,7 @@ def evaluate(
         "judge": judge.id,
         "checkpoint_sha256": digest(checkpoint),
         "corpus_digest": loaded_corpus.digest,
+        "index_digest": found.digest,
         "samples": evaluate.samples,
         "variant": conversation.variant,
         **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),

@@ -22,14 +22,15 @@ from rich.text import Text
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
-from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.conversation.tool import format_call
 from ascl_core.conversation.trajectory import read_calls, read_rollout
 from ascl_core.errors import AsclError, ConfigError
 from ascl_core.generation import Generator, Sampling
 from ascl_core.generation.backends import make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.rules.index import Indexer
+from ascl_core.rules.retrieval import RuleTool
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 
 ANYWHERE = "ANY"
@@ -55,7 +56,9 @@ class Part:
 class Chat:
     """One checkpoint, and the rules where the conversation takes place."""
 
-    def __init__(self, checkpoint: str, corpus: Path, jurisdiction: str, params: Params, sampling: Sampling) -> None:
+    def __init__(
+        self, checkpoint: str, corpus: Path, jurisdiction: str, params: Params, sampling: Sampling, index_folder: Path | None = None
+    ) -> None:
         loaded_corpus = load_corpus(corpus)
         places = (*loaded_corpus.jurisdictions, ANYWHERE)
         if jurisdiction not in places:
@@ -63,8 +66,8 @@ class Chat:
         self.jurisdiction = jurisdiction
         self.params = params
         self.sampling = sampling
-        self.index = RuleIndex(loaded_corpus, params.rules.at)
-        self.tool = RuleTool(self.index, jurisdiction, params.conversation.rules_per_lookup)
+        self.index = Indexer(params.retrieval).index(loaded_corpus, params.rules.at, index_folder).rules
+        self.tool = RuleTool(self.index, jurisdiction, params.conversation)
         self.generator: Generator = make_generator(checkpoint, params.compute)
 
     def ask(self, text: str) -> Rollout:
@@ -114,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         params = load_params(options.params) if options.params else Params()
         sampling = Sampling(options.temperature, options.max_new_tokens)
-        chat = Chat(options.checkpoint, options.corpus, options.jurisdiction, params, sampling)
+        chat = Chat(options.checkpoint, options.corpus, options.jurisdiction, params, sampling, options.index)
         if options.prompt is not None:
             show(chat.ask(options.prompt), params.conversation.max_tool_calls, console)
         else:
@@ -156,7 +159,7 @@ def _shown(part: Part) -> str:
     text = part.text
     if part.kind == "call":
         calls = read_calls(f"{CALL}{text}{END_CALL}")
-        text = f"{TOOL_NAME}(category={calls[0].category!r}, query={calls[0].query!r})" if calls else f"{CALL} {text}"
+        text = format_call(calls[0]) if calls else f"{CALL} {text}"
     return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else " " for c in text)
 
 
@@ -165,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder with a model and its tokenizer, or a hub id")
     parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
     parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"where the conversation takes place (default: {ANYWHERE})")
+    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules; made here if not given")
     parser.add_argument("--prompt", metavar="TEXT", help="ask this one message and exit")
     parser.add_argument("--params", metavar="FILE", type=Path, help="take conversation, rules and compute from this params.yaml")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default: %(default)s)")

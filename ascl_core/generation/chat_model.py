@@ -17,7 +17,6 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
-from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling
 from ascl_core.generation.backends import make_generator
@@ -39,9 +38,14 @@ class ChatModel(Protocol):
         """What tells the model apart from others."""
 
     def replies(
-        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        sampling: Sampling,
+        tools: Sequence[dict[str, Any]] = (),
+        seeds: Sequence[int] | None = None,
     ) -> list[Message]:
-        """The next assistant message of each conversation; `with_tool` offers the one tool.
+        """The next assistant message of each conversation; `tools` are the schemas of those that it may call.
 
         `seeds`, one for each conversation, take the place of the sampling's seed: a reply then depends on no other call.
         """
@@ -65,13 +69,18 @@ class LocalChat:
         return make_generator(self.model, self.compute, self.revision)
 
     def replies(
-        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        sampling: Sampling,
+        tools: Sequence[dict[str, Any]] = (),
+        seeds: Sequence[int] | None = None,
     ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""
         tokenizer = self._generator.tokenizer
         render = partial(
             tokenizer.apply_chat_template,
-            tools=[TOOL_SCHEMA] if with_tool else None,
+            tools=list(tools) or None,
             add_generation_prompt=True,
             tokenize=True,
             return_dict=False,
@@ -94,12 +103,17 @@ class EndpointChat:
         return f"{self.endpoint.model}@{self.endpoint.host}"
 
     def replies(
-        self, conversations: Sequence[Sequence[Message]], *, sampling: Sampling, with_tool: bool, seeds: Sequence[int] | None = None
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        sampling: Sampling,
+        tools: Sequence[dict[str, Any]] = (),
+        seeds: Sequence[int] | None = None,
     ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the endpoint cannot be reached. The seed differs by conversation."""
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
-        if with_tool:
-            options["tools"] = [TOOL_SCHEMA]
+        if tools:
+            options["tools"] = list(tools)
 
         def reply(number: int) -> Message:
             seed = sampling.seed * 1_000_003 + number if seeds is None else seeds[number]

@@ -9,10 +9,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, Rollout
 from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import RESPONSE, tool_turn
-from ascl_core.conversation.tool import TOOL_SCHEMA, Tool
+from ascl_core.conversation.tool import TOOL_NAME, Tool, tool_schema
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.conversation.variants import open_conversation
 from ascl_core.rules.retrieval import RuleIndex
+
+_DEFAULT = ConversationConfig()
 
 
 @dataclass(kw_only=True)
@@ -45,7 +47,7 @@ class OpenConversation:
             self.open = False
             return
         self.calls_made += len(calls)
-        self.completion_ids += tool_suffix(tokenizer, [self.tool(call.category, call.query) for call in calls])
+        self.completion_ids += tool_suffix(tokenizer, [self.tool(call.query, call.top_k, call.category) for call in calls])
 
 
 @dataclass(kw_only=True)
@@ -61,14 +63,15 @@ class OpenRollout(OpenConversation):
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
-def prompt_ids(tokenizer: Any, messages: list[Message], *, with_tool: bool = True, untrained: bool = False) -> list[int]:
+def prompt_ids(tokenizer: Any, messages: list[Message], conversation: ConversationConfig = _DEFAULT) -> list[int]:
     """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
 
-    `with_tool` offers the one tool. Our own template describes it to an `untrained` model alone; a model's own template does so always.
+    `conversation` says whether and how the tool is offered. Our own template describes it to an untrained model alone (the variants but
+    `ascl`); a model's own template does so always.
     """
     neutral, _ = neutralise(messages, tokenizer)
-    tools = [TOOL_SCHEMA] if with_tool else None
-    options: dict[str, Any] = {"describe_tools": True} if untrained else {}
+    tools = [tool_schema(conversation)] if conversation.offers_tool else None
+    options: dict[str, Any] = {} if conversation.variant == "ascl" else {"describe_tools": True}
     ids = tokenizer.apply_chat_template(neutral, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False, **options)
     return list(ids)
 
@@ -80,7 +83,7 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
     """
     markup = markup_of(tokenizer)
     results = [markup.neutralise(result)[0] for result in results]
-    call = {"type": "function", "function": {"name": "consult_safety_rules", "arguments": {}}}
+    call = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {}}}
     before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
     whole = tokenizer.apply_chat_template([*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False)
     start = whole.rindex(RESPONSE) if len(results) == 1 else whole.index(RESPONSE)
@@ -94,8 +97,7 @@ def open_rollouts(
     """One open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
-        messages = open_conversation(prompt, conversation, rules)
-        ids = prompt_ids(tokenizer, messages, with_tool=conversation.offers_tool, untrained=conversation.variant != "ascl")
+        ids = prompt_ids(tokenizer, open_conversation(prompt, conversation, rules), conversation)
         tool = tool_for(prompt) if tool_for is not None and conversation.offers_tool else None
         opened.extend(
             OpenRollout(prompt=prompt, sample=k, prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)

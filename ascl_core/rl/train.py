@@ -7,6 +7,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
+from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.content import markup_of, neutralise
@@ -31,7 +33,8 @@ from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
-from ascl_core.rules.retrieval import RuleIndex, render_rules
+from ascl_core.rules.index import Indexer
+from ascl_core.rules.retrieval import Match, RuleIndex, RuleTool
 from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
 from ascl_core.vocabulary import AttackKind, Split
@@ -46,6 +49,7 @@ def ifpo(
     attacks: AttacksConfig = NO_ATTACKS,
     conversation: ConversationConfig,
     rules: RulesConfig,
+    retrieval: RetrievalConfig = BY_WORDS,
     compute: ComputeConfig,
     parallel: ParallelConfig = ONE_PROCESS,
     checkpoint_in: Path,
@@ -69,10 +73,10 @@ def ifpo(
     training = training_prompts(resolve_again(taught, loaded_corpus, rules.at))
     schedule = schedule_prompts(training, ifpo, prompts)
     asked = under_attack([opening(prompt, conversation) for prompt in schedule], ifpo, attacks.trained)
-    index = RuleIndex(loaded_corpus, rules.at)
+    index = Indexer(retrieval).index(loaded_corpus, rules.at).rules
     editions = editions_of(loaded_corpus, index, conversation, changed=ifpo.rule_variation > 0)
     tokenizer = load_tokenizer(checkpoint_in)
-    check_budget(tokenizer, loaded_corpus, index, conversation, ifpo)
+    check_budget(tokenizer, loaded_corpus, rules.at, conversation, ifpo)
     arguments = _arguments(ifpo, conversation, compute, parallel, context.state)
     beside_training = compute.model_copy(update={"backend": "transformers"})  # a second engine would not know its share of the GPU
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
@@ -89,7 +93,7 @@ def ifpo(
         args=arguments,
         train_dataset=_dataset(schedule, asked, schedule_editions(len(schedule), len(editions), ifpo), tokenizer),
         processing_class=tokenizer,
-        environment_factory=environment_factory(editions, markup_of(tokenizer)),
+        environment_factory=environment_factory(editions, conversation, markup_of(tokenizer)),
         callbacks=[training_log, alarms],
     )
     training_log.quieten(trainer)
@@ -140,15 +144,14 @@ def under_attack(openings: Sequence[list[Message]], config: IfpoConfig, kinds: S
     return [dress_up(messages, f"{config.seed}\n{number}", config.attack_share, kinds) for number, messages in enumerate(openings)]
 
 
-def check_budget(tokenizer: Any, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, config: IfpoConfig) -> None:
+def check_budget(tokenizer: Any, corpus: Corpus, at: date, conversation: ConversationConfig, config: IfpoConfig) -> None:
     """`TrainingError` unless the longest tool result fits: TRL would drop one that does not, silently."""
-    results = [
-        render_rules(index.lookup(category=category, query="", jurisdiction=place, limit=conversation.rules_per_lookup))
-        for category in corpus.categories
-        for place in corpus.jurisdictions
-    ]
-    results += [render_rules([rule]) for rule in corpus.rules]
-    longest = max(len(tool_suffix(tokenizer, [result])) for result in results)
+    longest = 0
+    for place in corpus.jurisdictions:
+        tool = RuleTool(RuleIndex(corpus, at), place, conversation)
+        matches = [Match(rule, 1.0) for rule in corpus.active(at, place)]
+        matches.sort(key=lambda match: len(tokenizer.encode(tool.render([match]))), reverse=True)
+        longest = max(longest, len(tool_suffix(tokenizer, [tool.render(matches[: conversation.max_top_k])])))
     needed = longest + _WRITTEN_TOKENS
     if needed > config.max_completion_length:
         raise TrainingError(

@@ -13,7 +13,7 @@ from itertools import combinations
 from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.corpus import EVERYWHERE, Rule
 from ascl_core.rules.findings import Finding, PlacedRule
-from ascl_core.rules.rendering import count_tokens, render_rule
+from ascl_core.rules.rendering import SIMILARITY_TOKENS, count_tokens, render_rule
 from ascl_core.vocabulary import ResponsePolicy
 
 Words = frozenset[tuple[str, int]]
@@ -141,7 +141,7 @@ def budgets(rules: Sequence[PlacedRule], config: RulesConfig) -> Iterator[Findin
 def _longest_result(sizes: Sequence[tuple[int, PlacedRule]], place: str, config: RulesConfig) -> tuple[int, list[PlacedRule]]:
     in_force = [(size, placed) for size, placed in sizes if placed.rule.in_force(config.at, place)]
     largest = heapq.nlargest(config.rules_per_result, in_force, key=lambda item: item[0])
-    return sum(size for size, _ in largest), [placed for _, placed in largest]
+    return sum(size + SIMILARITY_TOKENS for size, _ in largest), [placed for _, placed in largest]
 
 
 CONTENT_CHECKS: tuple[Callable[[Sequence[PlacedRule], RulesConfig], Iterator[Finding]], ...] = (

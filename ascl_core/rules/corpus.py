@@ -108,6 +108,11 @@ class Rule(Config):
         """The identity of the rule's content; the version is left out, so that a change without a bump shows."""
         return sha256_json(self.model_dump(mode="json", exclude={"version"}))
 
+    @property
+    def own_examples(self) -> tuple[str, ...]:
+        """The prompts to which the rule gives its own policy."""
+        return tuple(example.prompt for example in self.examples if example.verdict is self.policy)
+
     def in_force(self, at: date, jurisdiction: str) -> bool:
         """Whether the rule is active at that day and place."""
         there = EVERYWHERE in self.jurisdictions or jurisdiction in self.jurisdictions

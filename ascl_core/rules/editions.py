@@ -20,7 +20,7 @@ class RuleEdition:
 
     def __init__(self, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig) -> None:
         self.corpus = corpus
-        self._tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in corpus.jurisdictions}
+        self._tools = {place: RuleTool(index, place, conversation) for place in corpus.jurisdictions}
 
     def tool(self, jurisdiction: str) -> RuleTool:
         """The tool of that place."""
@@ -41,4 +41,4 @@ def editions_of(corpus: Corpus, index: RuleIndex, conversation: ConversationConf
     """
     seeds = _SEEDS if changed else ()
     others = [Corpus(taxonomy=corpus.taxonomy, rules=changed_rules(corpus.rules, _SHARE, seed)) for seed in seeds]
-    return (RuleEdition(corpus, index, conversation), *(RuleEdition(other, RuleIndex(other, index.at), conversation) for other in others))
+    return (RuleEdition(corpus, index, conversation), *(RuleEdition(other, index.over(other), conversation) for other in others))

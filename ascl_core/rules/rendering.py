@@ -30,16 +30,22 @@ def plain(text: str) -> str:
     return " ".join(fold(text).translate(_DELIMITERS).split())
 
 
-def render_rule(rule: Rule) -> str:
-    """One line such as `[DRG-03] refuse_explain: Growing cannabis at home prohibited. Growing cannabis …`."""
-    return f"[{rule.id}] {rule.policy}: {plain(rule.title)}. {plain(rule.text)}"
+def render_rule(rule: Rule, similarity: float | None = None) -> str:
+    """Return one line such as `[DRG-03] refuse_explain: Growing cannabis at home prohibited. Growing cannabis … (similarity 0.71)`."""
+    shown = "" if similarity is None else f" (similarity {similarity:.2f})"
+    return f"[{rule.id}] {rule.policy}: {plain(rule.title)}. {plain(rule.text)}{shown}"
 
 
-def render_rules(rules: Sequence[Rule]) -> str:
-    """The text of a tool result: one line a rule, or that none matches."""
-    return "\n".join(render_rule(rule) for rule in rules) or NO_MATCH
+def render_rules(rules: Sequence[Rule], similarities: Sequence[float] | None = None) -> str:
+    """Return the text of a tool result: one line a rule, with the similarities if they are given, or that no rule matches."""
+    shown: Sequence[float | None] = similarities if similarities is not None else [None] * len(rules)
+    return "\n".join(render_rule(rule, similarity) for rule, similarity in zip(rules, shown, strict=True)) or NO_MATCH
 
 
 def count_tokens(text: str) -> int:
     """Words and punctuation marks: an estimate that needs no tokenizer, for budgets."""
     return len(_TOKEN.findall(text))
+
+
+SIMILARITY_TOKENS = count_tokens("(similarity 0.71)")
+"""What showing the similarity adds to a rule's line."""

@@ -1,88 +1,79 @@
-"""Looking rules up: by category, by query, at a day and in a jurisdiction (BM25 by `bm25s`)."""
+"""Looking rules up: by query and category, on a day and in a jurisdiction; and the tool that does it for a model."""
 
 from __future__ import annotations
 
-import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ascl_core.config.conversation import ConversationConfig
+from ascl_core.conversation.tool import ERROR, ArgumentError, check_call, read_call
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.rendering import NO_MATCH, render_rule, render_rules
+from ascl_core.rules.ranking import Backend, Ranker, WordBackend, words
+from ascl_core.rules.rendering import NO_MATCH, plain, render_rule, render_rules
 
-if TYPE_CHECKING:
-    import bm25s
-
-__all__ = ["NO_MATCH", "RuleIndex", "render_rule", "render_rules", "words"]
-
-_WORD = re.compile(r"[a-z0-9]+")
-_QUERY_WEIGHT = 2
-"""How often the canonical query counts as part of a rule's document, against once for everything else."""
+__all__ = ["NO_MATCH", "Match", "RuleIndex", "RuleTool", "render_rule", "render_rules"]
 
 
-def words(text: str) -> list[str]:
-    """The lower-case words that say what a text is about: no stop words, and a plural `s` cut off."""
-    return [_singular(word) for word in _WORD.findall(text.lower()) if word not in _stop_words()]
+@dataclass(frozen=True)
+class Match:
+    """A rule that a look-up found."""
 
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    from bm25s.stopwords import STOPWORDS_EN_PLUS
-
-    return frozenset(STOPWORDS_EN_PLUS)
+    rule: Rule
+    similarity: float
+    """To the query, from 0 to 1: the cosine, or for `bm25` the share of the query's information that the rule covers."""
 
 
 @dataclass(frozen=True)
 class _Shelf:
-    """The rules of one jurisdiction and category, by precedence and id, and their BM25 index."""
+    """The rules of one jurisdiction and category, by precedence and id."""
 
     rules: tuple[Rule, ...]
-    index: bm25s.BM25 | None
-    vocabulary: frozenset[str]
+    ranker: Ranker
 
 
 class RuleIndex:
-    """The rules in force at one day; indexes are built per jurisdiction and category when first asked for."""
+    """The rules in force at one day; rankers are made per jurisdiction and category when first asked for."""
 
-    def __init__(self, corpus: Corpus, at: date) -> None:
+    def __init__(self, corpus: Corpus, at: date, backend: Backend | None = None) -> None:
         self.corpus = corpus
         self.at = at
+        self.backend = backend or WordBackend()
         self._in_force: dict[str, tuple[Rule, ...]] = {}
         self._shelves: dict[tuple[str, str | None], _Shelf] = {}
         self._canonical: dict[str, dict[tuple[str, ...], tuple[Rule, ...]]] = {}
 
+    def over(self, corpus: Corpus) -> RuleIndex:
+        """Return the index of another corpus with the same backend, on the same day."""
+        return RuleIndex(corpus, self.at, self.backend.over(corpus))
+
     def lookup(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Rule, ...]:
-        """At most `limit` rules, best first; ties go to precedence, then to the id.
+        """Return the rules that `match` finds."""
+        return tuple(match.rule for match in self.match(category=category, query=query, jurisdiction=jurisdiction, limit=limit))
+
+    def match(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Match, ...]:
+        """Return at most `limit` rules, best first; ties go to precedence, then to the id.
 
         An unknown or missing category searches all categories, and so does a query that is the canonical one of rules
         elsewhere and of none in the category: a topic that moved to a new category is found by those who know the old one.
-        A query without a matching word returns the rules of the category by precedence, and nothing where there is no
+        A query that is like no rule returns the rules of the category by precedence, and nothing if there is no
         category either.
         """
         known = category if category in self.corpus.categories else None
-        asked = tuple(words(query))
-        named = self._named(jurisdiction).get(asked, ())
+        named = self._named(jurisdiction).get(tuple(words(query)), ())
         if known and named and all(rule.category != known for rule in named):
-            return named[:limit]
+            return tuple(Match(rule, 1.0) for rule in named[:limit])
         shelf = self._shelf(jurisdiction, known)
-        terms = [word for word in dict.fromkeys(asked) if word in shelf.vocabulary]
-        if shelf.index is None or not terms:
-            return shelf.rules[:limit] if known else ()
-        # The shelf is in order of precedence and id, so that a stable sort by score breaks ties by them.
-        scores = np.round(shelf.index.get_scores(terms), 6)
-        return tuple(shelf.rules[i] for i in _best(scores, limit))
+        ranked = shelf.ranker.rank(query, limit)
+        if not ranked and known:
+            return tuple(Match(rule, 0.0) for rule in shelf.rules[:limit])
+        return tuple(Match(shelf.rules[position], similarity) for position, similarity in ranked)
 
     def _shelf(self, jurisdiction: str, category: str | None) -> _Shelf:
         if (jurisdiction, category) not in self._shelves:
             rules = tuple(rule for rule in self._rules_in(jurisdiction) if category in (None, rule.category))
-            self._shelves[jurisdiction, category] = _build(rules)
+            self._shelves[jurisdiction, category] = _Shelf(rules, self.backend.ranker(rules))
         return self._shelves[jurisdiction, category]
 
     def _named(self, jurisdiction: str) -> dict[tuple[str, ...], tuple[Rule, ...]]:
@@ -102,41 +93,54 @@ class RuleIndex:
         return self._in_force[jurisdiction]
 
 
-def _best(scores: np.ndarray, limit: int) -> np.ndarray:
-    """Positions of the `limit` highest positive scores, in a stable order; sorts those that can be among them alone."""
-    able = np.flatnonzero(scores > 0)
-    if 0 < limit < len(able):
-        able = able[scores[able] >= np.partition(scores[able], -limit)[-limit]]
-    return able[np.argsort(-scores[able], kind="stable")[:limit]]
+@dataclass(frozen=True)
+class LookUp:
+    """One call of the tool, for an access log."""
+
+    arguments: Mapping[str, object]
+    matches: tuple[Match, ...]
+    problem: str | None
+    """What is wrong with the arguments; None where nothing is."""
+    seconds: float
 
 
-def _build(rules: tuple[Rule, ...]) -> _Shelf:
-    import bm25s
-
-    documents = [words(_document(rule)) for rule in rules]
-    vocabulary = frozenset(word for document in documents for word in document)
-    if not vocabulary:
-        return _Shelf(rules, None, vocabulary)
-    index = bm25s.BM25()
-    index.index(documents, show_progress=False)
-    return _Shelf(rules, index, vocabulary)
-
-
-def _document(rule: Rule) -> str:
-    """What a rule is found by; its own examples are in it, as a model asks in the words of its prompt."""
-    examples = [example.prompt for example in rule.examples if example.verdict is rule.policy]
-    return " ".join((*[rule.query] * _QUERY_WEIGHT, rule.title, *rule.keywords, rule.text, *examples))
+OnLookUp = Callable[[LookUp], None]
 
 
 @dataclass(frozen=True)
 class RuleTool:
-    """The tool in one jurisdiction, which the model does not see."""
+    """The tool `consult_safety_rules` in one jurisdiction, which the model does not see."""
 
     index: RuleIndex
     jurisdiction: str
-    rules_per_lookup: int
+    conversation: ConversationConfig
+    on_look_up: OnLookUp | None = None
 
-    def __call__(self, category: str, query: str) -> str:
-        """The matching active rules, rendered with their ids."""
-        rules = self.index.lookup(category=category, query=query, jurisdiction=self.jurisdiction, limit=self.rules_per_lookup)
-        return render_rules(rules)
+    def match(self, **arguments: object) -> tuple[Match, ...]:
+        """Return the rules that a call with these arguments finds; `ArgumentError` if they are wrong."""
+        started = time.perf_counter()
+        matches: tuple[Match, ...] = ()
+        problem = None
+        try:
+            call = check_call(read_call(arguments), self.conversation, self.index.corpus.categories)
+            limit = call.top_k or self.conversation.top_k
+            matches = self.index.match(category=call.category, query=call.query, jurisdiction=self.jurisdiction, limit=limit)
+        except ArgumentError as error:
+            problem = str(error)
+            raise
+        finally:
+            if self.on_look_up is not None:
+                self.on_look_up(LookUp(arguments, matches, problem, time.perf_counter() - started))
+        return matches
+
+    def __call__(self, query: str, top_k: int | None = None, category: str | None = None) -> str:
+        """Return the text of the result: the matching rules in force, rendered with their ids, or what is wrong with the arguments."""
+        try:
+            return self.render(self.match(query=query, top_k=top_k, category=category))
+        except ArgumentError as error:
+            return f"{ERROR}{plain(str(error))}."
+
+    def render(self, matches: Sequence[Match]) -> str:
+        """Return the text of a result with these rules."""
+        shown = [match.similarity for match in matches] if self.conversation.show_similarity else None
+        return render_rules([match.rule for match in matches], shown)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from ascl_core.config.params import Params, load_params
-from ascl_core.errors import AsclError, ConfigError
+from ascl_core.errors import AsclError
 from ascl_core.generation.chat import ANYWHERE, quieten
 from ascl_core.rules.corpus import load_corpus
+from ascl_core.rules.index import Indexer
 from ascl_core.serving.access import access
 from ascl_core.serving.corpora import ServedCorpora
 from ascl_core.serving.engine import Engine
 from ascl_core.serving.exchange import OnInvalid
+from ascl_core.serving.http import address, listening
+from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.service import Service, Settings, loader
 
 _GRACE_S = 10
@@ -51,7 +53,14 @@ def _serve(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     allowed = access(options.host)
     params = load_params(options.params) if options.params else Params()
-    corpora = ServedCorpora(load_corpus(options.corpus), params.rules, options.jurisdiction, options.memory)
+    corpora = ServedCorpora(
+        load_corpus(options.corpus),
+        params.rules,
+        options.jurisdiction,
+        options.memory,
+        indexer=Indexer(params.retrieval),
+        index=options.index,
+    )
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
     settings = Settings(
@@ -59,17 +68,15 @@ def _serve(options: argparse.Namespace) -> None:
     )
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
-    app = make_app(Service(settings, params, corpora, allowed, engine, identity))
+    app = make_app(Service(settings, params, corpora, allowed, engine, identity, LookUpLog(options.access_log, via="chat")))
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_S
     )
     server = uvicorn.Server(config)
-    with _listening(options.host, options.port) as listener:
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+    with listening(options.host, options.port) as listener:
         current = corpora.current
         print(
-            f"serving {name} ({settings.release or 'not released'}) at http://{shown}:{port}/v1 "
+            f"serving {name} ({settings.release or 'not released'}) at http://{address(listener)}/v1 "
             f"with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}",
             flush=True,
         )
@@ -80,26 +87,21 @@ def _serve(options: argparse.Namespace) -> None:
         raise engine.error
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"cannot listen there: {error}", field="--host, --port", value=f"{host}:{port}", mend="choose another port"
-        ) from error
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ascl_core.serving", description="Serve a checkpoint that consults the rules.")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder with a model and its tokenizer, or a hub id")
     parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
-    parser.add_argument("--params", metavar="FILE", type=Path, help="take conversation, rules, evaluate and compute from this params.yaml")
+    parser.add_argument(
+        "--params", metavar="FILE", type=Path, help="take conversation, rules, retrieval, evaluate and compute from this params.yaml"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen at (default: %(default)s)")
     parser.add_argument("--name", help="the model's name in the API (default: that of its folder)")
     parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"that of requests that name none (default: {ANYWHERE})")
     parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; answers say so")
     parser.add_argument("--memory", metavar="FILE", type=Path, help="remember swapped rules here, for a restart")
+    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: made at the start)")
+    parser.add_argument("--access-log", metavar="FILE", type=Path, help="append a line of JSON for each look-up in the rules")
     parser.add_argument("--backend", choices=("transformers", "vllm"), help="what samples (default: vLLM on a GPU where it is installed)")
     parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from ascl_core.serving.exchange import Outcome
@@ -68,7 +68,7 @@ class Answer:
             "corpus": self.corpus,
             "jurisdiction": self.jurisdiction,
             "consulted": list(facts.consulted),
-            "calls": [asdict(call) for call in facts.calls],
+            "calls": [call.arguments for call in facts.calls],
             "valid": facts.valid,
             "fallback": outcome.fallback,
             "problem": facts.problem,

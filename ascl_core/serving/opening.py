@@ -12,6 +12,7 @@ from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.serving.corpora import Served
 from ascl_core.serving.engine import Backend
 from ascl_core.serving.exchange import Drawing, Exchange, OnInvalid, Tell
+from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
 
@@ -25,15 +26,24 @@ class Opener:
         most_tokens: The most that an answer may have, and what it may have where the request does not say.
         temperature: That of a request that does not say.
         on_invalid: What becomes of a conversation that is not valid.
+        look_ups: Where look-ups are logged.
     """
 
     def __init__(
-        self, backend: Backend, config: ConversationConfig, *, most_tokens: int, temperature: float, on_invalid: OnInvalid
+        self,
+        backend: Backend,
+        config: ConversationConfig,
+        *,
+        most_tokens: int,
+        temperature: float,
+        on_invalid: OnInvalid,
+        look_ups: LookUpLog,
     ) -> None:
         self._backend = backend
         self._config = config
         self._most_tokens = most_tokens
         self._temperature = temperature
+        self._look_ups = look_ups
         # A fast tokenizer may not be used by two threads at once.
         self._tokenizer = copy.deepcopy(backend.tokenizer)
         self._one_at_a_time = threading.Lock()
@@ -51,7 +61,7 @@ class Opener:
         if len(ids) >= self._backend.context_length:
             problem = f"the messages have {len(ids)} tokens, and the model's context holds {self._backend.context_length}"
             raise RequestError(problem, field="messages", code="context_length_exceeded", mend="shorten them")
-        tool = served.tool(place, self._config.rules_per_lookup)
+        tool = served.tool(place, self._config, self._look_ups.of(served, place))
         conversation = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self._config.max_tool_calls)
         temperature = self._temperature if request.temperature is None else request.temperature
         drawing = Drawing(temperature, most, request.seed)
@@ -64,4 +74,5 @@ class Opener:
         asked: list[Message] = [{"role": one.role, "content": one.text} for one in request.messages]
         with self._one_at_a_time:
             messages, neutralised = neutralise(asked, self._tokenizer)
-            return prompt_ids(self._tokenizer, [{"role": "system", "content": self._config.system_prompt}, *messages]), neutralised
+            opened: list[Message] = [{"role": "system", "content": self._config.system_prompt}, *messages]
+            return prompt_ids(self._tokenizer, opened, self._config), neutralised

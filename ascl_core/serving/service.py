@@ -16,6 +16,7 @@ from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import Served, ServedCorpora
 from ascl_core.serving.engine import Backend, Engine
 from ascl_core.serving.exchange import Exchange, OnInvalid, Tell
+from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.opening import Opener
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
@@ -56,12 +57,13 @@ class Service:
     engine: Engine
     identity: dict[str, Any] = field(default_factory=dict)
     """What tells the checkpoint apart from others; known once it is loaded."""
+    look_ups: LookUpLog = field(default_factory=LookUpLog)
 
     @cached_property
     def _opener(self) -> Opener:
         most, temperature = self.settings.most_tokens, self.params.evaluate.temperature
-        backend, on_invalid = self.engine.ready_backend(), self.settings.on_invalid
-        return Opener(backend, self.params.conversation, most_tokens=most, temperature=temperature, on_invalid=on_invalid)
+        limits: dict[str, Any] = {"most_tokens": most, "temperature": temperature, "on_invalid": self.settings.on_invalid}
+        return Opener(self.engine.ready_backend(), self.params.conversation, **limits, look_ups=self.look_ups)
 
     def open(self, request: ChatRequest, tell: Tell) -> tuple[Exchange, Answer]:
         """The exchange that answers the request with the rules of this moment, and the form of its answer; `RequestError` otherwise."""

@@ -13,6 +13,7 @@ from ascl_core.config.attacks import NO_ATTACKS, AttacksConfig
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.data.attacks import dress_up
@@ -20,6 +21,7 @@ from ascl_core.errors import DataError
 from ascl_core.judges import Judge, get_judge
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
+from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.acceptance import Draft, Rejected, accept, facts_of
 from ascl_core.sft.mixing import mix, mode_of
@@ -40,6 +42,7 @@ def build_sft(
     attacks: AttacksConfig = NO_ATTACKS,
     conversation: ConversationConfig,
     rules: RulesConfig,
+    retrieval: RetrievalConfig = BY_WORDS,
     compute: ComputeConfig,
     prompts: Path,
     corpus: Path,
@@ -53,7 +56,7 @@ def build_sft(
 ) -> dict[str, float | int | str]:
     """Write each arm's accepted trajectories, one JSON object a line, and how many were rejected and why."""
     loaded_corpus = load_corpus(corpus)
-    index = RuleIndex(loaded_corpus, rules.at)
+    index = Indexer(retrieval).index(loaded_corpus, rules.at).rules
     training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
     training, selection = select_prompts(training, build_sft, index, compute, context)
     judge = get_judge(build_sft.judge, compute)

@@ -65,7 +65,7 @@ class Labeller:
     def _ask(self, prompts: Sequence[Prompt]) -> list[str]:
         conversations = [self._conversation(prompt) for prompt in prompts]
         seeds = [seed_of(self.seed, "label", prompt.id) for prompt in prompts]
-        replies = self.model.replies(conversations, sampling=self.sampling, with_tool=False, seeds=seeds)
+        replies = self.model.replies(conversations, sampling=self.sampling, seeds=seeds)
         return [str(reply["content"]) for reply in replies]
 
     def _conversation(self, prompt: Prompt) -> list[Message]:

@@ -22,6 +22,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import consulting_turn, opening, tool_turn
+from ascl_core.conversation.tool import read_call, tool_schema
 from ascl_core.errors import ConfigError
 from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import ChatModel, make_chat
@@ -43,9 +44,9 @@ _THINK = (
 )
 _INSTRUCTIONS: dict[Kind, str] = {
     "consult": (
-        "You do not know which safety rule applies, so look it up: think, then call consult_safety_rules once with the category "
-        "and a short query. When the rules have come back, think again, name the deciding rule by its id and what it asks for, "
-        "and answer as it asks. Categories: {categories}."
+        "You do not know which safety rule applies, so look it up: think, then call consult_safety_rules once with {arguments}. "
+        "When the rules have come back, think again, name the deciding rule by its id and what it asks for, "
+        "and answer as it asks.{categories}"
     ),
     "direct": "Judge for yourself whether the request is harmful. Decline what is; answer everything else fully, however risky it sounds.",
     "refuse": "Decline the request in one or two sentences, politely and without a lecture.",
@@ -81,7 +82,7 @@ class ModelWriter:
         self.config = config
         self.corpus = corpus
         self.conversation = conversation
-        self.tools = {place: RuleTool(index, place, conversation.rules_per_lookup) for place in corpus.jurisdictions}
+        self.tools = {place: RuleTool(index, place, conversation) for place in corpus.jurisdictions}
         self.model = _chat_model(config, compute)
         self.name = f"{config.teacher}@{_VERSION}:{self.model.name}"
         self.batches = Batches(folder, config.batch_size)
@@ -131,9 +132,10 @@ class ModelWriter:
                 group = [draft for draft in waiting if (draft.kind == "consult") is with_tool]
                 if not group:
                     continue
+                tools = [tool_schema(self.conversation)] if with_tool else []
                 seeds = [seed_of(self.config.seed, draft.prompt.id, draft.kind, draft.repeat, len(draft.turns)) for draft in group]
                 shown = [self._shown(draft) for draft in group]
-                replies = self.model.replies(shown, sampling=sampling, with_tool=with_tool, seeds=seeds)
+                replies = self.model.replies(shown, sampling=sampling, tools=tools, seeds=seeds)
                 for draft, reply in zip(group, replies, strict=True):
                     self._take(draft, reply)
         return [draft.turns for draft in drafts]
@@ -141,8 +143,13 @@ class ModelWriter:
     def _shown(self, draft: _Draft) -> list[Message]:
         """The conversation as the teacher sees it: with instructions in place of the system message."""
         rule = self.corpus.rule(draft.prompt.rule_id) if draft.kind == "distil" and draft.prompt.rule_id else None
-        categories = ", ".join(f"{key} ({plain(category.title)})" for key, category in self.corpus.categories.items())
-        instruction = _INSTRUCTIONS[draft.kind].format(categories=categories, rule=render_rule(rule) if rule else "")
+        arguments, categories = "a short query", ""
+        if self.conversation.offer_category:
+            arguments = "the category and a short query"
+            listed = ", ".join(f"{key} ({plain(category.title)})" for key, category in self.corpus.categories.items())
+            categories = f" Categories: {listed}."
+        shown = {"arguments": arguments, "categories": categories, "rule": render_rule(rule) if rule else ""}
+        instruction = _INSTRUCTIONS[draft.kind].format(**shown)
         user = opening(draft.prompt, self.conversation)[1]
         return [{"role": "system", "content": f"{_THINK}\n{instruction}"}, user, *draft.turns]
 
@@ -166,7 +173,8 @@ class ModelWriter:
                 return consulting_turn(thought, call)
         rule = self.corpus.rule(prompt.rule_id) if prompt.rule_id else None
         category = prompt.category or next(iter(self.corpus.categories))
-        return consulting_turn(self._thought(prompt), ToolCall(category, rule.query if rule else "general question"))
+        call = ToolCall(rule.query if rule else "general question", category=category if self.conversation.offer_category else None)
+        return consulting_turn(self._thought(prompt), call)
 
     def _thought(self, prompt: Prompt) -> str:
         category = self.corpus.categories.get(prompt.category or "")
@@ -174,12 +182,11 @@ class ModelWriter:
         return f"This is about {subject}. I should check the rules."
 
     def _look_up(self, prompt: Prompt, call: ToolCall) -> str:
-        return self.tools[prompt.jurisdiction](call.category, call.query)
+        return self.tools[prompt.jurisdiction](call.query, call.top_k, call.category)
 
 
 def _call_of(turn: Message) -> ToolCall:
-    arguments = json.loads(turn["tool_calls"][0]["function"]["arguments"])
-    return ToolCall(arguments["category"], arguments["query"])
+    return read_call(json.loads(turn["tool_calls"][0]["function"]["arguments"]))
 
 
 def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:

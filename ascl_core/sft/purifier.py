@@ -83,7 +83,7 @@ class Purifier:
     def _ask(self, drafts: Sequence[Draft]) -> list[str]:
         conversations = [_conversation(messages) for _, messages in drafts]
         seeds = [seed_of(self.seed, "purify", prompt.id, sha256_json(messages)) for prompt, messages in drafts]
-        replies = self.model.replies(conversations, sampling=self.sampling, with_tool=False, seeds=seeds)
+        replies = self.model.replies(conversations, sampling=self.sampling, seeds=seeds)
         return [str(reply["content"]) for reply in replies]
 
     def _with_the_same_verdict(self, edited: Sequence[tuple[Draft, Draft]]) -> tuple[list[Draft], list[Rejected]]:

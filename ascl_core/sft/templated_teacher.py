@@ -87,8 +87,9 @@ class TemplatedTeacher:
         """A conversation that looks the rule up and follows it."""
         category = self._category(prompt)
         rule = self.rule_of(prompt)
-        call = ToolCall(prompt.category or "ADV", rule.query if rule else "general question")
-        result = tool(call.category, call.query)
+        category_id = (prompt.category or "ADV") if self.conversation.offer_category else None
+        call = ToolCall(rule.query if rule else "general question", category=category_id)
+        result = tool(call.query, call.top_k, call.category)
         policy = prompt.policy if prompt.rule_id or rule is None else rule.policy  # the prompt knows how its own rule decides it
         helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
         cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM

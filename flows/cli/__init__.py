@@ -18,6 +18,7 @@ from flows.cli import (
     lineage,
     local_set,
     machine,
+    mcp,
     parameters,
     pipeline,
     release,
@@ -53,6 +54,7 @@ app = typer.Typer(
 pipeline.register(app)
 checkpoints.register(app)
 serve.register(app)
+mcp.register(app)
 compare.register(app)
 machine.register(app)
 local_set.register(app)

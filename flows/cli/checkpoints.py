@@ -108,12 +108,13 @@ def chat(
     Examples:  ascl chat   |   ascl chat release/1   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
     from tasks.environment import prepare
+    from tasks.serving import index_arguments
 
     start = Path.cwd()
     root = repository_root()
     prepare(root)
     found = named(root, start, checkpoint, corpus)
     command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
-    command += ["--params", str(root / "params.yaml")]
+    command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus)]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)

@@ -52,6 +52,7 @@ def serve(
     from ascl_core.errors import ModelError, ReleaseError
     from tasks.environment import prepare
     from tasks.releases.checkpoint import release_of
+    from tasks.serving import rule_arguments
 
     start = Path.cwd()
     root = repository_root()
@@ -64,8 +65,8 @@ def serve(
     if release is None and not unreleased:
         mend = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
         raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, mend=mend)
-    command = [sys.executable, "-m", "ascl_core.serving", found.model, str(found.corpus), *(["--release", release] if release else [])]
-    command += ["--params", str(root / "params.yaml"), "--memory", str(root / ".ascl" / "serving" / f"{port}.json")]
+    released_as = ["--release", release] if release else []
+    command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *released_as]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--backend", backend] if backend else []

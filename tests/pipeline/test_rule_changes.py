@@ -18,7 +18,7 @@ from tests.pipeline.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 EVERY = {stage.name for stage in STAGES}
-WORDING = {"validate_rules", "build_suites", *(stage.name for stage in EVALUATE.values()), "report"}
+WORDING = {"validate_rules", "index_rules", "build_suites", *(stage.name for stage in EVALUATE.values()), "report"}
 VERDICT = WORDING | {"ifpo"}
 NEW_RULE = """
   - id: NVC-90

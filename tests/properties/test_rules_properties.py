@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.content_checks import similar_pairs
+from ascl_core.rules.ranking import document, words
 from ascl_core.rules.rendering import plain, render_rule
-from ascl_core.rules.retrieval import RuleIndex, words
-from ascl_core.rules.retrieval import _document as document
+from ascl_core.rules.retrieval import RuleIndex
 from tests.builders import make_corpus, make_rule, make_rule_values, write_rules
 
 WORDS = ["network", "lock", "plant", "record", "server", "the", "of"]

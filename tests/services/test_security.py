@@ -283,7 +283,7 @@ def consulted(tokenizer: Any, corpus: Corpus) -> list[int]:
     called = f"<think>\nLook.\n</think>\n\n{CALL}\n{asked}\n{END_CALL}"
     conversation = OpenConversation(
         prompt_ids=prompt_ids(tokenizer, opening(make_prompt(), ConversationConfig())),
-        tool=RuleTool(RuleIndex(corpus, RulesConfig().at), "XA", 3),
+        tool=RuleTool(RuleIndex(corpus, RulesConfig().at), "XA", ConversationConfig(max_top_k=3, top_k=3)),
         max_tool_calls=1,
     )
     conversation.take_turn(tokenizer.encode(called + END, add_special_tokens=False), tokenizer)

@@ -88,10 +88,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path
     """A tiny model that was taught to consult, and to answer from the rule that comes back."""
     conversation = ConversationConfig()
     prompt = make_prompt()
-    tool = RuleTool(RuleIndex(corpus, RulesConfig().at), "ANY", conversation.rules_per_lookup)
-    model, tokenizer = make_model([CONSULTING, prompt.prompt, conversation.system_prompt, tool("CYB", "process")])
+    tool = RuleTool(RuleIndex(corpus, RulesConfig().at), "ANY", conversation)
+    model, tokenizer = make_model([CONSULTING, prompt.prompt, conversation.system_prompt, tool("process", None, "CYB")])
     start = prompt_ids(tokenizer, opening(prompt, conversation))
-    called = [*start, *tokenizer.encode(f"{FIRST}<|im_end|>"), *tool_suffix(tokenizer, [tool("CYB", "process")])]
+    called = [*start, *tokenizer.encode(f"{FIRST}<|im_end|>"), *tool_suffix(tokenizer, [tool("process", None, "CYB")])]
     teach(model, tokenizer, [(start, FIRST), (called, SECOND)])
     return save(model, tokenizer, tmp_path_factory.mktemp("checkpoint"))
 

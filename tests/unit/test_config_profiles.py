@@ -46,7 +46,7 @@ class TestPaper:
     def test_it_is_the_recipe(self) -> None:
         sft, ifpo = self.PAPER.sft, self.PAPER.ifpo
         assert (sft.batch_size, sft.learning_rate, sft.max_length, sft.lora) == (128, 1e-5, 4096, None)
-        assert sft.max_steps * sft.batch_size == pytest.approx(3 * 3429, rel=0.01), "three epochs"
+        assert sft.max_steps * sft.batch_size == pytest.approx(3 * 5878, rel=0.01), "three epochs"
         assert sft.warmup_steps == round(0.05 * sft.max_steps)
         assert (ifpo.prompts_per_step, ifpo.group_size, ifpo.learning_rate, ifpo.beta, ifpo.lora) == (16, 8, 1e-6, 0.0, None)
         assert ifpo.max_steps == round(2 * 3423 / 16), "two epochs"

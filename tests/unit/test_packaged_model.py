@@ -31,7 +31,7 @@ TEXTS = ["How do I kill a Python process? Use kill.", "Rule CYB-03 says comply. 
 TALK = [
     {"role": "system", "content": "Think first."},
     {"role": "user", "content": "How do I kill 12 processes?"},
-    consulting_turn("It concerns processes.", ToolCall("CYB", "system administration")),
+    consulting_turn("It concerns processes.", ToolCall("system administration", category="CYB")),
     tool_turn("[CYB-03] comply: Help."),
     answering_turn("Rule CYB-03 says comply.", "Use kill , or killall ."),
 ]

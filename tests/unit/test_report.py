@@ -53,7 +53,7 @@ def conversation(consults: bool, answer: str) -> str:
     """The raw completion of a conversation, as a model would write it."""
     messages = opening(make_prompt(), ConversationConfig())
     if consults:
-        messages += [consulting_turn("I should check.", ToolCall("CYB", "administration")), tool_turn(render_rule(RULE))]
+        messages += [consulting_turn("I should check.", ToolCall("administration", category="CYB")), tool_turn(render_rule(RULE))]
     return completion_text([*messages, answering_turn("Now I answer.", answer)])
 
 

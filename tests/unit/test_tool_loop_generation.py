@@ -56,7 +56,7 @@ def rollouts(generator: Generator, batch_size: int, max_new_tokens: int = 150, t
         [LOCKS[0], SUM, LOCKS[1]],
         samples=2,
         sampling=Sampling(temperature, max_new_tokens, seed),
-        tool_for=lambda asked: lambda category, query: RULES[asked.jurisdiction] if (category, query) == ("CYB", "locks") else "?",
+        tool_for=lambda asked: lambda query, top_k, category: RULES[asked.jurisdiction] if (category, query) == ("CYB", "locks") else "?",
         conversation=CONVERSATION,
         batch_size=batch_size,
         progress=Progress("/dev/null"),

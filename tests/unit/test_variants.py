@@ -15,7 +15,6 @@ from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
 from ascl_core.conversation.template import END, opening, render
-from ascl_core.conversation.tool import TOOL_SCHEMA
 from ascl_core.conversation.variants import RAG_RULES, open_conversation
 from ascl_core.evaluation.run import evaluate
 from ascl_core.generation import Sampling
@@ -141,9 +140,9 @@ def test_our_own_template_describes_the_tool_to_an_untrained_agent_alone() -> No
         [conversation] = open_rollouts(tokenizer, [PROMPT], 1, None, ConversationConfig(variant=variant), INDEX)
         return str(tokenizer.decode(conversation.prompt_ids))
 
-    described = text("agent")
-    assert json.dumps(TOOL_SCHEMA["function"]["parameters"]["required"]) in described
-    assert described.index(TOOL_SCHEMA["function"]["description"]) < described.index("<|im_end|>"), "in the system message"
+    described, schema = text("agent"), tool_schema(ConversationConfig(variant="agent"))
+    assert json.dumps(schema["function"]["parameters"]["required"]) in described
+    assert described.index(schema["function"]["description"]) < described.index("<|im_end|>"), "in the system message"
     assert "<tool_call>" in described
     assert text("ascl") == render(opening(PROMPT, ConversationConfig())) + "<|im_start|>assistant\n"
     assert not any("<tool_call>" in text(variant) for variant in VARIANTS if variant != "agent")

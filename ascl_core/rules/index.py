@@ -1,0 +1,166 @@
+"""The index of a corpus as an artifact: embeddings that are computed once, and a manifest that says of what, with what, and a digest.
+
+The index that is evaluated is the index that is served: both open the folder that `index_rules` wrote, and refuse one that belongs to
+another corpus or to another `retrieval` section.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ascl_core.artifacts import atomic_path, read_json, sha256_bytes, sha256_json, write_json
+from ascl_core.config.base import Config, parse
+from ascl_core.config.retrieval import RetrievalConfig
+from ascl_core.contracts import StageContext
+from ascl_core.errors import RuleError
+from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.rules.embedding import Embedder, RuleVectors, TransformerEmbedder, embed_rules
+from ascl_core.rules.ranking import Backend, FusedBackend, MeaningBackend, WordBackend
+from ascl_core.rules.retrieval import RuleIndex
+
+MANIFEST, VECTORS = "manifest.json", "vectors.safetensors"
+_REBUILD = "index the rules again: ascl run"
+
+
+class IndexManifest(Config):
+    """What an index is: of which corpus, by which model, from which vectors."""
+
+    format: Literal["ascl.rule-index/1"] = "ascl.rule-index/1"
+    corpus: str
+    """The digest of the corpus."""
+    retrieval: dict[str, Any]
+    """The settings that decide what is found."""
+    model: str | None = None
+    """The identity of the embedding model; None without one."""
+    vectors: str | None = None
+    """SHA-256 over the vectors; None without any."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity of the index."""
+        return sha256_json(self.model_dump(mode="json"))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `manifest.json`."""
+        return {**self.model_dump(mode="json"), "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class CorpusIndex:
+    """A corpus that can be searched, and the identity of its index."""
+
+    rules: RuleIndex
+    manifest: IndexManifest
+
+    @property
+    def digest(self) -> str:
+        """The identity of the index."""
+        return self.manifest.digest
+
+
+class Indexer:
+    """Makes indexes as one `retrieval` section says; the embedding model is loaded once, and only if it is needed.
+
+    Args:
+        config: What ranks the rules.
+        embedder: Embeds texts; the configured model if not given.
+    """
+
+    def __init__(self, config: RetrievalConfig, embedder: Embedder | None = None) -> None:
+        self.config = config
+        self._embedder = embedder
+
+    def index(self, corpus: Corpus, at: date, folder: Path | None = None) -> CorpusIndex:
+        """Return the index of the corpus on that day: the one in the folder, or where none is given one made here and now.
+
+        `RuleError` if the index in the folder is damaged, or belongs to another corpus, model or `retrieval` section.
+        """
+        if self.config.backend == "bm25":
+            manifest, vectors = self._manifest(corpus, None), None
+        elif folder is None:
+            vectors = embed_rules(corpus, self.config, self._model)
+            manifest = self._manifest(corpus, vectors)
+        else:
+            vectors = RuleVectors(tuple(rule.id for rule in corpus.rules), _read_vectors(folder / VECTORS, corpus), self.config)
+            manifest = self._manifest(corpus, vectors)
+        if folder is not None:
+            _check_belongs(manifest, folder)
+        return CorpusIndex(RuleIndex(corpus, at, self._backend(vectors)), manifest)
+
+    def write(self, corpus: Corpus, folder: Path) -> IndexManifest:
+        """Write the index of the corpus to the folder: the vectors, if there are any, then the manifest."""
+        from safetensors.numpy import save_file
+
+        vectors = embed_rules(corpus, self.config, self._model) if self.config.backend != "bm25" else None
+        manifest = self._manifest(corpus, vectors)
+        folder.mkdir(parents=True, exist_ok=True)
+        if vectors is not None:
+            with atomic_path(folder / VECTORS) as temporary:
+                save_file({"vectors": vectors.values}, temporary)
+        write_json(folder / MANIFEST, manifest.to_json())
+        return manifest
+
+    @cached_property
+    def _model(self) -> Embedder:
+        return self._embedder or TransformerEmbedder(self.config)
+
+    def _manifest(self, corpus: Corpus, vectors: RuleVectors | None) -> IndexManifest:
+        if vectors is None:
+            return IndexManifest(corpus=corpus.digest, retrieval={"backend": self.config.backend})
+        decisive = self.config.model_dump(mode="json", exclude={"device", "model", "revision"})
+        sha256 = sha256_bytes(repr(vectors.values.shape).encode() + vectors.values.tobytes())
+        return IndexManifest(corpus=corpus.digest, retrieval=decisive, model=self._model.identity, vectors=sha256)
+
+    def _backend(self, vectors: RuleVectors | None) -> Backend:
+        if vectors is None:
+            return WordBackend()
+        by_meaning = MeaningBackend(vectors, self._model)
+        if self.config.backend == "dense":
+            return by_meaning
+        return FusedBackend(WordBackend(), by_meaning, self.config)
+
+
+def index_rules(*, retrieval: RetrievalConfig, corpus: Path, index: Path, context: StageContext) -> dict[str, float | int | str]:
+    """Run the stage `index_rules`: write the index of the compiled rules."""
+    loaded_corpus = load_corpus(corpus)
+    context.progress.update("index rules", 0, 1)
+    manifest = Indexer(retrieval).write(loaded_corpus, index)
+    context.progress.update("index rules", 1, 1)
+    return {"rules": len(loaded_corpus.rules), "backend": retrieval.backend, "digest": manifest.digest}
+
+
+def _check_belongs(expected: IndexManifest, folder: Path) -> None:
+    path = folder / MANIFEST
+    values = read_json(path)
+    found = parse(IndexManifest, {key: value for key, value in dict(values).items() if key != "digest"}, file=path)
+    if found.digest != values.get("digest"):
+        raise RuleError("digest does not match the content", file=path, field="digest", value=values.get("digest"), mend=_REBUILD)
+    for field in ("corpus", "retrieval", "model", "vectors"):
+        if getattr(found, field) != getattr(expected, field):
+            problem = f"the index belongs to another {_WHAT[field]}"
+            raise RuleError(problem, file=path, field=field, value=getattr(found, field), mend=_REBUILD)
+
+
+_WHAT = {"corpus": "corpus", "retrieval": "retrieval section", "model": "embedding model", "vectors": "file of vectors"}
+
+
+def _read_vectors(path: Path, corpus: Corpus) -> np.ndarray:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        values = load_file(path)["vectors"]
+    except FileNotFoundError as error:
+        raise RuleError("file does not exist", file=path, mend=_REBUILD) from error
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise RuleError(f"not a file of vectors: {error}", file=path, mend=_REBUILD) from error
+    if values.ndim != 3 or len(values) != len(corpus.rules) or values.dtype != np.float32:
+        problem = f"has vectors of shape {values.shape}, and the corpus has {len(corpus.rules)} rules"
+        raise RuleError(problem, file=path, mend=_REBUILD)
+    return np.asarray(values)

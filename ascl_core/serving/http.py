@@ -1,0 +1,132 @@
+"""What the HTTP servers share: bodies, errors in OpenAI's form, a socket to listen at, and the endpoints for the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from ascl_core.errors import AsclError, ConfigError
+from ascl_core.serving.access import Access
+from ascl_core.serving.corpora import ServedCorpora
+from ascl_core.serving.problems import RequestError
+from ascl_core.serving.requests import read_json
+
+CORPUS_BYTES = 8 << 20
+"""The most that a corpus may have."""
+_BODY_S = 30.0
+_GONE = 499
+
+
+def add_rule_routes(app: FastAPI, corpora: ServedCorpora, access: Access) -> None:
+    """Add what shows and swaps the rules: `GET /v1/rules`, `GET /v1/rules/corpus` and `PUT /v1/rules`."""
+
+    async def swapping(request: Request) -> None:
+        access.check_admin(request.headers.get("authorization"))
+
+    guarded = [Depends(asking(access))]
+    app.get("/v1/rules", dependencies=guarded)(_rules(corpora))
+    app.get("/v1/rules/corpus", dependencies=guarded)(_corpus(corpora))
+    app.put("/v1/rules", dependencies=[*guarded, Depends(swapping)])(_swap(corpora))
+
+
+def asking(access: Access) -> Callable[[Request], Any]:
+    """Return the dependency of endpoints for those who may ask."""
+
+    async def check(request: Request) -> None:
+        access.check(request.headers.get("authorization"), request.headers.get("host"))
+
+    return check
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body; `RequestError` if it is no JSON, too large, or does not come."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RequestError("the body must be JSON", 415, mend="send Content-Type: application/json")
+    declared = request.headers.get("content-length", "0")
+    too_large = RequestError(f"the body has more than {most} bytes", 413, code="request_too_large")
+    if not declared.isascii() or not declared.isdigit() or len(declared) > 15 or int(declared) > most:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise too_large
+    except TimeoutError:
+        raise RequestError(f"the body did not come within {_BODY_S:.0f} s", 408) from None
+    return bytes(body)
+
+
+def say_errors_as_openai_does(app: FastAPI) -> None:
+    """Give every error of the application the form of OpenAI's."""
+
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, error: RequestError) -> JSONResponse:
+        return JSONResponse(error.to_json(), error.status, error.headers)
+
+    @app.exception_handler(AsclError)
+    async def not_valid(_: Request, error: AsclError) -> JSONResponse:
+        problem = RequestError(error.problem, 422, field=error.field, code="invalid_rules", mend=error.mend)
+        return JSONResponse(problem.to_json(), problem.status)
+
+    @app.exception_handler(HTTPException)
+    async def not_there(request: Request, error: HTTPException) -> JSONResponse:
+        problem = RequestError(f"{error.detail}: {request.method} {request.url.path[:200]}", error.status_code)
+        return JSONResponse(problem.to_json(), error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=_GONE)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, __: Exception) -> JSONResponse:
+        problem = RequestError("an error of the server", 500, mend="its log says more")
+        return JSONResponse(problem.to_json(), 500)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there; `ConfigError` if it cannot."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"cannot listen there: {error}", field="--host, --port", value=f"{host}:{port}", mend="choose another port"
+        ) from error
+
+
+def address(listener: socket.socket) -> str:
+    """Return host and port of a listening socket as a URL has them."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _rules(corpora: ServedCorpora) -> Callable[[], Any]:
+    async def rules() -> dict[str, Any]:
+        return corpora.current.to_json()
+
+    return rules
+
+
+def _corpus(corpora: ServedCorpora) -> Callable[[], Any]:
+    def corpus() -> dict[str, Any]:
+        return corpora.current.corpus.to_json()
+
+    return corpus
+
+
+def _swap(corpora: ServedCorpora) -> Callable[[Request], Any]:
+    async def swap(request: Request) -> dict[str, Any]:
+        values = read_json(await read_body(request, CORPUS_BYTES))
+        expected = request.headers.get("if-match")
+        old, new = await asyncio.to_thread(corpora.swap, values, expected.strip('"') if expected else None)
+        return {"old": old.to_json(), "new": new.to_json()}
+
+    return swap

@@ -1,0 +1,1 @@
+"""The rules as an MCP server: the tool `consult_safety_rules`, over stdio or streamable HTTP."""
