@@ -26,9 +26,10 @@ from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import EVERYWHERE, Corpus, Rule
-from ascl_core.rules.embedding import TransformerEmbedder, embed_rules
+from ascl_core.rules.embedding import embed_rules
 from ascl_core.rules.ranking import FusedBackend, MeaningBackend, WordBackend
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.sentence_embedder import SentenceEmbedder
 
 TARGET_MS = 2.0
 _FOLDER = Path(__file__).parents[1] / "tests" / "corpus" / "rules"
@@ -141,7 +142,7 @@ def _backends(corpus: Corpus, given: Namespace) -> tuple[MeaningBackend, FusedBa
 def _embedding_ms(model: str, corpus: Corpus, given: Namespace) -> dict[str, float]:
     """Percentiles over queries of the lengths that a model asks, each embedded once."""
     draw = random.Random(given.seed)
-    embedder = TransformerEmbedder(RetrievalConfig(backend="dense", model=model))
+    embedder = SentenceEmbedder(RetrievalConfig(backend="dense", model=model))
     embedder.query("warm up")
     queries = dict.fromkeys(_query(draw.choice(corpus.rules), draw) for _ in range(given.queries))
     taken = []

@@ -1,22 +1,16 @@
-"""Embeddings of rules and queries, by any model that sentence-transformers loads."""
+"""Embeddings of rules: the vectors of a corpus, by any embedder."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from ascl_core.config.retrieval import Part, RetrievalConfig
-from ascl_core.errors import ConfigError, ModelError
 from ascl_core.rules.corpus import Corpus, Rule
-
-_BATCH = 32
-_QUERIES = 4096
-"""How many embedded queries are kept: training asks the same ones again and again."""
 
 
 class Embedder(Protocol):
@@ -31,80 +25,6 @@ class Embedder(Protocol):
 
     def query(self, text: str) -> np.ndarray:
         """Return the unit vector of a query, float32 (D,)."""
-
-
-class TransformerEmbedder:
-    """A sentence-transformers model; loaded when first asked, and safe to use from several threads."""
-
-    def __init__(self, config: RetrievalConfig) -> None:
-        self._config = config
-        self._one_at_a_time = threading.Lock()  # a fast tokenizer may not be used by two threads at once
-        self._embedded = lru_cache(maxsize=_QUERIES)(self._embed_query)
-
-    @cached_property
-    def identity(self) -> str:
-        """See `Embedder`."""
-        from ascl_core.generation.load import identity
-
-        return identity(self._path, self._config.revision)
-
-    def documents(self, texts: Sequence[str]) -> np.ndarray:
-        """See `Embedder`."""
-        with self._one_at_a_time:
-            found = self._model.encode_document(list(texts), batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, dtype=np.float32)
-
-    def query(self, text: str) -> np.ndarray:
-        """See `Embedder`; the last few thousand queries are kept."""
-        return self._embedded(text)
-
-    def _embed_query(self, text: str) -> np.ndarray:
-        with self._one_at_a_time:
-            found = self._model.encode_query(text, prompt=self._config.query_prompt, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, dtype=np.float32)
-
-    @cached_property
-    def _path(self) -> str:
-        from ascl_core.generation.packages import PREFIX, packaged_folder
-
-        path = str(self._config.model)
-        return str(packaged_folder(path)) if path.startswith(PREFIX) else path
-
-    @cached_property
-    def _model(self) -> Any:
-        from pathlib import Path
-
-        from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        from ascl_core.generation.hub import hub_problem
-
-        path, revision = self._path, self._config.revision
-        if not Path(path).is_dir() and (problem := hub_problem(path, revision)) is not None:
-            raise _cannot_load(path, problem)
-        logging.disable_progress_bar()
-        options = {"use_safetensors": True}
-        try:
-            return SentenceTransformer(
-                path,
-                revision=revision,
-                device=self._device,
-                trust_remote_code=False,
-                truncate_dim=self._config.dimensions,
-                model_kwargs=options,
-            )
-        except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
-            raise _cannot_load(path, str(error)) from error
-
-    @property
-    def _device(self) -> str:
-        import torch
-
-        has_gpu = torch.cuda.is_available()
-        if self._config.device == "cuda" and not has_gpu:
-            raise ConfigError("no GPU is available", field="retrieval.device", value="cuda", mend="set it to auto or cpu")
-        return "cuda" if has_gpu and self._config.device != "cpu" else "cpu"
 
 
 @dataclass(frozen=True)
@@ -163,9 +83,3 @@ def _mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """The unit vector in the direction of the mean."""
     total = np.sum(vectors, axis=0)
     return total / max(float(np.linalg.norm(total)), 1e-12)
-
-
-def _cannot_load(path: str, problem: str) -> ModelError:
-    first = (problem.strip().splitlines() or ["no reason given"])[0][:300]
-    mend = "set retrieval.model to a folder with an embedding model and its safetensors, to a hub id, or to package:NAME"
-    return ModelError(f"the embedding model cannot be loaded: {first}", file=path, mend=mend)

@@ -20,9 +20,10 @@ from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import RuleError
 from ascl_core.rules.corpus import Corpus, load_corpus
-from ascl_core.rules.embedding import Embedder, RuleVectors, TransformerEmbedder, embed_rules
+from ascl_core.rules.embedding import Embedder, RuleVectors, embed_rules
 from ascl_core.rules.ranking import Backend, FusedBackend, MeaningBackend, WordBackend
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.rules.sentence_embedder import SentenceEmbedder
 
 MANIFEST, VECTORS = "manifest.json", "vectors.safetensors"
 _REBUILD = "index the rules again: ascl run"
@@ -108,7 +109,7 @@ class Indexer:
 
     @cached_property
     def _model(self) -> Embedder:
-        return self._embedder or TransformerEmbedder(self.config)
+        return self._embedder or SentenceEmbedder(self.config)
 
     def _manifest(self, corpus: Corpus, vectors: RuleVectors | None) -> IndexManifest:
         if vectors is None:

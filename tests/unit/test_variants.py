@@ -15,6 +15,7 @@ from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
 from ascl_core.conversation.template import END, opening, render
+from ascl_core.conversation.tool import tool_schema
 from ascl_core.conversation.variants import RAG_RULES, open_conversation
 from ascl_core.evaluation.run import evaluate
 from ascl_core.generation import Sampling
