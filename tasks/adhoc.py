@@ -27,7 +27,7 @@ def evaluate_checkpoint(
 ) -> Path:
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
 
-    `variant` takes the place of `conversation.variant`, which makes no stage stale.
+    `variant` replaces `conversation.variant` for this evaluation alone; no stage becomes stale by it.
     Returns the path of its metrics.
     """
     if not checkpoint.is_dir():

@@ -1,6 +1,6 @@
 """`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER [VARIANT]`: evaluate with the parameters of params.yaml.
 
-VARIANT takes the place of `conversation.variant`.
+VARIANT replaces `conversation.variant`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class ChatModel(Protocol):
     ) -> list[Message]:
         """The next assistant message of each conversation; `with_tool` offers the one tool.
 
-        `seeds`, one for each conversation, take the place of the sampling's seed: a reply then depends on no other call.
+        `seeds`, one for each conversation, replace the sampling's seed: a reply then depends on no other call.
         """
 
 
