@@ -28,8 +28,8 @@ def evaluate_checkpoint(
 ) -> Path:
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
 
-    `variant` takes the place of `conversation.variant`, which makes no stage stale.
-    The rules of the last run are looked up in its index, those in another `corpus` in one that is made for this.
+    `variant` replaces `conversation.variant` for this evaluation alone; no stage becomes stale by it. The rules of the last run are looked
+    up in its index, those in another `corpus` in one that is made for this.
 
     Returns the path of its metrics.
     """

@@ -58,7 +58,7 @@ def _system(prompt: Prompt, config: ConversationConfig, index: RuleIndex | None)
 
 
 def _long(prompt: Prompt, index: RuleIndex) -> str:
-    """List the categories that have a rule in force where the conversation takes place."""
+    """List the categories with a rule in force in the jurisdiction of the conversation."""
     in_force = {rule.category for rule in index.corpus.active(index.at, prompt.jurisdiction)}
     titles = [plain(category.title) for key, category in index.corpus.categories.items() if key in in_force]
     return _LONG.format(titles="; ".join(titles))

@@ -40,7 +40,7 @@ class Generator(Protocol):
     ) -> list[list[int]]:
         """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context.
 
-        With `seeds`, one for each input, they take the place of the sampling's seed, and what follows depends on no other call.
+        With `seeds`, one for each input, they replace the sampling's seed, and the output depends on no other call.
         """
 
     def rollouts(

@@ -47,7 +47,7 @@ class ChatModel(Protocol):
     ) -> list[Message]:
         """The next assistant message of each conversation; `tools` are the schemas of those that it may call.
 
-        `seeds`, one for each conversation, take the place of the sampling's seed: a reply then depends on no other call.
+        `seeds`, one for each conversation, replace the sampling's seed: a reply then depends on no other call.
         """
 
 

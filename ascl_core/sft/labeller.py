@@ -1,6 +1,6 @@
 """The labeller: a chat model assigns rules or categories of the compiled corpus to the prompts that have none (paper, section 4.1).
 
-It chooses from the rules in force where the conversation takes place that decide as the prompt's source does, so that a label never
+It chooses from the rules that are in force in the prompt's jurisdiction and decide as the prompt's source does, so that a label never
 turns a harmful prompt into a harmless one. A reply that is not one of the offered ids leaves the prompt as it was, and is counted.
 """
 

@@ -41,6 +41,6 @@ def spread(prompts: Sequence[Prompt], limit: int, seed: int) -> list[Prompt]:
     for prompt in sorted(prompts, key=lambda one: sha256_json([seed, one.id])):
         shelves.setdefault(prompt.category or "", []).append(prompt)
     order = sorted(shelves, key=lambda category: sha256_json([seed, category]))
-    rounds = [(number, place, prompt.id) for place, category in enumerate(order) for number, prompt in enumerate(shelves[category])]
+    rounds = [(number, rank, prompt.id) for rank, category in enumerate(order) for number, prompt in enumerate(shelves[category])]
     chosen = {prompt_id for _, _, prompt_id in sorted(rounds)[:limit]}
     return [prompt for prompt in prompts if prompt.id in chosen]

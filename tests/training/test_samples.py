@@ -96,7 +96,7 @@ def test_a_look_up_becomes_two_samples_and_what_is_known_of_it_stays(rows: list[
     ]
 
 
-def test_the_builder_splits_where_it_is_told_to(tmp_path: Path) -> None:
+def test_the_builder_splits_if_configured(tmp_path: Path) -> None:
     rows, counts = kept(tmp_path, [HARMFUL, BENIGN, UTILITY], samples="by_turn", consult_share=dict.fromkeys(PromptType, 1.0))
     assert (counts["kept"], len(rows)) == (3, 6)
     assert {row["loss_on"] for row in rows} == {"last_turn"}

@@ -103,7 +103,7 @@ def make_inputs(folder: Path) -> Path:
 
 @dataclass
 class World:
-    """A place in which the stage runs on them, to its end or until it is killed."""
+    """A folder with inputs, and the stage that runs on them, to its end or until it is killed."""
 
     folder: Path
     server: Server
@@ -170,7 +170,7 @@ def test_a_killed_run_continues_after_its_last_batch_and_ends_with_the_same_byte
     assert len(asked) - at <= len(world.models.asked) <= len(asked) - at + 2 * BATCH
 
 
-def test_the_size_of_a_batch_changes_nothing_but_the_place_where_a_run_continues(world: World) -> None:
+def test_the_size_of_a_batch_changes_no_byte(world: World) -> None:
     assert world.run("small", batch_size=1) == world.run("large", batch_size=100)
 
 

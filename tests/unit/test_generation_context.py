@@ -90,3 +90,15 @@ def test_many_long_inputs_are_sampled_together(generator: Generator) -> None:
     inputs = [(short * CONTEXT)[number : number + CONTEXT - 4] for number in range(20)]
     outputs = generator.complete(inputs, sampling=Sampling(max_new_tokens=2), batch_size=8)
     assert {len(ids) for ids in outputs} <= {1, 2}
+
+
+def test_with_seeds_of_its_own_a_completion_depends_on_no_other_call(generator: Generator) -> None:
+    short = prompt_ids(generator.tokenizer, opening(SHORT, CONVERSATION))
+
+    def sample(seed: int) -> list[int]:
+        [ids] = generator.complete([short], sampling=Sampling(2.0, 20), batch_size=8, seeds=[seed])
+        return ids
+
+    first = [sample(seed) for seed in range(8)]
+    assert [sample(seed) for seed in reversed(range(8))] == first[::-1]
+    assert len({tuple(ids) for ids in first}) > 1

@@ -103,10 +103,10 @@ def test_a_variant_that_shows_rules_needs_them(variant: Any) -> None:
         open_conversation(PROMPT, ConversationConfig(variant=variant))
 
 
-def test_the_agent_is_told_of_the_tool_and_of_no_rule() -> None:
-    told = system("agent")
-    assert "consult_safety_rules" in told
-    assert "CYB" not in told
+def test_the_agent_hears_of_the_tool_and_of_no_rule() -> None:
+    message = system("agent")
+    assert "consult_safety_rules" in message
+    assert "CYB" not in message
 
 
 class Recording:
