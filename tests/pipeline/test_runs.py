@@ -48,6 +48,7 @@ def test_a_run_that_was_killed_goes_on_in_its_worktree_and_a_half_made_one_is_ma
 def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(fresh: Workspace, tmp_path: Path) -> None:
     root = fresh.root
     (root / "data/released/note.txt").write_text("what was released\n")
+    write_json(root / "data/released/release.json", {"tag": None})
     fresh.run("git", "add", "--force", "data/released")
     fresh.run("git", "commit", "--quiet", "-m", "a release")
     fresh.run("git", "branch", RELEASES)

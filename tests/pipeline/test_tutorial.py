@@ -21,13 +21,23 @@ EASY_GATE = (
     "gate.significance=1e-9",
 )
 """What a model that trained for seconds can meet; the gate decides by itself."""
-ENOUGH_PROMPTS = "suites.own_fraction=0.2"
-"""So that the evaluation has something to say of each criterion."""
+ENOUGH = (
+    "suites.own_fraction=0.1",
+    "base_model.scratch.hidden_size=64",
+    "base_model.scratch.intermediate_size=128",
+    "base_model.scratch.num_heads=4",
+    "base_model.scratch.num_kv_heads=2",
+    "sft.max_steps=200",
+    "sft.batch_size=32",
+    "sft.micro_batch_size=16",
+    "evaluate.max_new_tokens=96",
+)
+"""What a model needs to answer so often in the right form that the evaluation has something to say of each criterion."""
 
 
 def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ascl")
-    settings = (*EASY_GATE, ENOUGH_PROMPTS)
+    settings = (*EASY_GATE, *ENOUGH)
     workspace.ascl("params", "write", *(word for setting in settings for word in ("--set", setting)))
     workspace.run("git", "commit", "--quiet", "--all", "--allow-empty", "-m", "what a small model can meet")
     (tmp_path / "home").mkdir()
