@@ -96,7 +96,7 @@ def test_training_dresses_up_the_share_that_it_is_told_to(share: float) -> None:
     prompts = [make_prompt(id=f"{number:016x}") for number in range(400)]
     openings = [opening(prompt, ConversationConfig()) for prompt in prompts]
     drafts = [*zip(prompts, openings, strict=True)] * 2
-    sft = _under_attack(drafts, BuildSftConfig(attack_share=share), EVERYTHING.trained)
+    sft = _under_attack(drafts, BuildSftConfig(attack_share={PromptType.BORDERLINE: share}), EVERYTHING.trained)
     rl = under_attack(openings, IfpoConfig(attack_share=share), EVERYTHING.trained)
     for before, after in (([messages for _, messages in drafts], [messages for _, messages in sft]), (openings, rl)):
         changed = sum(a != b for a, b in zip(before, after, strict=True)) / len(before)
