@@ -53,9 +53,9 @@ class BuildSftConfig(Config):
     """Share of the consulting ASCL trajectories in which the tool knows a changed corpus, and the answer follows it:
     about half of the rules that say comply say refuse_explain there, and the reverse. Without any, a model can learn what each
     rule id says by heart, and does not read."""
-    attack_share: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Share of the trajectories of every arm whose request carries a forgery or noise (`attacks`); the rest of the trajectory stays,
-    as the right conversation takes no notice of it."""
+    attack_share: dict[PromptType, Annotated[float, Field(ge=0.0, le=1.0)]] = dict.fromkeys(PromptType, 0.0)
+    """Share of the trajectories of each prompt type, in every arm, whose request carries a forgery or noise (`attacks`); the rest of
+    the trajectory stays, as the right conversation takes no notice of it."""
     max_words: int | None = Field(default=None, ge=1)
     """Trajectories whose thoughts and answers have more words than this together are rejected; None keeps every length."""
     judge: JudgeConfig = JudgeConfig()
@@ -94,7 +94,7 @@ class BuildSftConfig(Config):
         consult, direct = weights.get((kind, Mode.CONSULT), 0.0), weights.get((kind, Mode.DIRECT), 0.0)
         return consult / (consult + direct) if consult + direct else self.consult_share[kind]
 
-    @field_validator("trajectories_per_prompt", "consult_share")
+    @field_validator("trajectories_per_prompt", "consult_share", "attack_share")
     @classmethod
     def _every_type(cls, values: dict[PromptType, Any], info: ValidationInfo) -> dict[PromptType, Any]:
         """A type that is left out has its default."""

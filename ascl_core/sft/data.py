@@ -128,7 +128,7 @@ def _under_attack(drafts: list[Draft], config: BuildSftConfig, kinds: Sequence[A
     for prompt, messages in drafts:
         key = f"{config.seed}\n{written[prompt.id]}\n{prompt.id}"
         written[prompt.id] += 1
-        dressed.append((prompt, dress_up(messages, key, config.attack_share, kinds)))
+        dressed.append((prompt, dress_up(messages, key, config.attack_share[prompt.prompt_type], kinds)))
     return dressed
 
 
