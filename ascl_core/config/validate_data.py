@@ -14,8 +14,8 @@ class ValidateDataConfig(Config):
     """Fewer training prompts than this block the run."""
     min_rows_per_type: int = Field(default=50, ge=0)
     """Fewer prompts of any type than this block the run."""
-    min_categories: int = Field(default=13, ge=0)
-    """Fewer rule categories among the prompts than this block the run."""
+    min_share_of_categories: float = Field(default=0.9, ge=0.0, le=1.0)
+    """Prompts of a smaller share of the categories that have a rule in force, rounded down, block the run."""
     min_share_with_category: float = Field(default=1.0, ge=0.0, le=1.0)
     """A smaller share of prompts with a rule category, among all but utility prompts, blocks the run. A source whose labels have no
     counterpart among the categories wants less than 1."""

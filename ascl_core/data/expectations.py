@@ -92,13 +92,19 @@ def _of_prompts(config: ValidateDataConfig, corpus: Corpus) -> list[tuple[str, g
         ("every split is known", gxe.ExpectColumnValuesToBeInSet(column="split", value_set=[str(s) for s in Split])),
         ("every category is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="category", value_set=sorted(corpus.categories))),
         ("every rule is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="rule_id", value_set=[r.id for r in corpus.rules])),
-        (
-            f"the prompts are of at least {config.min_categories} categories",
-            gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=config.min_categories),
-        ),
+        _of_categories(config.min_share_of_categories, corpus),
         ("every utility prompt has an answer", gxe.ExpectColumnValuesToNotBeNull(column="answer", row_condition=is_utility)),
         _with_category(config.min_share_with_category, is_not_utility),
     ]
+
+
+def _of_categories(share: float, corpus: Corpus) -> tuple[str, gx.expectations.Expectation]:
+    import great_expectations.expectations as gxe
+
+    known = len({rule.category for rule in corpus.rules if rule.status == "active"})
+    least = int(share * known)
+    meaning = f"the prompts are of at least {least} of the {known} categories that have a rule in force"
+    return meaning, gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=least)
 
 
 def _with_category(share: float, condition: Any) -> tuple[str, gx.expectations.Expectation]:

@@ -14,7 +14,7 @@ from ascl_core.errors import DataQualityError
 from ascl_core.vocabulary import Split
 from tests.builders import make_corpus, make_prompt
 
-LOOSE = {"min_rows": 1, "min_rows_per_type": 0, "min_categories": 0, "max_share_of_type": 1.0}
+LOOSE = {"min_rows": 1, "min_rows_per_type": 0, "min_share_of_categories": 0.0, "max_share_of_type": 1.0}
 
 
 def validate(folder: Path, with_category: int, **settings: float) -> dict[str, bool]:
