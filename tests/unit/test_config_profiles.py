@@ -190,8 +190,8 @@ def test_parameters_that_cannot_be_read_are_one_error_with_file_and_line(tmp_pat
 @pytest.mark.parametrize(
     ("setting", "field", "says"),
     [
-        ("ifpo.reward.unsafe=.nan", "ifpo.reward.unsafe", "finite"),
-        ("ifpo.reward.harmful_good=.inf", "ifpo.reward.harmful_good", "finite"),
+        ("ifpo.reward.graded.unsafe=.nan", "ifpo.reward.graded.unsafe", "finite"),
+        ("ifpo.reward.graded.harmful_good=.inf", "ifpo.reward.graded.harmful_good", "finite"),
         ("build_sft.consult_share.utility=1.5", "build_sft.consult_share.utility", "less than or equal to 1"),
         ("build_sft.consult_share.utility=.nan", "build_sft.consult_share.utility", "finite"),
         ("build_sft.trajectories_per_prompt.utility=-1", "build_sft.trajectories_per_prompt.utility", "greater than or equal to 0"),
