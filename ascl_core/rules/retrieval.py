@@ -55,8 +55,9 @@ class RuleIndex:
     def match(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Match, ...]:
         """Return at most `limit` rules, best first; ties go to precedence, then to the id.
 
-        An unknown or missing category searches all categories, and so does a query that is the canonical one of rules
-        elsewhere and of none in the category: a topic that moved to a new category is found by those who know the old one.
+        The canonical query of a rule finds it before all others, whatever ranks them. An unknown or missing category searches
+        all categories, and so does a query that is the canonical one of rules elsewhere and of none in the category: a topic that
+        moved to a new category is found by those who know the old one.
         A query that is like no rule returns the rules of the category by precedence, and nothing if there is no
         category either.
         """
@@ -68,7 +69,12 @@ class RuleIndex:
         ranked = shelf.ranker.rank(query, limit)
         if not ranked and known:
             return tuple(Match(rule, 0.0) for rule in shelf.rules[:limit])
-        return tuple(Match(shelf.rules[position], similarity) for position, similarity in ranked)
+        found = [Match(shelf.rules[position], similarity) for position, similarity in ranked]
+        if not named:
+            return tuple(found)
+        asked_for = [match for match in found if match.rule in named]
+        missed = [Match(rule, 1.0) for rule in named if known in (None, rule.category) and all(match.rule != rule for match in found)]
+        return tuple([*asked_for, *missed, *(match for match in found if match.rule not in named)][:limit])
 
     def _shelf(self, jurisdiction: str, category: str | None) -> _Shelf:
         if (jurisdiction, category) not in self._shelves:

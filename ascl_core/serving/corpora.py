@@ -150,6 +150,8 @@ class ServedCorpora:
     def _served(self, corpus: Corpus, since: datetime, *, file: object, index: Path | None = None) -> Served:
         check_corpus(corpus, self._config, file=file)
         served = Served(corpus, self._indexer.index(corpus, self._config.at, index), since)
+        # The first look-up loads what it needs: here, so that whatever is wrong with it is known before anybody asks.
+        served.index.rules.lookup(category=None, query="a request", jurisdiction=self._jurisdiction, limit=1)
         if self._jurisdiction not in served.places:
             mend = f"one of {', '.join(served.places)}"
             raise ConfigError(

@@ -90,6 +90,18 @@ def test_whatever_ranks_the_rules_day_jurisdiction_category_ties_and_moved_topic
     assert found(indexer, "lock picking", corpus, category="CYB") == [("NVC-01", 1.0)]
 
 
+def test_the_canonical_query_of_a_rule_finds_it_first_whatever_its_vectors_say() -> None:
+    rules = [
+        make_rule(id="CYB-01", title="alpha", query="alpha", examples=[]),
+        make_rule(id="CYB-02", title="beta", query="alpha gamma", examples=[]),
+    ]
+    indexer = Indexer(RetrievalConfig(backend="dense", model="axes", parts=("title",)), Axes("alpha", "beta"))
+    for category in (None, "CYB"):
+        for limit in (1, 2):
+            names = [name for name, _ in found(indexer, "alpha gamma", make_corpus(*rules), category=category, limit=limit)]
+            assert names == ["CYB-02", "CYB-01"][:limit]
+
+
 def test_the_mean_of_a_rules_parts_or_the_best_of_them_counts() -> None:
     rule = make_rule(title="alpha", query="beta", text="alpha and gamma, said at length", examples=[])
     embedder = Axes("alpha", "beta", "gamma")
