@@ -34,7 +34,7 @@ def accept(
     rejected: list[Rejected] = []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
         faulty = "a faulty tool call" if fact.faulty else None
-        problem = fact.problem or faulty or _marked_up(draft[1]) or _too_long(draft[1], max_words)
+        problem = fact.problem or faulty or stray_tag(draft[1]) or _too_long(draft[1], max_words)
         reason = problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
@@ -45,8 +45,8 @@ def facts_of(messages: Sequence[Message], max_tool_calls: int | None = None) -> 
     return read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls)
 
 
-def _marked_up(messages: Sequence[Message]) -> str | None:
-    """A teacher that writes tags where only words belong; they would be broken up for training, and teach nothing worth learning."""
+def stray_tag(messages: Sequence[Message]) -> str | None:
+    """Return the problem of a teacher that writes tags where only words belong: broken up for training, they teach nothing worth learning."""
     _, found = neutralise([message for message in messages if message["role"] == "assistant"])
     return "a stray tag in what the teacher wrote" if found else None
 

@@ -21,7 +21,7 @@ from ascl_core.contracts import Message, StageContext
 from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import ChatModel, make_chat
 from ascl_core.judges import Item, Judge
-from ascl_core.sft.acceptance import Draft, Rejected, facts_of
+from ascl_core.sft.acceptance import Draft, Rejected, facts_of, stray_tag
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.replies import read_object
 
@@ -110,8 +110,10 @@ def find_problem(before: Sequence[Message], after: Sequence[Message], max_edit: 
     look-up, and how many words changed.
     """
     was, now = facts_of(before), facts_of(after)
-    if now.problem is not None or now.calls != was.calls:
-        return now.problem or "a call changed"
+    if problem := now.problem or stray_tag(after):
+        return problem
+    if now.calls != was.calls:
+        return "a call changed"
     if leaked := _knows_too_early(after):
         return leaked
     turns = [(old, new) for old, new in zip(before, after, strict=True) if new["role"] == "assistant"]

@@ -27,9 +27,9 @@ Learned = Counter[tuple[tuple[int, ...], int]]
 """How often each token carries loss, by what stands before it and itself."""
 TWICE = [
     *opening(make_prompt(), CONVERSATION),
-    consulting_turn("First.", ToolCall("CYB", "processes")),
+    consulting_turn("First.", ToolCall("processes", category="CYB")),
     tool_turn("[CYB-03] comply: Administration. Help fully."),
-    consulting_turn("Once more.", ToolCall("CYB", "servers")),
+    consulting_turn("Once more.", ToolCall("servers", category="CYB")),
     tool_turn("[CYB-01] hard_refuse: Breaking in. Never help."),
     answering_turn("So it is.", "Use kill."),
 ]

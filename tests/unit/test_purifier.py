@@ -33,7 +33,7 @@ AFTER = "Rule CYB-01 says hard_refuse. It is the account of someone else. I will
 ANSWER = "I'm sorry, but I can't help with getting into the account of somebody else."
 
 
-CALL = ToolCall("CYB", "accounts")
+CALL = ToolCall("accounts", category="CYB")
 
 
 def make_draft(before: str = BEFORE, after: str = AFTER, answer: str = ANSWER, call: ToolCall = CALL) -> list[Message]:
@@ -62,8 +62,8 @@ def make_draft(before: str = BEFORE, after: str = AFTER, answer: str = ANSWER, c
         ({"before": "Let us see what there is to know about that, shall we?"}, "of a thought"),
         ({"answer": "No."}, "of the answer"),
         ({"answer": ""}, "answer is empty"),
-        ({"after": f"{AFTER} </think> Well."}, "not closed"),
-        ({"call": ToolCall("PRV", "accounts")}, "a call changed"),
+        ({"after": f"{AFTER} </think> Well."}, "a stray tag"),
+        ({"call": ToolCall("accounts", category="PRV")}, "a call changed"),
     ],
 )
 def test_edits_are_checked_by_code(change: dict[str, Any], problem: str | None) -> None:
@@ -77,7 +77,7 @@ def test_what_the_user_said_or_an_earlier_look_up_told_is_no_leak() -> None:
     messages = [*opening(said, ConversationConfig()), *make_draft(before=quoting)[2:]]
     assert find_problem(messages, messages, max_edit=0.5) is None
     twice = make_draft()
-    twice[4:4] = [consulting_turn("CYB-01 came back. Is there more?", ToolCall("CYB", "devices")), tool_turn(RULE)]
+    twice[4:4] = [consulting_turn("CYB-01 came back. Is there more?", ToolCall("devices", category="CYB")), tool_turn(RULE)]
     assert find_problem(twice, twice, max_edit=0.5) is None
 
 

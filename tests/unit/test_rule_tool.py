@@ -12,6 +12,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.params import Params
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import ToolCall
+from ascl_core.conversation.content import Markup
 from ascl_core.conversation.template import CALL, END_CALL
 from ascl_core.conversation.tool import ERROR, TOOL_NAME, ArgumentError, format_call, read_call, tool_schema
 from ascl_core.conversation.trajectory import read_calls
@@ -46,7 +47,7 @@ def test_a_query_is_enough_and_a_profile_decides_what_else_is_offered(conversati
 
 @pytest.mark.parametrize("conversation", [PAPER, BOTH, ConversationConfig(max_tool_calls=0)])
 def test_trl_reads_the_same_schema_off_the_environment_as_everybody_else_is_given(conversation: ConversationConfig) -> None:
-    environment = environment_factory(editions_of(CORPUS, INDEX, conversation, changed=False), conversation)()
+    environment = environment_factory(editions_of(CORPUS, INDEX, conversation, changed=False), conversation, Markup())()
     assert json.dumps(get_json_schema(getattr(environment, TOOL_NAME))) == json.dumps(tool_schema(conversation))
 
 
@@ -55,7 +56,7 @@ def test_trl_reads_the_same_schema_off_the_environment_as_everybody_else_is_give
     [{"query": "administration"}, {"query": "administration", "top_k": 2}, {"query": "drugs", "top_k": "2"}, {"query": " "}, {"other": 1}],
 )
 def test_trl_gets_the_result_that_a_rollout_gets(arguments: dict[str, Any]) -> None:
-    environment = environment_factory(editions_of(CORPUS, INDEX, BOTH, changed=False), BOTH)()
+    environment = environment_factory(editions_of(CORPUS, INDEX, BOTH, changed=False), BOTH, Markup())()
     environment.reset(jurisdiction="XA", edition=0, prompt_id="x")
     result = getattr(environment, TOOL_NAME)(**arguments)
     try:

@@ -152,7 +152,7 @@ def test_what_stays_invalid_is_answered_with_the_refusal_that_says_so(
     assert recital.told("content") == recital.outcome.content == FALLBACK
     assert recital.told("thought") == recital.outcome.thoughts == ""
     assert (recital.outcome.facts.valid, recital.outcome.fallback) == (False, True)
-    answer = Answer("m", "d", "XA", with_thoughts=True, neutralised=3).whole(recital.outcome)
+    answer = Answer("m", "d", None, "XA", with_thoughts=True, neutralised=3).whole(recital.outcome)
     assert answer["choices"][0]["finish_reason"] == "content_filter"
     assert answer["choices"][0]["message"]["refusal"] == FALLBACK
     assert (answer["ascl"]["valid"], answer["ascl"]["fallback"], answer["ascl"]["neutralised"]) == (False, True, 3)

@@ -19,7 +19,7 @@ from tests.builders import make_prompt
 from tests.unit.test_templated_teacher import BENIGN, HARMFUL, UTILITY, kept
 
 OPENING = opening(make_prompt(), ConversationConfig())
-CALL = ToolCall("CYB", "servers")
+CALL = ToolCall("servers", category="CYB")
 
 
 def make_row(before: str, after: str, answer: str = "I can't help with that.") -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_a_broken_call_makes_the_rollout_invalid(body: str) -> None:
 
 def test_a_good_call_after_a_faulty_one_is_a_consultation() -> None:
     facts = read_rollout(rollout(FAULTY["no query"], GOOD), finished=True)
-    assert (facts.valid, facts.faulty, facts.calls, facts.mode) == (True, 1, (ToolCall("CYB", "processes"),), Mode.CONSULT)
+    assert (facts.valid, facts.faulty, facts.calls, facts.mode) == (True, 1, (ToolCall("processes", category="CYB"),), Mode.CONSULT)
 
 
 def test_faulty_calls_count_towards_the_limit() -> None:
@@ -57,7 +57,7 @@ def test_faulty_calls_count_towards_the_limit() -> None:
 def test_a_tool_loop_is_given_no_call_of_a_turn_with_a_faulty_one() -> None:
     turn = "".join(f"{CALL}\n{body}\n{END_CALL}\n" for body in (GOOD, FAULTY["no query"]))
     assert read_calls(turn) == []
-    assert read_calls(f"{CALL}\n{GOOD}\n{END_CALL}") == [ToolCall("CYB", "processes")]
+    assert read_calls(f"{CALL}\n{GOOD}\n{END_CALL}") == [ToolCall("processes", category="CYB")]
 
 
 def test_the_thinking_of_each_turn_is_kept() -> None:

@@ -113,6 +113,12 @@ class Recording:
     """A tokenizer of a model whose own template renders tools: it shows what it was given."""
 
     eos_token_id = 0
+    chat_template = ""
+    all_special_tokens = ()
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """No tokens beside those of the vocabulary."""
+        return {}
 
     def __init__(self) -> None:
         self.tools: list[Any] = []
