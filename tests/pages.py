@@ -33,6 +33,7 @@ from pathlib import Path
 _BLOCK = re.compile(r"^```(console|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MASKS = (
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "‹digest›"),
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\+00:00|Z)?"), "‹moment›"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "‹date›"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?(\+00:00)?\b"), "‹time›"),
     (re.compile(r"\b\d+(\.\d+)? s\b"), "‹seconds›"),

@@ -89,6 +89,8 @@ def test_a_difference_fails_and_is_shown(root: Path, old: str, new: str, says: s
         ("deed 1234567", "deed 7654321", True),
         ("stage   would", "stage would", True),
         ("at 2026-01-01 10:00", "at 2026-11-29 23:59:01+00:00", True),
+        ("at 2026-01-01T10:00:00+00:00: why", "at 2026-11-29T11:30:59+00:00: why", True),
+        ("at 2026-01-01T10:00:00+00:00: why", "at 2026-11-29T11:30:59+00:00: no", False),
         ("", "", True),
         ("", "x", False),
     ],
