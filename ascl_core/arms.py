@@ -49,16 +49,28 @@ class Arm:
         return reduce(merge, map(parse_setting, self.settings), {})
 
 
+PAPER = "the paper"
+OURS = "this project"
+
+
+def _untrained(variant: str, label: str) -> Arm:
+    """Return a zero-shot variant: the base model with another opening of the conversation."""
+    return Arm(variant, label, "base_model", f"{PAPER}, §3.2", (f"conversation.variant={variant}",), needs="instruct_model")
+
+
 def _rl(name: str, label: str, source: str, *settings: str, after_change: bool = False) -> Arm:
     """Return a recipe of reinforcement learning that starts from the SFT checkpoint; without settings it is the profile's own."""
     return Arm(name, label, "ifpo", source, settings, start="sft", after_change=after_change)
 
 
-PAPER = "the paper"
-OURS = "this project"
-
 ARMS: tuple[Arm, ...] = (
     Arm("base", "Base model", "base_model", f"{PAPER} (untrained)"),
+    _untrained("pure", "Untrained, no safety prompt"),
+    _untrained("short", "Untrained, short safety prompt"),
+    _untrained("long", "Untrained, long safety prompt"),
+    _untrained("rag", "Untrained, rules in the prompt (RAG)"),
+    _untrained("agent", "Untrained, with the tool"),
+    Arm("surrogate", "Surrogate, SFT", "sft", PAPER, ("sft.arm=surrogate",), after_change=True),
     Arm("sft_direct_refusal", "Direct refusal", "sft_direct_refusal", OURS, after_change=True),
     Arm("sft_context_distillation", "Context distillation", "sft_context_distillation", OURS, after_change=True),
     Arm("sft", "ASCL, SFT", "sft", f"{PAPER} (BC)", after_change=True),

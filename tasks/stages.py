@@ -96,13 +96,16 @@ def _log(name: str) -> Artifact:
     return Artifact(f"data/logs/{name}.jsonl")
 
 
-def _sft(name: str, arm: Arm) -> Stage:
+def _sft(name: str, *arms: Arm) -> Stage:
     return Stage(
         name=name,
         function="ascl_core.sft.train:sft",
-        summary=f"fine-tune the base model on the {arm} trajectories",
+        summary=f"fine-tune the base model on the {arms[0]} trajectories",
         sections=("sft", "compute", "parallel"),
-        inputs={"trajectories": TRAJECTORIES[arm], "base": BASE_MODEL},
+        inputs={
+            "trajectories": TRAJECTORIES[arms[0]] if len(arms) == 1 else tuple(map(TRAJECTORIES.__getitem__, arms)),
+            "base": BASE_MODEL,
+        },
         outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
         timeout_s=_LONG_S,
         deterministic=False,
@@ -201,7 +204,7 @@ BASE = Stage(
     timeout_s=_LONG_S,
 )
 DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE, INDEX_RULES)
-SFT = _sft("sft", Arm.ASCL)
+SFT = _sft("sft", Arm.ASCL, Arm.SURROGATE)
 SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
 SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
 IFPO = Stage(

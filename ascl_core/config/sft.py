@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
@@ -12,6 +14,9 @@ from ascl_core.config.parallel import split_batch
 class SftConfig(Config):
     """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
 
+    arm: Literal["ascl", "surrogate"] = "ascl"
+    """What the stage `sft` trains on: ASCL's trajectories, or the same without look-ups (paper: surrogate). The baselines' stages have their
+    own."""
     lora: LoraConfig | None = None
     """Train low-rank matrices and merge them at the end; None trains every weight."""
     max_steps: int = Field(default=450, ge=1)

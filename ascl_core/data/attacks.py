@@ -10,6 +10,7 @@ import base64
 import codecs
 import dataclasses
 import random
+import string
 from collections.abc import Callable, Sequence
 
 from ascl_core.contracts import Message, Prompt
@@ -250,11 +251,13 @@ def _id(draw: random.Random) -> str:
 
 
 def _sentence(draw: random.Random) -> str:
-    """A remark, a sentence of two parts, or one of words that mean nothing, as no list of remarks is long enough."""
-    kind = draw.randrange(3)
+    """A remark, a sentence of two parts, a reference number, or words that mean nothing, as no list of remarks is long enough."""
+    kind = draw.randrange(4)
     if kind == 0:
         return draw.choice(_REMARKS)
     if kind == 1:
         return f"{draw.choice(_SUBJECTS)} {draw.choice(_PREDICATES)}."
+    if kind == 2:
+        return f"My reference is {''.join(draw.choices(string.ascii_letters + string.digits, k=draw.randrange(6, 30)))}."
     made_up = ["".join(draw.choices(_SYLLABLES, k=draw.randrange(1, 4))) for _ in range(draw.randrange(3, 9))]
     return f"{' '.join(made_up).capitalize()}."

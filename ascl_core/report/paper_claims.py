@@ -185,10 +185,10 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="surrogate_is_worse",
-        says="The same trajectories without look-ups (surrogate) end less safe",
+        says="SFT on the same trajectories without look-ups (surrogate) is less safe",
         paper="no figure here",
         where="baselines",
-        ours="ifpo",
+        ours="sft",
         side=Side.MORE,
         theirs="surrogate",
         measure=seeds.safe,

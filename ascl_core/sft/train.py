@@ -26,23 +26,27 @@ def sft(
     sft: SftConfig,
     compute: ComputeConfig,
     parallel: ParallelConfig = ONE_PROCESS,
-    trajectories: Path,
+    trajectories: Path | tuple[Path, ...],
     base: Path,
     checkpoint: Path,
     log: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step."""
+    """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step.
+
+    Of several files of trajectories, `sft.arm` names the one.
+    """
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
 
     from ascl_core.sft.trainer import SupervisedTrainer
 
+    taught = trajectories if isinstance(trajectories, Path) else next(path for path in trajectories if path.stem == sft.arm)
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     arguments = _arguments(sft, compute, parallel, context.state)
-    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(trajectories)])
-    _check_lengths(rows, tokenizer, sft.max_length, trajectories)
+    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(taught)])
+    _check_lengths(rows, tokenizer, sft.max_length, taught)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),
