@@ -102,10 +102,7 @@ def _sft(name: str, *arms: Arm) -> Stage:
         function="ascl_core.sft.train:sft",
         summary=f"fine-tune the base model on the {arms[0]} trajectories",
         sections=("sft", "compute", "parallel"),
-        inputs={
-            "trajectories": TRAJECTORIES[arms[0]] if len(arms) == 1 else tuple(map(TRAJECTORIES.__getitem__, arms)),
-            "base": BASE_MODEL,
-        },
+        inputs={"trajectories": tuple(TRAJECTORIES[arm] for arm in arms), "base": BASE_MODEL},
         outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
         timeout_s=_LONG_S,
         deterministic=False,

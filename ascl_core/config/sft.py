@@ -15,8 +15,8 @@ class SftConfig(Config):
     """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
 
     arm: Literal["ascl", "surrogate"] = "ascl"
-    """What the stage `sft` trains on: ASCL's trajectories, or the same without look-ups (paper: surrogate). The baselines' stages have their
-    own."""
+    """What the stage `sft` trains on: ASCL's trajectories, or the same without look-ups (the paper's surrogate). The stages of the
+    baselines have their own."""
     lora: LoraConfig | None = None
     """Train low-rank matrices and merge them at the end; None trains every weight."""
     max_steps: int = Field(default=450, ge=1)

@@ -62,7 +62,8 @@ class RuleIndex:
         category either.
         """
         known = category if category in self.corpus.categories else None
-        named = self._named(jurisdiction).get(tuple(words(query)), ())
+        asked = tuple(words(query))
+        named = self._named(jurisdiction).get(asked, ()) if asked else ()
         if known and named and all(rule.category != known for rule in named):
             return tuple(Match(rule, 1.0) for rule in named[:limit])
         shelf = self._shelf(jurisdiction, known)

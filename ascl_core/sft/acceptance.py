@@ -46,7 +46,7 @@ def facts_of(messages: Sequence[Message], max_tool_calls: int | None = None) -> 
 
 
 def stray_tag(messages: Sequence[Message]) -> str | None:
-    """Return the problem of a teacher that writes tags where only words belong: broken up for training, they teach nothing worth learning."""
+    """Return the problem of a teacher that writes tags where only words belong; broken up for training they would teach nothing."""
     _, found = neutralise([message for message in messages if message["role"] == "assistant"])
     return "a stray tag in what the teacher wrote" if found else None
 

@@ -26,7 +26,7 @@ def sft(
     sft: SftConfig,
     compute: ComputeConfig,
     parallel: ParallelConfig = ONE_PROCESS,
-    trajectories: Path | tuple[Path, ...],
+    trajectories: tuple[Path, ...],
     base: Path,
     checkpoint: Path,
     log: Path,
@@ -34,14 +34,14 @@ def sft(
 ) -> dict[str, float | int | str]:
     """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step.
 
-    Of several files of trajectories, `sft.arm` names the one.
+    Of several files of trajectories `sft.arm` names the one; a single one is taken as it is.
     """
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
 
     from ascl_core.sft.trainer import SupervisedTrainer
 
-    taught = trajectories if isinstance(trajectories, Path) else next(path for path in trajectories if path.stem == sft.arm)
+    taught = trajectories[0] if len(trajectories) == 1 else next(path for path in trajectories if path.stem == sft.arm)
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     arguments = _arguments(sft, compute, parallel, context.state)

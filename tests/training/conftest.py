@@ -120,7 +120,7 @@ class World:
         sft(
             sft=SftConfig.model_validate({**SFT, **changes}),
             compute=CPU,
-            trajectories=self.root / f"{trajectories}.jsonl",
+            trajectories=(self.root / f"{trajectories}.jsonl",),
             base=self.root / "base",
             checkpoint=out / "model",
             log=out / "log.jsonl",

@@ -18,7 +18,7 @@ from tasks.lineage.embedded_rows import CHANGED, LEFT_OUT, TOO_MANY, data_sets
 from tasks.lineage.find import find
 from tasks.lineage.layout import Sizes, lay_out
 from tasks.lineage.page import page_data, write_page
-from tasks.stages import PROMPTS, SUITES, TRAJECTORIES
+from tasks.stages import PROMPTS, STAGES, SUITES, TRAJECTORIES
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.recorded_place import make_place, make_trajectory, write_records
 
@@ -154,7 +154,7 @@ def test_a_record_that_is_not_what_the_report_read_is_broken(place: Path) -> Non
 def test_every_box_is_a_button_with_a_name_and_is_in_the_table_too(place: Path) -> None:
     page = written(place)
     boxes = {attributes["data-name"]: attributes for _, attributes in page.elements if "box" in str(attributes.get("class")).split()}
-    assert len(boxes) == 17 + 3
+    assert len(boxes) == len(STAGES) + 3
     for name, attributes in boxes.items():
         assert (attributes["role"], attributes["tabindex"]) == ("button", "0")
         assert str(name) in str(attributes["aria-label"])

@@ -55,12 +55,12 @@ def test_the_frozen_corpus_has_no_findings() -> None:
 
 
 def test_a_query_in_the_words_of_another_rule_is_found_with_both_names(folder: Path) -> None:
-    change(folder, "CYB-02", lambda text: text.replace("query: account takeover", "query: malware"))
+    change(folder, "CYB-02", lambda text: text.replace("query: account takeover", "query: malware or intrusion"))
     inside, outside = unfound(folder)
     assert (inside.severity, inside.code, inside.file, inside.rule_id) == ("warning", "not_found_by_query", "CYB.yaml", "CYB-02")
-    assert inside.message == "its query 'malware' finds CYB-01 first in XA, XB"
+    assert inside.message == "its query 'malware or intrusion' finds CYB-01 first in XA, XB"
     assert inside.mend == "say in its query and keywords what sets it apart from CYB-01"
-    assert outside.message == "without a category its query 'malware' finds CYB-01 first in XA, XB"
+    assert outside.message == "without a category its query 'malware or intrusion' finds CYB-01 first in XA, XB"
 
 
 def test_an_example_in_the_words_of_another_rule_is_found(folder: Path) -> None:
