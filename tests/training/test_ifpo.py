@@ -19,6 +19,7 @@ from ascl_core.config.base import parse
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import END
+from ascl_core.conversation.tool import ERROR
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.errors import ConfigError, DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
@@ -128,7 +129,7 @@ def test_the_tool_results_get_no_gradient_and_every_turn_of_the_assistant_does(
     monkeypatch.setattr(IfpoTrainer, "_get_per_token_logps_and_entropies", keep_log_probabilities)
     world.ifpo(tmp_path, max_steps=1)
     tokenizer = load_tokenizer(world.root / "taught/model")
-    results = [render_rule(rule) for rule in load_corpus(world.root / "corpus.json").rules] + [NO_MATCH]
+    results = [render_rule(rule) for rule in load_corpus(world.root / "corpus.json").rules] + [NO_MATCH, ERROR]
     consulted = 0
     for batch, logps in seen:
         assert logps.grad is not None

@@ -29,8 +29,9 @@ def workspace(world: World, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     """A repository in which the stages before training have left the small world's files."""
     made = make_workspace(tmp_path_factory.mktemp("processes"))
     made.ascl("params", "write", "--overwrite-params", *(word for setting in SETTINGS for word in ("--set", setting)))
-    places = {RL_CORPUS.path: "corpus.json", PROMPTS.path: "prompts.parquet", TRAJECTORIES[Arm.ASCL].path: "ascl.jsonl"}
-    for path, name in places.items():
+    files = {RL_CORPUS.path: "corpus.json", PROMPTS.path: "prompts.parquet"}
+    files |= {TRAJECTORIES[arm].path: f"{arm}.jsonl" for arm in (Arm.ASCL, Arm.SURROGATE)}
+    for path, name in files.items():
         (made.root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(world.root / name, made.root / path)
     for artifact, name in ((SFT.inputs["base"], "base"), (IFPO.inputs["checkpoint_in"], "taught/model")):
