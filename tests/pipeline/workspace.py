@@ -39,6 +39,9 @@ DVC_CONFIG = """[core]
 """
 SETTINGS = (
     "suites.own_fraction=0.05",
+    "attacks.prompts_per_kind=0",
+    "build_sft.attack_share={harmful: 0, borderline: 0, sensitive: 0, utility: 0}",
+    "ifpo.attack_share=0",
     "base_model.scratch.hidden_size=32",
     "base_model.scratch.intermediate_size=64",
     "base_model.scratch.num_heads=2",
