@@ -12,7 +12,8 @@
 Other blocks are not run. A command must end with status 0, unless a line of its output on the page begins with `error`. In the output
 
 - `…` stands for anything: alone on a line for any number of lines, within a line for any text. Figures of a model are left out that way;
-- digests, dates, times of day and durations in seconds count as equal: `cee57dcf791b`, `2026-11-29`, `10:15`, `3.2 s`;
+- digests, dates, times of day and durations in seconds count as equal: `cee57dcf791b`, `2026-11-29`, `10:15`, `3.2 s`; so do numbers of
+  rules, because tests have other rules than the repository: `121 rules`;
 - several spaces count as one, so that the columns of a table may be wider.
 """
 
@@ -37,6 +38,7 @@ _MASKS = (
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "‹date›"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?(\+00:00)?\b"), "‹time›"),
     (re.compile(r"\b\d+(\.\d+)? s\b"), "‹seconds›"),
+    (re.compile(r"\b\d+ rules\b"), "‹number› rules"),
     (re.compile(r"[ \t]+"), " "),
 )
 _ENDED = "--- the command ended with"

@@ -56,6 +56,7 @@ SETTINGS = (
     "ifpo.save_steps=2",
     "ifpo.prompts_per_step=2",
     "ifpo.group_size=2",
+    "ifpo.reward.preset=graded",  # rates malformed rollouts below wrong ones; by the paper's all earn 0 here, and nothing would be learned
     "ifpo.micro_batch_size=4",
     "evaluate.max_new_tokens=8",
 )
