@@ -135,7 +135,7 @@ class Workspace:
     def run(self, *command: str, status: int | None = 0) -> str:
         """What a command prints; fails unless it ends with that status."""
         running = self.start(*command)
-        ended = running.process.wait(timeout=500)
+        ended = running.process.wait(timeout=1500)
         assert status is None or ended == status, running.output
         return running.output
 
