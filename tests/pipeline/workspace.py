@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from ascl_core.artifacts import read_yaml, write_json, write_text
+from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.profiles import resolve_profile, to_yaml
 from tasks.parameters import Origin
 from tasks.stages import STAGES, Stage, get_stage
@@ -226,7 +226,8 @@ def make_workspace(root: Path, checkout: Path = REPOSITORY) -> Workspace:
     copy_code(checkout, root)
     shutil.copytree(RULES, root / "data/rules")
     shutil.copytree(RAW, root / "data/raw")
-    write_json(root / "data/released/release.json", {"tag": None})
+    write_text(root / "data/released/.gitignore", "*\n!.gitignore\n")
+    write_text(root / ".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
     write_text(root / ".dvc/config", DVC_CONFIG)
     write_text(root / "README.md", "# A workspace of the tests\n")
     write_tiny_params(root, SETTINGS)
