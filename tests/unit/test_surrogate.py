@@ -9,6 +9,7 @@ import pytest
 
 from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import Message, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
 from ascl_core.sft.acceptance import facts_of
@@ -111,8 +112,9 @@ def test_a_trajectory_that_follows_a_changed_rule_is_left_out(tmp_path: Path) ->
     assert read_json(tmp_path / "counts.json")["arms"]["surrogate"]["reasons"] == {"follows a changed rule": len(refused)}
 
 
-def test_no_stage_of_the_pipeline_reads_it() -> None:
+def test_only_sft_may_train_on_it_and_does_so_where_it_is_asked_to() -> None:
     surrogate = TRAJECTORIES["surrogate"]
     assert surrogate in BUILD_SFT.outputs.values()
     assert surrogate not in BASE.input_artifacts(), "it would change the tokenizer that is trained on the others"
-    assert not any(surrogate in stage.input_artifacts() for stage in STAGES)
+    assert [stage.name for stage in STAGES if surrogate in stage.input_artifacts()] == ["sft"]
+    assert SftConfig().arm == "ascl"
