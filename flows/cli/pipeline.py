@@ -63,7 +63,8 @@ def run(
     _print_decision(result.decision)
     out.print(f"report: {shown(report_page(root), root)}", soft_wrap=True)
     if is_uncommitted(root, "dvc.lock"):
-        out.print("dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit")
+        what = "dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit"
+        out.print(what, soft_wrap=True)
     if strict and not result.decision.passed:
         raise typer.Exit(GATE_SAID_NO)
 

@@ -36,7 +36,9 @@ def test_a_second_run_reuses_every_stage_says_why_and_writes_nothing(finished: W
 
 
 def test_a_run_prints_nothing_after_its_result(finished: Workspace) -> None:
-    assert re.fullmatch(r"report: data/report/index\.html", finished.ascl("run").rstrip().splitlines()[-1])
+    *_, report, lock = finished.ascl("run").rstrip().splitlines()
+    assert report == "report: data/report/index.html"
+    assert lock.startswith("dvc.lock records this run")
 
 
 def test_dvc_repro_alone_gives_what_a_flow_run_gives(finished: Workspace, fresh: Workspace) -> None:
