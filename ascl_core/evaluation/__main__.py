@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ascl_core.evaluation", description="Evaluate a checkpoint by params.yaml.")
     parser.add_argument("paths", nargs=5, type=Path, metavar="PATH", help="checkpoint, suites, their manifest, corpus, folder")
     parser.add_argument("--index", type=Path, help="the folder with the index of the corpus; it is made here if not given")
-    parser.add_argument("--variant", help="takes the place of conversation.variant")
+    parser.add_argument("--variant", help="replaces conversation.variant for this evaluation")
     return parser
 
 
