@@ -32,10 +32,12 @@ def compare(
 
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
+    from ascl_core.arms import get_arm
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
     from tasks.environment import prepare
 
+    named = [get_arm(name).name for name in arm or ()]  # before a server starts
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:
@@ -45,7 +47,7 @@ def compare(
     with watched(root):
         from flows.compare import compare as flow
 
-        result = flow(profile, list(setting or ()), seeds=numbers, arms=list(arm or ()), changed_rules=changed_rules, max_parallel=parallel)
+        result = flow(profile, list(setting or ()), seeds=numbers, arms=named, changed_rules=changed_rules, max_parallel=parallel)
     ran = sum(outcome.action == "ran" for outcome in result.outcomes)
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
     out.print(f"comparison: {shown(result.page, root)}", soft_wrap=True)
