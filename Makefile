@@ -66,7 +66,7 @@ lint: setup ## Check formatting and lint
 types: setup ## Check types
 	@$(BIN)/mypy
 
-format: setup ## Format the code and mend what lint can mend
+format: setup ## Format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 

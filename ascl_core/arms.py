@@ -97,7 +97,7 @@ _BY_NAME = {arm.name: arm for arm in ARMS}
 def get_arm(name: str) -> Arm:
     """Return the arm of that name; `ConfigError` names the nearest right one."""
     if name not in _BY_NAME:
-        raise ConfigError("no such arm", field="--arm", value=name, mend=nearest(name, _BY_NAME))
+        raise ConfigError("no such arm", field="--arm", value=name, hint=nearest(name, _BY_NAME))
     return _BY_NAME[name]
 
 

@@ -68,11 +68,11 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, mend="run the stage that makes it: ascl run") from error
+        raise DataError("file does not exist", file=path, hint="run the stage that makes it: ascl run") from error
     except (ValueError, RecursionError) as error:  # broken, not UTF-8, a number of thousands of digits, endless nesting
-        raise DataError(f"not valid JSON: {error}", file=path, mend="restore the file: dvc checkout") from error
+        raise DataError(f"not valid JSON: {error}", file=path, hint="restore the file: dvc checkout") from error
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error
+        raise DataError(f"cannot be read: {error.strerror}", file=path, hint="give a file that can be read") from error
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -95,11 +95,11 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
                     raise DataError("expected a JSON object", file=path, field=f"line {number}", value=line.strip()[:80])
                 rows.append(row)
     except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, mend="check the path, or run the stage that makes it") from error
+        raise DataError("file does not exist", file=path, hint="check the path, or run the stage that makes it") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not valid JSON lines: {error}", file=path, mend="mend or restore the file") from error
+        raise DataError(f"not valid JSON lines: {error}", file=path, hint="hint or restore the file") from error
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path, mend="give a file that can be read") from error
+        raise DataError(f"cannot be read: {error.strerror}", file=path, hint="give a file that can be read") from error
     return rows
 
 
@@ -108,11 +108,11 @@ def read_yaml(path: str | Path) -> Any:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError("file does not exist", file=path, mend="check the path") from error
+        raise ConfigError("file does not exist", file=path, hint="check the path") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"not valid YAML: {error}", file=path, mend="save the file as UTF-8") from error
+        raise ConfigError(f"not valid YAML: {error}", file=path, hint="save the file as UTF-8") from error
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=path, mend="check the path") from error
+        raise ConfigError(f"cannot be read: {error.strerror}", file=path, hint="check the path") from error
     return parse_yaml(text, file=path)
 
 
@@ -127,8 +127,8 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
 
     yaml = YAML(typ="safe", pure=True)
 
-    def wrong(problem: str, line: int | None, value: object, mend: str) -> ConfigError:
-        return ConfigError(problem, file=file, field=field or (f"line {line}" if line else None), value=value, mend=mend)
+    def wrong(problem: str, line: int | None, value: object, hint: str) -> ConfigError:
+        return ConfigError(problem, file=file, field=field or (f"line {line}" if line else None), value=value, hint=hint)
 
     try:
         root = yaml.compose(text)
@@ -141,7 +141,7 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
         mark = getattr(error, "problem_mark", None)
         problem = (getattr(error, "problem", None) or str(error)).splitlines()[0]
         value = None if field is None else text
-        raise wrong(f"not valid YAML: {problem}", mark.line + 1 if mark else None, value, "mend the syntax, or quote the text") from error
+        raise wrong(f"not valid YAML: {problem}", mark.line + 1 if mark else None, value, "fix the syntax, or quote the text") from error
     except (ValueError, OverflowError, LookupError, AttributeError) as error:  # 2026-02-30, or a number of thousands of digits
         bad = _no_value(root, YAML(typ="safe", pure=True).constructor, set())
         line, value = (bad.start_mark.line + 1, bad.value) if bad is not None else (None, text)
@@ -216,9 +216,9 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table
     try:
         return pq.read_table(path, columns=columns)
     except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, mend="run the stage that makes it: ascl run") from error
+        raise DataError("file does not exist", file=path, hint="run the stage that makes it: ascl run") from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"not a readable Parquet file: {error}", file=path, mend="restore it: dvc checkout") from error
+        raise DataError(f"not a readable Parquet file: {error}", file=path, hint="restore it: dvc checkout") from error
 
 
 def sha256_file(path: str | Path) -> str:

@@ -285,12 +285,12 @@ def from_table(table: pa.Table, row_type: type[Row], *, file: object = "table") 
     schema = _SCHEMAS[row_type]
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise DataError("column is missing", file=file, field=missing[0], mend="re-run the stage that makes this file")
+        raise DataError("column is missing", file=file, field=missing[0], hint="re-run the stage that makes this file")
     names = [f.name for f in fields(row_type)]
     try:
         return [row_type(**{name: _typed(name, record[name]) for name in names}) for record in table.select(names).to_pylist()]
     except ValueError as error:
-        raise DataError(str(error), file=file, mend="re-run the stage that makes this file") from error
+        raise DataError(str(error), file=file, hint="re-run the stage that makes this file") from error
 
 
 def _plain(value: Any) -> Any:

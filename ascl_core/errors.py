@@ -1,4 +1,4 @@
-"""The error tree: everything a user can mend is an `AsclError`.
+"""The error tree: everything a user can fix is an `AsclError`.
 
     AsclError
     ├── ConfigError        a parameter file, an option, or a value in one
@@ -15,7 +15,7 @@
         └── StageCrashed       its process was ended from outside or by a fault of the machine; another try may well do
 
 Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and never raises; bad
-*plumbing* raises one of these, with the file, the field, the value and the mend.
+*plumbing* raises one of these, with the file, the field, the value and a hint.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfr
 
 
 class AsclError(Exception):
-    """One clear message: what is wrong, where, which value, and how to mend it.
+    """One clear message: what is wrong, where, which value, and how to fix it.
 
     Args:
         problem: What is wrong, in one sentence.
         file: The file it is in, if any.
         field: The field or line in that file, if any.
         value: The offending value; never a secret.
-        mend: What the user should do.
+        hint: What the user should do.
 
     Credentials in a URL are blotted out of all of them.
     """
@@ -57,22 +57,22 @@ class AsclError(Exception):
         file: object | None = None,
         field: str | None = None,
         value: object | None = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(redacted(problem))
         self.problem = redacted(problem)
         self.file = None if file is None else redacted(str(file))
         self.field = field
         self.value = redacted(value) if isinstance(value, str) else value
-        self.mend = None if mend is None else redacted(mend)
+        self.hint = None if hint is None else redacted(hint)
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.file, self.field) if part)
         text = f"{where}: {self.problem}" if where else self.problem
         if self.value is not None:
             text += f" (got {redacted(shortened(self.value))!r})"
-        if self.mend:
-            text += f"\n  mend: {self.mend}"
+        if self.hint:
+            text += f"\n  hint: {self.hint}"
         return text
 
 
@@ -121,7 +121,7 @@ class StageError(AsclError):
 
 
 class StageCrashed(StageError):
-    """A stage's process was ended by a signal, or a GPU failed under it: nothing that a rule, a parameter or data would mend."""
+    """A stage's process was ended by a signal, or a GPU failed under it: nothing that a rule, a parameter or data would fix."""
 
 
 def shortened(value: object, most: int = 200) -> str:
@@ -158,7 +158,7 @@ def leave(error: AsclError, file: Path) -> int:
     Several processes may leave theirs in the same file: it holds one of them, whole.
     """
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "mend": error.mend}
+    values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "hint": error.hint}
     whole = file.with_name(f"{file.name}.{os.getpid()}")
     whole.write_text(json.dumps({**values, "value": None if error.value is None else redacted(shortened(error.value))}), encoding="utf-8")
     whole.replace(file)

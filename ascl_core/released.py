@@ -29,10 +29,10 @@ def read_release(folder: Path) -> dict[str, Any]:
     if folder.is_dir() and all(file.name == PLACEHOLDER for file in folder.iterdir()):
         return {"tag": None}
     if not path.is_file():
-        raise DataError("there is no record of what is released", file=path, mend="ascl release sync")
+        raise DataError("there is no record of what is released", file=path, hint="ascl release sync")
     values = read_json(path)
     if not isinstance(values, dict) or "tag" not in values or not isinstance(values["tag"], str | None):
         raise DataError(
-            "expected an object with the tag of the release, or null for none", file=path, field="tag", mend="ascl release sync"
+            "expected an object with the tag of the release, or null for none", file=path, field="tag", hint="ascl release sync"
         )
     return values

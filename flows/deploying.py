@@ -20,7 +20,7 @@ _POOLS = ("cpu", "gpu")
 def deploy_all(root: Path, *, training_pool: str, gpu_slots: int | None, infrastructure: str) -> list[Change]:
     """Have the server hold pools, limits, blocks of secrets, deployments and automations as this repository describes them."""
     if training_pool not in _POOLS:
-        raise ConfigError("no such pool", field="--training-pool", value=training_pool, mend=f"one of {', '.join(_POOLS)}")
+        raise ConfigError("no such pool", field="--training-pool", value=training_pool, hint=f"one of {', '.join(_POOLS)}")
     described = deployments.read_file(root)
     flows = {one.name: _flow(one) for one in described.deployments}
     with get_client(sync_client=True) as client:

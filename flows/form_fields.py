@@ -101,7 +101,7 @@ def _arm(name: str) -> str:
     try:
         return get_arm(name).name
     except ConfigError as error:
-        raise ValueError(f"{error.problem}; {error.mend}") from None
+        raise ValueError(f"{error.problem}; {error.hint}") from None
 
 
 def _refuse(problem: str) -> str:

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Form)
 
 
 def checked(form: F) -> F:
-    """The form, with every check of its model run once more; `ConfigError` names the field, the value and the mend."""
+    """The form, with every check of its model run once more; `ConfigError` names the field, the value and a hint."""
     return parse(type(form), form.model_dump(warnings=False), file=f"the form of {type(form).__name__.removesuffix('Form').lower()}")
 
 

@@ -72,7 +72,7 @@ def api_url(root: Path) -> str:
     use_server_credentials()
     given = os.environ.get("PREFECT_API_URL")
     if given is None and not (root / _ADDRESS).exists():
-        raise WorkspaceError("no Prefect server is known", field="PREFECT_API_URL", mend="ascl server in another terminal, or set it")
+        raise WorkspaceError("no Prefect server is known", field="PREFECT_API_URL", hint="ascl server in another terminal, or set it")
     url = given or str(read_json(root / _ADDRESS)["url"])
     check_answers(url, "start it: ascl server")
     return url
@@ -85,7 +85,7 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise WorkspaceError(
-                f"cannot listen: {error.strerror}", field="--port", value=f"{host}:{port}", mend="give another --port"
+                f"cannot listen: {error.strerror}", field="--port", value=f"{host}:{port}", hint="give another --port"
             ) from error
 
 

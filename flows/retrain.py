@@ -38,7 +38,7 @@ def _retrain(form: RetrainForm, root: Path) -> State[Any]:
             return Cancelled(message=f"superseded: newer rules {newer[:12]} were seen at {form.rules.watched}")
         if form.rules.digest not in ("", corpus.digest):
             raise RuleError(
-                "the rules there are others", field="rules.digest", value=corpus.digest, mend="leave it empty, or give their digest"
+                "the rules there are others", field="rules.digest", value=corpus.digest, hint="leave it empty, or give their digest"
             )
         diff = own_run.changes(root, corpus, since=own_run.fork(root, form.rules.place))
         create_markdown_artifact(

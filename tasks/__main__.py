@@ -43,7 +43,7 @@ def _check_released(root: Path, stage: Stage) -> None:
     """`WorkspaceError` where the stage would read another release than the newest one: DVC has noted what lies there already."""
     if RELEASED in stage.input_artifacts() and not is_current(root):
         problem = f"holds another release than {released_tag(root) or 'the branch releases, which has none'}"
-        raise WorkspaceError(problem, file=RELEASED.path, mend="ascl release sync, and start it again")
+        raise WorkspaceError(problem, file=RELEASED.path, hint="ascl release sync, and start it again")
 
 
 if __name__ == "__main__":

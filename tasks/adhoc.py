@@ -34,7 +34,7 @@ def evaluate_checkpoint(
     Returns the path of its metrics.
     """
     if not checkpoint.is_dir():
-        raise ModelError("no checkpoint is there", file=checkpoint, mend="give a folder with a model, such as data/models/ifpo")
+        raise ModelError("no checkpoint is there", file=checkpoint, hint="give a folder with a model, such as data/models/ifpo")
     stage = EVALUATE["ifpo"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ERROR).unlink(missing_ok=True)

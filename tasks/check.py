@@ -13,4 +13,4 @@ class Check:
     name: str
     level: Literal["ok", "warning", "error"]
     found: str
-    mend: str = ""
+    hint: str = ""

@@ -25,13 +25,13 @@ def clone(url: str, ref: str, into: Path) -> Path:
     if not (into / ".git").exists():
         _clone(url, into)
     elif git(into, "remote", "get-url", "origin") != url:
-        raise WorkspaceError("another repository is there", file=into, field="url", value=url, mend="give another folder")
+        raise WorkspaceError("another repository is there", file=into, field="url", value=url, hint="give another folder")
     else:
         git(into, "fetch", "--quiet", "--prune", "--tags", "--force", "origin")
     commit = named(into, f"refs/remotes/origin/{ref}") or named(into, ref)
     if commit is None:
         raise WorkspaceError(
-            "no such git revision", file=url, field="ref", value=ref, mend="give a commit, a branch or a tag of that repository"
+            "no such git revision", file=url, field="ref", value=ref, hint="give a commit, a branch or a tag of that repository"
         )
     git(into, "checkout", "--quiet", "--force", "--detach", commit)
     versioning.ensure(into)
@@ -43,14 +43,14 @@ def checked_git_url(url: str) -> str:
     """The URL; `ConfigError` where it has credentials in it, and `WorkspaceError` where git would take it for something else."""
     refuse_credentials(url, field="url")
     if not url or url.startswith("-") or _ANY_TRANSPORT.match(url):
-        raise WorkspaceError("not the URL of a git repository", field="url", value=url, mend="such as https://host/owner/name.git")
+        raise WorkspaceError("not the URL of a git repository", field="url", value=url, hint="such as https://host/owner/name.git")
     return url
 
 
 def _clone(url: str, into: Path) -> None:
     """Clone beside and rename, so that a clone is whole or not there."""
     if into.exists() and any(into.iterdir()):
-        raise WorkspaceError("the folder is not empty", file=into, mend="give an empty one, or one that does not exist")
+        raise WorkspaceError("the folder is not empty", file=into, hint="give an empty one, or one that does not exist")
     into.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
     try:

@@ -49,7 +49,7 @@ def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
     able = arms_that_run(instruct_model=params.base_model.path is not None)
     if unable := asked - {arm.name for arm in able}:
         problem = "the arm needs a base model that follows instructions"
-        raise ConfigError(problem, field="--arm", value=min(unable), mend="--profile small, or set base_model.path")
+        raise ConfigError(problem, field="--arm", value=min(unable), hint="--profile small, or set base_model.path")
     return tuple(arm for arm in able if not asked or arm.name in asked)
 
 
@@ -107,7 +107,7 @@ def write_page(root: Path, runs: list[dict[str, object]], changed: list[dict[str
             on_event=on_event,
         )
     if status != 0:
-        raise StageError(f"the page of the comparison could not be written (status {status})", file=log, mend=f"read {log}")
+        raise StageError(f"the page of the comparison could not be written (status {status})", file=log, hint=f"read {log}")
     return folder / "index.html"
 
 

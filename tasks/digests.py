@@ -46,7 +46,7 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
             raise WorkspaceError(
                 f"is missing, and {stage.name} needs it",
                 file=artifact.path,
-                mend=f"git checkout -- {artifact.path}" if artifact.source else "run the stage that makes it: ascl run",
+                hint=f"git checkout -- {artifact.path}" if artifact.source else "run the stage that makes it: ascl run",
             )
         data[artifact.path] = digest(root / artifact.path)
     params = load_params(root / "params.yaml")

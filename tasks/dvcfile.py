@@ -47,7 +47,7 @@ def check(root: Path, sources: Sources | None = None) -> None:
     path = root / FILE
     if not path.exists() or path.read_text(encoding="utf-8") != render(root, sources):
         raise WorkspaceError(
-            "is not what tasks/stages.py, the imports of ascl_core and the sources in params.yaml say", file=FILE, mend="ascl stages write"
+            "is not what tasks/stages.py, the imports of ascl_core and the sources in params.yaml say", file=FILE, hint="ascl stages write"
         )
 
 
@@ -73,7 +73,7 @@ def check_sources(root: Path, stage: Stage) -> None:
             file=FILE,
             field=stage.sources,
             value=", ".join(sorted({*named} ^ {*wanted})),
-            mend="ascl stages write",
+            hint="ascl stages write",
         )
 
 

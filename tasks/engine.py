@@ -34,8 +34,8 @@ def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: En
 def engine_problem(engine: EngineConfig) -> ConfigError | None:
     """Why nothing can run on the engine now: its packages are not installed, or its scheduler does not answer."""
 
-    def problem(field: str, found: str, mend: str) -> ConfigError:
-        return ConfigError(found, file="params.yaml", field=f"engine.{field}", value=getattr(engine, field), mend=mend)
+    def problem(field: str, found: str, hint: str) -> ConfigError:
+        return ConfigError(found, file="params.yaml", field=f"engine.{field}", value=getattr(engine, field), hint=hint)
 
     if engine.name != "dask":
         return None

@@ -49,7 +49,7 @@ class Need:
     """On each GPU, when it holds most."""
     problem: str
     """Why it does not fit; empty where it does."""
-    mend: str
+    hint: str
     tokens: float | None
     """Of all the stages, at most; None until the data are there from which it follows."""
     hours: float | None
@@ -80,7 +80,7 @@ def _teacher(root: Path, params: Params, device: Device) -> Iterator[Need]:
     each = {str(kind): number for kind, number in config.trajectories_per_prompt.items()}
     drafts = None if per_type is None else _ARMS * sum(each[kind] * number for kind, number in per_type.items())
     tokens = None if drafts is None else drafts * params.sft.max_length
-    mend = (
+    hint = (
         "take a smaller build_sft.teacher_model or judge, raise compute.vllm_memory_share, or serve the teacher: build_sft.teacher openai"
     )
     yield Need(
@@ -92,7 +92,7 @@ def _teacher(root: Path, params: Params, device: Device) -> Iterator[Need]:
         1,
         memory,
         problem,
-        mend,
+        hint,
         tokens,
         _sampling_hours(shape, tokens, device),
     )
@@ -112,7 +112,7 @@ def _sft(params: Params, device: Device) -> Need:
         params.parallel.processes,
         memory,
         _overflow(memory, device),
-        _training_mend(params, config.lora, "sft"),
+        _training_hint(params, config.lora, "sft"),
         tokens,
         _training_hours(params, shape, config.lora, tokens, device),
     )
@@ -148,7 +148,7 @@ def _ifpo(params: Params, device: Device) -> Need:
         parallel.processes,
         memory,
         problem or _overflow(memory, device),
-        _training_mend(params, config.lora, "ifpo"),
+        _training_hint(params, config.lora, "ifpo"),
         tokens,
         drawing + _training_hours(params, shape, config.lora, tokens, device),
     )
@@ -165,8 +165,8 @@ def _evaluation(root: Path, params: Params, device: Device) -> Need:
     if time is not None and tokens is not None:
         read = tokens / length * _VERDICT_TOKENS
         time += sum(hours(sampling_operations(find_shape(m), read), device, 1, SAMPLING_UTILISATION) for m in config.judge.models)
-    mend = "raise compute.vllm_memory_share to at most .46 with a judge beside, lower evaluate.batch_size, or take a smaller judge"
-    return Need("evaluate", len(EVALUATE), _name(params), shape.parameters, 0, 1, memory, problem, mend, tokens, time)
+    hint = "raise compute.vllm_memory_share to at most .46 with a judge beside, lower evaluate.batch_size, or take a smaller judge"
+    return Need("evaluate", len(EVALUATE), _name(params), shape.parameters, 0, 1, memory, problem, hint, tokens, time)
 
 
 def _drawings(params: Params) -> Iterator[tuple[float, float, int]]:
@@ -247,7 +247,7 @@ def _overflow(memory: Memory, device: Device) -> str:
     )
 
 
-def _training_mend(params: Params, lora: LoraConfig | None, section: Literal["sft", "ifpo"]) -> str:
+def _training_hint(params: Params, lora: LoraConfig | None, section: Literal["sft", "ifpo"]) -> str:
     micro = f"lower {section}.micro_batch_size"
     if lora is not None or params.parallel.shards:
         return f"{micro}, or take {'more parallel.processes' if params.parallel.shards else 'a smaller model or a larger GPU'}"

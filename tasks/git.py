@@ -85,7 +85,7 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
             archive.extractall(into, filter="data")
     except tarfile.FilterError as error:
         problem = f"a link leads out of the repository: {error.tarinfo.name}"
-        raise WorkspaceError(problem, file=path, field=commit, mend="commit the file itself in its place") from None
+        raise WorkspaceError(problem, file=path, field=commit, hint="commit the file itself in its place") from None
     return into / path
 
 
@@ -119,11 +119,11 @@ def _ended(
         )
     except subprocess.TimeoutExpired:
         problem = f"git {arguments[0]} had no answer after {timeout_s:.0f} s"
-        raise WorkspaceError(problem, file=root, mend="git remote -v, and see whether it can be reached") from None
+        raise WorkspaceError(problem, file=root, hint="git remote -v, and see whether it can be reached") from None
 
 
 def _checked(root: Path, arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> bytes:
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, mend="git status, and mend what it says")
+        raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, hint="git status, and fix what it says")
     return done.stdout

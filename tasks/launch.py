@@ -31,7 +31,7 @@ def accelerate_file(root: Path, strategy: str) -> Path:
     """The configuration of accelerate for that strategy; `ConfigError` where it is missing."""
     path = root / FOLDER / "accelerate" / f"{strategy}.yaml"
     if not path.is_file():
-        raise ConfigError("does not exist", file=path, field="parallel.strategy", value=strategy, mend=f"git checkout -- {path.parent}")
+        raise ConfigError("does not exist", file=path, field="parallel.strategy", value=strategy, hint=f"git checkout -- {path.parent}")
     return path
 
 
@@ -53,6 +53,6 @@ def _torchrun(params: Params) -> list[str]:
             file="params.yaml",
             field="parallel.strategy",
             value=params.parallel.strategy,
-            mend="set it to ddp, or parallel.processes to 1",
+            hint="set it to ddp, or parallel.processes to 1",
         )
     return ["torch.distributed.run", "--standalone", f"--nproc_per_node={params.parallel.processes}"]

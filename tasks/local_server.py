@@ -102,7 +102,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
             return
         time.sleep(0.1)
     last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
-    raise WorkspaceError("the local Prefect server did not start", value=last[0], mend=f"read {log}, or set PREFECT_API_URL to a server")
+    raise WorkspaceError("the local Prefect server did not start", value=last[0], hint=f"read {log}, or set PREFECT_API_URL to a server")
 
 
 def use_server_credentials() -> None:
@@ -111,7 +111,7 @@ def use_server_credentials() -> None:
         os.environ.setdefault(CLIENT_AUTH, os.environ[SERVER_AUTH])
 
 
-def check_answers(url: str, mend: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
+def check_answers(url: str, hint: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
     """`WorkspaceError` unless a server answers there, and takes the credentials of the environment."""
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=_authorization())
@@ -119,10 +119,10 @@ def check_answers(url: str, mend: str = "start that server, or unset PREFECT_API
     except urllib.error.HTTPError as error:
         if error.code in _REFUSALS:
             problem = "refuses these credentials" if os.environ.get(CLIENT_AUTH) else "asks for credentials, and there are none"
-            mend = f"export {CLIENT_AUTH}=USER:PASSWORD, the value that the server was started with as {SERVER_AUTH}"
-            raise WorkspaceError(f"the Prefect server {problem}", file=url, field=CLIENT_AUTH, mend=mend) from None
+            hint = f"export {CLIENT_AUTH}=USER:PASSWORD, the value that the server was started with as {SERVER_AUTH}"
+            raise WorkspaceError(f"the Prefect server {problem}", file=url, field=CLIENT_AUTH, hint=hint) from None
     except (OSError, ValueError) as error:
-        raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, mend=mend) from error
+        raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, hint=hint) from error
 
 
 def _authorization() -> dict[str, str]:

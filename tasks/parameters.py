@@ -43,7 +43,7 @@ def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), 
         raise ConfigError(
             "holds values that were edited by hand and are in no commit; the profile would replace them",
             file=path,
-            mend="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
+            hint="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
         )
     text = to_yaml(params, f"{origin or 'Edited by hand.'}\n{_EXPLAINED}")
     if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -89,7 +89,7 @@ def gpu_slot(stage: Stage, root: Path, policy: Policy, interruption: threading.E
             held = attempt
         except TimeoutError:
             if interruption.is_set():
-                raise StageError("the run was interrupted while it waited for a GPU", mend="run it again") from None
+                raise StageError("the run was interrupted while it waited for a GPU", hint="run it again") from None
     try:
         yield
     finally:

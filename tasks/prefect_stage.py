@@ -85,8 +85,8 @@ class StageRunner:
             self._interruption.set()
 
     def _run_out(self) -> None:
-        limit, mend = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
-        self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, mend=mend)
+        limit, hint = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
+        self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, hint=hint)
         self._interruption.set()
 
     def __call__(

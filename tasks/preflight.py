@@ -1,4 +1,4 @@
-"""What this machine must have before the first expensive step: each check says what it found and how to mend it."""
+"""What this machine must have before the first expensive step: each check says what it found and how to fix it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def require(root: Path, params: Params) -> None:
     """Raise `WorkspaceError` for the first thing that a run needs and this machine lacks."""
     for check in blocking(root, params):
         if check.level == "error":
-            raise WorkspaceError(check.found, field=check.name, mend=check.mend)
+            raise WorkspaceError(check.found, field=check.name, hint=check.hint)
 
 
 def stages_at_a_time(params: Params) -> int:
@@ -156,11 +156,11 @@ def _dvc(root: Path) -> Check:
 def remote_check(root: Path) -> Check:
     """Whether a remote is configured, and no credentials with it; asks nobody."""
     if secrets := secrets_in_configuration(root):
-        return Check("remote", "error", SHOWN_IN_CLEAR.format("; ".join(map(str, secrets))), secrets[0].mend)
+        return Check("remote", "error", SHOWN_IN_CLEAR.format("; ".join(map(str, secrets))), secrets[0].hint)
     try:
         remote = read_remote(root)
     except ConfigError as error:
-        return Check("remote", "error", f"{error.field or error.file}: {error.problem}", error.mend or "")
+        return Check("remote", "error", f"{error.field or error.file}: {error.problem}", error.hint or "")
     return (
         Check("remote", "ok", str(remote))
         if remote
@@ -226,7 +226,7 @@ def _compute(params: Params) -> Iterator[Check]:
 
 def _engine(params: Params) -> Iterator[Check]:
     if (problem := engine_problem(params.engine)) is not None:
-        yield Check(f"params.yaml: {problem.field}", "error", f"{problem.value}: {problem.problem}", problem.mend or "")
+        yield Check(f"params.yaml: {problem.field}", "error", f"{problem.value}: {problem.problem}", problem.hint or "")
 
 
 def _model(params: Params) -> Iterator[Check]:
@@ -243,8 +243,8 @@ def _model(params: Params) -> Iterator[Check]:
         if field in _PACKAGED and path.startswith(PREFIX):
             yield from _packaged(field, path)
         elif not Path(path).expanduser().exists() and (problem := hub_problem(path, revision)) is not None:
-            mend = "give a local folder, package:NAME, or a hub id while the hub can be reached"
-            yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist: {problem}", mend)
+            hint = "give a local folder, package:NAME, or a hub id while the hub can be reached"
+            yield Check(f"params.yaml: {field}", "error", f"model {path!r} does not exist: {problem}", hint)
 
 
 _PACKAGED: dict[str, Callable[[str], Path]] = {"base_model.path": packaged_weights, "retrieval.model": packaged_archive}
@@ -255,7 +255,7 @@ def _packaged(field: str, path: str) -> Iterator[Check]:
     try:
         _PACKAGED[field](path)
     except ModelError as error:
-        yield Check(f"params.yaml: {field}", "error", f"model {path!r} is not there: {error.problem}", error.mend or "")
+        yield Check(f"params.yaml: {field}", "error", f"model {path!r} is not there: {error.problem}", error.hint or "")
 
 
 def _sources(params: Params) -> Iterator[Check]:
@@ -267,13 +267,13 @@ def _sources(params: Params) -> Iterator[Check]:
 
 
 def _source_problem(source: SourceConfig) -> tuple[str, str] | None:
-    """What is wrong with where a source is read from, and the mend; nothing where only the stage can tell."""
+    """What is wrong with where a source is read from, and the hint; nothing where only the stage can tell."""
     if source.path is None:
         return None if source.format == OWN else ("needs a path", "give `path`")
     try:
         place = expand(source.path)
     except DataError as error:
-        return f"{error.file}: {error.problem}", error.mend or ""
+        return f"{error.file}: {error.problem}", error.hint or ""
     if hub_id(place) is not None:
         pinned = source.revision is not None
         return None if pinned else (f"{place} has no pinned revision", "give `revision`, the commit that its page shows; or a local path")

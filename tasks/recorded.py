@@ -35,7 +35,7 @@ def commit_named(root: Path, name: str) -> str | None:
     if name == NOW:
         commit = released_commit(root)
         if commit is None:
-            raise WorkspaceError("nothing is released yet", field="checkpoint", value=name, mend="give the id of a run, or a path")
+            raise WorkspaceError("nothing is released yet", field="checkpoint", value=name, hint="give the id of a run, or a path")
         return commit
     return head_of(root, f"{runs.BRANCHES}/{name}") or commit_of(root, f"refs/tags/{name}") or commit_of(root, name)
 
@@ -66,7 +66,7 @@ def _inside(root: Path, name: str) -> Path:
     if not is_within(path, root) or not path.is_dir():
         known = ", ".join(runs.ended_runs(root)[:5]) or "no run has ended yet"
         raise ModelError(
-            "neither a run, nor a release, nor a folder of the repository", field="checkpoint", value=name, mend=f"runs: {known}"
+            "neither a run, nor a release, nor a folder of the repository", field="checkpoint", value=name, hint=f"runs: {known}"
         )
     return path
 
@@ -74,7 +74,7 @@ def _inside(root: Path, name: str) -> Path:
 def _commit(root: Path, name: str) -> str:
     commit = commit_named(root, name)
     if commit is None:
-        raise WorkspaceError("neither a run, nor a release, nor a commit", field="suites", value=name, mend="give the id of a run")
+        raise WorkspaceError("neither a run, nor a release, nor a commit", field="suites", value=name, hint="give the id of a run")
     return commit
 
 

@@ -109,5 +109,5 @@ def _export(root: Path, commit: str, into: Path) -> None:
 
 
 def _unreadable(commit: str) -> WorkspaceError:
-    mend = f"git log {RELEASES}; set the branch to the last commit that ascl release made"
-    return WorkspaceError(f"the head of the branch {RELEASES} is no release", field=RELEASES, value=commit, mend=mend)
+    hint = f"git log {RELEASES}; set the branch to the last commit that ascl release made"
+    return WorkspaceError(f"the head of the branch {RELEASES} is no release", field=RELEASES, value=commit, hint=hint)

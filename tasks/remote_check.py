@@ -43,7 +43,7 @@ class Fault:
     """Why a remote cannot be used now."""
 
     problem: str
-    mend: str
+    hint: str
     passing: bool
     """Whether it may be over in a moment, as where a server starts again."""
 
@@ -83,7 +83,7 @@ def check_remote(remote: Remote) -> Iterator[Check]:
         yield _folder(Path(remote.url))
         return
     if found := fault(remote):
-        yield Check("reach", "error", found.problem, found.mend)
+        yield Check("reach", "error", found.problem, found.hint)
         return
     yield Check("reach", "ok", f"{remote} answers")
     system, path = s3_system(remote.endpoint, remote.region), f"{remote.url}/.probe-{uuid.uuid4().hex}"
@@ -101,7 +101,7 @@ def check_remote(remote: Remote) -> Iterator[Check]:
         yield Check("delete", "ok", "it was deleted")
     except Exception as error:  # of whichever layer of the client
         found = fault_of(error, remote)
-        yield Check("use", "error", found.problem, found.mend)
+        yield Check("use", "error", found.problem, found.hint)
 
 
 def _once(system: Any, path: str) -> Check:

@@ -26,7 +26,7 @@ VARIABLE = "ASCL_REMOTE"
 FILES = (Path(".dvc") / "config", Path(".dvc") / "config.local")
 SHOWN_IN_CLEAR = "credentials are written in clear: {}"
 _SECRET = re.compile(r"(access_key_id|secret|session_token|password|account_key|sas_token|connection_string|sse_customer_key)")
-_MEND = "take them out of the file, revoke them if it was ever pushed, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_HINT = "take them out of the file, revoke them if it was ever pushed, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Secret:
     file: str
     section: str
     key: str
-    mend: str = _MEND
+    hint: str = _HINT
 
     def __str__(self) -> str:
         return f"{self.key} of [{self.section}] in {self.file}"
@@ -81,17 +81,17 @@ def make_remote(url: str, endpoint: str | None = None, region: str | None = None
         refuse_credentials(value, field=field)
     if endpoint and not re.fullmatch(r"https?://[^\s/?#]+/?", endpoint):
         raise ConfigError(
-            "not the URL of a server", field="endpoint", value=endpoint, mend="such as https://s3.example.org or http://127.0.0.1:9000"
+            "not the URL of a server", field="endpoint", value=endpoint, hint="such as https://s3.example.org or http://127.0.0.1:9000"
         )
     if region and not re.fullmatch(r"[a-z0-9-]+", region):
-        raise ConfigError("not the name of a region", field="region", value=region, mend="such as eu-central-1")
+        raise ConfigError("not the name of a region", field="region", value=region, hint="such as eu-central-1")
     if not url.startswith(S3):
         if "://" in url or endpoint or region or not Path(url).is_absolute():
-            raise ConfigError("not a place for copies", field="url", value=url, mend="give s3://BUCKET/PREFIX, or an absolute folder")
+            raise ConfigError("not a place for copies", field="url", value=url, hint="give s3://BUCKET/PREFIX, or an absolute folder")
         return Remote(NAME, os.path.normpath(url))
     if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", url) or "/." in url:
-        mend = "s3://BUCKET/PREFIX with letters, digits, dots, dashes and slashes"
-        raise ConfigError("not a bucket with a prefix", field="url", value=url, mend=mend)
+        hint = "s3://BUCKET/PREFIX with letters, digits, dots, dashes and slashes"
+        raise ConfigError("not a bucket with a prefix", field="url", value=url, hint=hint)
     return Remote(NAME, url.rstrip("/"), endpoint.rstrip("/") if endpoint else None, region)
 
 
@@ -118,8 +118,8 @@ def from_environment() -> Remote | None:
 def refuse_credentials(url: str | None, *, field: str) -> str:
     """The URL; `ConfigError`, which does not repeat it, where it has a key, a password or a token in it."""
     if url and has_credentials(url):
-        mend = "leave them out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a credential helper of git"
-        raise ConfigError("a URL with credentials in it", field=field, mend=mend)
+        hint = "leave them out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a credential helper of git"
+        raise ConfigError("a URL with credentials in it", field=field, hint=hint)
     return url or ""
 
 
@@ -148,6 +148,6 @@ def _sections(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         parser.read(file, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise ConfigError("cannot be read as DVC's configuration", file=file, mend=f"git checkout -- {file}") from error
+        raise ConfigError("cannot be read as DVC's configuration", file=file, hint=f"git checkout -- {file}") from error
     for section in parser.sections():
         yield section.strip("'"), {key: value.strip("'\"") for key, value in parser[section].items()}

@@ -38,10 +38,10 @@ def fetch_rules(root: Path, place: str, into: Path) -> Path:
         return Path(place)
     commit = released_commit(root) if place == NOW else named(root, place)
     if commit is None and place == NOW:
-        raise RuleError("nothing is released yet", field="rules", value=place, mend="name a git revision such as HEAD~1")
+        raise RuleError("nothing is released yet", field="rules", value=place, hint="name a git revision such as HEAD~1")
     if commit is None:
-        mend = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
-        raise RuleError("no such folder, file or git revision", field="rules", value=place, mend=mend)
+        hint = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
+        raise RuleError("no such folder, file or git revision", field="rules", value=place, hint=hint)
     return export(root, commit, Path(RULES.path), into)
 
 
@@ -56,7 +56,7 @@ def digest_of_place(root: Path, place: str) -> str:
         return digest(place)
     commit = named(root, place)
     if commit is None:
-        raise RuleError("no such folder, file or git revision", field="rules", value=place, mend="git log --oneline")
+        raise RuleError("no such folder, file or git revision", field="rules", value=place, hint="git log --oneline")
     return git(root, "rev-parse", "--verify", f"{commit}:{RULES.path}")
 
 
@@ -69,5 +69,5 @@ def compiled(folder: Path, config: RulesConfig, named: str, *, against_lock: boo
     """The rules of a folder; `RuleError` with the first problem, said of the place as it was named, where they do not compile."""
     result = check_folder(folder, config, against_lock=against_lock)
     if result.corpus is None:
-        raise RuleError(f"the rules do not compile: {result.errors[0]}", file=named, mend="ascl rules check lists every problem")
+        raise RuleError(f"the rules do not compile: {result.errors[0]}", file=named, hint="ascl rules check lists every problem")
     return result.corpus

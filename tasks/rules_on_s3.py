@@ -41,11 +41,11 @@ def list_rules(place: str) -> dict[str, str]:
         check_file(place, name, int(entry["size"]))
     total = sum(int(entry["size"]) for entry in rules.values())
     if len(rules) > MAX_FILES or total > MAX_TOTAL_BYTES:
-        mend = f"at most {MAX_FILES} files and {MAX_TOTAL_BYTES:,} bytes; give the prefix that has the rules alone"
-        raise DataError(f"{len(rules)} files with {total:,} bytes are too much for a folder of rules", file=place, mend=mend)
+        hint = f"at most {MAX_FILES} files and {MAX_TOTAL_BYTES:,} bytes; give the prefix that has the rules alone"
+        raise DataError(f"{len(rules)} files with {total:,} bytes are too much for a folder of rules", file=place, hint=hint)
     if not rules:
         raise DataError(
-            "there is no rule file (*.yaml) under this prefix", file=place, mend="check the bucket, the prefix and AWS_ENDPOINT_URL"
+            "there is no rule file (*.yaml) under this prefix", file=place, hint="check the bucket, the prefix and AWS_ENDPOINT_URL"
         )
     return {name: f"{entry['ETag']} {entry['size']}" for name, entry in rules.items()}
 
@@ -60,7 +60,7 @@ def download_rules(place: str, into: Path) -> Path:
             if list_rules(place) == before:
                 shutil.rmtree(into, ignore_errors=True)
                 return (Path(folder) / "rules").rename(into)
-    raise DataError("the rules change all the time", file=place, mend="write them under a new prefix, and name that once they are whole")
+    raise DataError("the rules change all the time", file=place, hint="write them under a new prefix, and name that once they are whole")
 
 
 def _download(place: str, name: str, target: Path) -> None:
@@ -77,21 +77,21 @@ def _download(place: str, name: str, target: Path) -> None:
 
 def _check(place: str) -> None:
     if has_credentials(place):
-        mend = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        raise DataError("a URL with credentials in it", file=place, mend=mend)
+        hint = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise DataError("a URL with credentials in it", file=place, hint=hint)
     if {".", ".."} & set(place.removeprefix(S3).split("/")):
-        raise DataError("'.' and '..' lead nowhere in a bucket", file=place, mend="write the prefix out: s3://BUCKET/PREFIX")
+        raise DataError("'.' and '..' lead nowhere in a bucket", file=place, hint="write the prefix out: s3://BUCKET/PREFIX")
 
 
 def check_file(place: str, name: str, size: int) -> None:
     """`DataError` unless an object may be a rule file: by its name, which becomes a path here, and by its size."""
     parts = PurePosixPath(name).parts
     if name != "/".join(parts) or not parts or not all(_NAME.fullmatch(part) for part in parts):
-        mend = "letters, digits, dots, dashes and blanks, in folders below the prefix"
-        raise DataError("an object has a name that no rule file may have", file=place, value=name, mend=mend)
+        hint = "letters, digits, dots, dashes and blanks, in folders below the prefix"
+        raise DataError("an object has a name that no rule file may have", file=place, value=name, hint=hint)
     if size > MAX_FILE_BYTES:
         raise DataError(
-            f"{size:,} bytes, over the {MAX_FILE_BYTES:,} that a rule file may have", file=f"{place}/{name}", mend="split the file"
+            f"{size:,} bytes, over the {MAX_FILE_BYTES:,} that a rule file may have", file=f"{place}/{name}", hint="split the file"
         )
 
 

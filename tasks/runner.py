@@ -123,7 +123,7 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
         raise failure(stage, status, work, log)
     files = {artifact.path: _output_files(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
     if moved := dependencies.moved(read_dependencies(root, stage)):
-        raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), mend="run it again")
+        raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), hint="run it again")
     outputs, metrics = {path: tree_digest(tree) for path, tree in files.items()}, read_json(work / child.METRICS)
     record = make_record(root, stage, dependencies, outputs, metrics, started, files=files, written=work / child.OUT)
     write_json(work / RECORD, record)
@@ -133,7 +133,7 @@ def _output_files(stage: Stage, work: Path, path: str, log: Path) -> dict[str, s
     """SHA-256 of each file of an output."""
     written = work / child.OUT / path
     if not written.exists():
-        raise StageError(f"{stage.name} ended without writing it", file=path, mend=f"read {log}")
+        raise StageError(f"{stage.name} ended without writing it", file=path, hint=f"read {log}")
     return sha256_tree(written)
 
 
@@ -174,16 +174,16 @@ def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclErro
     """What to raise for a process that ended with `status`, or with None at the stage's time limit."""
     if status is None:
         limit = f"{stage.timeout_s} s"
-        return StageError(f"{stage.name} ran out of time and was ended", value=limit, mend="run it again: it goes on from its last save")
+        return StageError(f"{stage.name} ran out of time and was ended", value=limit, hint="run it again: it goes on from its last save")
     if (work / child.ERROR).exists():
         return take_over(work / child.ERROR)
     lines = log.read_text(errors="replace").splitlines()
     last = _last_word(lines)
     if "No space left on device" in last:
-        return WorkspaceError("no space left on the disk", file=work, mend="free some space, and run again: what was finished is kept")
+        return WorkspaceError("no space left on the disk", file=work, hint="free some space, and run again: what was finished is kept")
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     kind = StageCrashed if status < 0 or _FAULT.search("\n".join(lines[-_TAIL:])) else StageError
-    return kind(f"{stage.name} {how}: {last[:300]}", mend=f"read {log}, and run again: it goes on from its last save")
+    return kind(f"{stage.name} {how}: {last[:300]}", hint=f"read {log}, and run again: it goes on from its last save")
 
 
 def _last_word(lines: list[str]) -> str:
@@ -197,6 +197,6 @@ def _last_word(lines: list[str]) -> str:
 def _disk_error(error: OSError, root: Path) -> AsclError:
     if error.errno in _NO_SPACE:
         return WorkspaceError(
-            "no space left on the disk", file=error.filename or root, mend="free some space, and run again: what was finished is kept"
+            "no space left on the disk", file=error.filename or root, hint="free some space, and run again: what was finished is kept"
         )
-    return WorkspaceError(error.strerror or str(error), file=error.filename or root, mend="check its permissions, and run again")
+    return WorkspaceError(error.strerror or str(error), file=error.filename or root, hint="check its permissions, and run again")

@@ -70,7 +70,7 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
         return Run(run_id, place, str(read_json(place / _OPENED)["base"]))
     base = named(root, ref)
     if base is None:
-        raise WorkspaceError("no such git revision", field="ref", value=ref, mend="git log --oneline, and give a commit, a branch or a tag")
+        raise WorkspaceError("no such git revision", field="ref", value=ref, hint="git log --oneline, and give a commit, a branch or a tag")
     add_worktree(root, place, base)
     released.bring_up_to_date(place)
     if rules is not None:
@@ -105,7 +105,7 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
     commit = head_of(root, f"{BRANCHES}/{checked_id(run_id)}")
     if commit is None:
         known = ", ".join(ended_runs(root)[:5]) or "none has ended yet"
-        raise WorkspaceError("no run of that id has ended", field="run", value=run_id, mend=f"one of: {known}")
+        raise WorkspaceError("no run of that id has ended", field="run", value=run_id, hint=f"one of: {known}")
     return {**json.loads(show(root, commit, SUMMARY)), "commit": commit}
 
 
@@ -131,7 +131,7 @@ def publish_run(root: Path, run: Run) -> str:
     """
     commit = commit_of(root, f"refs/heads/{run.branch}")
     if commit is None:
-        raise WorkspaceError("the run has not ended", field="run", value=run.id, mend="let it end: its branch is made then")
+        raise WorkspaceError("the run has not ended", field="run", value=run.id, hint="let it end: its branch is made then")
     versioning.push(run.place)
     if "origin" in git(root, "remote").splitlines():
         _push_branch(root, run.branch)
@@ -150,7 +150,7 @@ def open_report(root: Path, run_id: str) -> Path:
     if not (place / report).exists():
         versioning.fetch(place, [report])
     if not (place / report).exists():
-        raise WorkspaceError("the run has no report", field="run", value=run_id, mend="ascl runs list")
+        raise WorkspaceError("the run has no report", field="run", value=run_id, hint="ascl runs list")
     return place / report
 
 
@@ -161,7 +161,7 @@ def only_process(root: Path, run_id: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WorkspaceError("another process works on this run", field="run", value=run_id, mend="wait for its end") from None
+            raise WorkspaceError("another process works on this run", field="run", value=run_id, hint="wait for its end") from None
         yield
 
 
@@ -177,7 +177,7 @@ def collect(root: Path, *, keep: int = KEPT, abandoned_s: float = ABANDONED_S) -
 def checked_id(run_id: str) -> str:
     """The id; `WorkspaceError` unless it is lower-case letters, digits and dashes, as it names a folder and a branch."""
     if not _ID.fullmatch(run_id):
-        raise WorkspaceError("not a run's id", field="run", value=run_id, mend="3 to 63 lower-case letters, digits and dashes")
+        raise WorkspaceError("not a run's id", field="run", value=run_id, hint="3 to 63 lower-case letters, digits and dashes")
     return run_id
 
 
@@ -210,8 +210,8 @@ def _push_branch(root: Path, branch: str) -> None:
             return
         except WorkspaceError as error:
             if attempt == _ATTEMPTS - 1:
-                mend = f"git remote -v; then: git push origin {branch}. Its data is in the remote already"
-                raise WorkspaceError(f"the branch {branch} could not be pushed: {error.problem}", field="origin", mend=mend) from error
+                hint = f"git remote -v; then: git push origin {branch}. Its data is in the remote already"
+                raise WorkspaceError(f"the branch {branch} could not be pushed: {error.problem}", field="origin", hint=hint) from error
             time.sleep(_WAIT_S * 2**attempt)
 
 

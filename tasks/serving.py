@@ -50,7 +50,7 @@ def swap_corpus(url: str, new: Corpus, *, instead_of: str) -> None:
     """
     answer = _ask("PUT", url, _RULES, content=json.dumps(new.to_json()), headers={"If-Match": f'"{instead_of}"'})
     if answer.get("new", {}).get("digest") != new.digest:
-        raise WorkspaceError("the server does not say that it serves the new rules", file=url, mend=f"ask it: curl {url}{_RULES}")
+        raise WorkspaceError("the server does not say that it serves the new rules", file=url, hint=f"ask it: curl {url}{_RULES}")
 
 
 def _ask(method: str, url: str, path: str, *, content: str | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _ask(method: str, url: str, path: str, *, content: str | None = None, header
             response = client.request(method, path, content=content, headers=sent)
     except (httpx.TransportError, UnicodeError) as error:
         problem = f"no server answers: {type(error).__name__}"
-        raise WorkspaceError(problem, file=url, mend="start one: ascl serve; or give its address: --url") from None
+        raise WorkspaceError(problem, file=url, hint="start one: ascl serve; or give its address: --url") from None
     try:
         values = response.json()
         if response.is_success and isinstance(values, dict):
@@ -72,7 +72,7 @@ def _ask(method: str, url: str, path: str, *, content: str | None = None, header
         problem = str(values["error"]["message"])
     except (ValueError, LookupError, TypeError):
         raise WorkspaceError(
-            f"HTTP {response.status_code}, and no answer of ascl serve", file=url, mend="give its address: --url"
+            f"HTTP {response.status_code}, and no answer of ascl serve", file=url, hint="give its address: --url"
         ) from None
     raise _error(response.status_code, problem, url)
 
@@ -81,11 +81,11 @@ def _error(status: int, problem: str, url: str) -> AsclError:
     if status == 422:
         return RuleError(f"the server refuses the rules, and goes on with those that it has: {problem}", file=url)
     if status in (401, 403):
-        return ConfigError(problem, file=url, mend=f"set {TOKENS[0]} in the environment to the server's")
-    return WorkspaceError(problem, file=url, value=f"HTTP {status}", mend="run it again")
+        return ConfigError(problem, file=url, hint=f"set {TOKENS[0]} in the environment to the server's")
+    return WorkspaceError(problem, file=url, value=f"HTTP {status}", hint="run it again")
 
 
 def _check(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise ConfigError("not an http(s) address without credentials", field="--url", mend=f"such as {DEFAULT_URL}")
+        raise ConfigError("not an http(s) address without credentials", field="--url", hint=f"such as {DEFAULT_URL}")

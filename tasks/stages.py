@@ -267,5 +267,5 @@ def get_stage(name: str) -> Stage:
 
     by_name = {stage.name: stage for stage in STAGES}
     if name not in by_name:
-        raise ConfigError("no such stage", field="STAGE", value=name, mend=nearest(name, by_name))
+        raise ConfigError("no such stage", field="STAGE", value=name, hint=nearest(name, by_name))
     return by_name[name]

@@ -98,10 +98,10 @@ def verify(envelope: Envelope, trust: Trust, kind: str, role: Role, *, even_revo
     dsse = _dsse(envelope)
     key = trust.key(next(iter(dsse.signatures)))
     if key.role is not role:
-        mend = f"have a person with the role {role} sign"
-        raise ReleaseError(f"{key.name}'s key has the role {key.role} and cannot sign {_told(kind)}", value=key.id, mend=mend)
+        hint = f"have a person with the role {role} sign"
+        raise ReleaseError(f"{key.name}'s key has the role {key.role} and cannot sign {_told(kind)}", value=key.id, hint=hint)
     if key.revoked and not even_revoked:
-        raise ReleaseError(f"{key.name}'s key is revoked", value=key.id, mend="have it signed again with a key that is not")
+        raise ReleaseError(f"{key.name}'s key is revoked", value=key.id, hint="have it signed again with a key that is not")
     _check_signature(dsse, key)
     statement = _statement(dsse, kind)
     if not key.is_valid_at(time_of(statement)):
@@ -165,8 +165,8 @@ def _check_signature(dsse: Dsse, key: PublicKey) -> None:
     try:
         dsse.verify([key.verifier], 1)
     except UnverifiedSignatureError:
-        mend = "have it signed again: what is signed must not be edited, not even by a space"
-        raise ReleaseError(f"the signature is not {key.name}'s over this text", value=key.id, mend=mend) from None
+        hint = "have it signed again: what is signed must not be edited, not even by a space"
+        raise ReleaseError(f"the signature is not {key.name}'s over this text", value=key.id, hint=hint) from None
 
 
 def _statement(dsse: Dsse, kind: str) -> Statement:
@@ -194,4 +194,4 @@ def _told(kind: str) -> str:
 
 
 def _no_envelope(why: str) -> ReleaseError:
-    return ReleaseError(f"not a signed statement: {why}", mend="give what ascl approve prints, whole")
+    return ReleaseError(f"not a signed statement: {why}", hint="give what ascl approve prints, whole")

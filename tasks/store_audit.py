@@ -1,7 +1,7 @@
 """Looking at every object of the store: one that was lost or cut off there is sent again by whoever has it.
 
 DVC takes the files of a folder for present where the store has the folder's list (`….dir`), and any object for whole. A store from
-which objects were lost is therefore mended in two steps: what is not as it is here is taken away, and so is each list that names
+which objects were lost is therefore fixed in two steps: what is not as it is here is taken away, and so is each list that names
 it; the next push then sends all of it.
 """
 

@@ -136,7 +136,7 @@ def _acquire(descriptor: int, lock: Path, wait_s: float, on_wait: Callable[[], N
             _heed_interruption(lock)
             if time.monotonic() > deadline:
                 raise StageError(
-                    "another run has held this stage for too long", file=lock, value=f"{wait_s:.0f} s", mend="end that run, and run again"
+                    "another run has held this stage for too long", file=lock, value=f"{wait_s:.0f} s", hint="end that run, and run again"
                 ) from None
             if not told:
                 on_wait()
@@ -146,7 +146,7 @@ def _acquire(descriptor: int, lock: Path, wait_s: float, on_wait: Callable[[], N
 
 def _heed_interruption(file: Path) -> None:
     if interruption.get().is_set():
-        raise StageError("the run was interrupted", file=file, mend="run it again: it goes on from its last save")
+        raise StageError("the run was interrupted", file=file, hint="run it again: it goes on from its last save")
 
 
 class _Events:

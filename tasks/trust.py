@@ -96,8 +96,8 @@ class Trust:
         """The key of that id; `ReleaseError` where nobody trusts it."""
         found = next((key for key in self.keys if key.id == key_id), None)
         if found is None:
-            mend = f"sign with a key that is in {FILE} of HEAD, or have people add this one there" if self.keys else _EMPTY
-            raise ReleaseError("signed with a key that is not trusted", field="keyid", value=key_id, mend=mend)
+            hint = f"sign with a key that is in {FILE} of HEAD, or have people add this one there" if self.keys else _EMPTY
+            raise ReleaseError("signed with a key that is not trusted", field="keyid", value=key_id, hint=hint)
         return found
 
     def owner(self, private: PrivateKey, role: Role) -> PublicKey:
@@ -105,10 +105,10 @@ class Trust:
         key = self.key(private.id)
         if key.role is not role:
             problem = f"this is {key.name}'s key with the role {key.role}"
-            raise ReleaseError(problem, value=key.id, mend=f"sign with the key of a person with the role {role}")
+            raise ReleaseError(problem, value=key.id, hint=f"sign with the key of a person with the role {role}")
         if key.revoked or not key.is_valid_at(datetime.now(UTC)):
             problem = f"{key.name}'s key {'is revoked' if key.revoked else 'is not valid now'}"
-            raise ReleaseError(problem, value=key.id, mend=f"ascl keys new --role {role} --name {key.name}")
+            raise ReleaseError(problem, value=key.id, hint=f"ascl keys new --role {role} --name {key.name}")
         return key
 
 
@@ -119,11 +119,11 @@ def read_trust(root: Path) -> Trust:
     """The keys that are trusted in `HEAD`; `ReleaseError` where there is none, or `HEAD` is a commit of the pipeline's own."""
     own = git(root, "for-each-ref", "--points-at=HEAD", "--format=%(refname:short)", *(f"refs/heads/{name}" for name in _NO_ONE_S))
     if own:
-        mend = "git switch to the branch on which people decide, such as main"
-        raise ReleaseError("a commit of the pipeline is checked out, and it cannot say whom to trust", field="HEAD", value=own, mend=mend)
+        hint = "git switch to the branch on which people decide, such as main"
+        raise ReleaseError("a commit of the pipeline is checked out, and it cannot say whom to trust", field="HEAD", value=own, hint=hint)
     trust = parse_trust(show(root, "HEAD", FILE, missing=b"").decode(errors="replace"))
     if not trust.keys:
-        raise ReleaseError("nobody may approve or release", file=FILE, mend=_EMPTY)
+        raise ReleaseError("nobody may approve or release", file=FILE, hint=_EMPTY)
     return trust
 
 
@@ -132,7 +132,7 @@ def parse_trust(text: str) -> Trust:
     keys = parse(_Keys, parse_yaml(text, file=FILE) or {}, file=FILE).keys
     for number, key in enumerate(keys):
         if key.verifier.keyid != key.id:
-            raise ConfigError("is not the id of this public key", file=FILE, field=f"keys.{number}.id", value=key.id, mend="ascl keys new")
+            raise ConfigError("is not the id of this public key", file=FILE, field=f"keys.{number}.id", value=key.id, hint="ascl keys new")
         for other in keys[:number]:
             _check_separate(key, other, f"keys.{number}")
     return Trust(keys)
@@ -141,10 +141,10 @@ def parse_trust(text: str) -> Trust:
 def _check_separate(key: PublicKey, other: PublicKey, where: str) -> None:
     if key.public == other.public:
         problem = f"the same key is {other.name}'s as {other.role} already"
-        raise ConfigError(problem, file=FILE, field=f"{where}.public", value=key.name, mend="one key has one owner and one role")
+        raise ConfigError(problem, file=FILE, field=f"{where}.public", value=key.name, hint="one key has one owner and one role")
     if key.name == other.name and key.role is not other.role:
         problem = f"{key.name} is {other.role} already"
-        raise ConfigError(problem, file=FILE, field=f"{where}.role", value=key.role, mend="who trains does not approve: use another name")
+        raise ConfigError(problem, file=FILE, field=f"{where}.role", value=key.role, hint="who trains does not approve: use another name")
 
 
 @dataclass(frozen=True)
@@ -175,16 +175,16 @@ def read_key(role: Role, file: Path | None = None) -> PrivateKey:
     try:
         mode, text = file.stat().st_mode, file.read_bytes()
     except OSError as error:
-        raise ReleaseError(f"the key cannot be read: {error.strerror}", file=file, mend="give the file that ascl keys new wrote") from None
+        raise ReleaseError(f"the key cannot be read: {error.strerror}", file=file, hint="give the file that ascl keys new wrote") from None
     if mode & 0o077:
-        raise ReleaseError("others can read this private key", file=file, mend=f"chmod 600 {file}, and if somebody may have: a new key")
+        raise ReleaseError("others can read this private key", file=file, hint=f"chmod 600 {file}, and if somebody may have: a new key")
     try:
         key = load_pem_private_key(text, _passphrase())
     except (TypeError, ValueError, UnsupportedAlgorithm):
-        mend = f"give a PEM file of ascl keys new, and its passphrase, if any, in {PASSPHRASE}"
-        raise ReleaseError("not a private key, or another passphrase", file=file, mend=mend) from None
+        hint = f"give a PEM file of ascl keys new, and its passphrase, if any, in {PASSPHRASE}"
+        raise ReleaseError("not a private key, or another passphrase", file=file, hint=hint) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ReleaseError("not an Ed25519 key", file=file, mend="ascl keys new")
+        raise ReleaseError("not an Ed25519 key", file=file, hint="ascl keys new")
     return PrivateKey(CryptoSigner(key))
 
 
@@ -193,7 +193,7 @@ def new_key(root: Path, role: Role, name: str, file: Path) -> PublicKey:
     from securesystemslib.signer import CryptoSigner
 
     if file.resolve().is_relative_to(root.resolve()):
-        raise ConfigError("a private key does not belong in the repository", file=file, mend="give a file outside of it")
+        raise ConfigError("a private key does not belong in the repository", file=file, hint="give a file outside of it")
     secret, content = _generated()
     key = public_key(role, name, PrivateKey(CryptoSigner(secret)))
     after = _with_keys(root, [key])
@@ -257,7 +257,7 @@ def _write_secret(file: Path, content: bytes) -> None:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigError("there is a key already", file=file, mend="give another file with --file, or keep that key") from None
+        raise ConfigError("there is a key already", file=file, hint="give another file with --file, or keep that key") from None
     with os.fdopen(handle, "wb") as opened:
         opened.write(content)
 
@@ -265,7 +265,7 @@ def _write_secret(file: Path, content: bytes) -> None:
 def _named_by(role: Role) -> Path:
     named = os.environ.get(role.variable)
     if not named:
-        raise ReleaseError("no key to sign with", field=role.variable, mend=f"give --key FILE, or set {role.variable} to its path")
+        raise ReleaseError("no key to sign with", field=role.variable, hint=f"give --key FILE, or set {role.variable} to its path")
     return Path(named)
 
 

@@ -67,7 +67,7 @@ class Staleness:
 def ensure(root: Path) -> None:
     """`WorkspaceError` unless the repository has its DVC configuration."""
     if not (root / ".dvc" / "config").is_file():
-        raise WorkspaceError("DVC is not set up here", file=root / ".dvc" / "config", mend="git checkout -- .dvc .dvcignore")
+        raise WorkspaceError("DVC is not set up here", file=root / ".dvc" / "config", hint="git checkout -- .dvc .dvcignore")
 
 
 def staleness(
@@ -121,10 +121,10 @@ def record(root: Path, stage: Stage) -> None:
     _heed_full_disk(root, done)
     if done.returncode < 0:
         raise StageCrashed(
-            f"dvc commit was {_killed(done)}", field=stage.name, mend="run it again: its outputs are in place, to be recorded"
+            f"dvc commit was {_killed(done)}", field=stage.name, hint="run it again: its outputs are in place, to be recorded"
         )
-    mend = "check the space and the permissions of .dvc/cache, and run again"
-    raise WorkspaceError(f"dvc commit failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
+    hint = "check the space and the permissions of .dvc/cache, and run again"
+    raise WorkspaceError(f"dvc commit failed: {_complaint(done)}", file=root / "dvc.yaml", hint=hint)
 
 
 def restore(root: Path, stage: Stage) -> bool:
@@ -145,8 +145,8 @@ def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
     if target.is_dir():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    mend = "fetch it from the remote that has it: dvc remote list"
-    _dvc(root, "get", "--quiet", "--rev", commit, "--out", str(target), ".", path, mend=mend)
+    hint = "fetch it from the remote that has it: dvc remote list"
+    _dvc(root, "get", "--quiet", "--rev", commit, "--out", str(target), ".", path, hint=hint)
     return target
 
 
@@ -162,7 +162,7 @@ def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
         entries = json.loads(listing.read_bytes()) if listing else []
         return {str(entry["relpath"]): _cached(root, str(entry["md5"])) for entry in entries}
     except (ValueError, KeyError, TypeError):
-        raise DataError("the list of files of an output is damaged", file=listing, mend="remove it, and ascl pull") from None
+        raise DataError("the list of files of an output is damaged", file=listing, hint="remove it, and ascl pull") from None
 
 
 def _cached(root: Path, md5: str) -> Path | None:
@@ -180,7 +180,7 @@ def bring(root: Path, stages: list[Stage]) -> None:
     with _alone(root):
         done = _run(root, "checkout", "--force", "--quiet", *names)
     if done.returncode != 0 or not _is_as_locked(root, stages):
-        _dvc(root, "pull", "--force", "--quiet", *names, mend="run it where its outputs still are: dvc push, and try again")
+        _dvc(root, "pull", "--force", "--quiet", *names, hint="run it where its outputs still are: dvc push, and try again")
 
 
 def _is_as_locked(root: Path, stages: list[Stage]) -> bool:
@@ -271,7 +271,7 @@ def use_remote(root: Path, remote: Remote, *, shared: bool = False) -> None:
     settings = {f"remote.{remote.name}.{name}": value for name, value in remote.settings.items()}
     _run_alone(root, "remote", "remove", *level, remote.name)
     for name, value in (*settings.items(), ("core.remote", remote.name)):
-        _dvc(root, "config", *level, name, value, mend="read .dvc/config and .dvc/config.local")
+        _dvc(root, "config", *level, name, value, hint="read .dvc/config and .dvc/config.local")
 
 
 def share(root: Path, place: Path) -> None:
@@ -302,10 +302,10 @@ def _transfer(root: Path, command: str, *arguments: str, attempts: int = _ATTEMP
     ensure(root)
     follow_environment(root)
     if secrets := secrets_in_configuration(root):
-        raise WorkspaceError(SHOWN_IN_CLEAR.format(secrets[0].key), file=root / secrets[0].file, mend=secrets[0].mend)
+        raise WorkspaceError(SHOWN_IN_CLEAR.format(secrets[0].key), file=root / secrets[0].file, hint=secrets[0].hint)
     remote = read_remote(root)
     if remote is None:
-        raise WorkspaceError(f"there is no remote to {command} with", file=root / ".dvc", mend="ascl remote set s3://BUCKET/PREFIX")
+        raise WorkspaceError(f"there is no remote to {command} with", file=root / ".dvc", hint="ascl remote set s3://BUCKET/PREFIX")
     for attempt in range(attempts):
         if attempt:
             time.sleep(_WAIT_S * 2 ** (attempt - 1))
@@ -324,8 +324,8 @@ def _transfer(root: Path, command: str, *arguments: str, attempts: int = _ATTEMP
 def _untransferred(command: str, remote: Remote, found: Fault | None, done: subprocess.CompletedProcess[str] | None) -> WorkspaceError:
     problem = found.problem if found else _complaint(done) if done else "it did not answer"
     kept = "what was made is kept here, and the rest goes with: ascl push" if command == "push" else "then again: ascl pull"
-    mend = f"{found.mend if found else 'ascl remote check'}; {kept}"
-    return WorkspaceError(f"the {command} failed: {problem}", file=remote, mend=mend)
+    hint = f"{found.hint if found else 'ascl remote check'}; {kept}"
+    return WorkspaceError(f"the {command} failed: {problem}", file=remote, hint=hint)
 
 
 def _moved(said: str) -> int:
@@ -333,11 +333,11 @@ def _moved(said: str) -> int:
     return sum(int(number) for number in re.findall(r"(\d+) files? (?:pushed|fetched)", said))
 
 
-def _dvc(root: Path, *arguments: str, mend: str) -> None:
+def _dvc(root: Path, *arguments: str, hint: str) -> None:
     done = _run_alone(root, *arguments)
     if done.returncode != 0:
         _heed_full_disk(root, done)
-        raise WorkspaceError(f"dvc {arguments[0]} failed: {_complaint(done)}", file=root / "dvc.yaml", mend=mend)
+        raise WorkspaceError(f"dvc {arguments[0]} failed: {_complaint(done)}", file=root / "dvc.yaml", hint=hint)
 
 
 def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
@@ -346,8 +346,8 @@ def _heed_full_disk(root: Path, done: subprocess.CompletedProcess[str]) -> None:
         return
     for half in re.findall(r"-> '([^']+\.tmp)'", done.stderr):
         Path(half).unlink(missing_ok=True)
-    mend = "free some space (ascl runs collect; dvc gc --workspace --all-branches --all-tags), and run again: what was finished is kept"
-    raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", mend=mend)
+    hint = "free some space (ascl runs collect; dvc gc --workspace --all-branches --all-tags), and run again: what was finished is kept"
+    raise WorkspaceError(f"no space left on the disk: dvc {done.args[4]} stopped", file=root / ".dvc" / "cache", hint=hint)
 
 
 def _run_alone(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -383,15 +383,15 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _status(root: Path, stages: list[Stage], *, mend: bool = True) -> dict[str, list[Any]]:
+def _status(root: Path, stages: list[Stage], *, repair: bool = True) -> dict[str, list[Any]]:
     """What DVC finds changed, by stage."""
-    if mend and _lacks_outputs(_text(root / "dvc.lock")):
+    if repair and _lacks_outputs(_text(root / "dvc.lock")):
         _bring_lock_back(root)
     try:
         found = _asked([stage.name for stage in stages], root)
     except WorkspaceError:
-        if mend and _bring_lock_back(root):
-            return _status(root, stages, mend=False)
+        if repair and _bring_lock_back(root):
+            return _status(root, stages, repair=False)
         raise
     write_text(root / _LAST_LOCK, _text(root / "dvc.lock"))
     return found
@@ -402,7 +402,7 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
     if root.resolve() != Path.cwd():
         done = _run(root, "status", "--json", *targets)
         if done.returncode < 0:
-            raise StageCrashed(f"dvc status was {_killed(done)}", file=root, mend="run it again")
+            raise StageCrashed(f"dvc status was {_killed(done)}", file=root, hint="run it again")
         if done.returncode != 0:
             raise _unreadable(root, _complaint(done))
         return dict(json.loads(done.stdout))
@@ -418,7 +418,7 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
 
 
 def _unreadable(root: Path, why: object) -> WorkspaceError:
-    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / "dvc.lock", mend="git checkout -- dvc.yaml dvc.lock")
+    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / "dvc.lock", hint="git checkout -- dvc.yaml dvc.lock")
 
 
 def _bring_lock_back(root: Path) -> bool:

@@ -29,7 +29,7 @@ _NEW = "0" * 40
 def run_id(root: Path) -> str:
     """Return the id of the working tree's run: the same as long as HEAD and `dvc.lock` are; `WorkspaceError` where nothing ran."""
     if not (root / LOCK).is_file():
-        raise WorkspaceError("nothing has run here", file=LOCK, mend="ascl run")
+        raise WorkspaceError("nothing has run here", file=LOCK, hint="ascl run")
     base = git(root, "rev-parse", "HEAD")
     return f"local-{sha256_json([base, (root / LOCK).read_text(encoding='utf-8')])[:12]}"
 
@@ -57,7 +57,7 @@ def require_committed(root: Path, but: Iterable[str] = ()) -> None:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         problem = f"not committed: {', '.join(changed[:_SHOWN])}{more}; a release must name a commit"
         raise WorkspaceError(
-            problem, file=root, mend="git add and git commit them, or git stash them; then ascl run, if they change the result"
+            problem, file=root, hint="git add and git commit them, or git stash them; then ascl run, if they change the result"
         )
 
 
@@ -68,7 +68,7 @@ def require_finished(root: Path) -> None:
     for name, why in stale.items():
         if why:
             problem = f"the run is not finished: {name} is not up to date ({why.reasons[0]})"
-            raise WorkspaceError(problem, file=root, field=name, mend="ascl run, then again")
+            raise WorkspaceError(problem, file=root, field=name, hint="ascl run, then again")
 
 
 def _commit(root: Path, found: str) -> str:

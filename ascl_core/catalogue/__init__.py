@@ -24,7 +24,7 @@ def names() -> tuple[str, ...]:
 def dataset(name: str) -> Dataset:
     """The data set of that name; `ConfigError` names the nearest one where there is none."""
     if name not in names():
-        raise ConfigError("no such public data set", field="format", value=name, mend=nearest(name))
+        raise ConfigError("no such public data set", field="format", value=name, hint=nearest(name))
     path = _FOLDER / f"{name}.yaml"
     return parse(Dataset, read_yaml(path), file=path)
 

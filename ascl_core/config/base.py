@@ -23,7 +23,7 @@ _OF_KEY = "[key]"
 
 
 def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
-    """`values` as `model`; otherwise one `ConfigError` with the file, the field, the value and the mend."""
+    """`values` as `model`; otherwise one `ConfigError` with the file, the field, the value and a hint."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -45,9 +45,9 @@ def _first_problem(model: type[BaseModel], error: ValidationError, file: object,
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        mend = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-        return ConfigError(f"unknown key{others}", file=file, field=field, value=problem["input"], mend=mend)
-    return ConfigError(problem["msg"] + others, file=file, field=field or None, value=problem["input"], mend="correct this value")
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return ConfigError(f"unknown key{others}", file=file, field=field, value=problem["input"], hint=hint)
+    return ConfigError(problem["msg"] + others, file=file, field=field or None, value=problem["input"], hint="correct this value")
 
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:

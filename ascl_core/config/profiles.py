@@ -44,7 +44,7 @@ def parse_setting(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise ConfigError("expected SECTION.KEY=VALUE", field="--set", value=setting, mend="for example --set sft.max_steps=10")
+        raise ConfigError("expected SECTION.KEY=VALUE", field="--set", value=setting, hint="for example --set sft.max_steps=10")
     value = parse_yaml(text, field=f"--set {key}")
     nested: dict[str, Any] = {parts[-1]: value}
     for part in reversed(parts[:-1]):
@@ -82,11 +82,11 @@ def _read_profile(root: Path, name: Any, asked_in: Path, field: str, above: tupl
     names = profile_names(root)
     if name not in names:
         near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        mend = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
-        raise ConfigError("no such profile", file=asked_in, field=field, value=name, mend=mend)
+        hint = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
+        raise ConfigError("no such profile", file=asked_in, field=field, value=name, hint=hint)
     if name in above:
         circle = " → ".join([*above, name])
-        raise ConfigError("profiles extend each other in a circle", file=asked_in, field=field, value=circle, mend="leave one of them out")
+        raise ConfigError("profiles extend each other in a circle", file=asked_in, field=field, value=circle, hint="leave one of them out")
     path = root / FOLDER / f"{name}.yaml"
     values = _mapping(read_yaml(path), path)
     if EXTENDS not in values:
@@ -101,5 +101,5 @@ def _mapping(values: Any, path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError("expected sections, each with its keys", file=path, value=values, mend="write SECTION:, and under it KEY: VALUE")
+        raise ConfigError("expected sections, each with its keys", file=path, value=values, hint="write SECTION:, and under it KEY: VALUE")
     return values

@@ -65,7 +65,7 @@ def curate(
         sieve.check(raw)
         if not result.rows:
             raise DataError(
-                "no prompt has a rule in force", file=corpus, field="rules.at", value=rules.at, mend="check the date and the rules"
+                "no prompt has a rule in force", file=corpus, field="rules.at", value=rules.at, hint="check the date and the rules"
             )
     steps = [step.to_json() for step in (*sieve.steps, resolved)]
     write_json(counts, {"steps": steps, **result.to_json()})
@@ -126,8 +126,8 @@ class _Sieve:
     def check(self, raw: Path) -> None:
         """`DataError` names the first step after which no row was left."""
         if (step := next((step for step in self.steps if not step.kept), None)) is not None:
-            mend = "check the sources and the thresholds of `curate`"
-            raise DataError("no prompt is left", file=raw, field=step.name, mend=mend)
+            hint = "check the sources and the thresholds of `curate`"
+            raise DataError("no prompt is left", file=raw, field=step.name, hint=hint)
 
     def _passes(self, row: Prepared) -> bool:
         for step, reason_of in self._filters:

@@ -44,7 +44,7 @@ def validate_data(
         raise DataQualityError(
             f"{len(failed)} of {len(result['expectations'])} expectations failed: {listed}",
             file=prompts,
-            mend="mend the sources or the limits in the section validate_data of params.yaml",
+            hint="fix the sources or the limits in the section validate_data of params.yaml",
         )
     write_json(validation, result)
     return dict(result["statistics"])

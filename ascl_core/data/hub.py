@@ -21,8 +21,8 @@ def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, b
     """
     known = _known(source, name)
     if source.revision is None:
-        mend = "give `revision`: the commit that the page of the data set shows, or download it and give the path"
-        raise DataError("hub id without a pinned revision", file=name, field=f"source {source.name}", mend=mend)
+        hint = "give `revision`: the commit that the page of the data set shows, or download it and give the path"
+        raise DataError("hub id without a pinned revision", file=name, field=f"source {source.name}", hint=hint)
     data = _load(source, name, known)
     if columns is not None:
         data = data.select_columns([column for column in data.column_names if column in columns])
@@ -43,10 +43,10 @@ def _load(source: SourceConfig, name: str, known: Hub | None) -> Any:
     try:
         return load_dataset(name, source.hub_config, split=source.hub_split, revision=source.revision, **options)
     except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(f"cannot be loaded from the hub: {error}", file=name, field=f"source {source.name}", mend=_mend(known)) from error
+        raise DataError(f"cannot be loaded from the hub: {error}", file=name, field=f"source {source.name}", hint=_hint(known)) from error
 
 
-def _mend(known: Hub | None) -> str:
+def _hint(known: Hub | None) -> str:
     if known and known.gated:
         return "it is gated: accept its terms on its page, and set HF_TOKEN; or give a local path"
     return "check the id, the configuration, the split and the network, or give a local path"

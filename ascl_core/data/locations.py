@@ -18,10 +18,10 @@ def expand(path: str) -> str:
     try:
         place = os.path.expanduser(Template(path).substitute(values))  # noqa: PTH111
     except (KeyError, ValueError) as error:
-        raise DataError(f"cannot expand {error}", file=path, mend="set the variable, or write the path out") from error
+        raise DataError(f"cannot expand {error}", file=path, hint="set the variable, or write the path out") from error
     if has_credentials(place):
-        mend = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        raise DataError("a URL with credentials in it", file=path, mend=mend)
+        hint = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise DataError("a URL with credentials in it", file=path, hint=hint)
     return place
 
 

@@ -30,14 +30,14 @@ def fetch(url: str) -> bytes:
 def as_data_error(error: Exception, url: str) -> DataError:
     """What a failed request for the URL means, and what to check."""
     if isinstance(error, ImportError):
-        return DataError(f"needs a package that is not installed: {error}", file=url, mend="install it, or give a local file")
+        return DataError(f"needs a package that is not installed: {error}", file=url, hint="install it, or give a local file")
     if isinstance(error, FileNotFoundError):
-        return DataError("object does not exist", file=url, mend="check the bucket, the key and AWS_ENDPOINT_URL, or drop the source")
+        return DataError("object does not exist", file=url, hint="check the bucket, the key and AWS_ENDPOINT_URL, or drop the source")
     if isinstance(error, PermissionError):
-        mend = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and that they may read the bucket"
-        return DataError("access is denied", file=url, mend=mend)
-    mend = "check the URL, the credentials, AWS_ENDPOINT_URL and the network, or give a local file"
-    return DataError(f"cannot be fetched ({type(error).__name__})", file=url, mend=mend)
+        hint = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and that they may read the bucket"
+        return DataError("access is denied", file=url, hint=hint)
+    hint = "check the URL, the credentials, AWS_ENDPOINT_URL and the network, or give a local file"
+    return DataError(f"cannot be fetched ({type(error).__name__})", file=url, hint=hint)
 
 
 def s3_system(endpoint: str | None = None, region: str | None = None) -> Any:

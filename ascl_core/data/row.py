@@ -38,20 +38,20 @@ class Row:
         """The items of a list's cell; an error where it is none."""
         value = self.cell(column)
         if not is_list(value):
-            raise self.error("expected a list", column=column, value=value, mend="mend or drop the row")
+            raise self.error("expected a list", column=column, value=value, hint="hint or drop the row")
         return list(value)
 
-    def error(self, problem: str, *, column: str | None = None, value: object = None, mend: str) -> DataError:
+    def error(self, problem: str, *, column: str | None = None, value: object = None, hint: str) -> DataError:
         """A problem of this row, to be raised."""
         where = f"row {self.number}" + (f", {column}" if column else "")
-        return DataError(problem, file=self.file, field=where, value=value, mend=mend)
+        return DataError(problem, file=self.file, field=where, value=value, hint=hint)
 
     def _part(self, value: Any, part: str, column: str) -> Any:
         if isinstance(value, dict) and part in value:
             return value[part]
         if is_list(value) and part.isdigit() and int(part) < len(value):
             return value[int(part)]
-        raise self.error(f"has no part {part!r}", column=column, value=value, mend="mend or drop the row")
+        raise self.error(f"has no part {part!r}", column=column, value=value, hint="hint or drop the row")
 
 
 def column_of(path: str) -> str:

@@ -71,10 +71,10 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
     known = {rule.id for rule in corpus.rules}
     for number, seed in enumerate(values.seeds):
         if seed.rule not in known:
-            raise DataError("no such rule", file=path, field=f"seeds[{number}].rule", value=seed.rule, mend="name a rule of data/rules")
+            raise DataError("no such rule", file=path, field=f"seeds[{number}].rule", value=seed.rule, hint="name a rule of data/rules")
         if unknown := [frame for frame in seed.frames if frame not in values.frames]:
             raise DataError(
-                "no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], mend=f"one of {', '.join(values.frames)}"
+                "no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], hint=f"one of {', '.join(values.frames)}"
             )
         rule = corpus.rule(seed.rule)
         for prompt, family in _expand(values, seed).items():
@@ -104,7 +104,7 @@ def _utility_prompts(path: Path) -> Iterator[RawPrompt]:
         answers: dict[str, tuple[str, str, str | None]] = {}
         for question, answer, kind, choices, family in KINDS[spec.kind](spec.model_dump()):
             if family not in values.frames:
-                raise DataError("no frames for it", file=path, field=f"kinds[{number}]", value=spec.kind, mend=f"add frames.{family}")
+                raise DataError("no frames for it", file=path, field=f"kinds[{number}]", value=spec.kind, hint=f"add frames.{family}")
             answers.update({_sentence(frame, question): (answer, kind, choices) for frame in values.frames[family]})
         for prompt in _sample(list(answers), spec.count):
             answer, kind, choices = answers[prompt]
@@ -125,5 +125,5 @@ def _sample(prompts: Sequence[str], count: int) -> list[str]:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise DataError("file does not exist", file=path, mend="restore it: git checkout data/raw")
+        raise DataError("file does not exist", file=path, hint="restore it: git checkout data/raw")
     return read_yaml(path)

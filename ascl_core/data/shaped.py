@@ -19,7 +19,7 @@ _FIELD = re.compile(r"\{(prompt|options)\}")
 
 
 def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
-    """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and mend."""
+    """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and fix."""
     shape = data.shape
     needed = _columns(shape)
     read = [*needed, *([shape.reference.column] if shape.reference else [])]
@@ -57,7 +57,7 @@ def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceCo
     if any(prompt in present for prompt in prompts):
         missing = [name for name in missing if name not in prompts]
     if missing:
-        raise DataError("column is missing", file=source.path, field=missing[0], mend=f"the columns are {', '.join(columns)}")
+        raise DataError("column is missing", file=source.path, field=missing[0], hint=f"the columns are {', '.join(columns)}")
 
 
 def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
@@ -66,7 +66,7 @@ def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
     label = row.label(rule.column)
     if label not in rule.values:
         known = ", ".join(repr(value) if value == "" else value for value in rule.values)
-        raise row.error("unknown label", column=rule.column, value=row.cell(rule.column), mend=f"one of {known}")
+        raise row.error("unknown label", column=rule.column, value=row.cell(rule.column), hint=f"one of {known}")
     return rule.values[label]
 
 
@@ -90,7 +90,7 @@ def _asked(row: Row, shape: Shape) -> str:
     columns = [path for path in shape.prompt if column_of(path) in row.values]
     text = next((text for path in columns if (text := row.text(path)) is not None), None)
     if text is None:
-        raise row.error("prompt is empty", column=columns[0], mend="fill it in or drop the row")
+        raise row.error("prompt is empty", column=columns[0], hint="fill it in or drop the row")
     return text
 
 
@@ -107,11 +107,11 @@ def _answer(row: Row, shape: Shape) -> str | None:
         return None
     text = row.text(answer.column)
     if text is None:
-        raise row.error("gold answer is missing", column=answer.column, mend="fill it in or drop the row")
+        raise row.error("gold answer is missing", column=answer.column, hint="fill it in or drop the row")
     if answer.after is None:
         return text
     if answer.after not in text:
-        raise row.error(f"no final answer after {answer.after}", value=text[-60:], mend="mend or drop the row")
+        raise row.error(f"no final answer after {answer.after}", value=text[-60:], hint="hint or drop the row")
     return text.rsplit(answer.after, 1)[1].strip()
 
 
@@ -138,7 +138,7 @@ def _choices(row: Row, asked: str, shape: Shape) -> tuple[list[str], str | None]
     key = row.label(shape.answer.column)
     if key not in labels:
         value = row.cell(shape.answer.column)
-        raise row.error("answer is none of the options", column=shape.answer.column, value=value, mend=f"one of {', '.join(labels)}")
+        raise row.error("answer is none of the options", column=shape.answer.column, value=value, hint=f"one of {', '.join(labels)}")
     return texts, _LETTERS[labels.index(key)]
 
 
@@ -146,10 +146,10 @@ def _option_texts(row: Row, options: Options) -> list[str]:
     first, *others = options.columns
     named = [(column, row.text(column)) for column in options.columns] if others else _items(row, first)
     if not 2 <= len(named) <= len(_LETTERS):
-        raise row.error(f"{len(named)} options", column=first, mend=f"from 2 to {len(_LETTERS)} are expected")
+        raise row.error(f"{len(named)} options", column=first, hint=f"from 2 to {len(_LETTERS)} are expected")
     for column, text in named:
         if text is None:
-            raise row.error("option is empty", column=column, mend="fill it in or drop the row")
+            raise row.error("option is empty", column=column, hint="fill it in or drop the row")
     return [str(text) for _, text in named]
 
 
@@ -163,7 +163,7 @@ def _option_labels(row: Row, options: Options, count: int) -> list[str]:
         return list(_LETTERS[:count].lower())
     labels = [as_label(label) for label in row.items(options.labels)]
     if len(labels) != count:
-        raise row.error(f"{len(labels)} labels for {count} options", column=options.labels, mend="mend or drop the row")
+        raise row.error(f"{len(labels)} labels for {count} options", column=options.labels, hint="hint or drop the row")
     return labels
 
 

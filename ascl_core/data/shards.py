@@ -108,7 +108,7 @@ def evaluation_texts(path: Path) -> list[str]:
     """The prompts of the suites, which no training prompt may contain."""
     values = read_json(path)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise DataError("expected a list of prompts", file=path, mend="run the stage that makes it: ascl run")
+        raise DataError("expected a list of prompts", file=path, hint="run the stage that makes it: ascl run")
     return values
 
 

@@ -54,7 +54,7 @@ def _read(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
 
 def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
     if name not in table.columns:
-        raise DataError("column is missing", file=source.path, field=name, mend=f"the columns are {', '.join(map(str, table.columns))}")
+        raise DataError("column is missing", file=source.path, field=name, hint=f"the columns are {', '.join(map(str, table.columns))}")
     return table[name].tolist()
 
 
@@ -73,13 +73,13 @@ def _rows_of(table: pd.DataFrame, source: SourceConfig, rules: Collection[str], 
     for number, (prompt, answer, record) in enumerate(zip(prompts, answers, records, strict=True), start=before + 1):
         kind = as_text(record.get("prompt_type")) or source.prompt_type
         if kind not in set(PromptType):
-            raise DataError("no prompt type", file=source.path, field=f"row {number}", value=kind, mend=f"one of {', '.join(PromptType)}")
+            raise DataError("no prompt type", file=source.path, field=f"row {number}", value=kind, hint=f"one of {', '.join(PromptType)}")
         if as_text(prompt) is None:
-            raise DataError("prompt is empty", file=source.path, field=f"row {number}", mend="fill it in or drop the row")
+            raise DataError("prompt is empty", file=source.path, field=f"row {number}", hint="fill it in or drop the row")
         if (rule := as_text(record.get("rule_id"))) is not None and rule not in rules:
             near = difflib.get_close_matches(rule.upper(), rules, n=1, cutoff=0.4)
-            mend = f"did you mean {near[0]}?" if near else "an id of data/rules, or nothing"
-            raise DataError("no such rule", file=source.path, field=f"row {number}, rule_id", value=rule, mend=mend)
+            hint = f"did you mean {near[0]}?" if near else "an id of data/rules, or nothing"
+            raise DataError("no such rule", file=source.path, field=f"row {number}, rule_id", value=rule, hint=hint)
         yield RawPrompt(
             prompt=str(prompt),
             prompt_type=PromptType(kind),

@@ -35,7 +35,7 @@ def read_tables(source: SourceConfig, columns: Collection[str] | None = None) ->
     are those that are needed, for where a table has many more; one that is missing is for the caller to report.
     """
     if source.path is None:
-        raise DataError("needs a path", field=f"source {source.name}", mend=_where_to_get_it(source))
+        raise DataError("needs a path", field=f"source {source.name}", hint=_where_to_get_it(source))
     path = expand(source.path)
     is_empty = True
     for table in read_hub(source, name, columns, BATCH_ROWS) if (name := hub_id(path)) is not None else _read_files(path, source):
@@ -51,16 +51,16 @@ def _read_files(path: str, source: SourceConfig) -> Iterator[pd.DataFrame]:
         for file in _files(path, source):
             yield from _read_file(file)
     except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, mend="check the path, or drop the source") from error
+        raise DataError("file does not exist", file=path, hint="check the path, or drop the source") from error
     except (ValueError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"cannot be read: {error}", file=path, mend="restore the file") from error
+        raise DataError(f"cannot be read: {error}", file=path, hint="restore the file") from error
 
 
 def empty(file: object, source: SourceConfig) -> DataError:
     """The error for a source without a single prompt."""
-    return DataError("source has no prompts", file=file, field=source.name, mend="check the file, or drop the source")
+    return DataError("source has no prompts", file=file, field=source.name, hint="check the file, or drop the source")
 
 
 def _where_to_get_it(source: SourceConfig) -> str:
@@ -80,7 +80,7 @@ def _files(path: str, source: SourceConfig) -> list[str]:
         return _usual_files(Path(path), source)
     files = sorted(str(file) for file in Path(path).iterdir() if file.suffix in _SUFFIXES)
     if not files:
-        raise DataError("folder has no table", file=path, mend=f"expected one of {', '.join(_SUFFIXES)}")
+        raise DataError("folder has no table", file=path, hint=f"expected one of {', '.join(_SUFFIXES)}")
     return files
 
 
@@ -88,13 +88,13 @@ def _usual_files(folder: Path, source: SourceConfig) -> list[str]:
     """The files of the split under their usual names; never another split's, such as a training set beside a test set."""
     by_split = dataset(source.format).files
     if source.hub_split not in by_split:
-        mend = f"hub_split is one of {', '.join(by_split)}; or give a file"
-        raise DataError(f"{source.format} has no such split", file=folder, field=source.name, value=source.hub_split, mend=mend)
+        hint = f"hub_split is one of {', '.join(by_split)}; or give a file"
+        raise DataError(f"{source.format} has no such split", file=folder, field=source.name, value=source.hub_split, hint=hint)
     patterns = by_split[source.hub_split]
     found = next((matches for pattern in patterns if (matches := sorted(folder.glob(pattern)))), None)
     if found is None:
-        mend = f"expected {' or '.join(patterns)} in it; or give the file itself"
-        raise DataError(f"folder has no table of {source.format}, split {source.hub_split}", file=folder, field=source.name, mend=mend)
+        hint = f"expected {' or '.join(patterns)} in it; or give the file itself"
+        raise DataError(f"folder has no table of {source.format}, split {source.hub_split}", file=folder, field=source.name, hint=hint)
     return [str(file) for file in found]
 
 
@@ -141,7 +141,7 @@ def _whole(file: TextIOWrapper) -> Any:
 
 def _listed(values: Any, path: str) -> list[dict[str, Any]]:
     if not isinstance(values, list):
-        raise DataError("expected a list of objects", file=path, mend="give a JSON list or JSON lines")
+        raise DataError("expected a list of objects", file=path, hint="give a JSON list or JSON lines")
     return values
 
 
@@ -151,5 +151,5 @@ def _parse_line(line: str, path: str, number: int) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         value, problem = None, f"not valid JSON: {error.msg}"
     if not isinstance(value, dict):
-        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], mend="mend or drop the line")
+        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], hint="hint or drop the line")
     return value

@@ -51,7 +51,7 @@ def _headline(metrics: Path) -> dict[str, Any]:
     values = read_json(metrics)
     headline = values.get("headline") if isinstance(values, dict) else None
     if not isinstance(headline, dict):
-        raise DataError("no headline figures", file=metrics, field="headline", mend="evaluate again: ascl run")
+        raise DataError("no headline figures", file=metrics, field="headline", hint="evaluate again: ascl run")
     return headline
 
 

@@ -62,7 +62,7 @@ class Chat:
         loaded_corpus = load_corpus(corpus)
         places = (*loaded_corpus.jurisdictions, ANYWHERE)
         if jurisdiction not in places:
-            raise ConfigError("no such jurisdiction", field="--jurisdiction", value=jurisdiction, mend=f"one of {', '.join(places)}")
+            raise ConfigError("no such jurisdiction", field="--jurisdiction", value=jurisdiction, hint=f"one of {', '.join(places)}")
         self.jurisdiction = jurisdiction
         self.params = params
         self.sampling = sampling

@@ -62,7 +62,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise ConfigError("not an http(s) address without credentials", field="base_url", mend="such as http://127.0.0.1:8000/v1")
+            raise ConfigError("not an http(s) address without credentials", field="base_url", hint="such as http://127.0.0.1:8000/v1")
 
     @property
     def host(self) -> str:
@@ -85,7 +85,7 @@ class Endpoint:
                 late += failure.late
                 if late == _LATE_ATTEMPTS:
                     raise (self.late_error or self.error)(
-                        f"{problem}, {late} times", file=self.host, field=self.model, mend="raise the time limit, or relieve the server"
+                        f"{problem}, {late} times", file=self.host, field=self.model, hint="raise the time limit, or relieve the server"
                     ) from None
                 if attempt + 1 < self.attempts:
                     time.sleep(min(max(self.backoff_s * 2**attempt, failure.wait_s), _LONGEST_WAIT_S))
@@ -125,8 +125,8 @@ class Endpoint:
         key = os.environ.get(KEY_VARIABLE)
         return (text.replace(key, "…") if key else text)[:200]
 
-    def _failure(self, problem: str, mend: str) -> AsclError:
-        return self.error(problem, file=self.host, field=self.model, mend=mend)
+    def _failure(self, problem: str, hint: str) -> AsclError:
+        return self.error(problem, file=self.host, field=self.model, hint=hint)
 
 
 def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:

@@ -16,7 +16,7 @@ def device_of(compute: ComputeConfig) -> str:
     import torch
 
     if compute.device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("no GPU is available", field="compute.device", value="cuda", mend="set it to auto or cpu")
+        raise ModelError("no GPU is available", field="compute.device", value="cuda", hint="set it to auto or cpu")
     return compute.device if compute.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -77,5 +77,5 @@ def _check_exists(path: str | Path, revision: str | None) -> None:
 
 def _cannot_load(path: str | Path, error: Exception) -> ModelError:
     problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    mend = "give a folder with config.json, tokenizer and safetensors that fit each other, or a hub id while the hub can be reached"
-    return ModelError(f"cannot be loaded: {problem}", file=path, mend=mend)
+    hint = "give a folder with config.json, tokenizer and safetensors that fit each other, or a hub id while the hub can be reached"
+    return ModelError(f"cannot be loaded: {problem}", file=path, hint=hint)

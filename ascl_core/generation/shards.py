@@ -21,5 +21,5 @@ def check_shards(folder: str | Path) -> None:
         shards = values.get("weight_map") if isinstance(values, dict) else None
         for shard in shards.values() if isinstance(shards, dict) else (shards,):
             if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(WEIGHTS):
-                mend = "save the model as safetensors in one folder"
-                raise ModelError(_PROBLEM, file=index, field="weight_map", value=shard, mend=mend)
+                hint = "save the model as safetensors in one folder"
+                raise ModelError(_PROBLEM, file=index, field="weight_map", value=shard, hint=hint)

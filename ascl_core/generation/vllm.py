@@ -67,8 +67,8 @@ class VllmGenerator:
     def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random | Sequence[int]) -> list[list[int]]:
         """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
         if sampling.temperature > _HOTTEST:
-            mend = "lower it, or set compute.backend to transformers"
-            raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, mend=mend)
+            hint = "lower it, or set compute.backend to transformers"
+            raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, hint=hint)
         outputs: list[list[int]] = [[] for _ in inputs]
         fitting = [i for i, ids in enumerate(inputs) if len(ids) < self.context_length]
         requests = [{"prompt_token_ids": inputs[i]} for i in fitting]
@@ -109,7 +109,7 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if importlib.util.find_spec("vllm") is None:
         raise ModelError(
-            "vLLM is not installed", field="compute.backend", value="vllm", mend="install the vllm extra, or set it to transformers"
+            "vLLM is not installed", field="compute.backend", value="vllm", hint="install the vllm extra, or set it to transformers"
         )
     from vllm import LLM
 
@@ -120,5 +120,5 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
         )
     except (OSError, ValueError, RuntimeError) as error:
         problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        mend = "give a folder with config.json, tokenizer and safetensors, or a hub id; free memory if it ran out"
-        raise ModelError(f"cannot be loaded by vLLM: {problem}", file=checkpoint, mend=mend) from error
+        hint = "give a folder with config.json, tokenizer and safetensors, or a hub id; free memory if it ran out"
+        raise ModelError(f"cannot be loaded by vLLM: {problem}", file=checkpoint, hint=hint) from error

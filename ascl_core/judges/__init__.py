@@ -57,7 +57,7 @@ def _config_named(name: str) -> JudgeConfig:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         suggestion = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError("no such judge", field="judge", value=name, mend=f"{suggestion}one of {', '.join(known)}")
+        raise ConfigError("no such judge", field="judge", value=name, hint=f"{suggestion}one of {', '.join(known)}")
     return parse(JudgeConfig, {"name": name}, file="judge")
 
 

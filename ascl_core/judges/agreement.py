@@ -88,7 +88,7 @@ def read_labelled(path: Path) -> list[Labelled]:
     """
     rows = read_jsonl(path) if path.suffix == ".jsonl" else _read_csv(path)
     if not rows:
-        raise DataError("no rows", file=path, mend="give the labelled XSTest completions")
+        raise DataError("no rows", file=path, hint="give the labelled XSTest completions")
     return [_labelled(row, path, number) for number, row in enumerate(rows, start=1)]
 
 
@@ -97,12 +97,12 @@ def _labelled(row: dict[str, Any], path: Path, number: int) -> Labelled:
         for name in names:
             if name in row:
                 return str(row[name])
-        raise DataError("column is missing", file=path, field=f"row {number}", value=names[0], mend=f"name a column {' or '.join(names)}")
+        raise DataError("column is missing", file=path, field=f"row {number}", value=names[0], hint=f"name a column {' or '.join(names)}")
 
     said = value(_LABEL).strip()
     label = _NAMES.get(said) or (Refusal(said) if said in set(Refusal) - {Refusal.UNKNOWN} else None)
     if label is None:
-        raise DataError("not a refusal label", file=path, field=f"row {number}", value=said, mend=f"one of {', '.join(_NAMES)}")
+        raise DataError("not a refusal label", file=path, field=f"row {number}", value=said, hint=f"one of {', '.join(_NAMES)}")
     return Labelled(Item(value(_PROMPT), value(_RESPONSE)), label)
 
 
@@ -113,9 +113,9 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         with open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, mend="check the path") from error
+        raise DataError("file does not exist", file=path, hint="check the path") from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not valid CSV: {error}", file=path, mend="mend or restore the file") from error
+        raise DataError(f"not valid CSV: {error}", file=path, hint="hint or restore the file") from error
 
 
 def _table(cells: np.ndarray, size: int) -> np.ndarray:

@@ -57,8 +57,8 @@ class VerdictCache:
                     database.execute(_SCHEMA)
                 yield database
         except (sqlite3.Error, ValueError) as error:
-            mend = "delete the file; it is only a cache"
-            raise JudgeError(f"the verdict cache cannot be used: {error}", file=self.path, mend=mend) from error
+            hint = "delete the file; it is only a cache"
+            raise JudgeError(f"the verdict cache cannot be used: {error}", file=self.path, hint=hint) from error
 
 
 class CachedJudge:

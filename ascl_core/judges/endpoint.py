@@ -45,7 +45,7 @@ class Late:
 def open_endpoint(config: AnyConfig, *, backoff_s: float = 1.0) -> Endpoint:
     """Return the endpoint that the configuration of a judge names; `ConfigError` where it names no model."""
     if not config.model:
-        raise ConfigError("judge `openai` needs a model", field="judge.model", mend="name the endpoint's model")
+        raise ConfigError("judge `openai` needs a model", field="judge.model", hint="name the endpoint's model")
     return Endpoint(
         config.model,
         config.base_url or DEFAULT_URL,

@@ -178,7 +178,7 @@ def judge_input(item: Item, guard: GuardFormat, tokenizer: Any, model: str = "")
     if guard.template is not None:
         return list(tokenizer.encode(guard.template.format(prompt=prompt, response=response), add_special_tokens=False))
     if tokenizer.chat_template is None:
-        raise ModelError("has no chat template", file=model, mend="give a guard model, whose own template writes the judge's prompt")
+        raise ModelError("has no chat template", file=model, hint="give a guard model, whose own template writes the judge's prompt")
     messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
     return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
 

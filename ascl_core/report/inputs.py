@@ -128,5 +128,5 @@ def _read_arms(logs: Sequence[Path], metrics: Sequence[Path], results: Sequence[
 def _read_object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
-        raise DataError("expected a JSON object", file=path, value=str(value)[:80], mend="re-run the stage that makes this file")
+        raise DataError("expected a JSON object", file=path, value=str(value)[:80], hint="re-run the stage that makes this file")
     return value

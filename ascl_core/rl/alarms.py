@@ -60,7 +60,7 @@ class Alarms(TrainerCallback):
                 f"the judge has given no verdict for {SILENT_STEPS} steps, up to step {state.global_step}: nothing is learned",
                 field="ifpo.judge",
                 value=self.judge.id,
-                mend="see in the log why it says nothing, mend it or take another one, and run again",
+                hint="see in the log why it says nothing, hint it or take another one, and run again",
             )
 
     def counts(self) -> dict[str, int]:

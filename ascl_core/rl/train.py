@@ -126,7 +126,7 @@ def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) 
     shares = {kind: share for kind, share in sorted(config.prompt_mix.items()) if share > 0}
     pools = {kind: [p for p in prompts if kind_of(p) == kind] for kind in shares}
     if empty := [kind for kind, pool in pools.items() if not pool]:
-        raise DataError("no training prompt of this kind", file=path, field=f"ifpo.prompt_mix.{empty[0]}", mend="set its share to 0")
+        raise DataError("no training prompt of this kind", file=path, field=f"ifpo.prompt_mix.{empty[0]}", hint="set its share to 0")
     cycles = {kind: _cycle(pool, draw) for kind, pool in pools.items()}
     kinds = draw.choices(list(shares), weights=list(shares.values()), k=total)
     return [next(cycles[kind]) for kind in kinds]
@@ -158,7 +158,7 @@ def check_budget(tokenizer: Any, corpus: Corpus, at: date, conversation: Convers
             f"a rollout with the longest tool result needs {needed} tokens",
             field="ifpo.max_completion_length",
             value=config.max_completion_length,
-            mend=f"raise it to at least {needed}",
+            hint=f"raise it to at least {needed}",
         )
 
 
@@ -220,8 +220,8 @@ def _engine(config: IfpoConfig, compute: ComputeConfig) -> dict[str, Any]:
         "needs a GPU" if device_of(compute) != "cuda" else "vLLM is not installed" if importlib.util.find_spec("vllm") is None else None
     )
     if problem is not None:
-        mend = "install the vllm extra on a machine with a GPU, or set it to transformers"
-        raise ModelError(problem, file="params.yaml", field="ifpo.rollouts", value=config.rollouts, mend=mend)
+        hint = "install the vllm extra on a machine with a GPU, or set it to transformers"
+        raise ModelError(problem, file="params.yaml", field="ifpo.rollouts", value=config.rollouts, hint=hint)
     return {
         "use_vllm": True,
         "vllm_mode": "colocate",
@@ -232,4 +232,4 @@ def _engine(config: IfpoConfig, compute: ComputeConfig) -> dict[str, Any]:
 
 def _reward_of_the_scorer(**_: Any) -> list[float]:
     """Stands in TRL's list of reward functions; `IfpoTrainer` scores rollouts itself and never calls it."""
-    raise TrainingError("TRL called the reward function itself", mend="this TRL version computes rewards elsewhere")
+    raise TrainingError("TRL called the reward function itself", hint="this TRL version computes rewards elsewhere")

@@ -65,7 +65,7 @@ class IfpoTrainer(Safeguards, GRPOTrainer):
         self._scored = self._turns = None
         output = super()._generate_and_score_completions(inputs)
         if self._scored is None or "advantages" not in output:
-            raise TrainingError("the mode of the rollouts was not seen", mend="this TRL version calls its reward functions elsewhere")
+            raise TrainingError("the mode of the rollouts was not seen", hint="this TRL version calls its reward functions elsewhere")
         advantages = self._rebalanced(self._scored)
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local

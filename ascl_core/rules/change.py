@@ -58,7 +58,7 @@ def write_changed_rules(rules: Path, seeds: Path, share: float, seed: int = 0) -
     """
     loaded = load_folder(rules)
     if loaded.taxonomy is None or not loaded.complete:
-        raise RuleError("the rules do not compile", file=rules, mend="ascl rules check lists every problem")
+        raise RuleError("the rules do not compile", file=rules, hint="ascl rules check lists every problem")
     before = tuple(placed.rule for placed in loaded.rules)
     moved = {rule.id: f"{NEW}-{number:02}" for number, rule in enumerate((r for r in before if _is_moved(r, share, seed)), start=1)}
     after = tuple(_move(rule, moved[rule.id], seed) if rule.id in moved else rule for rule in changed_rules(before, share, seed))

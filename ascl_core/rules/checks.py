@@ -68,8 +68,8 @@ def names(corpus: CorpusUnderCheck) -> Iterator[Finding]:
             yield placed.error("id_category", f"the id does not start with its category {rule.category!r}", "give it a new id")
         for place in rule.jurisdictions:
             if place != EVERYWHERE and place not in corpus.taxonomy.jurisdictions:
-                mend = f"add it to {TAXONOMY_FILE}, or use '*'"
-                yield placed.error("unknown_jurisdiction", f"the jurisdiction {place!r} is not in the taxonomy", mend)
+                hint = f"add it to {TAXONOMY_FILE}, or use '*'"
+                yield placed.error("unknown_jurisdiction", f"the jurisdiction {place!r} is not in the taxonomy", hint)
 
 
 def references(corpus: CorpusUnderCheck) -> Iterator[Finding]:
@@ -137,8 +137,8 @@ def coverage(corpus: CorpusUnderCheck) -> Iterator[Finding]:
         if hazard not in hazards:
             yield Finding("error", "uncovered_hazard", f"no category maps to the hazard {hazard}", "map one to it", TAXONOMY_FILE)
     for hazard in sorted(hazards - set(HAZARDS)):
-        mend = f"use {HAZARDS[0]} to {HAZARDS[-1]}"
-        yield Finding("error", "unknown_hazard", f"the hazard {hazard!r} does not exist", mend, TAXONOMY_FILE)
+        hint = f"use {HAZARDS[0]} to {HAZARDS[-1]}"
+        yield Finding("error", "unknown_hazard", f"the hazard {hazard!r} does not exist", hint, TAXONOMY_FILE)
 
 
 def areas(corpus: CorpusUnderCheck) -> Iterator[Finding]:
@@ -161,11 +161,11 @@ def areas(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """Content that changed since the lock has a higher version, and the lock is up to date."""
-    mend = "run `ascl rules lock`, and commit the lock"
+    hint = "run `ascl rules lock`, and commit the lock"
     for placed in corpus.rules:
         locked = corpus.lock.get(placed.rule.id)
         if locked is None:
-            yield placed.warning("not_locked", "the rule is not in the lock", mend)
+            yield placed.warning("not_locked", "the rule is not in the lock", hint)
         elif locked["version"] != RETIRED:
             yield from _version_findings(placed, locked)
     present = {placed.rule.id for placed in corpus.rules}
@@ -181,8 +181,8 @@ def _version_findings(placed: PlacedRule, locked: Mapping[str, str]) -> Iterator
     if now < before:
         yield placed.error("version_back", f"the version went back from {locked['version']} to {rule.version}", "raise it")
     elif rule.sha256 != locked["sha256"] and now == before:
-        mend = "raise it: patch for wording, minor for guidance, major where a verdict may flip"
-        yield placed.error("version_bump", f"the content changed and the version is still {rule.version}", mend)
+        hint = "raise it: patch for wording, minor for guidance, major where a verdict may flip"
+        yield placed.error("version_bump", f"the content changed and the version is still {rule.version}", hint)
     elif now > before:
         yield placed.warning("stale_lock", f"the lock still has version {locked['version']}", "run `ascl rules lock`, and commit the lock")
 

@@ -66,7 +66,7 @@ def check_folder(folder: Path, config: RulesConfig, *, against_lock: bool = True
     Without `against_lock` nothing is said of versions: for who compares two states of the rules anyway.
     """
     if not folder.is_dir():
-        raise RuleError("folder does not exist", file=folder, mend="give the folder with the rule files")
+        raise RuleError("folder does not exist", file=folder, hint="give the folder with the rule files")
     loaded = load_folder(folder)
     findings = list(loaded.findings)
     lock = _read_lock(folder, findings) if against_lock else {}
@@ -98,7 +98,7 @@ def validate_rules(
     result = check_folder(rule_files, rules)
     if result.corpus is None:
         write_json(context.state / "findings.json", result.to_json())
-        raise RuleError(_listing(result.errors), file=rule_files, mend="ascl rules check shows all findings")
+        raise RuleError(_listing(result.errors), file=rule_files, hint="ascl rules check shows all findings")
     found = change_since(result.corpus, released_corpora(released), rules.at)
     files = found.files()
     for name, path in (("corpus", corpus), ("sft_corpus", sft_corpus), ("rl_corpus", rl_corpus), ("change", change)):
@@ -118,7 +118,7 @@ def _read_lock(folder: Path, findings: list[Finding]) -> Lock:
         return read_lock(folder)
     except AsclError as error:
         message = f"{error.field}: {error.problem} (got {str(error.value)[:80]!r})" if error.field else error.problem
-        findings.append(Finding("error", "lock", message, error.mend or "restore it: git checkout", LOCK_FILE, 1))
+        findings.append(Finding("error", "lock", message, error.hint or "restore it: git checkout", LOCK_FILE, 1))
         return {}
 
 

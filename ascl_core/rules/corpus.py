@@ -182,7 +182,7 @@ class Corpus(Config):
         import difflib
 
         near = difflib.get_close_matches(rule_id.upper(), self._by_id, n=1, cutoff=0.4)
-        raise RuleError("no such rule", field="rule id", value=rule_id, mend=f"did you mean {near[0]}?" if near else "ascl rules list")
+        raise RuleError("no such rule", field="rule id", value=rule_id, hint=f"did you mean {near[0]}?" if near else "ascl rules list")
 
     def active(self, at: date, jurisdiction: str) -> tuple[Rule, ...]:
         """The rules in force at that day and place, sorted by id."""
@@ -206,9 +206,9 @@ def load_corpus(path: Path) -> Corpus:
 def read_corpus(values: Any, *, file: object) -> Corpus:
     """The corpus in the content of a `corpus.json`; `RuleError` if its digest does not match its content."""
     if not isinstance(values, dict):
-        raise RuleError("expected a compiled corpus", file=file, mend="compile again: ascl run")
+        raise RuleError("expected a compiled corpus", file=file, hint="compile again: ascl run")
     digest = values.get("digest")
     corpus = parse(Corpus, {key: value for key, value in values.items() if key not in ("digest", "lock")}, file=file)
     if corpus.digest != digest:
-        raise RuleError("digest does not match the content", file=file, field="digest", value=digest, mend="compile again: ascl run")
+        raise RuleError("digest does not match the content", file=file, field="digest", value=digest, hint="compile again: ascl run")
     return corpus

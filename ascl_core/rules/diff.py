@@ -124,7 +124,7 @@ class RuleChange:
     """Why it is of this class."""
     problem: str = ""
     """What is wrong with its version; empty where it is right."""
-    mend: str = ""
+    hint: str = ""
 
     @property
     def versions(self) -> str:
@@ -277,8 +277,8 @@ def _rule_change(before: Rule | None, after: Rule | None, flips: tuple[Flip, ...
     if not fields and bump is Bump.NONE:
         return None
     change_class, reason = _class_of({field.field for field in fields}, flips, bump)
-    problem, mend = _version_problem({field.field for field in fields}, flips, bump, before, after)
-    return RuleChange(before.id, after.title, "changed", before.version, after.version, fields, flips, change_class, reason, problem, mend)
+    problem, hint = _version_problem({field.field for field in fields}, flips, bump, before, after)
+    return RuleChange(before.id, after.title, "changed", before.version, after.version, fields, flips, change_class, reason, problem, hint)
 
 
 def _fields(before: Rule, after: Rule) -> Iterator[FieldChange]:
@@ -314,7 +314,7 @@ def bump_of(before: str, after: str) -> Bump:
 
 
 def _version_problem(fields: set[str], flips: tuple[Flip, ...], bump: Bump, before: Rule, after: Rule) -> tuple[str, str]:
-    """What is wrong with the version, and the mend; two empty texts where it is right."""
+    """What is wrong with the version, and the hint; two empty texts where it is right."""
     major, minor, patch = map(int, before.version.split("."))
     if bump is Bump.BACK:
         return f"the version went back from {before.version} to {after.version}", f"raise it above {before.version}"

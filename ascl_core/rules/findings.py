@@ -1,4 +1,4 @@
-"""What a check of the rules says: a finding names the file, the line, the rule and the mend."""
+"""What a check of the rules says: a finding names the file, the line, the rule and the hint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Finding:
     code: str
     """A short name of the check, such as `near_duplicate`."""
     message: str
-    mend: str
+    hint: str
     file: str = ""
     """Relative to the folder of rules."""
     line: int | None = None
@@ -27,7 +27,7 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         rule = f" {self.rule_id}" if self.rule_id else ""
-        return f"{where}:{rule} {self.message} [{self.code}]\n  mend: {self.mend}"
+        return f"{where}:{rule} {self.message} [{self.code}]\n  hint: {self.hint}"
 
     def to_json(self) -> dict[str, Any]:
         """The finding as it stands in `findings.json`."""
@@ -47,10 +47,10 @@ class PlacedRule:
         """`file:line`."""
         return f"{self.file}:{self.line}"
 
-    def error(self, code: str, message: str, mend: str) -> Finding:
+    def error(self, code: str, message: str, hint: str) -> Finding:
         """An error about this rule."""
-        return Finding("error", code, message, mend, self.file, self.line, self.rule.id)
+        return Finding("error", code, message, hint, self.file, self.line, self.rule.id)
 
-    def warning(self, code: str, message: str, mend: str) -> Finding:
+    def warning(self, code: str, message: str, hint: str) -> Finding:
         """A warning about this rule."""
-        return Finding("warning", code, message, mend, self.file, self.line, self.rule.id)
+        return Finding("warning", code, message, hint, self.file, self.line, self.rule.id)

@@ -141,11 +141,11 @@ def _check_belongs(expected: IndexManifest, folder: Path) -> None:
     values = read_json(path)
     found = parse(IndexManifest, {key: value for key, value in dict(values).items() if key != "digest"}, file=path)
     if found.digest != values.get("digest"):
-        raise RuleError("digest does not match the content", file=path, field="digest", value=values.get("digest"), mend=_REBUILD)
+        raise RuleError("digest does not match the content", file=path, field="digest", value=values.get("digest"), hint=_REBUILD)
     for field in ("corpus", "retrieval", "model", "vectors"):
         if getattr(found, field) != getattr(expected, field):
             problem = f"the index belongs to another {_WHAT[field]}"
-            raise RuleError(problem, file=path, field=field, value=getattr(found, field), mend=_REBUILD)
+            raise RuleError(problem, file=path, field=field, value=getattr(found, field), hint=_REBUILD)
 
 
 _WHAT = {"corpus": "corpus", "retrieval": "retrieval section", "model": "embedding model", "vectors": "file of vectors"}
@@ -158,10 +158,10 @@ def _read_vectors(path: Path, corpus: Corpus) -> np.ndarray:
     try:
         values = load_file(path)["vectors"]
     except FileNotFoundError as error:
-        raise RuleError("file does not exist", file=path, mend=_REBUILD) from error
+        raise RuleError("file does not exist", file=path, hint=_REBUILD) from error
     except (SafetensorError, KeyError, OSError, ValueError) as error:
-        raise RuleError(f"not a file of vectors: {error}", file=path, mend=_REBUILD) from error
+        raise RuleError(f"not a file of vectors: {error}", file=path, hint=_REBUILD) from error
     if values.ndim != 3 or len(values) != len(corpus.rules) or values.dtype != np.float32:
         problem = f"has vectors of shape {values.shape}, and the corpus has {len(corpus.rules)} rules"
-        raise RuleError(problem, file=path, mend=_REBUILD)
+        raise RuleError(problem, file=path, hint=_REBUILD)
     return np.asarray(values)

@@ -1,4 +1,4 @@
-"""Reading a folder of rules: a problem is a finding with file, line and mend, and the rest is still read."""
+"""Reading a folder of rules: a problem is a finding with file, line and fix, and the rest is still read."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _read(path: Path, name: str, findings: list[Finding]) -> YamlFile | None:
     try:
         return read_yaml(path)
     except YamlProblem as problem:
-        findings.append(Finding("error", problem.code, problem.message, problem.mend, name, problem.line))
+        findings.append(Finding("error", problem.code, problem.message, problem.hint, name, problem.line))
         return None
 
 
@@ -91,8 +91,8 @@ def _schema_findings(
         line = document.line((*base, *problem["loc"]))
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else _README
-            yield Finding("error", "unknown_key", f"unknown key {field!r}", mend, name, line, rule_id)
+            hint = f"did you mean {near[0]!r}?" if near else _README
+            yield Finding("error", "unknown_key", f"unknown key {field!r}", hint, name, line, rule_id)
             continue
         got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:80]!r})"
         yield Finding("error", "schema", f"{field or 'rule'}: {problem['msg']}{got}", _README, name, line, rule_id)

@@ -28,26 +28,26 @@ def read_lock(folder: Path) -> Lock:
     path = folder / LOCK_FILE
     if not path.exists():
         return {}
-    mend = f"restore it: git checkout -- {path}"
+    hint = f"restore it: git checkout -- {path}"
     try:
         lock = read_json(path)
     except DataError as error:
-        raise RuleError(error.problem, file=path, mend=mend) from error
+        raise RuleError(error.problem, file=path, hint=hint) from error
     if not isinstance(lock, dict):
-        raise RuleError("expected a version and a sha256 for each rule id", file=path, value=lock, mend=mend)
+        raise RuleError("expected a version and a sha256 for each rule id", file=path, value=lock, hint=hint)
     for rule_id, entry in lock.items():
-        _check_entry(path, rule_id, entry, mend)
+        _check_entry(path, rule_id, entry, hint)
     return lock
 
 
-def _check_entry(path: Path, rule_id: str, entry: Any, mend: str) -> None:
+def _check_entry(path: Path, rule_id: str, entry: Any, hint: str) -> None:
     if not isinstance(entry, dict):
-        raise RuleError("expected a version and a sha256", file=path, field=rule_id, value=entry, mend=mend)
+        raise RuleError("expected a version and a sha256", file=path, field=rule_id, value=entry, hint=hint)
     for name, (form, description) in _FORMS.items():
         value = entry.get(name)
         if not isinstance(value, str) or not form.fullmatch(value):
             problem = f"expected {description}" if name in entry else f"has no {name}"
-            raise RuleError(problem, file=path, field=f"{rule_id}.{name}", value=value, mend=mend)
+            raise RuleError(problem, file=path, field=f"{rule_id}.{name}", value=value, hint=hint)
 
 
 def write_lock(folder: Path) -> Lock:
@@ -60,7 +60,7 @@ def write_lock(folder: Path) -> Lock:
     under_check = CorpusUnderCheck(loaded.taxonomy, loaded.rules, RulesConfig(), locked)
     findings = (*loaded.findings, *unique_ids(under_check), *versions(under_check))
     if errors := [finding for finding in findings if finding.severity == "error"]:
-        raise RuleError(f"the rules cannot be locked:\n  {errors[0]}", file=folder, mend="ascl rules check lists every problem")
+        raise RuleError(f"the rules cannot be locked:\n  {errors[0]}", file=folder, hint="ascl rules check lists every problem")
     lock = {rule_id: {"version": RETIRED, "sha256": entry["sha256"]} for rule_id, entry in locked.items()}
     lock.update({placed.rule.id: {"version": placed.rule.version, "sha256": placed.rule.sha256} for placed in loaded.rules})
     write_json(folder / LOCK_FILE, lock)

@@ -73,7 +73,7 @@ def released_corpora(released: Path) -> Corpora | None:
     names = ("sft", "rl", "served")
     if missing := [name for name in names if not (folder / f"{name}.json").is_file()]:
         problem = "the release does not say which rules it was made with"
-        raise DataError(problem, file=folder / f"{missing[0]}.json", mend="ascl release sync")
+        raise DataError(problem, file=folder / f"{missing[0]}.json", hint="ascl release sync")
     return Corpora(*(load_corpus(folder / f"{name}.json") for name in names))
 
 

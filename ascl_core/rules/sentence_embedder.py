@@ -87,11 +87,11 @@ class SentenceEmbedder:
 
         has_gpu = torch.cuda.is_available()
         if self._config.device == "cuda" and not has_gpu:
-            raise ConfigError("no GPU is available", field="retrieval.device", value="cuda", mend="set it to auto or cpu")
+            raise ConfigError("no GPU is available", field="retrieval.device", value="cuda", hint="set it to auto or cpu")
         return "cuda" if has_gpu and self._config.device != "cpu" else "cpu"
 
 
 def _cannot_load(path: str, problem: str) -> ModelError:
     first = (problem.strip().splitlines() or ["no reason given"])[0][:300]
-    mend = "set retrieval.model to a folder with an embedding model and its safetensors, to a hub id, or to package:NAME"
-    return ModelError(f"the embedding model cannot be loaded: {first}", file=path, mend=mend)
+    hint = "set retrieval.model to a folder with an embedding model and its safetensors, to a hub id, or to package:NAME"
+    return ModelError(f"the embedding model cannot be loaded: {first}", file=path, hint=hint)

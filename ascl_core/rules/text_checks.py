@@ -74,8 +74,8 @@ _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHERO
 def check_rule_text(placed: PlacedRule) -> Iterator[Finding]:
     """Everything wrong with the texts of one rule, in every field that the model or a person reads."""
     for field, text in _texts(placed.rule):
-        for code, message, mend in text_problems(text):
-            yield placed.error(code, f"{field} {message}", mend)
+        for code, message, hint in text_problems(text):
+            yield placed.error(code, f"{field} {message}", hint)
         if field != "provenance" and (not is_english(text) if field == "text" else is_foreign(text)):
             yield placed.warning("language", f"{field} does not look like English: {text[:60]!r}", "write the rule in English")
 
@@ -85,12 +85,12 @@ def check_taxonomy_text(taxonomy: Taxonomy) -> Iterator[Finding]:
     texts = [(key, text) for key, category in taxonomy.categories.items() for text in (key, category.name, category.title)]
     texts += [(key, text) for names in (taxonomy.jurisdictions, taxonomy.areas) for key, name in names.items() for text in (key, name)]
     for key, text in texts:
-        for code, message, mend in text_problems(text):
-            yield Finding("error", code, f"{key} {message}", mend, TAXONOMY_FILE)
+        for code, message, hint in text_problems(text):
+            yield Finding("error", code, f"{key} {message}", hint, TAXONOMY_FILE)
 
 
 def text_problems(text: str) -> Iterator[tuple[str, str, str]]:
-    """Code, message and mend of everything that must not be in a text that a model or a person reads."""
+    """Code, message and fix of everything that must not be in a text that a model or a person reads."""
     for code, characters in hidden_characters(text).items():
         yield code, f"contains {', '.join(sorted(characters))}", "delete these characters"
     if word := mixed_word(text):

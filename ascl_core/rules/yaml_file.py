@@ -22,11 +22,11 @@ MAX_DEPTH = 16
 class YamlProblem(Exception):
     """Why a file cannot be read; `line` counts from 1."""
 
-    def __init__(self, code: str, message: str, mend: str, line: int = 1) -> None:
+    def __init__(self, code: str, message: str, hint: str, line: int = 1) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.line = line
 
 
@@ -61,7 +61,7 @@ def read_yaml(path: Path) -> YamlFile:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise YamlProblem("yaml_syntax", f"not valid YAML: {problem}", "mend the syntax", mark.line + 1 if mark else 1) from error
+        raise YamlProblem("yaml_syntax", f"not valid YAML: {problem}", "fix the syntax", mark.line + 1 if mark else 1) from error
 
 
 def _text(path: Path) -> str:
@@ -104,7 +104,7 @@ def _construct_mapping(node: MappingNode, yaml: YAML) -> dict[Any, Any]:
     values: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, ScalarNode):
-            raise YamlProblem("yaml_syntax", "a key must be a plain word", "mend the syntax", _line(key_node))
+            raise YamlProblem("yaml_syntax", "a key must be a plain word", "fix the syntax", _line(key_node))
         key = _construct(key_node, yaml)
         if key in values:
             raise YamlProblem("duplicate_key", f"the key {key!r} occurs twice", "keep one of them", _line(key_node))

@@ -75,7 +75,7 @@ def check_corpus(corpus: Corpus, config: RulesConfig, *, file: object = "corpus"
     if errors:
         more = [f"… and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
         listing = "\n  ".join((*errors[:_SHOWN], *more))
-        raise RuleError(f"the rules do not validate:\n  {listing}", file=file, mend="mend the rules, and compile again: ascl run")
+        raise RuleError(f"the rules do not validate:\n  {listing}", file=file, hint="fix the rules, and compile again: ascl run")
 
 
 class ServedCorpora:
@@ -138,8 +138,8 @@ class ServedCorpora:
         with self._swapping, _locked(self._memory):
             old = self.current
             if expected is not None and expected != old.digest:
-                mend = "compare with what is served now, and swap again"
-                raise RequestError("the rules were swapped by somebody else in between", 412, code="corpus_changed", mend=mend)
+                hint = "compare with what is served now, and swap again"
+                raise RequestError("the rules were swapped by somebody else in between", 412, code="corpus_changed", hint=hint)
             new = self._served(read_corpus(values, file="body"), datetime.now(UTC), file="body")
             if self._memory is not None:
                 write_json(self._memory, {"replaces": self.given, "since": new.since.isoformat(), "corpus": new.corpus.to_json()})
@@ -153,9 +153,9 @@ class ServedCorpora:
         # The first look-up loads what it needs: here, so that whatever is wrong with it is known before anybody asks.
         served.index.rules.lookup(category=None, query="a request", jurisdiction=self._jurisdiction, limit=1)
         if self._jurisdiction not in served.places:
-            mend = f"one of {', '.join(served.places)}"
+            hint = f"one of {', '.join(served.places)}"
             raise ConfigError(
-                "the rules do not know the server's jurisdiction", file=file, field="--jurisdiction", value=self._jurisdiction, mend=mend
+                "the rules do not know the server's jurisdiction", file=file, field="--jurisdiction", value=self._jurisdiction, hint=hint
             )
         return served
 
@@ -182,7 +182,7 @@ class ServedCorpora:
         """What was swapped in before a restart; None where nothing was, or another corpus is given now."""
         if self._memory is None or not self._memory.exists():
             return None
-        mend = f"remove it to serve the corpus that is given: rm {self._memory}"
+        hint = f"remove it to serve the corpus that is given: rm {self._memory}"
         try:
             values = read_json(self._memory)
             if values["replaces"] != self.given:
@@ -190,9 +190,9 @@ class ServedCorpora:
             corpus = read_corpus(values["corpus"], file=self._memory)
             return self._served(corpus, datetime.fromisoformat(values["since"]), file=self._memory)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise RuleError("does not say which rules were served", file=self._memory, mend=mend) from error
+            raise RuleError("does not say which rules were served", file=self._memory, hint=hint) from error
         except AsclError as error:
-            raise RuleError(f"the rules that were served are damaged: {error.problem}", file=self._memory, mend=mend) from error
+            raise RuleError(f"the rules that were served are damaged: {error.problem}", file=self._memory, hint=hint) from error
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Waiting:
             if self._closed:
                 raise RequestError("the server is ending", 503, code="unavailable", retry_after_s=5)
             if len(self._queue) >= self._most:
-                raise RequestError(f"{self._most} requests wait already", 429, code="queue_full", retry_after_s=2, mend="try again later")
+                raise RequestError(f"{self._most} requests wait already", 429, code="queue_full", retry_after_s=2, hint="try again later")
             self._queue.append(exchange)
             self._changed.notify()
 
@@ -117,7 +117,7 @@ class Engine:
     def ready_backend(self) -> Backend:
         """The loaded model; `RequestError` before it is there."""
         if self.backend is None or not self.is_ready:
-            raise RequestError("the model is not loaded yet", 503, code="unavailable", retry_after_s=5, mend="ask /health")
+            raise RequestError("the model is not loaded yet", 503, code="unavailable", retry_after_s=5, hint="ask /health")
         return self.backend
 
     def stop(self, wait_s: float) -> None:
@@ -135,7 +135,7 @@ class Engine:
             self.error = error
         except Exception as error:
             LOG.exception("the engine ended")
-            self.error = AsclError(f"the model's thread ended: {type(error).__name__}: {error}", mend="read the log above")
+            self.error = AsclError(f"the model's thread ended: {type(error).__name__}: {error}", hint="read the log above")
         finally:
             if not self._stopped.is_set():
                 self.waiting.close()
@@ -145,4 +145,4 @@ class Engine:
 def failed(error: Exception) -> RequestError:
     """What clients are told of an error of the model; the log has all of it."""
     LOG.error("a batch failed", exc_info=error)
-    return RequestError("the model failed at this request", 500, code="model_error", mend="the server's log says why")
+    return RequestError("the model failed at this request", 500, code="model_error", hint="the server's log says why")

@@ -48,7 +48,7 @@ def asking(access: Access) -> Callable[[Request], Any]:
 async def read_body(request: Request, most: int) -> bytes:
     """Return the body; `RequestError` if it is no JSON, too large, or does not come."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise RequestError("the body must be JSON", 415, mend="send Content-Type: application/json")
+        raise RequestError("the body must be JSON", 415, hint="send Content-Type: application/json")
     declared = request.headers.get("content-length", "0")
     too_large = RequestError(f"the body has more than {most} bytes", 413, code="request_too_large")
     if not declared.isascii() or not declared.isdigit() or len(declared) > 15 or int(declared) > most:
@@ -74,7 +74,7 @@ def say_errors_as_openai_does(app: FastAPI) -> None:
 
     @app.exception_handler(AsclError)
     async def not_valid(_: Request, error: AsclError) -> JSONResponse:
-        problem = RequestError(error.problem, 422, field=error.field, code="invalid_rules", mend=error.mend)
+        problem = RequestError(error.problem, 422, field=error.field, code="invalid_rules", hint=error.hint)
         return JSONResponse(problem.to_json(), problem.status)
 
     @app.exception_handler(HTTPException)
@@ -88,7 +88,7 @@ def say_errors_as_openai_does(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> JSONResponse:
-        problem = RequestError("an error of the server", 500, mend="its log says more")
+        problem = RequestError("an error of the server", 500, hint="its log says more")
         return JSONResponse(problem.to_json(), 500)
 
 
@@ -98,7 +98,7 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cannot listen there: {error}", field="--host, --port", value=f"{host}:{port}", mend="choose another port"
+            f"cannot listen there: {error}", field="--host, --port", value=f"{host}:{port}", hint="choose another port"
         ) from error
 
 

@@ -60,7 +60,7 @@ class Opener:
         ids, neutralised = self._ids(request)
         if len(ids) >= self._backend.context_length:
             problem = f"the messages have {len(ids)} tokens, and the model's context holds {self._backend.context_length}"
-            raise RequestError(problem, field="messages", code="context_length_exceeded", mend="shorten them")
+            raise RequestError(problem, field="messages", code="context_length_exceeded", hint="shorten them")
         tool = served.tool(place, self._config, self._look_ups.of(served, place))
         conversation = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self._config.max_tool_calls)
         temperature = self._temperature if request.temperature is None else request.temperature

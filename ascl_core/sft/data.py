@@ -70,7 +70,7 @@ def build_sft(
         if arm is Arm.ASCL:
             kept, rejected, edited = _edit(kept, rejected, build_sft, judge, compute, context)
         if not kept:
-            raise DataError("every trajectory was rejected", file=prompts, field=str(arm), mend="look at the judge and the teacher")
+            raise DataError("every trajectory was rejected", file=prompts, field=str(arm), hint="look at the judge and the teacher")
         dressed = _under_attack(kept, build_sft, attacks.trained)
         rows = [_row(draft, arm, writer.name, build_sft.seed) for draft in dressed]
         write_jsonl(paths[arm], by_turn(rows) if build_sft.samples == "by_turn" else rows)

@@ -27,7 +27,7 @@ def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], seed: int) -> tu
             available[kind].append(number)
     if missing := [_name(kind) for kind, found in available.items() if not found]:
         raise DataError(
-            "no trajectory of a kind was accepted", field="build_sft.mix", value=missing[0], mend="add prompts of it, or leave it out"
+            "no trajectory of a kind was accepted", field="build_sft.mix", value=missing[0], hint="add prompts of it, or leave it out"
         )
     unit = min(len(found) / weights[kind] for kind, found in available.items())
     taken = {kind: int(unit * weights[kind] + _ROUNDING) for kind in weights}

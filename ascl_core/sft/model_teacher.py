@@ -192,6 +192,6 @@ def _call_of(turn: Message) -> ToolCall:
 def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
     if not config.teacher_model:
         raise ConfigError(
-            f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", mend="give a path, a hub id or the endpoint's model"
+            f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", hint="give a path, a hub id or the endpoint's model"
         )
     return make_chat(config.teacher, config.teacher_model, compute, revision=config.teacher_revision, base_url=config.teacher_base_url)

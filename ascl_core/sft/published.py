@@ -70,13 +70,13 @@ def write_published(
     `sources` says where each of the arm's sets is; `ConfigError` names the one that is missing, `DataError` a column.
     """
     if arm not in ARMS:
-        raise ConfigError("no such baseline", field="arm", value=arm, mend=f"one of {', '.join(ARMS)}")
+        raise ConfigError("no such baseline", field="arm", value=arm, hint=f"one of {', '.join(ARMS)}")
     if missing := [name for name in ARMS[arm] if name not in sources]:
-        raise ConfigError(f"{arm} needs the set {missing[0]}", field="sources", mend=f"say where {missing[0]} is")
+        raise ConfigError(f"{arm} needs the set {missing[0]}", field="sources", hint=f"say where {missing[0]} is")
     read = [row for name in ARMS[arm] for row in read_published(arm, sources[name], shapes[name], conversation)]
     kept = list({row.id: row for row in read if isinstance(row, Trajectory)}.values())
     if not kept:
-        raise DataError("no row has a prompt, reasoning and an answer", file=sources[ARMS[arm][0]].path, mend="check the file")
+        raise DataError("no row has a prompt, reasoning and an answer", file=sources[ARMS[arm][0]].path, hint="check the file")
     write_jsonl(path, (asdict(row) for row in kept))
     reasons = Counter(row for row in read if isinstance(row, str))
     reasons["the same as another row"] = len(read) - reasons.total() - len(kept)
@@ -94,8 +94,8 @@ def read_published(arm: str, source: SourceConfig, shape: Published, conversatio
     for table in read_tables(source):
         for column in filter(None, (shape.prompt, shape.answer, shape.reasoning, shape.label)):
             if column not in table.columns:
-                mend = f"the columns are {', '.join(map(str, table.columns))}"
-                raise DataError("column is missing", file=source.path, field=column, mend=mend)
+                hint = f"the columns are {', '.join(map(str, table.columns))}"
+                raise DataError("column is missing", file=source.path, field=column, hint=hint)
         for number, record in enumerate(table.to_dict("records"), start=before + 1):
             yield _trajectory(
                 arm, Row({str(key): value for key, value in record.items()}, number, source.path), source, shape, conversation
@@ -144,5 +144,5 @@ def _type(row: Row, shape: Published) -> PromptType:
         return shape.prompt_type
     label = row.label(shape.label)
     if label not in shape.types:
-        raise row.error("unknown label", column=shape.label, value=label, mend=f"expected one of {', '.join(shape.types)}")
+        raise row.error("unknown label", column=shape.label, value=label, hint=f"expected one of {', '.join(shape.types)}")
     return shape.types[label]

@@ -24,7 +24,7 @@ else:
 
 BATCH_FILE = "not-a-number.json"
 """The micro-batch whose loss is no number, beside the saves: step, micro-batch and the texts of its rows."""
-_MEND = "lower the learning rate, or mend what the batch holds, and run again: training goes on from its last save"
+_HINT = "lower the learning rate, or fix what the batch holds, and run again: training goes on from its last save"
 
 
 class Safeguards(Trainer):
@@ -48,7 +48,7 @@ class Safeguards(Trainer):
         file = Path(str(self.args.output_dir)) / BATCH_FILE
         write_json(file, {"step": step, "micro_batch": micro_batch, "texts": _texts(self.processing_class, inputs)})
         which = f"micro-batch {micro_batch} of {self.args.gradient_accumulation_steps}"
-        return TrainingError(f"the loss is {loss} at step {step}, in {which}, which this file holds", file=file, mend=_MEND)
+        return TrainingError(f"the loss is {loss} at step {step}, in {which}, which this file holds", file=file, hint=_HINT)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -60,7 +60,7 @@ class Safeguards(Trainer):
             raise WorkspaceError(
                 f"the save of step {self.state.global_step} cannot be written: {_first_line(error)} ({free:.1f} MB are free there)",
                 file=folder,
-                mend="free some space, or mend the disk, and run again: training goes on from its last save",
+                hint="free some space, or fix the disk, and run again: training goes on from its last save",
             ) from error
 
 
@@ -68,7 +68,7 @@ def check_figures(line: Mapping[str, Any]) -> None:
     """`TrainingError` where the loss or the gradient's norm of a logged step is no number; no save holds that step yet."""
     for name, said in (("loss", "loss"), ("grad_norm", "norm of the gradient")):
         if not math.isfinite(line.get(name, 0.0)):
-            raise TrainingError(f"the {said} is {line[name]} at step {line['step']}", mend=_MEND)
+            raise TrainingError(f"the {said} is {line[name]} at step {line['step']}", hint=_HINT)
 
 
 def _texts(tokenizer: Any, inputs: Mapping[str, Any]) -> list[str]:

@@ -61,7 +61,7 @@ def sft(
     train(trainer, context.state)
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
-        raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, mend="lower it")
+        raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, hint="lower it")
     publish(trainer, tokenizer, base, sft.lora, compute, checkpoint)
     if trainer.is_world_process_zero():
         write_jsonl(log, training_log.lines)
@@ -107,5 +107,5 @@ def _check_lengths(rows: list[dict[str, Any]], tokenizer: Any, max_length: int, 
                 file=path,
                 field=f"line {number}",
                 value=shown,
-                mend="raise sft.max_length, or lower curate.max_chars or build_sft.max_words; a cut conversation would teach to stop early",
+                hint="raise sft.max_length, or lower curate.max_chars or build_sft.max_words; a cut conversation would teach to stop early",
             )

@@ -44,7 +44,7 @@ def get_device(name: str) -> Device:
     by_name = {device.name.lower(): device for device in DEVICES}
     if name.lower() not in by_name:
         known = ", ".join(device.name for device in DEVICES)
-        raise ConfigError("is no GPU that is known here", field="--gpu", value=name, mend=f"one of {known}")
+        raise ConfigError("is no GPU that is known here", field="--gpu", value=name, hint=f"one of {known}")
     return by_name[name.lower()]
 
 

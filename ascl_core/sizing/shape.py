@@ -89,7 +89,7 @@ def shape_from_config(config: Mapping[str, Any], file: object = None) -> Shape:
     kind = config.get("model_type")
     if kind not in _KNOWN_TYPES:
         raise ModelError(
-            "its memory cannot be reckoned", file=file, field="model_type", value=kind, mend=f"known: {', '.join(_KNOWN_TYPES)}"
+            "its memory cannot be reckoned", file=file, field="model_type", value=kind, hint=f"known: {', '.join(_KNOWN_TYPES)}"
         )
     try:
         heads = int(config["num_attention_heads"])
@@ -107,7 +107,7 @@ def shape_from_config(config: Mapping[str, Any], file: object = None) -> Shape:
             biases=kind == _QWEN2,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"its shape cannot be read: {error}", file=file, mend="give the config.json of the model") from error
+        raise ModelError(f"its shape cannot be read: {error}", file=file, hint="give the config.json of the model") from error
 
 
 def scratch_shape(base: BaseModelConfig) -> Shape:
@@ -131,8 +131,8 @@ def known_shape(name: str) -> Shape:
     """The shape of a model by its hub id; `ModelError` says how to make an unknown one known."""
     table = _table()
     if name not in table:
-        mend = f"download it, and give the folder with its config.json; known by name: {', '.join(table)}"
-        raise ModelError("its shape is not known", field="model", value=name, mend=mend)
+        hint = f"download it, and give the folder with its config.json; known by name: {', '.join(table)}"
+        raise ModelError("its shape is not known", field="model", value=name, hint=hint)
     return table[name]
 
 

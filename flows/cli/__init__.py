@@ -41,7 +41,7 @@ Examples:
 
     ascl plan                         say what would run, and why
 
-    ascl rules check                  check the rules; name file, line and mend
+    ascl rules check                  check the rules; name file, line and fix
 
     ascl run --set sft.max_steps=100  the same run with one parameter changed
 
@@ -108,5 +108,5 @@ def _message(error: Exception) -> str:
     if isinstance(error, AsclError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
-        return str(WorkspaceError(error.strerror or str(error), file=error.filename, mend="check its permissions and the free space"))
-    return f"unexpected {type(error).__name__}: {error}\n  mend: run it again with --debug, and report what it shows"
+        return str(WorkspaceError(error.strerror or str(error), file=error.filename, hint="check its permissions and the free space"))
+    return f"unexpected {type(error).__name__}: {error}\n  hint: run it again with --debug, and report what it shows"

@@ -73,7 +73,7 @@ def evaluate(
     from tasks.stages import EVALUATE
 
     if variant not in (None, *VARIANTS):
-        raise ConfigError("no such variant", field="--variant", value=variant, mend=f"one of {', '.join(VARIANTS)}")
+        raise ConfigError("no such variant", field="--variant", value=variant, hint=f"one of {', '.join(VARIANTS)}")
     start = Path.cwd()
     root = repository_root()
     prepare(root)

@@ -41,7 +41,7 @@ def compare(
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:
-        raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, mend="--seeds 0,1,2") from None
+        raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, hint="--seeds 0,1,2") from None
     root = repository_root()
     prepare(root)
     with watched(root):

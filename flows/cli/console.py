@@ -52,7 +52,7 @@ def repository_root() -> Path:
         if (folder / "data" / "rules").is_dir() and (folder / "pyproject.toml").is_file():
             os.chdir(folder)
             return folder
-    raise WorkspaceError("not inside an ascl repository", file=here, mend="change into the clone: cd …/ascl")
+    raise WorkspaceError("not inside an ascl repository", file=here, hint="change into the clone: cd …/ascl")
 
 
 def shown(path: Path, root: Path) -> str:
@@ -68,7 +68,7 @@ def keep_page(path: Path, text: str, *, check: bool, command: str) -> None:
     if not check:
         write_text(path, text)
     elif not path.exists() or path.read_text(encoding="utf-8") != text:
-        out.print(f"{name} is out of date; mend: {command}")
+        out.print(f"{name} is out of date; hint: {command}")
         raise typer.Exit(1)
     out.print(f"{name} is up to date")
 

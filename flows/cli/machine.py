@@ -20,7 +20,7 @@ def doctor() -> None:
     from tasks.preflight import every
 
     checks = every(repository_root())
-    print_table(("check", "", "found", "mend"), [(check.name, check.level, check.found, check.mend) for check in checks])
+    print_table(("check", "", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])
     missing = sum(check.level == "error" for check in checks)
     if missing:
         out.print(f"\n[red]{missing} missing[/]: a run cannot end well")

@@ -57,7 +57,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     for need in needs:
         if need.problem:
             out.print(
-                f"[{COLOURS['error']}]{need.stage} does not fit:[/] {escape(need.problem)}\n  mend: {escape(need.mend)}",
+                f"[{COLOURS['error']}]{need.stage} does not fit:[/] {escape(need.problem)}\n  hint: {escape(need.hint)}",
                 soft_wrap=True,
             )
     _print_sum(needs, device)

@@ -29,7 +29,7 @@ def show(section: Annotated[str | None, typer.Argument(help="Only this section, 
 
     params = load_params(repository_root() / "params.yaml").model_dump(mode="json")
     if section is not None and section not in params:
-        raise ConfigError("no such section", file="params.yaml", value=section, mend=f"one of {', '.join(params)}")
+        raise ConfigError("no such section", file="params.yaml", value=section, hint=f"one of {', '.join(params)}")
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump({section: params[section]} if section else params, out.file)

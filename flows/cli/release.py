@@ -273,4 +273,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"cannot be read: {error}", file=os.fspath(file), mend="give a file that ascl approve wrote") from None
+        raise ReleaseError(f"cannot be read: {error}", file=os.fspath(file), hint="give a file that ascl approve wrote") from None

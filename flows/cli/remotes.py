@@ -66,7 +66,7 @@ def check() -> None:
     configured = remote_check(root)
     remote = read_remote(root) if configured.level == "ok" else None
     checks = [configured, *(check_remote(remote) if remote else ())]
-    print_table(("check", "", "found", "mend"), [(check.name, check.level, check.found, check.mend) for check in checks])
+    print_table(("check", "", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])
     if remote is None or any(check.level == "error" for check in checks):
         raise typer.Exit(1)
 

@@ -22,7 +22,7 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder wi
 
 @app.command()
 def check(folder: Folder = None) -> None:
-    """Check every rule and say file, line, rule and mend of each finding; exit status 1 where there is an error.
+    """Check every rule and say file, line, rule and fix of each finding; exit status 1 where there is an error.
 
     Example:  ascl rules check
     """
@@ -73,7 +73,7 @@ def list_rules(
     folder, root = _place(folder)
     corpus = _corpus(folder, root)
     if category is not None and category.upper() not in corpus.categories:
-        raise RuleError("no such category", field="--category", value=category, mend=f"one of {', '.join(sorted(corpus.categories))}")
+        raise RuleError("no such category", field="--category", value=category, hint=f"one of {', '.join(sorted(corpus.categories))}")
     if areas:
         _print_areas(corpus, root, category.upper() if category else None)
         return
@@ -163,7 +163,7 @@ def _print_diff(found: RuleDiff) -> None:
             said = f"{flip.prompt!r} in {', '.join(flip.jurisdictions)}: {flip.before} → {flip.after}"
             out.print(f"  [yellow]flips[/] {escape(said)}", soft_wrap=True)
         if rule.problem:
-            out.print(f"  [red]error[/] {escape(rule.problem)}\n    mend: {escape(rule.mend)}", soft_wrap=True)
+            out.print(f"  [red]error[/] {escape(rule.problem)}\n    hint: {escape(rule.hint)}", soft_wrap=True)
     if found.change_class.reach:
         out.print()
     for name, number in found.in_force.items():
@@ -219,9 +219,9 @@ def swap(
     _print_diff(found)
     if not anyway and found.change_class.reach > ChangeClass.WORDING.reach:
         problem = f"the change is of the class {found.change_class}: the served model was neither trained nor evaluated for it"
-        raise RuleError(problem, file=new, mend=f"{found.change_class.work} (ascl run), and serve that checkpoint; or swap with --anyway")
+        raise RuleError(problem, file=new, hint=f"{found.change_class.work} (ascl run), and serve that checkpoint; or swap with --anyway")
     if not anyway and found.problems:
-        raise RuleError(f"{found.problems[0].rule_id}: {found.problems[0].problem}", file=new, mend=found.problems[0].mend)
+        raise RuleError(f"{found.problems[0].rule_id}: {found.problems[0].problem}", file=new, hint=found.problems[0].hint)
     swap_corpus(url, after, instead_of=before.digest)
     out.print(f"[green]swapped[/]: corpus {before.digest[:12]} → {after.digest[:12]}")
 

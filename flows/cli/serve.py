@@ -60,11 +60,11 @@ def serve(
     found = named(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
     model = Path(found.model)
     if not model.exists() and found.model.startswith("data/"):
-        raise ModelError("no checkpoint is there", file=found.model, mend="make it: ascl run; or give another folder with a model")
+        raise ModelError("no checkpoint is there", file=found.model, hint="make it: ascl run; or give another folder with a model")
     release = found.release or release_of(root, model, found.corpus)
     if release is None and not unreleased:
-        mend = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
-        raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, mend=mend)
+        hint = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
+        raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
     released_as = ["--release", release] if release else []
     command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *released_as]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]

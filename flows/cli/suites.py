@@ -28,7 +28,7 @@ def list_suites(
 
     groups = grouped()
     if kind is not None and kind not in groups:
-        raise ConfigError("no such kind", field="--kind", value=kind, mend=f"one of {', '.join(groups)}")
+        raise ConfigError("no such kind", field="--kind", value=kind, hint=f"one of {', '.join(groups)}")
     for group, members in groups.items():
         if kind in (None, group):
             print_table(

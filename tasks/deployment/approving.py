@@ -14,7 +14,7 @@ def require_candidate(root: Path, run_id: str, *, override: bool) -> Candidate:
     found = candidate(root, run_id)
     if not found.judged.passed and not override:
         why = "; ".join(_failing(found))
-        raise WorkspaceError(f"the gate did not pass: {why}", field="run", value=run_id, mend="retrain; an override needs two persons")
+        raise WorkspaceError(f"the gate did not pass: {why}", field="run", value=run_id, hint="retrain; an override needs two persons")
     return found
 
 
@@ -36,12 +36,12 @@ def question(found: Candidate, problem: str = "") -> str:
 def require_approval(found: Candidate, digest: str, approvals: Sequence[str], *, override: bool) -> list[str]:
     """The approvals, without blank ones; `ConfigError` where the digest is another one, or there are too few."""
     if digest != found.judged.checkpoint:
-        raise ConfigError("is not the digest of this checkpoint", field="digest", value=digest, mend="compare it with the run's report")
+        raise ConfigError("is not the digest of this checkpoint", field="digest", value=digest, hint="compare it with the run's report")
     given = [text.strip() for text in approvals if text.strip()]
     needed = 2 if override and not found.judged.passed else 1
     if len(given) < needed:
         raise ConfigError(
-            f"{needed} signed approvals are needed", field="approvals", value=len(given), mend="ascl approve, by each of them"
+            f"{needed} signed approvals are needed", field="approvals", value=len(given), hint="ascl approve, by each of them"
         )
     return given
 

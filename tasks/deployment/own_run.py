@@ -32,7 +32,7 @@ def flow_run() -> Any:
     """The flow run that this code is part of, as the server knew it when it started."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        raise WorkspaceError("not inside a flow run", mend="start the deployment")
+        raise WorkspaceError("not inside a flow run", hint="start the deployment")
     return context.flow_run
 
 
@@ -99,4 +99,4 @@ def require_versions(diff: RuleDiff) -> None:
     """`RuleError` that names the first rule whose version does not say what changed."""
     if diff.problems:
         rule = diff.problems[0]
-        raise RuleError(f"{rule.rule_id}: {rule.problem}", file=RULES.path, field=rule.rule_id, value=rule.versions, mend=rule.mend)
+        raise RuleError(f"{rule.rule_id}: {rule.problem}", file=RULES.path, field=rule.rule_id, value=rule.versions, hint=rule.hint)

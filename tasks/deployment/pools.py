@@ -40,7 +40,7 @@ def read_pool(root: Path, name: str) -> Pool:
     path = root / FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in (root / FOLDER).glob("*.yaml")))
-        raise ConfigError("no such pool", file=path, field="pool", value=name, mend=f"one of {known}")
+        raise ConfigError("no such pool", file=path, field="pool", value=name, hint=f"one of {known}")
     return parse(Pool, read_yaml(path), file=path)
 
 
@@ -51,14 +51,14 @@ def base_job_template(pool: Pool, *, file: object = None) -> dict[str, Any]:
     for name, value in pool.job_variables.items():
         if name not in variables["properties"]:
             known = ", ".join(sorted(variables["properties"]))
-            raise ConfigError("no such job variable", file=file, field=f"job_variables.{name}", value=value, mend=f"one of {known}")
+            raise ConfigError("no such job variable", file=file, field=f"job_variables.{name}", value=value, hint=f"one of {known}")
         variables["properties"][name]["default"] = value
     schema = {**variables, "required": [name for name in variables.get("required", ()) if name not in pool.job_variables]}
     try:
         jsonschema.validate(pool.job_variables, schema)
     except jsonschema.ValidationError as error:
         field = ".".join(["job_variables", *map(str, error.absolute_path)])
-        raise ConfigError(error.message, file=file, field=field, value=error.instance, mend="correct this value") from error
+        raise ConfigError(error.message, file=file, field=field, value=error.instance, hint="correct this value") from error
     return template
 
 
@@ -73,8 +73,8 @@ def apply_pool(client: SyncPrefectClient, root: Path, name: str, described_by: s
     except ObjectNotFound:
         present = None
     if present is not None and present[0] != pool.type:
-        mend = f"delete it first: prefect work-pool delete {name}"
-        raise ConfigError("a pool cannot change its type", field=f"pool {name}", value=present[0], mend=mend)
+        hint = f"delete it first: prefect work-pool delete {name}"
+        raise ConfigError("a pool cannot change its type", field=f"pool {name}", value=present[0], hint=hint)
     wanted = (pool.type, pool.description, limit, template)
     new = WorkPoolCreate(name=name, type=pool.type, description=pool.description, base_job_template=template, concurrency_limit=limit)
     new_values = WorkPoolUpdate(description=pool.description, base_job_template=template, concurrency_limit=limit)
@@ -105,5 +105,5 @@ def _template(kind: str, file: object) -> dict[str, Any]:
     listed = Path(prefect.server.api.__file__).parent / "collections_data" / "views" / "aggregate-worker-metadata.json"
     workers = {name: worker for package in read_json(listed).values() for name, worker in package.items()}
     if kind not in workers:
-        raise ConfigError("no such type of pool", file=file, field="type", value=kind, mend=f"one of {', '.join(sorted(workers))}")
+        raise ConfigError("no such type of pool", file=file, field="type", value=kind, hint=f"one of {', '.join(sorted(workers))}")
     return dict(workers[kind]["default_base_job_configuration"])

@@ -53,7 +53,7 @@ def take_credentials() -> None:
 def _given() -> Credentials | None:
     given = {name: value for name in _ALL if (value := os.environ.get(f"{GIVEN}{name}"))}
     if missing := [f"{GIVEN}{name}" for name in _NEEDED if given and name not in given]:
-        raise ConfigError("an access key needs both of its parts", field=missing[0], mend=f"export {missing[0]}=…, or neither of them")
+        raise ConfigError("an access key needs both of its parts", field=missing[0], hint=f"export {missing[0]}=…, or neither of them")
     return given or None
 
 
@@ -65,6 +65,6 @@ def _read(client: SyncPrefectClient) -> Credentials | None:
         return None
     values = Secret.model_validate(document.data).get()
     if not isinstance(values, dict) or not set(_NEEDED) <= set(values) <= set(_ALL) or not all(isinstance(v, str) for v in values.values()):
-        mend = f"ascl deploy, with {GIVEN}{_NEEDED[0]} and {GIVEN}{_NEEDED[1]} in its environment"
-        raise ConfigError(f"expected JSON with {', '.join(_NEEDED)}, and {_ALL[-1]} if there is one", field=f"block {BLOCK}", mend=mend)
+        hint = f"ascl deploy, with {GIVEN}{_NEEDED[0]} and {GIVEN}{_NEEDED[1]} in its environment"
+        raise ConfigError(f"expected JSON with {', '.join(_NEEDED)}, and {_ALL[-1]} if there is one", field=f"block {BLOCK}", hint=hint)
     return values

@@ -22,7 +22,7 @@ def apply_webhook(client: SyncPrefectClient) -> tuple[UUID, Change] | None:
     """Have the block hold the URL of the environment; None where neither of them has one. The URL is never shown."""
     given = os.environ.get(URL)
     if given and not given.startswith(("http://", "https://")):
-        raise ConfigError("expected a URL of http or https", field=URL, mend=f"export {URL}=https://…")
+        raise ConfigError("expected a URL of http or https", field=URL, hint=f"export {URL}=https://…")
     try:
         document = client.read_block_document_by_name(_BLOCK, Webhook.get_block_type_slug(), include_secrets=True)
         present = str(document.data["url"])

@@ -39,7 +39,7 @@ def statement_of(record: Record, sha256: str) -> Statement:
         make = _test_result if record["stage"] in _TESTED else _decision if record["stage"] == GATE.name else _provenance
         return make(record, _described(_RECORDS[record["stage"]], sha256))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"the record does not say what it must: {error}", value=record.get("stage"), mend="run the stage again") from None
+        raise DataError(f"the record does not say what it must: {error}", value=record.get("stage"), hint="run the stage again") from None
 
 
 def record_of(statement: Statement) -> str:

@@ -32,7 +32,7 @@ def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()
             yield connection
         except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
             problem = f"cannot be read: {str(error).splitlines()[0]}"
-            raise DataError(problem, file=FOLDER, mend=f"rm -r {FOLDER}: it is made anew from the data sets") from error
+            raise DataError(problem, file=FOLDER, hint=f"rm -r {FOLDER}: it is made anew from the data sets") from error
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def collected(root: Path, text: str, on_bytes: OnBytes) -> Iterator[Evidence]:
     place, before = found.place, _lock_bytes(root)
     entries = place.stages
     if place.commit is None and _lock_bytes(root) != before:
-        raise DataError("was not whole; the last whole one is back in its place", file=LOCK, mend="look at it, and ask again")
+        raise DataError("was not whole; the last whole one is back in its place", file=LOCK, hint="look at it, and ask again")
     stages = _stages(found, entries)
     outputs = [artifact.path for stage in stages for artifact in (*stage.outputs.values(), stage.record)]
     if place.commit is not None:
@@ -138,7 +138,7 @@ def _bring(place: Place, paths: list[str]) -> None:
         why = error.problem
     if still := _lacking(place, lacking):
         problem = f"is not in the cache, and cannot be fetched: {why}"
-        raise DataError(problem, file=still[0], field=f"in {place.name}", mend="ascl remote check")
+        raise DataError(problem, file=still[0], field=f"in {place.name}", hint="ascl remote check")
 
 
 def _lacking(place: Place, paths: list[str]) -> list[str]:
@@ -158,7 +158,7 @@ def _made_at(place: Place, is_release: bool) -> str:
     try:
         return str(json.loads(show(place.root, commit, Path(RELEASED.path) / RECORD))["commit"])
     except (ValueError, KeyError, TypeError):
-        raise DataError("is no record of a release", file=f"{RELEASED.path}/{RECORD}", field=place.name, mend="fetch it again") from None
+        raise DataError("is no record of a release", file=f"{RELEASED.path}/{RECORD}", field=place.name, hint="fetch it again") from None
 
 
 def _unpacked(place: Place, folder: Path, commit: str, written: list[str]) -> Path:

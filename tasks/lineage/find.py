@@ -72,7 +72,7 @@ def _place(root: Path, name: str) -> Place:
     if commit is None:
         known = ", ".join([place.name for place, _ in zip(all_places(root), range(_SHOWN), strict=False)][1:]) or "none yet"
         raise WorkspaceError(
-            "no artifact's path or digest, no run, no release and no commit", field="X", value=name, mend=f"runs and releases: {known}"
+            "no artifact's path or digest, no run, no release and no commit", field="X", value=name, hint=f"runs and releases: {known}"
         )
     return Place(root, name, commit)
 
@@ -85,7 +85,7 @@ def _at(place: Place, path: str) -> Found:
     node = graph.producers.get(path)
     if node is None:
         known = ", ".join(sorted(graph.producers)[:_SHOWN]) or "nothing: ascl run"
-        raise DataError(f"no record in {place.name} says who made it", file=path, mend=f"recorded there: {known}")
+        raise DataError(f"no record in {place.name} says who made it", file=path, hint=f"recorded there: {known}")
     return Found(path, node.outputs[path], node, graph)
 
 
@@ -104,5 +104,5 @@ def _only(text: str, found: list[Found]) -> Found:
     different = {(one.path, one.sha256): one for one in reversed(found)}
     if len({one.sha256 for one in found}) > 1:
         listed = "; ".join(f"{one.sha256[:16]} {one.path} in {one.place.name}" for one in list(different.values())[:_SHOWN])
-        raise DataError("several artifacts have a SHA-256 that begins so", field="X", value=text, mend=f"give more of it: {listed}")
+        raise DataError("several artifacts have a SHA-256 that begins so", field="X", value=text, hint=f"give more of it: {listed}")
     return found[0]

@@ -104,5 +104,5 @@ def _record(content: bytes, stage: Stage, place: Place) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         complete = False
     if not complete:
-        raise DataError(f"is no whole record in {place.name}", file=stage.record.path, mend="restore it: dvc checkout, or ascl pull")
+        raise DataError(f"is no whole record in {place.name}", file=stage.record.path, hint="restore it: dvc checkout, or ascl pull")
     return dict(record)

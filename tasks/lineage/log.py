@@ -66,18 +66,18 @@ def entries(content: bytes, *, file: Path) -> Iterator[Entry]:
     for seq, whole in enumerate(lines):
         line = whole.removesuffix(b"\n")
         where = f"line {seq + 1}"
-        mend = "restore the log: from a copy, or for a run from its commit"
+        hint = "restore the log: from a copy, or for a run from its commit"
         try:
             values = json.loads(line)
             statement = read_statement(values["envelope"])
             canonical = _line(seq, values["previous"], values["envelope"]) == whole
         except (ValueError, KeyError, TypeError, RecursionError, AsclError):
-            raise DataError("is no statement as this project writes it", file=file, field=where, mend=mend) from None
+            raise DataError("is no statement as this project writes it", file=file, field=where, hint=hint) from None
         if values["previous"] != previous:
             problem = f"follows a line of SHA-256 {values['previous']}, but that of the line before is {previous}"
-            raise DataError(problem, file=file, field=where, mend=mend)
+            raise DataError(problem, file=file, field=where, hint=hint)
         if not canonical:
-            raise DataError(f"is not the line number {seq} as it was written", file=file, field=where, value=values.get("seq"), mend=mend)
+            raise DataError(f"is not the line number {seq} as it was written", file=file, field=where, value=values.get("seq"), hint=hint)
         previous = sha256_bytes(line)
         yield Entry(seq, values["envelope"], statement)
 

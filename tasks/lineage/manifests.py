@@ -71,7 +71,7 @@ def make_manifest(root: Path, sha256: str, file: Path, path: str) -> None:
     if has_manifest(root, sha256):
         return
     if digest(file) != sha256:
-        raise DataError("is not what its record says", file=path, value=str(file), mend="ascl lineage verify; then dvc checkout")
+        raise DataError("is not what its record says", file=path, value=str(file), hint="ascl lineage verify; then dvc checkout")
     write_manifest(root, sha256, _batches(_rows(file, path)))
 
 
@@ -144,7 +144,7 @@ def _rows(file: Path, path: str) -> Iterator[dict[str, Any]]:
             yield {"content_sha256": sha256_json(values), **manifest(values)}
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"not a row of a data set: {error!r}", file=path, field=f"row {number}", mend="make it anew: ascl run"
+                f"not a row of a data set: {error!r}", file=path, field=f"row {number}", hint="make it anew: ascl run"
             ) from error
 
 
@@ -154,7 +154,7 @@ def _lines(file: Path, path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"not valid JSON lines: {error}", file=path, field=f"line {number}", mend="ascl pull") from error
+                raise DataError(f"not valid JSON lines: {error}", file=path, field=f"line {number}", hint="ascl pull") from error
 
 
 def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
@@ -166,7 +166,7 @@ def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
             for batch in opened.iter_batches(batch_size=BATCH_ROWS):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"not a readable Parquet file: {error}", file=path, mend="ascl pull") from error
+        raise DataError(f"not a readable Parquet file: {error}", file=path, hint="ascl pull") from error
 
 
 def _of_prompt(row: Mapping[str, Any]) -> dict[str, Any]:

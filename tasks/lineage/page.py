@@ -55,13 +55,13 @@ def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str 
     not clear.
     """
     if out is not None and out.is_dir():
-        raise ConfigError("is a folder", field="--out", value=str(out), mend=f"name a file in it: {out / 'lineage.html'}")
+        raise ConfigError("is a folder", field="--out", value=str(out), hint=f"name a file in it: {out / 'lineage.html'}")
     now = find(root, thing)
     compare = compare and _same_path_in(root, compare, now)
     before = None if compare is None else find(root, compare)
     if before is not None and before.place == now.place:
-        mend = f"give something of another run or release, or ask: ascl lineage diff {compare} {thing}"
-        raise ConfigError("is in the same place, so both have the same graph", field="--compare", value=compare, mend=mend)
+        hint = f"give something of another run or release, or ask: ascl lineage diff {compare} {thing}"
+        raise ConfigError("is in the same place, so both have the same graph", field="--compare", value=compare, hint=hint)
     sets = data_sets(root, now.graph, embed=rows)
     out = out or root / PAGES / f"{_file_name(now, before)}.html"
     with atomic_path(out) as temporary, open(temporary, "w", encoding="utf-8") as file:

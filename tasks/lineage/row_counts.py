@@ -62,7 +62,7 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
         try:
             found = connection.execute(query, files([old, new])).fetchall()
         except duckdb.Error as error:
-            raise DataError(f"its rows cannot be read: {str(error).splitlines()[0]}", file=path, mend="restore it: ascl pull") from error
+            raise DataError(f"its rows cannot be read: {str(error).splitlines()[0]}", file=path, hint="restore it: ascl pull") from error
     counts = {kind: number for kind, number, _ in found}
     examples = {kind: tuple(ids) for kind, _, ids in found if ids}
     added, removed, changed, same = (counts.get(kind, 0) for kind in ("added", "removed", "changed", "same"))

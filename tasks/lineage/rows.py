@@ -168,7 +168,7 @@ def checkpoints_of_row(root: Path, row: str, *, fetch: bool = False, on_progress
     `DataError` where no data set has it, or where it may be several: then it lists them.
     """
     if len(row) < LEAST:
-        raise ConfigError(f"too short: give at least {LEAST} characters of the id", field="--row", value=row, mend="ascl lineage rows X")
+        raise ConfigError(f"too short: give at least {LEAST} characters of the id", field="--row", value=row, hint="ascl lineage rows X")
     with _opened(root, fetch, on_progress) as known:
         return known.row(row, known.beginning_with(row))
 
@@ -254,7 +254,7 @@ class _Known:
         if len(ids) > 1:
             more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
             raise DataError(
-                "several rows have an id that begins so", field="--row", value=text, mend=f"one of: {', '.join(ids[:_SHOWN])}{more}"
+                "several rows have an id that begins so", field="--row", value=text, hint=f"one of: {', '.join(ids[:_SHOWN])}{more}"
             )
         wanted = sorted({line["row_id"] for line in exact})
         lines = "SELECT * EXCLUDE (filename) FROM {} WHERE row_id IN (SELECT unnest($ids)) AND $id IN (row_id, prompt_id) ORDER BY row_id"
@@ -263,7 +263,7 @@ class _Known:
     def row(self, asked: str, found: list[dict[str, Any]]) -> Answer:
         """Which checkpoints saw these lines of manifests."""
         if not found:
-            raise DataError("no row of any data set has this id", field="row", value=asked, mend=self._look_further("ascl lineage rows X"))
+            raise DataError("no row of any data set has this id", field="row", value=asked, hint=self._look_further("ascl lineage rows X"))
         hits = [(line["sha256"], line["split"], _what(line), 1) for line in found]
         return self._answer(asked, found, hits)
 
@@ -273,8 +273,8 @@ class _Known:
             return rule
         known = {line["rule_id"] for line in rows_of(self.connection, "SELECT DISTINCT rule_id FROM corpora")}
         near = difflib.get_close_matches(rule.upper(), sorted(known), n=1, cutoff=0.4)
-        mend = f"did you mean {near[0]}?" if near else self._look_further("ascl rules list")
-        raise ConfigError("no corpus and no row knows this rule", field="--rule", value=rule, mend=mend)
+        hint = f"did you mean {near[0]}?" if near else self._look_further("ascl rules list")
+        raise ConfigError("no corpus and no row knows this rule", field="--rule", value=rule, hint=hint)
 
     def _knows(self, rule: str) -> bool:
         of_corpora = rows_of(self.connection, "SELECT 1 FROM corpora WHERE rule_id = $rule LIMIT 1", {"rule": rule})

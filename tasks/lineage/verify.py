@@ -159,7 +159,7 @@ def _check_packages(evidence: Evidence) -> None:
 def _check_stage(evidence: Evidence, stage: Stage) -> None:
     node = evidence.graph.nodes.get(stage.name)
     if node is None:
-        raise DataError(f"the record of {stage.name} is missing", file=stage.record.path, field=_where(evidence), mend=_MEND)
+        raise DataError(f"the record of {stage.name} is missing", file=stage.record.path, field=_where(evidence), hint=_HINT)
     entry = evidence.entry(stage)
     outs = {out["path"]: out for out in entry.get("outs", ())}
     _same("what dvc.lock has of its outputs", sorted(outs), "the record", sorted([*node.outputs, stage.record.path]), LOCK, stage.name)
@@ -208,8 +208,8 @@ def _check_log(evidence: Evidence) -> tuple[int, int, int]:
     content, file = _log(evidence)
     if not content:
         if any(node.record.get("schema") == SCHEMA for node in evidence.nodes):
-            mend = "verify a run or a release, whose commit has its log; ascl run makes one here"
-            raise DataError("there is no log", file=file, field=_where(evidence), mend=mend)
+            hint = "verify a run or a release, whose commit has its log; ascl run makes one here"
+            raise DataError("there is no log", file=file, field=_where(evidence), hint=hint)
         return 0, 0, 0
     trust: Trust | None = None
     logged: dict[str, Entry] = {}
@@ -224,9 +224,9 @@ def _check_log(evidence: Evidence) -> tuple[int, int, int]:
     for node in evidence.graph.nodes.values():
         one = logged.get(node.sha256)
         if one is None:
-            raise DataError("the log has no statement about this record", file=node.stage.record.path, field=str(file), mend=_MEND)
+            raise DataError("the log has no statement about this record", file=node.stage.record.path, field=str(file), hint=_HINT)
         if one.statement != statement_of(node.record, node.sha256):
-            raise DataError(f"says something else than the record of {node.stage.name}", file=file, field=f"line {one.seq + 1}", mend=_MEND)
+            raise DataError(f"says something else than the record of {node.stage.name}", file=file, field=f"line {one.seq + 1}", hint=_HINT)
     return count, signed, _made_again(evidence)
 
 
@@ -235,7 +235,7 @@ def _check_signature(entry: Entry, trust: Trust, file: Path) -> None:
         kind = entry.statement.kind
         verify_signature(entry.envelope, trust, kind, Role.APPROVER if kind in (APPROVAL, ROLLBACK) else Role.TRAINER)
     except AsclError as error:
-        raise DataError(error.problem, file=file, field=f"line {entry.seq + 1}", value=error.value, mend=error.mend) from None
+        raise DataError(error.problem, file=file, field=f"line {entry.seq + 1}", value=error.value, hint=error.hint) from None
 
 
 def _log(evidence: Evidence) -> tuple[bytes, Path]:
@@ -282,12 +282,12 @@ def _check_release(evidence: Evidence) -> Release:
     return release
 
 
-_MEND = "restore it: ascl pull, or git checkout; or run again what should be trusted"
+_HINT = "restore it: ascl pull, or git checkout; or run again what should be trusted"
 
 
 def _same(what: str, found: object, who: str, wanted: object, file: str, field: str | None = None) -> None:
     if found != wanted:
-        raise DataError(f"{what} is {found}, but {who} says {wanted}", file=file, field=field, mend=_MEND)
+        raise DataError(f"{what} is {found}, but {who} says {wanted}", file=file, field=field, hint=_HINT)
 
 
 def _same_files(content: Content, wanted: Mapping[str, str] | None, path: str, stage: Stage) -> None:
@@ -297,16 +297,16 @@ def _same_files(content: Content, wanted: Mapping[str, str] | None, path: str, s
     who = f"the record of {stage.name}"
     for name in sorted({*content.tree, *wanted}):
         if name not in content.tree:
-            raise DataError(f"is missing, but {who} names it", file=f"{path}/{name}", mend=_MEND)
+            raise DataError(f"is missing, but {who} names it", file=f"{path}/{name}", hint=_HINT)
         if name not in wanted:
-            raise DataError(f"is there, but {who} does not name it", file=f"{path}/{name}", mend=_MEND)
+            raise DataError(f"is there, but {who} does not name it", file=f"{path}/{name}", hint=_HINT)
         _same("SHA-256", content.tree[name], who, wanted[name], f"{path}/{name}")
 
 
 def _content(evidence: Evidence, path: str, who: str) -> Content:
     content = evidence.contents.get(path)
     if content is None:
-        raise DataError(f"is missing, but {who} names it", file=path, field=_where(evidence), mend=_MEND)
+        raise DataError(f"is missing, but {who} names it", file=path, field=_where(evidence), hint=_HINT)
     return content
 
 

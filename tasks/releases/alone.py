@@ -28,7 +28,7 @@ def release_alone(
     files that are in no commit.
     """
     if not reason.strip():
-        raise ReleaseError("a release needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
+        raise ReleaseError("a release needs a reason", field="reason", hint="say why, for those who read it later: --reason '…'")
     require_committed(root, [str(FILE)])
     if not _is_released(root):
         require_finished(root)
@@ -58,5 +58,5 @@ def _require_passed(root: Path) -> None:
     decision = read_decision(root)
     if not decision.passed:
         why = "; ".join(decision.failing)
-        mend = "train on, and run again; to release it all the same, two people sign: ascl approve --override --reason '…', each of them"
-        raise ReleaseError(f"the gate said no: {why}", field="gate", value=decision.summary, mend=mend)
+        hint = "train on, and run again; to release it all the same, two people sign: ascl approve --override --reason '…', each of them"
+        raise ReleaseError(f"the gate said no: {why}", field="gate", value=decision.summary, hint=hint)

@@ -42,15 +42,15 @@ def sign_approval(candidate: Candidate, approver: str, reason: str, key: Private
     """The approver's signed yes; `ReleaseError` without a reason, or unless `override` is said where, and only where, the gate said no."""
     judged = candidate.judged
     if not reason.strip():
-        raise ReleaseError("an approval needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
+        raise ReleaseError("an approval needs a reason", field="reason", hint="say why, for those who read it later: --reason '…'")
     if not re.fullmatch(NAME, approver):
         raise ReleaseError(
-            "not the name of an approver", field="approver", value=approver, mend="as in data/trust/keys.yaml, in lower case"
+            "not the name of an approver", field="approver", value=approver, hint="as in data/trust/keys.yaml, in lower case"
         )
     if override is judged.passed:
         problem = "the gate passed: there is nothing to override" if override else f"the gate said no: {', '.join(judged.failed)}"
         raise ReleaseError(
-            problem, field="override", mend="leave override out" if override else "a second approver and override, or train on"
+            problem, field="override", hint="leave override out" if override else "a second approver and override, or train on"
         )
     predicate = {**_bound(judged), "approver": approver, "reason": reason.strip(), "time": now()}
     return sign(Statement(APPROVAL, CHECKPOINT, judged.checkpoint, predicate), key)
@@ -75,7 +75,7 @@ def check_approvals(
     if min(len(people), len(keys)) < needed:
         why = "" if judged.passed else f", as these criteria failed: {', '.join(judged.failed)}"
         who = ", ".join(sorted(people)) or "nobody"
-        raise ReleaseError(f"{needed} approver{'s' if needed > 1 else ''} must sign{why}", field="approvals", value=who, mend=_how(judged))
+        raise ReleaseError(f"{needed} approver{'s' if needed > 1 else ''} must sign{why}", field="approvals", value=who, hint=_how(judged))
     return approvals
 
 
@@ -90,7 +90,7 @@ def _approval(signed: Signed, judged: Judged, at: datetime) -> Approval:
     said, name = signed.statement.predicate, signed.key.name
     if said.get("approver") != name:
         raise ReleaseError(
-            f"the approval is by {said.get('approver')}, but the key is {name}'s", field="approver", mend="sign for yourself"
+            f"the approval is by {said.get('approver')}, but the key is {name}'s", field="approver", hint="sign for yourself"
         )
     _check_same(name, "checkpoint", (signed.statement.name, signed.statement.sha256), (CHECKPOINT, judged.checkpoint), judged)
     wanted = _bound(judged)
@@ -99,13 +99,13 @@ def _approval(signed: Signed, judged: Judged, at: datetime) -> Approval:
     age = at - time_of(signed.statement)
     if not -_AHEAD <= age <= MAX_AGE:
         problem = f"{name}'s approval is older than {MAX_AGE.days} days, or from the future"
-        raise ReleaseError(problem, field="time", value=said["time"], mend=_how(judged))
+        raise ReleaseError(problem, field="time", value=said["time"], hint=_how(judged))
     return Approval(name, signed.key.id, str(said.get("reason", "")), str(said["time"]), _listed(said))
 
 
 def _check_same(name: str, field: str, found: object, wanted: object, judged: Judged) -> None:
     if found != wanted:
-        raise ReleaseError(f"{name}'s approval is of another {field}: {found}, and this is {wanted}", field=field, mend=_how(judged))
+        raise ReleaseError(f"{name}'s approval is of another {field}: {found}, and this is {wanted}", field=field, hint=_how(judged))
 
 
 def _listed(said: Mapping[str, Any]) -> tuple[str, ...]:

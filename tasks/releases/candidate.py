@@ -100,7 +100,7 @@ def same(what: str, found: object, other: str, wanted: object) -> None:
     """`ReleaseError` with both digests unless they are the same."""
     if found != wanted:
         problem = f"{what} is {found}, but {other} says {wanted}"
-        raise ReleaseError(problem, mend="release only what was evaluated: run it again, and let nobody edit what it leaves")
+        raise ReleaseError(problem, hint="release only what was evaluated: run it again, and let nobody edit what it leaves")
 
 
 def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
@@ -111,8 +111,8 @@ def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
         _check_recorded_by_stages(place)
         return _candidate(place, run_id, summary)
     except (KeyError, TypeError, AttributeError) as error:
-        mend = f"see git show runs/{run_id}:data/run.json, and run it again"
-        raise ReleaseError(f"the run does not say what it must: {error}", field="run", value=run_id, mend=mend) from None
+        hint = f"see git show runs/{run_id}:data/run.json, and run it again"
+        raise ReleaseError(f"the run does not say what it must: {error}", field="run", value=run_id, hint=hint) from None
 
 
 def _check_recorded_by_dvc(place: Path) -> None:
@@ -153,7 +153,7 @@ def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidat
     same("the digest of the rules", corpus["digest"], "data/run.json", summary["rules"]["digest"])
     failed = tuple(sorted(c["name"] for c in decision["criteria"] if c["passed"] is not True))
     if not decision["criteria"] or bool(decision["passed"]) is bool(failed) or summary["gate"]["passed"] is not decision["passed"]:
-        raise ReleaseError("the gate's decision does not follow from its criteria", file=DECISION, mend="ascl run, and do not edit it")
+        raise ReleaseError("the gate's decision does not follow from its criteria", file=DECISION, hint="ascl run, and do not edit it")
     check_weights(place / CHECKPOINT)
     return Candidate(
         Judged(run_id, str(summary["commit"]), checkpoint, decision_sha256, failed),

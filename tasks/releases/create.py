@@ -68,4 +68,4 @@ def _check_relative(candidate: Candidate, current: Release | None) -> None:
     if candidate.decision["released"] != now:
         what = current.tag if current else "no release"
         problem = f"the gate compared with {candidate.replaces or 'no release'}, and what is released now is {what}"
-        raise ReleaseError(problem, field="run", value=candidate.judged.run, mend=f"evaluate again against {what}: start the run anew")
+        raise ReleaseError(problem, field="run", value=candidate.judged.run, hint=f"evaluate again against {what}: start the run anew")

@@ -21,7 +21,7 @@ def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
     The bytes that arrive are those that are checked; the folder appears when they are right, or not at all.
     """
     if into.exists():
-        raise ReleaseError("is there already", file=into, mend="give a folder that does not exist")
+        raise ReleaseError("is there already", file=into, hint="give a folder that does not exist")
     release = verify_release(root, tag)
     into.parent.mkdir(parents=True, exist_ok=True)
     with worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:

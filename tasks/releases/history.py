@@ -39,7 +39,7 @@ def commit_of_tag(root: Path, tag: str) -> str:
     """The commit of a release; `ReleaseError` names those that there are."""
     known = tags(root)
     if tag not in known:
-        raise ReleaseError("no such release", field="TAG", value=tag, mend=f"one of: {', '.join(known) or 'nothing is released yet'}")
+        raise ReleaseError("no such release", field="TAG", value=tag, hint=f"one of: {', '.join(known) or 'nothing is released yet'}")
     return str(commit_of(root, f"refs/tags/{tag}"))
 
 
@@ -87,9 +87,9 @@ def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: 
     except WorkspaceError as error:
         if commit_of(root, BRANCH) == old:
             raise
-        mend = "run it again against what is released now: ascl release list"
+        hint = "run it again against what is released now: ascl release list"
         raise ReleaseError(
-            "another release was made meanwhile, and this one was not", field=RELEASES, value=commit_of(root, BRANCH), mend=mend
+            "another release was made meanwhile, and this one was not", field=RELEASES, value=commit_of(root, BRANCH), hint=hint
         ) from error
 
 
@@ -107,8 +107,8 @@ def catch_up(root: Path) -> None:
         if here is None or is_ancestor(root, here, there):
             git(root, "update-ref", BRANCH, there, here or _NONE)
         elif not is_ancestor(root, there, here):
-            mend = "decide which of them counts, and set the branch releases here or at origin to it"
-            raise ReleaseError("this repository and origin were released from separately", field=RELEASES, value=there, mend=mend)
+            hint = "decide which of them counts, and set the branch releases here or at origin to it"
+            raise ReleaseError("this repository and origin were released from separately", field=RELEASES, value=there, hint=hint)
 
 
 def refresh(root: Path) -> str | None:
@@ -147,8 +147,8 @@ def _push(root: Path, refs: Sequence[str]) -> None:
     try:
         git(root, "push", "--quiet", "--atomic", ORIGIN, *refs)
     except WorkspaceError as error:
-        mend = "see git push origin releases; if another release came first, evaluate against it; --no-push keeps a release here"
-        raise ReleaseError(f"origin did not take it, and nothing is released: {error.problem}", field=ORIGIN, mend=mend) from error
+        hint = "see git push origin releases; if another release came first, evaluate against it; --no-push keeps a release here"
+        raise ReleaseError(f"origin did not take it, and nothing is released: {error.problem}", field=ORIGIN, hint=hint) from error
 
 
 def _tag_object(root: Path, tag: str, commit: str) -> str:

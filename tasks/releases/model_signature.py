@@ -30,13 +30,13 @@ def sign_model(root: Path, checkpoint: Path, signature: Path) -> bool:
 
     key = Path(named)
     if not key.is_file() or key.stat().st_mode & 0o077:
-        raise ReleaseError("is no file, or others can read it", file=key, field=VARIABLE, mend=f"chmod 600 {key}")
+        raise ReleaseError("is no file, or others can read it", file=key, field=VARIABLE, hint=f"chmod 600 {key}")
     try:
         config = signing.Config().use_elliptic_key_signer(private_key=key, password=os.environ.get(PASSPHRASE))
         config.sign(checkpoint, signature)
     except (ValueError, TypeError, AttributeError) as error:  # the last for a key of another kind
-        mend = "openssl ecparam -name prime256v1 -genkey -noout -out FILE"
-        raise ReleaseError(f"the key cannot sign a model: {error}", file=key, field=VARIABLE, mend=mend) from None
+        hint = "openssl ecparam -name prime256v1 -genkey -noout -out FILE"
+        raise ReleaseError(f"the key cannot sign a model: {error}", file=key, field=VARIABLE, hint=hint) from None
     verify_model(
         root, {str(file.relative_to(checkpoint)): file for file in checkpoint.rglob("*") if file.is_file()}, signature.read_bytes()
     )
@@ -49,8 +49,8 @@ def verify_model(root: Path, files: Mapping[str, Path], signature: bytes) -> Non
 
     public = show(root, "HEAD", PUBLIC, missing=b"")
     if not public:
-        mend = "commit the public key of the model's signer there: openssl ec -in KEY -pubout"
-        raise ReleaseError("nobody is trusted to sign models", file=PUBLIC, mend=mend)
+        hint = "commit the public key of the model's signer there: openssl ec -in KEY -pubout"
+        raise ReleaseError("nobody is trusted to sign models", file=PUBLIC, hint=hint)
     with tempfile.TemporaryDirectory() as folder:
         place, key, given = Path(folder) / "model", Path(folder) / "model.pub", Path(folder) / FILE
         for name, file in files.items():
@@ -62,4 +62,4 @@ def verify_model(root: Path, files: Mapping[str, Path], signature: bytes) -> Non
         try:
             verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(links).verify(place, given)
         except (ValueError, TypeError, KeyError) as error:
-            raise ReleaseError(f"does not hold for the checkpoint: {error}", file=f"data/released/{FILE}", mend="release again") from None
+            raise ReleaseError(f"does not hold for the checkpoint: {error}", file=f"data/released/{FILE}", hint="release again") from None

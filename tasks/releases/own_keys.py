@@ -47,7 +47,7 @@ def own_keys(root: Path, person: str, folder: Path, say: Callable[[str], None]) 
     trusted = parse_trust(show(root, "HEAD", FILE, missing=b"").decode(errors="replace"))
     if others := sorted({key.holder for key in trusted.keys} - {person}):
         problem = f"{', '.join(others)} decide here already: one person alone cannot add a key"
-        raise ReleaseError(problem, file=FILE, mend=_SHARED)
+        raise ReleaseError(problem, file=FILE, hint=_SHARED)
     keys = [_key(role, folder.expanduser() / f"{_name(role, person)}.pem", say) for role in _ROLES]
     wanted = Trust(tuple(public_key(role, _name(role, person), key, person) for role, key in zip(_ROLES, keys, strict=True)))
     missing = tuple(key for key in wanted.keys if key.id not in {known.id for known in trusted.keys})
@@ -73,8 +73,8 @@ def _commit(root: Path, trusted: Trust, missing: tuple[PublicKey, ...], person: 
     known = {key.id for key in (*trusted.keys, *missing)}
     written = parse_trust((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else Trust(())
     if unknown := [key.name for key in written.keys if key.id not in known]:
-        mend = f"git checkout -- {FILE}, or commit it"
-        raise ReleaseError(f"has a key of {unknown[0]} that is in no commit", file=FILE, mend=mend)
+        hint = f"git checkout -- {FILE}, or commit it"
+        raise ReleaseError(f"has a key of {unknown[0]} that is in no commit", file=FILE, hint=hint)
     trust_keys(root, missing)
     git(root, "add", "--", str(FILE))
     name = [] if git(root, "config", "--default", "", "--get", "user.name") else ["-c", f"user.name={person}"]

@@ -25,7 +25,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
     trust = read_trust(root)
     approver = trust.owner(key, Role.APPROVER).name
     if not reason.strip():
-        raise ReleaseError("a rollback needs a reason", field="reason", mend="say why, for those who read it later: --reason '…'")
+        raise ReleaseError("a rollback needs a reason", field="reason", hint="say why, for those who read it later: --reason '…'")
     with history.one_at_a_time(root):
         (history.synchronise if push else history.catch_up)(root)
         target = verify_release(root, tag, even_revoked=True)

@@ -32,7 +32,7 @@ from tasks.trust import PublicKey, Role, Trust, read_trust
 
 FIRST = "ascl release alone --reason '…', or among several people: ascl approve, then ascl release create"
 """How a first release is made."""
-_MEND = "fetch the branch releases from origin again"
+_HINT = "fetch the branch releases from origin again"
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def verify_release(root: Path, tag: str | None = None, *, even_revoked: bool = F
     """
     commit = released_commit(root) if tag is None else history.commit_of_tag(root, tag)
     if commit is None:
-        raise ReleaseError("nothing is released yet", field="TAG", mend=FIRST)
+        raise ReleaseError("nothing is released yet", field="TAG", hint=FIRST)
     release = verify_commit(root, commit, read_trust(root), even_revoked=even_revoked)
     if tag not in (None, release.tag):
-        raise ReleaseError(f"the tag points to {release.tag}", field="TAG", value=tag, mend="fetch the tag from origin again")
+        raise ReleaseError(f"the tag points to {release.tag}", field="TAG", value=tag, hint="fetch the tag from origin again")
     return release
 
 
@@ -84,7 +84,7 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
     listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", folder).splitlines()
     files = {path.removeprefix(folder): show(root, commit, Path(path)) for path in listed}
     if missing := {RECORD, STATEMENT} - set(files):
-        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit, mend=_MEND)
+        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit, hint=_HINT)
     record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
     trainer = _check_statement(files, record, trust, even_revoked)
     _check_tree(root, commit, record)
@@ -92,10 +92,10 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
     envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith(APPROVALS)]
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
     if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
-        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", mend=_MEND)
+        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", hint=_HINT)
     if unsaid := set(people_in_both_roles(trainer, approvals, trust)) - set(record.in_both_roles):
         problem = f"does not say that {min(unsaid)} approved it and signed it, too"
-        raise ReleaseError(problem, file=f"{RELEASED.path}/{RECORD}", field="in_both_roles", mend=_MEND)
+        raise ReleaseError(problem, file=f"{RELEASED.path}/{RECORD}", field="in_both_roles", hint=_HINT)
     rollback = _rollback(root, commit, record, files[ROLLBACK_FILE], trust, even_revoked) if ROLLBACK_FILE in files else None
     return Release(record, commit, trainer.name, approvals, rollback)
 
@@ -125,9 +125,9 @@ def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even
     for name in sorted({*found, *said}):
         if found.get(name) != said.get(name):
             problem = f"SHA-256 is {found.get(name)}, and {signed.key.name} signed {said.get(name)}"
-            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", mend=_MEND)
+            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", hint=_HINT)
     if signed.statement != release_statement(record, found):
-        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}", mend=_MEND)
+        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}", hint=_HINT)
     return signed.key
 
 
@@ -136,7 +136,7 @@ def _check_tree(root: Path, commit: str, record: Record) -> None:
     without = [f":(exclude){path}" for path in (RELEASED.path, COMMITTED)]
     changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", *without)
     if changed:
-        raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, mend=_MEND)
+        raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, hint=_HINT)
 
 
 def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes]) -> None:
@@ -144,7 +144,7 @@ def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes])
     signed = [_json(files[name], name) for name in signed_names(files)]
     if logged(root, commit) != extended(logged(root, record.commit), signed):
         problem = f"is not the log of the run {record.run} with the approvals and the release after it"
-        raise ReleaseError(problem, file=str(COMMITTED), field=commit, mend=_MEND)
+        raise ReleaseError(problem, file=str(COMMITTED), field=commit, hint=_HINT)
 
 
 def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:
@@ -154,7 +154,7 @@ def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Tr
     found = {name: said.get(name) for name in wanted}
     if found != wanted or signed.statement.sha256 != record.checkpoint.sha256 or said.get("approver") != signed.key.name:
         problem = f"{signed.key.name} signed another rollback: {found}, and this is {wanted}"
-        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", mend=_MEND)
+        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", hint=_HINT)
     return Rollback(signed.key.name, str(said["from"]), str(said.get("reason", "")), str(said["time"]))
 
 
@@ -170,5 +170,5 @@ def _json(content: bytes, name: str) -> Envelope:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", mend=_MEND)
+        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", hint=_HINT)
     return values

@@ -9,7 +9,7 @@ from ascl_core.generation.shards import WEIGHTS, check_shards
 
 ALLOWED = frozenset({WEIGHTS, ".json", ".jinja", ".txt", ".md", ".model"})
 """Endings of files; `.model` is a SentencePiece vocabulary, `.py` would be remote code."""
-_MEND = "save it as safetensors, and run again"
+_HINT = "save it as safetensors, and run again"
 
 
 def check_weights(folder: Path) -> None:
@@ -21,16 +21,16 @@ def check_weights(folder: Path) -> None:
     for file in files:
         if file.is_symlink() or file.suffix not in ALLOWED:
             raise ReleaseError(
-                "does not belong into a released checkpoint: a pickle could run code, a link lead away", file=file, mend=_MEND
+                "does not belong into a released checkpoint: a pickle could run code, a link lead away", file=file, hint=_HINT
             )
         if file.suffix == WEIGHTS:
             _check_safetensors(file)
     if not any(file.suffix == WEIGHTS for file in files):
-        raise ReleaseError("a checkpoint without safetensors", file=folder, mend=_MEND)
+        raise ReleaseError("a checkpoint without safetensors", file=folder, hint=_HINT)
     try:
         check_shards(folder)
     except AsclError as error:
-        raise ReleaseError(error.problem, file=error.file, field=error.field, value=error.value, mend=_MEND) from None
+        raise ReleaseError(error.problem, file=error.file, field=error.field, value=error.value, hint=_HINT) from None
 
 
 def _check_safetensors(file: Path) -> None:
@@ -40,4 +40,4 @@ def _check_safetensors(file: Path) -> None:
         with safe_open(file, framework="numpy") as opened:
             opened.keys()
     except (SafetensorError, OSError) as error:
-        raise ReleaseError(f"no safetensors inside: {error}", file=file, mend=_MEND) from None
+        raise ReleaseError(f"no safetensors inside: {error}", file=file, hint=_HINT) from None

@@ -1,4 +1,4 @@
-"""Bad input and a bad machine: one error that names what is wrong and its mend, no traceback, and nothing made before is lost."""
+"""Bad input and a bad machine: one error that names what is wrong and a hint, no traceback, and nothing made before is lost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.slow
 
 
 def fails(workspace: Workspace, *command: str, names: tuple[str, ...]) -> str:
-    """What the command says; it fails with one error that has a mend and names these, and what was made is as it was."""
+    """What the command says; it fails with one error that has a hint and names these, and what was made is as it was."""
     before = workspace.snapshot()
     said = workspace.run(*command, status=1)
     assert "Traceback" not in said, said
     assert len(re.findall(r"^(?:\x1b\[[\d;]*m)*error:", said, re.MULTILINE)) == 1, said
-    assert "mend:" in said, said
+    assert "hint:" in said, said
     flat = re.sub(r"\s+", " ", said)
     for name in names:
         assert name in flat, said
@@ -161,7 +161,7 @@ def test_a_full_disk_while_outputs_are_recorded(finished: Workspace) -> None:
     command = in_namespace("mount -t tmpfs -o size=100k none .dvc/cache", "ascl run")
     said = finished.run(*command, status=1)
     assert "Traceback" not in said
-    assert "mend:" in said
+    assert "hint:" in said
     finished.ascl("run")
     assert finished.recorded() == recorded
 
@@ -182,7 +182,7 @@ def fails_without_outputs(workspace: Workspace, command: tuple[str, ...], names:
     said = workspace.run(*command, status=1)
     assert "Traceback" not in said, said
     assert "error:" in said, said
-    assert "mend:" in said, said
+    assert "hint:" in said, said
     for name in names:
         assert name in re.sub(r"\s+", " ", said), said
 

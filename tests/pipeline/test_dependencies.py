@@ -91,10 +91,10 @@ def test_another_function_is_other_work(fresh: Workspace) -> None:
 
 
 def test_an_input_that_is_missing_is_an_error_that_says_where_it_comes_from(fresh: Workspace) -> None:
-    with pytest.raises(WorkspaceError, match=r"data/compiled/sft_corpus\.json: is missing, and curate needs it\n  mend: .*ascl run"):
+    with pytest.raises(WorkspaceError, match=r"data/compiled/sft_corpus\.json: is missing, and curate needs it\n  hint: .*ascl run"):
         read_dependencies(fresh.root, CURATE)
     shutil.rmtree(fresh.root / "data/rules")
-    with pytest.raises(WorkspaceError, match=r"data/rules: is missing, and validate_rules needs it\n  mend: git checkout -- data/rules"):
+    with pytest.raises(WorkspaceError, match=r"data/rules: is missing, and validate_rules needs it\n  hint: git checkout -- data/rules"):
         read_dependencies(fresh.root, VALIDATE_RULES)
 
 
@@ -159,7 +159,7 @@ def test_a_dvc_yaml_that_is_not_what_the_code_says_is_an_error(fresh: Workspace,
     file.write_text({"a line more": text + "# edited\n", "a stage less": text.partition("  report:")[0], "gone": text}[change])
     if change == "gone":
         file.unlink()
-    with pytest.raises(WorkspaceError, match=r"dvc\.yaml: is not what .* say\n  mend: ascl stages write"):
+    with pytest.raises(WorkspaceError, match=r"dvc\.yaml: is not what .* say\n  hint: ascl stages write"):
         dvcfile.check(fresh.root)
     assert dvcfile.render(fresh.root) == text
 

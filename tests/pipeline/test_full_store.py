@@ -31,7 +31,7 @@ try:
     attempt(*arguments)
 except WorkspaceError as error:
     lock = root / "dvc.lock"
-    found = {"problem": error.problem, "mend": error.mend, "locked": lock.exists() and MODEL in lock.read_text()}
+    found = {"problem": error.problem, "hint": error.hint, "locked": lock.exists() and MODEL in lock.read_text()}
     found["whole"] = sorted(len(data) for data in world.read().values())
     found["halves"] = [str(file) for file in root.parent.rglob(".*.tmp")]
     subprocess.run(["mount", "-o", "remount,size=1g", sys.argv[4]], check=True)
@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_error_and_the_next_try_ends_well(tmp_path: Path, wha
     assert (tmp_path / "found.json").exists(), done.stdout[-4000:]
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["problem"].startswith("no space left on the disk"), found
-    assert "run again" in found["mend"]
+    assert "run again" in found["hint"]
     assert found["locked"] == (what != "record"), "what is not in the cache is not recorded"
     assert found["whole"] == ([] if what == "pull" else sizes), "a file is whole, or not there"
     assert found["halves"] == [], "nothing half written takes the space"

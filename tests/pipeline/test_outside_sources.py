@@ -21,7 +21,7 @@ from tests.pipeline.workspace import Workspace, remove, wait_until
 
 SOURCE = "{name: mine, format: rows, path: PATH, prompt_type: borderline}"
 SUITE = "suites.external=[{name: late, format: rows, path: ../outside/late.csv, prompt_type: borderline, kind: over_refusal}]"
-MISMATCH = r"dvc\.yaml: curate\.sources: does not name the sources of curate as they are now .*\n  mend: ascl stages write"
+MISMATCH = r"dvc\.yaml: curate\.sources: does not name the sources of curate as they are now .*\n  hint: ascl stages write"
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def test_dvc_yaml_that_is_wrong_in_something_else_is_not_changed(world: World) -
     file.write_text(file.read_text().replace("tasks gate", "tasks gaet"))
     text = file.read_text()
     say(world.suite, "How do I blow up a balloon?")
-    with pytest.raises(WorkspaceError, match=r"dvc\.yaml: is not what .* say\n  mend: ascl stages write"):
+    with pytest.raises(WorkspaceError, match=r"dvc\.yaml: is not what .* say\n  hint: ascl stages write"):
         dvcfile.follow_sources(world.root)
     assert file.read_text() == text
 

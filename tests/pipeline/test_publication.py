@@ -232,7 +232,7 @@ def test_a_function_that_ends_without_an_output_fails_and_publishes_nothing(root
     monkeypatch.setattr(runner, "run_supervised", finishing(root, lambda out: write(out / VALIDATION.path, NEW)))
     with pytest.raises(StageError, match=r"data/validation/docs: validate_data ended without writing it") as caught:
         run_stage(root, STAGE)
-    assert str(caught.value.mend).startswith(f"read {root}/.ascl/logs/validate_data/")
+    assert str(caught.value.hint).startswith(f"read {root}/.ascl/logs/validate_data/")
     assert {path: digest(root / path) for path in old} == old
 
 
@@ -262,11 +262,11 @@ def test_what_a_failed_run_wrote_is_not_taken_for_the_next_one(root: Path, monke
             None,
             "",
             StageError,
-            "validate_data ran out of time and was ended (got '3600 s')\n  mend: run it again: it goes on from its last save",
+            "validate_data ran out of time and was ended (got '3600 s')\n  hint: run it again: it goes on from its last save",
         ),
         (-9, "one\nOut of memory\n", StageCrashed, "validate_data was killed by signal 9: Out of memory\n"),
         (3, "one\n\n", StageError, "validate_data ended with status 3: one\n"),
-        (1, "OSError: [Errno 28] No space left on device: 'x'", WorkspaceError, "no space left on the disk\n  mend: free some space"),
+        (1, "OSError: [Errno 28] No space left on device: 'x'", WorkspaceError, "no space left on the disk\n  hint: free some space"),
     ],
 )
 def test_an_end_is_told_by_its_status_and_its_last_line(
@@ -279,7 +279,7 @@ def test_an_end_is_told_by_its_status_and_its_last_line(
 
 
 def test_an_error_that_the_function_raised_is_raised_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    raised = ConfigError("is too small", file="params.yaml", field="sft.max_steps", value=0, mend="raise it")
+    raised = ConfigError("is too small", file="params.yaml", field="sft.max_steps", value=0, hint="raise it")
     leave(raised, tmp_path / child.ERROR)
     error = failure(STAGE, raised.exit_status, tmp_path, tmp_path / "log")
     assert type(error) is ConfigError
@@ -310,7 +310,7 @@ def test_a_disk_that_fails_in_a_publication_is_one_error_and_loses_nothing(
         with pytest.raises(WorkspaceError, match=says) as caught:
             run_stage(root, STAGE)
     assert caught.value.file == "data/validation"
-    assert caught.value.mend
+    assert caught.value.hint
     assert digest(root / VALIDATION.path) == old[VALIDATION.path]
     run_stage(root, STAGE)
     assert {path: digest(root / path) for path in wanted} == wanted

@@ -111,7 +111,7 @@ def test_credentials_in_a_configuration_file_are_refused_with_the_mend_and_witho
     check = remote_check(world.root)
     assert check.level == "error"
     assert line.split(" ")[0] in check.found
-    assert "AWS_ACCESS_KEY_ID" in check.mend
+    assert "AWS_ACCESS_KEY_ID" in check.hint
     with pytest.raises(WorkspaceError, match="credentials are written in clear") as caught:
         versioning.push(world.root)
     assert SECRET not in f"{check}{caught.value}"
@@ -121,7 +121,7 @@ def test_a_folder_is_a_remote_too_and_without_any_a_push_says_how_to_set_one(wor
     written = world.write({"model.safetensors": 1000})
     with pytest.raises(WorkspaceError, match="there is no remote to push with") as caught:
         versioning.push(world.root)
-    assert "ascl remote set" in str(caught.value.mend)
+    assert "ascl remote set" in str(caught.value.hint)
     assert versioning.owes_push(world.root)
     assert asked("remote", "set", str(tmp_path / "store")).exit_code == 0
     checked = asked("remote", "check")

@@ -76,7 +76,7 @@ def test_a_ref_that_is_none_and_a_run_that_never_ended_are_errors_that_say_what_
         runs.open_run(fresh.root, "run", ref="--output=/tmp/x")
     with pytest.raises(WorkspaceError, match="no run of that id has ended") as found:
         runs.read_run(fresh.root, "run")
-    assert found.value.mend == "one of: none has ended yet"
+    assert found.value.hint == "one of: none has ended yet"
 
 
 def test_old_worktrees_are_collected_but_not_the_newest_nor_one_in_which_somebody_works(fresh: Workspace) -> None:

@@ -131,5 +131,5 @@ def test_no_content_of_a_file_crashes_the_check(content: bytes) -> None:
         (folder / "bad.yaml").write_bytes(content)
         result = check_folder(folder, RulesConfig())
     bad = [finding for finding in result.findings if finding.file == "bad.yaml"]
-    assert all(finding.line is not None and finding.mend for finding in bad)
+    assert all(finding.line is not None and finding.hint for finding in bad)
     assert result.corpus is not None or bad

@@ -261,7 +261,7 @@ def test_a_disk_that_is_full_fails_the_run_and_a_retry_ends_well(server: Deploye
         run_id = server.start("retrain/retrain", TRAINS)
         failed = server.wait(run_id, "FAILED")
         assert "no space left on the disk" in failed["state"]["message"]
-        assert "mend" in failed["state"]["message"]
+        assert "hint" in failed["state"]["message"]
         wait_until(lambda: is_gone(server, run_id), "the end of every process of the run", 60)
     finally:
         os.system(f"umount {cache}")

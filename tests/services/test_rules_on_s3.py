@@ -59,7 +59,7 @@ def test_a_rule_file_of_a_hundred_megabytes_is_refused_without_being_fetched(pla
     server.client().pipe_file(f"{place}/big.yaml", b"#" * 100_000_000)
     with pytest.raises(DataError, match=f"100,000,000 bytes, over the {MAX_FILE_BYTES:,}") as caught:
         fetch_rules(tmp_path, place, tmp_path / "into")
-    assert caught.value.mend == "split the file"
+    assert caught.value.hint == "split the file"
     assert not (tmp_path / "into").exists()
 
 

@@ -101,13 +101,13 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("url", "variables", "problem", "mend"), PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize(("url", "variables", "problem", "hint"), PROBLEMS.values(), ids=PROBLEMS)
 @pytest.mark.timeout(60)
 def test_a_problem_is_one_quick_error_with_url_and_mend_and_without_credentials(
     url: str,
     variables: dict[str, Any],
     problem: str,
-    mend: str,
+    hint: str,
     server: S3Server,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -117,7 +117,7 @@ def test_a_problem_is_one_quick_error_with_url_and_mend_and_without_credentials(
     with pytest.raises(DataError, match=problem) as caught:
         load(url)
     assert caught.value.file == url
-    assert mend in str(caught.value.mend)
+    assert hint in str(caught.value.hint)
     secrets = {server.access_key, server.secret_key, *(value for value in variables.values() if isinstance(value, str))}
     assert not [secret for secret in secrets if secret in str(caught.value)]
     assert capfd.readouterr().err == ""
@@ -128,4 +128,4 @@ def test_without_any_credentials_access_is_denied_or_they_are_asked_for(monkeypa
         monkeypatch.delenv(name)
     with pytest.raises(DataError, match=r"access is denied|cannot be fetched") as caught:
         load(f"s3://{BUCKET}/rows.csv")
-    assert "credentials" in str(caught.value.mend) or "AWS_ACCESS_KEY_ID" in str(caught.value.mend)
+    assert "credentials" in str(caught.value.hint) or "AWS_ACCESS_KEY_ID" in str(caught.value.hint)

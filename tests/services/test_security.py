@@ -340,7 +340,7 @@ def test_no_field_of_a_form_reaches_outside_however_it_is_written() -> None:
         with pytest.raises(ConfigError) as caught:
             checked(form)
         assert caught.value.field == name
-        assert caught.value.mend
+        assert caught.value.hint
         assert "T0PSECRET" not in str(caught.value)
 
 
@@ -480,7 +480,7 @@ def test_no_checkpoint_is_unpickled_and_none_brings_code(made: Guarded, tmp_path
     with pytest.raises(ModelError) as caught:
         load_model(checkpoint, ComputeConfig(device="cpu", threads=1))
     assert str(checkpoint) in str(caught.value.file)
-    assert "safetensors" in str(caught.value.mend)
+    assert "safetensors" in str(caught.value.hint)
     assert not pwned.exists()
 
 
@@ -527,7 +527,7 @@ def test_a_file_that_would_fill_the_memory_is_one_error_within_two_gigabytes(
     assert "Traceback" not in said
     assert len(re.findall(r"^error ", said, re.MULTILINE)) == 1, said
     assert told in said
-    fails(workspace, *bounded, "ascl", "rules", "list", names=(name, "mend:"))
+    fails(workspace, *bounded, "ascl", "rules", "list", names=(name, "hint:"))
 
 
 def test_a_compiled_corpus_of_brackets_is_one_error(workspace: Guarded) -> None:
@@ -673,7 +673,7 @@ def test_an_approval_is_not_replayed_for_another_checkpoint(world: World, approv
 @pytest.mark.parametrize("content", ["", "{", "[" * 1_000_000, '{"payload": 1}', "A" * (1 << 21), "\udce4"], ids=range(6))
 def test_what_is_no_envelope_is_no_approval(world: World, tmp_path: Path, content: str) -> None:
     (tmp_path / "none.json").write_text(content, encoding="utf-8", errors="surrogateescape")
-    world.refuses("release", "create", "yes", "--approval", str(tmp_path / "none.json"), by="ci", names=("mend:",))
+    world.refuses("release", "create", "yes", "--approval", str(tmp_path / "none.json"), by="ci", names=("hint:",))
 
 
 def test_a_release_that_somebody_else_signed_or_edited_does_not_hold(world: World, approved: Path, tmp_path: Path) -> None:

@@ -167,13 +167,13 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize(("variables", "changed", "problem", "mend"), PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize(("variables", "changed", "problem", "hint"), PROBLEMS.values(), ids=PROBLEMS)
 @pytest.mark.timeout(120)
 def test_a_check_and_a_push_say_what_is_wrong_and_show_no_credentials(
     variables: dict[str, str | None],
     changed: dict[str, str | None],
     problem: str,
-    mend: str,
+    hint: str,
     world: StoreWorld,
     server: S3Server,
     monkeypatch: pytest.MonkeyPatch,
@@ -186,7 +186,7 @@ def test_a_check_and_a_push_say_what_is_wrong_and_show_no_credentials(
     remote = make_remote(str(values["url"]), values["endpoint"], "us-east-1")
     versioning.use_remote(world.root, remote)
     check = list(check_remote(remote))[-1]
-    assert (check.level, problem in check.found, mend in check.mend) == ("error", True, True), check
+    assert (check.level, problem in check.found, hint in check.hint) == ("error", True, True), check
     with pytest.raises(WorkspaceError, match="the push failed") as caught:
         versioning.push(world.root)
     assert problem in str(caught.value)

@@ -105,7 +105,7 @@ def test_without_a_server_or_with_another_one_there_is_one_message(workspace: Wo
     ):
         said = workspace.ascl("rules", "swap", "--url", url, status=1)
         assert says in said
-        assert "mend: " in said
+        assert "hint: " in said
     assert "u:p" not in said
 
 

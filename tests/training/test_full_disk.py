@@ -31,7 +31,7 @@ except WorkspaceError as error:
     published = (out / "model").exists()
     subprocess.run(["mount", "-o", "remount,size=1g", str(out / "state")], check=True)
     log = train(out, **json.loads(steps))
-    found = {"file": error.file, "problem": error.problem, "mend": error.mend, "left": left, "published": published, "log": log}
+    found = {"file": error.file, "problem": error.problem, "hint": error.hint, "left": left, "published": published, "log": log}
     (out / "found.json").write_text(json.dumps(found))
 """
 
@@ -56,7 +56,7 @@ def test_a_disk_that_is_full_at_a_save_costs_no_more_than_the_steps_since_the_la
     assert found["file"] == str(out / "state/checkpoint-2")
     assert found["problem"].startswith("the save of step 2 cannot be written: ")
     assert "(0.0 MB are free there)" in found["problem"] or "No space left" in found["problem"]
-    assert "free some space" in found["mend"]
+    assert "free some space" in found["hint"]
     assert (found["left"], found["published"]) == (["checkpoint-1"], False)
     assert found["log"] == wanted
     straight, resumed = weights_of(tmp_path / "straight"), weights_of(out)

@@ -57,5 +57,5 @@ def test_the_error_of_one_process_is_the_error_of_the_stage(workspace: Workspace
     workspace.ascl("params", "write", "--set", "sft.max_length=32")
     said = workspace.run(sys.executable, "-m", "tasks", "sft", status=1)
     assert "over sft.max_length 32" in said
-    assert "mend: raise sft.max_length" in said
+    assert "hint: raise sft.max_length" in said
     assert not workspace.processes()

@@ -54,7 +54,7 @@ def test_what_is_no_number_ends_training_and_is_never_saved(
     with pytest.raises(TrainingError, match=f"{says} at step 3") as caught:
         run(out, **STEPS)
     monkeypatch.setattr(trainer, method, honest)
-    assert caught.value.mend
+    assert caught.value.hint
     assert not (out / "model").exists()
     assert last_checkpoint(out / "state") == str(out / "state/checkpoint-2")
     assert not (out / "state/checkpoint-3").exists()

@@ -172,7 +172,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, loss: float) -> N
     log = TrainingLog("sft", {}, 10, StageContext(state=tmp_path))
     with pytest.raises(TrainingError, match="at step 7") as caught:
         log.on_log(None, State(), None, {"loss": loss})
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_base_model_that_is_no_model_is_named(world: World, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_tokenizer_or_weights_that_do_not_fit_are_one_message(
         written = capsys.readouterr().err
         assert f"error: {folder}: cannot be loaded" in written
         assert says in written
-        assert "mend: " in written
+        assert "hint: " in written
 
 
 def test_a_folder_in_place_of_the_corpus_is_one_message(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +156,7 @@ def test_a_mistyped_folder_is_soon_an_error_that_names_both_possibilities(
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
     with pytest.raises(ModelError, match=f"no such folder.*{says}" if "hub" in says else says) as caught:
         load_tokenizer(name)
-    assert "hub id" in str(caught.value.mend)
+    assert "hub id" in str(caught.value.hint)
 
 
 def unreachable(*_: object, timeout: float, **__: object) -> None:
@@ -188,5 +188,5 @@ def test_an_error_is_one_message_and_status_1(
     assert written.out == ""
     assert written.err.startswith("error: ")
     assert says in written.err
-    assert "mend: " in written.err
+    assert "hint: " in written.err
     assert "Traceback" not in written.err

@@ -111,10 +111,10 @@ def test_a_profile_lies_over_the_one_that_it_extends(root: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"a": "extends: tinny"}, r"a\.yaml: extends: no such profile \(got 'tinny'\)\n  mend: did you mean 'tiny'\?"),
+        ({"a": "extends: tinny"}, r"a\.yaml: extends: no such profile \(got 'tinny'\)\n  hint: did you mean 'tiny'\?"),
         ({"a": "extends: [tiny]"}, r"a\.yaml: extends: no such profile"),
         ({"a": "extends:"}, r"a\.yaml: extends: no such profile"),
-        ({"a": "extends: a"}, r"a\.yaml: extends: profiles extend each other in a circle \(got 'a → a'\)\n  mend: "),
+        ({"a": "extends: a"}, r"a\.yaml: extends: profiles extend each other in a circle \(got 'a → a'\)\n  hint: "),
         ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* circle \(got 'a → b → c → a'\)"),
         ({"a": "extends: b", "b": "sft: {max_stepz: 1}"}, r"b\.yaml: sft\.max_stepz: unknown key"),
         ({"a": "extends: tiny\nsft: {max_stepz: 1}"}, r"a\.yaml: sft\.max_stepz: unknown key"),
@@ -156,7 +156,7 @@ def test_a_setting_that_is_no_value_is_one_error_that_shows_it(value: str) -> No
     with pytest.raises(ConfigError) as caught:
         parse_setting(f"rules.at={value}")
     assert (caught.value.field, str(caught.value.value)[:200]) == ("--set rules.at", value[:200])
-    assert caught.value.mend
+    assert caught.value.hint
     assert len(str(caught.value)) < 1000
 
 
@@ -183,7 +183,7 @@ def test_parameters_that_cannot_be_read_are_one_error_with_file_and_line(tmp_pat
     with pytest.raises(ConfigError, match=says) as caught:
         load_params(path)
     assert (caught.value.file, caught.value.field) == (str(path), field)
-    assert caught.value.mend
+    assert caught.value.hint
     assert len(str(caught.value)) < 1000
 
 

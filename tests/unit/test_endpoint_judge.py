@@ -81,7 +81,7 @@ def test_a_lasting_failure_is_one_judge_error_after_all_attempts(server: Server)
     with pytest.raises(JudgeError, match="HTTP 503: overloaded, 5 times") as caught:
         make_judge(server).judge([ITEM])
     assert len(server.requests) == 5
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_refused_key_fails_at_once_and_is_never_shown(server: Server) -> None:

@@ -75,7 +75,7 @@ def test_all_weights_fit_eight_gpus_and_not_one(tmp_path: Path) -> None:
     assert (one["sft"].trained, one["sft"].gpus, eight["sft"].gpus) == (P, 1, 8)
     for stage in ("sft", "ifpo"):
         assert "more than the 80 GB of H100" in one[stage].problem
-        assert "parallel.strategy=fsdp2" in one[stage].mend
+        assert "parallel.strategy=fsdp2" in one[stage].hint
         assert eight[stage].problem == ""
 
 
@@ -92,7 +92,7 @@ def test_all_weights_fit_eight_gpus_and_not_one(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said_with_a_mend(tmp_path: Path, settings: tuple[str, ...], gpu: str, stage: str, says: str) -> None:
     need = needs(tmp_path, *settings, gpu=gpu)[stage]
     assert says in need.problem
-    assert need.mend
+    assert need.hint
 
 
 def test_an_engine_that_sleeps_takes_turns_with_the_update(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_plan_shows_the_arithmetic_without_loading_torch(workspace: Workspace) -
     assert "sft × 3" in shown
     assert "Qwen/Qwen3-8B: 8.19 B, 87.29 M trained" in shown
     assert "ifpo does not fit: " in shown
-    assert "mend: " in shown
+    assert "hint: " in shown
 
 
 def test_plan_says_nothing_of_gpus_where_none_is_used(workspace: Workspace) -> None:

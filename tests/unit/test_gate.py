@@ -197,7 +197,7 @@ def test_unreadable_metrics_stop_the_stage_without_a_decision(stage: Gate, metri
     with pytest.raises(DataError) as caught:
         stage.decide(metrics=metrics)
     assert caught.value.file == str(stage.folder / "metrics.json")
-    assert caught.value.mend
+    assert caught.value.hint
     assert not (stage.folder / "decision.json").exists()
 
 

@@ -93,7 +93,7 @@ def test_a_file_that_does_not_fit_is_one_clear_error(tmp_path: Path, content: st
     with pytest.raises(DataError) as caught:
         read_labelled(path)
     assert says in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -205,5 +205,5 @@ def test_an_unknown_judge_is_named_with_a_suggestion() -> None:
     with pytest.raises(ConfigError) as caught:
         get_judge("ruels")
     assert (caught.value.field, caught.value.value) == ("judge", "ruels")
-    assert "'rules'" in str(caught.value.mend)
-    assert "exemplars" in str(caught.value.mend)
+    assert "'rules'" in str(caught.value.hint)
+    assert "exemplars" in str(caught.value.hint)

@@ -59,7 +59,7 @@ def test_a_query_in_the_words_of_another_rule_is_found_with_both_names(folder: P
     inside, outside = unfound(folder)
     assert (inside.severity, inside.code, inside.file, inside.rule_id) == ("warning", "not_found_by_query", "CYB.yaml", "CYB-02")
     assert inside.message == "its query 'malware or intrusion' finds CYB-01 first in XA, XB"
-    assert inside.mend == "say in its query and keywords what sets it apart from CYB-01"
+    assert inside.hint == "say in its query and keywords what sets it apart from CYB-01"
     assert outside.message == "without a category its query 'malware or intrusion' finds CYB-01 first in XA, XB"
 
 
@@ -75,7 +75,7 @@ def test_a_query_of_stop_words_finds_another_rule_or_nothing(folder: Path) -> No
     inside, outside = unfound(folder)
     assert inside.message == "its query 'the and of' finds CYB-01 first in XA, XB"
     assert outside.message == "without a category its query 'the and of' finds nothing in XA, XB"
-    assert outside.mend == "say in its query and keywords what sets it apart"
+    assert outside.hint == "say in its query and keywords what sets it apart"
 
 
 def test_where_warnings_fail_there_is_no_corpus_and_after_errors_nothing_is_looked_up(folder: Path) -> None:

@@ -126,11 +126,11 @@ def test_a_model_without_chat_tags_is_refused(package: Any, tmp_path: Path) -> N
 def test_a_package_without_weights_is_one_error_with_its_mend(path: str, says: str) -> None:
     with pytest.raises(ModelError, match=says) as caught:
         packaged_weights(path)
-    assert "make setup-small" in str(caught.value.mend)
+    assert "make setup-small" in str(caught.value.hint)
     (check,) = _model(Params.model_validate({"base_model": {"path": path}}))
     assert (check.level, check.name) == ("error", "params.yaml: base_model.path")
     assert says in check.found
-    assert check.mend == caught.value.mend
+    assert check.hint == caught.value.hint
 
 
 def test_without_the_reader_of_such_files_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from tasks.preflight import _dvc, _model
 
 def test_without_the_folder_of_dvc_the_doctor_says_how_to_restore_it(tmp_path: Path) -> None:
     check = _dvc(tmp_path)
-    assert (check.level, check.mend) == ("error", "git checkout -- .dvc .dvcignore")
+    assert (check.level, check.hint) == ("error", "git checkout -- .dvc .dvcignore")
 
 
 def test_a_mistyped_model_is_an_error_that_names_both_possibilities(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_an_unknown_key_reaches_whoever_asked_for_the_evaluation(tmp_path: Path,
     assert evaluation.main() == 1
     error = json.loads((tmp_path / "error.json").read_text())
     assert (error["file"], error["field"], error["value"]) == ("params.yaml", "sft.max_stepz", "7")
-    assert "max_steps" in error["mend"]
+    assert "max_steps" in error["hint"]
 
 
 def test_a_chat_keeps_to_the_parameters_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

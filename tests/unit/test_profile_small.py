@@ -34,11 +34,11 @@ def test_what_a_machine_lacks_is_named_before_anything_runs(params: Params, monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     found = {check.name.removeprefix("params.yaml: "): check for check in blocking(ROOT, params)}
     assert found["base_model.path"].level == "error"
-    assert "make setup-small" in found["base_model.path"].mend
+    assert "make setup-small" in found["base_model.path"].hint
     assert "retrieval.model" not in found
     dense = params.model_copy(update={"retrieval": RetrievalConfig(backend="dense", model="package:all_minilm_l6_v2")})
     [missing] = [check for check in blocking(ROOT, dense) if check.name == "params.yaml: retrieval.model"]
-    assert "make setup-small" in missing.mend
+    assert "make setup-small" in missing.hint
     for source in ("star1", "mitre_frr", "gsm8k"):
         assert found[f"curate.sources {source}"].level == "error"
     assert found["suites.external xstest"].level == "warning"

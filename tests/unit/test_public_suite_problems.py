@@ -1,4 +1,4 @@
-"""A public suite whose file is not as it should be: one error that names file, row, value and mend."""
+"""A public suite whose file is not as it should be: one error that names file, row, value and fix."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_bad_shape_is_one_error_with_file_place_and_mend(
     with pytest.raises(DataError, match=problem) as caught:
         load_suite(name, path)
     assert (caught.value.file, caught.value.field) == (str(path), field)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_the_value_at_fault_is_in_the_message(tmp_path: Path) -> None:
@@ -87,17 +87,17 @@ def test_the_value_at_fault_is_in_the_message(tmp_path: Path) -> None:
         load_suite("xstest", path)
     first, second = str(caught.value).splitlines()
     assert first == f"{path}: row 1, type: unknown label (got 'homonym')"
-    assert second.startswith("  mend: one of homonyms, figurative_language, ")
+    assert second.startswith("  hint: one of homonyms, figurative_language, ")
 
 
 def test_a_folder_without_the_usual_names_says_what_was_expected(tmp_path: Path) -> None:
     pd.DataFrame([{"question": "A", "answer": "#### 1"}]).to_csv(tmp_path / "train.csv", index=False)
     with pytest.raises(DataError, match="folder has no table of gsm8k, split test") as caught:
         load_suite("gsm8k", tmp_path)
-    assert "test.jsonl" in str(caught.value.mend)
+    assert "test.jsonl" in str(caught.value.hint)
     with pytest.raises(DataError, match="no such split") as caught:
         load_suite("gsm8k", tmp_path, hub_split="validation")
-    assert "test, train" in str(caught.value.mend)
+    assert "test, train" in str(caught.value.hint)
 
 
 def test_an_unknown_suite_names_the_nearest() -> None:

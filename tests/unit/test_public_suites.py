@@ -111,7 +111,7 @@ def test_a_training_source_is_read_from_its_own_page_by_its_name_alone(monkeypat
 def test_a_suite_is_no_training_source_unless_its_path_is_given() -> None:
     with pytest.raises(DataError, match="path") as caught:
         load_source(parse(SourceConfig, {"format": "strongreject"}, file="test"), Path("nowhere"), CORPUS)
-    assert "give `path`" in str(caught.value.mend)
+    assert "give `path`" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("name", ["star1_benign", "safechain"])
@@ -149,7 +149,7 @@ def test_a_hub_id_without_a_revision_is_asked_for_one() -> None:
         with pytest.raises(DataError, match="without a pinned revision") as caught:
             load_suite(name, **options)
         assert caught.value.field == f"source {name}"
-        assert "revision" in str(caught.value.mend)
+        assert "revision" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("name", ["wildguardtest", "gsm8k"])
@@ -162,13 +162,13 @@ def test_what_the_hub_refuses_is_one_error_with_its_mend(monkeypatch: pytest.Mon
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(DataError, match="cannot be loaded from the hub") as caught:
         load_suite(name)
-    assert ("HF_TOKEN" in str(caught.value.mend)) == (name == "wildguardtest")
+    assert ("HF_TOKEN" in str(caught.value.hint)) == (name == "wildguardtest")
 
 
 def test_a_suite_without_a_page_of_its_own_asks_for_its_file() -> None:
     with pytest.raises(DataError, match="needs a path") as caught:
         load_suite("oktest")
-    assert "InvokerStark/OverKill" in str(caught.value.mend)
+    assert "InvokerStark/OverKill" in str(caught.value.hint)
 
 
 def test_a_training_source_is_never_a_suite_by_default() -> None:

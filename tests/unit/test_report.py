@@ -134,7 +134,7 @@ def make_run(folder: Path, *, rows: dict[str, Sequence[EvaluatedRollout]] | None
         "findings": {
             "errors": 0,
             "warnings": 1,
-            "findings": [{"severity": "warning", "code": "near_duplicate", "message": EVIL, "mend": "m"}],
+            "findings": [{"severity": "warning", "code": "near_duplicate", "message": EVIL, "hint": "m"}],
         },
         "suites_manifest": {"suites": {"own-harmful": {"n": 12, "by_type": {"harmful": 12}}}, "missing": {"XSTest": f"not there {EVIL}"}},
         "curation_counts": {"steps": [{"step": "length", "kept": 9, "dropped": 1, "examples": [example]}], "by_split": {"train": 9}},

@@ -101,7 +101,7 @@ def test_a_defect_is_found_with_file_line_rule_and_mend(tmp_path: Path, code: st
     found = [finding for finding in result.findings if finding.code == code]
     assert found, [str(finding) for finding in result.findings]
     assert found[0].severity == severity
-    assert found[0].mend
+    assert found[0].hint
     if code != "uncovered_category":
         assert found[0].file == "rules.yaml"
         assert (found[0].line or 0) > 1
@@ -282,7 +282,7 @@ class TestVersions:
         (folder / "rules.lock.json").write_text("[1, 2")
         found = check_folder(folder, RulesConfig()).errors
         assert [(finding.code, finding.file) for finding in found] == [("lock", "rules.lock.json")]
-        assert "git checkout" in found[0].mend
+        assert "git checkout" in found[0].hint
 
     @pytest.mark.parametrize(
         ("entry", "field"),

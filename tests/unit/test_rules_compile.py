@@ -73,10 +73,10 @@ def test_errors_are_listed_and_kept_and_nothing_is_compiled(folder: Path) -> Non
     assert "14 problems in the rules" in str(error.value)
     assert str(error.value).count("a.yaml:") == 5
     assert "… and 9 more" in str(error.value)
-    assert "mend: ascl rules check" in str(error.value)
+    assert "hint: ascl rules check" in str(error.value)
     kept = read_json(folder.parent / "state" / "findings.json")
     assert (kept["errors"], kept["rules"], kept["digest"]) == (14, None, None)
-    assert {"severity", "code", "file", "line", "rule_id", "message", "mend"} == set(kept["findings"][0])
+    assert {"severity", "code", "file", "line", "rule_id", "message", "hint"} == set(kept["findings"][0])
     assert not (folder.parent / "corpus.json").exists()
 
 

@@ -101,7 +101,7 @@ def test_the_rule_of_higher_precedence_decides_an_example_that_two_have() -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "version", "mend"),
+    ("changes", "version", "hint"),
     [
         ({"policy": "refuse_explain", "examples": [OWN | {"verdict": "refuse_explain"}]}, "1.1.0", "raise it to 2.0.0"),
         ({"policy": "refuse_explain"}, "1.1.0", "raise it to 2.0.0"),
@@ -117,9 +117,9 @@ def test_the_rule_of_higher_precedence_decides_an_example_that_two_have() -> Non
         "back",
     ],
 )
-def test_a_version_that_does_not_say_what_changed_is_a_problem(changes: dict[str, Any], version: str, mend: str) -> None:
+def test_a_version_that_does_not_say_what_changed_is_a_problem(changes: dict[str, Any], version: str, hint: str) -> None:
     (rule,) = changed(**changes, version=version).problems
-    assert (rule.rule_id, rule.mend) == ("CYB-03", mend)
+    assert (rule.rule_id, rule.hint) == ("CYB-03", hint)
     assert version in rule.problem
 
 

@@ -87,7 +87,7 @@ def test_every_wrong_field_of_a_rule_is_named_with_its_own_line(tmp_path: Path) 
     expected = {"id": 2, "policy": 6, "examples.0.verdict": 10, "precedence": 12, "version": 15, "query": 17, "provenance": 2}
     assert lines == expected
     unknown = next(finding for finding in found if finding.code == "unknown_key")
-    assert (unknown.line, unknown.mend, unknown.rule_id) == (7, "did you mean 'policy'?", "CYB-3")
+    assert (unknown.line, unknown.hint, unknown.rule_id) == (7, "did you mean 'policy'?", "CYB-3")
 
 
 def test_with_an_unreadable_file_no_rule_is_reported_as_missing(tmp_path: Path) -> None:

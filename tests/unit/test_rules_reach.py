@@ -123,7 +123,7 @@ class TestReleased:
     def test_one_that_is_missing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"corpora/rl\.json: the release does not say which rules") as error:
             released_corpora(self.write(tmp_path, "v1", "sft", "served"))
-        assert error.value.mend == "ascl release sync"
+        assert error.value.hint == "ascl release sync"
 
     def test_one_that_was_edited_is_refused(self, tmp_path: Path) -> None:
         folder = self.write(tmp_path, "v1", "sft", "rl", "served")

@@ -141,7 +141,7 @@ def test_a_bad_seed_is_named_with_its_file_and_place(tmp_path: Path, files: dict
         expand(tmp_path, **files)
     assert caught.value.file == str(tmp_path / f"{next(iter(files))}.yaml")
     assert caught.value.field == field
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["safety.yaml", "utility.yaml"])

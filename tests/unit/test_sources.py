@@ -1,4 +1,4 @@
-"""Prompts from any table: its shape is read, and one clear error names the file, the place and the mend."""
+"""Prompts from any table: its shape is read, and one clear error names the file, the place and the hint."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_problem_is_one_error_with_file_place_and_mend(
     with pytest.raises(DataError, match=problem) as caught:
         load(path, **{"prompt_type": "borderline", **options})
     assert (caught.value.file, caught.value.field) == (str(path), field)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "missing.csv", "missing.parquet", "missing/folder"])
@@ -147,7 +147,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="does not exist") as caught:
         load(tmp_path / name)
     assert caught.value.file == str(tmp_path / name)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_folder_without_a_table_is_named(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert expand("$ASCL_EXTERNAL_DATA/a").endswith("/a")
     with pytest.raises(DataError, match="NOT_SET_HERE") as caught:
         expand("$NOT_SET_HERE/a")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_path_is_local_unless_it_is_a_url_or_a_hub_id(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_one_key_has_one_owner_and_one_role_and_who_trains_does_not_approve(root
         parse_trust(text + entry.replace("role: approver", "role: trainer"))
     with pytest.raises(ConfigError, match="ada is approver already") as found:
         new_key(root, Role.TRAINER, "ada", root.parent / "keys" / "second.pem")
-    assert found.value.mend == "who trains does not approve: use another name"
+    assert found.value.hint == "who trains does not approve: use another name"
     assert not (root.parent / "keys" / "second.pem").exists()
     other = make_key(root, Role.APPROVER, "ben")
     with pytest.raises(ConfigError, match="is not the id of this public key"):

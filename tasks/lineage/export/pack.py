@@ -66,7 +66,7 @@ def export_pack(root: Path, text: str, into: Path) -> tuple[Path, tuple[str, ...
     """
     tar = into.with_name(f"{into.name}.tar")
     if tar.exists():
-        raise DataError("exists already", file=tar, mend="give another folder, or remove it")
+        raise DataError("exists already", file=tar, hint="give another folder, or remove it")
     found = find(root, text)
     missing: list[str] = []
     files = dict(sorted(_content(found, missing)))
@@ -87,7 +87,7 @@ def check_pack(folder: Path) -> None:
     for name in sorted({*said, *there}):
         if said.get(name) != there.get(name):
             problem = f"SHA-256 is {there.get(name)}, and {SUMS} says {said.get(name)}"
-            raise DataError(problem, file=folder / name, mend="get the pack again from where it was made")
+            raise DataError(problem, file=folder / name, hint="get the pack again from where it was made")
 
 
 def _content(found: Found, missing: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -214,7 +214,7 @@ def _packed(name: str, files: dict[str, bytes], found: Found) -> bytes:
 def _write(into: Path, files: dict[str, bytes], packed: bytes | None = None) -> None:
     """Have the folder, and the archive beside it, come to be at once."""
     if into.exists():
-        raise DataError("exists already", file=into, mend="give another folder, or remove it")
+        raise DataError("exists already", file=into, hint="give another folder, or remove it")
     into.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
     tar = into.with_name(f"{into.name}.tar")
@@ -230,6 +230,6 @@ def _write(into: Path, files: dict[str, bytes], packed: bytes | None = None) -> 
             (place / "folder").rename(into)
         except OSError as error:
             tar.unlink(missing_ok=True)
-            raise AsclError(f"cannot be put in place: {error.strerror}", file=into, mend="give another folder") from error
+            raise AsclError(f"cannot be put in place: {error.strerror}", file=into, hint="give another folder") from error
     finally:
         shutil.rmtree(place)

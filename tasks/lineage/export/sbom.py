@@ -29,8 +29,8 @@ def bill_of_materials(found: Found) -> str:
     lock = lock_of(found.node)
     text = lock_text(found.place, found.node, lock)
     if text is None:
-        mend = "git fetch --all, so that the commit of the code is here"
-        raise DataError("no commit at hand has the lock with the bytes that the record names", file=f"{FOLDER}/{lock}", mend=mend)
+        hint = "git fetch --all, so that the commit of the code is here"
+        raise DataError("no commit at hand has the lock with the bytes that the record names", file=f"{FOLDER}/{lock}", hint=hint)
     written = _written(found, lock, pins(text))
     _check(written)
     return written
