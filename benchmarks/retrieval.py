@@ -103,7 +103,7 @@ def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
     dense, hybrid = (RuleIndex(everywhere, _AT, backend) for backend in _backends(everywhere, given))
     kinds: dict[str, Callable[[int], object]] = {
         "category and query": lambda i: index.lookup(category=rules[i].category, query=queries[i], jurisdiction="XA", limit=_LIMIT),
-        "query alone": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
+        "query only": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
         "day and jurisdiction": lambda i: dated[i % 4].lookup(
             category=None, query=queries[i], jurisdiction=jurisdictions[i // 4 % 2], limit=_LIMIT
         ),
