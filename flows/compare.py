@@ -99,6 +99,8 @@ class _Comparison:
         sources = [self.root]
         if arm.start is not None:
             sources = [self.train(get_arm(arm.start), seed).root, self.root]
+        if place.trained == stages.IFPO and arm.start is None:
+            self._submit(stages.SFT, place.root, *sources, after=self.root)
         if place.trained not in stages.DATA_STAGES:
             self._submit(place.trained, place.root, *sources, after=sources[0])
         self._submit(place.evaluation, place.root, *sources, after=place.root)
