@@ -80,6 +80,6 @@ def test_what_the_page_adds_is_used(tmp_path: Path) -> None:
     (core / "evaluation/usage.py").write_text(function, encoding="utf-8")
     insert(stages, "REPORT = Stage(", stage)
     insert(stages, "    REPORT,\n)", "    RULE_USAGE,")
-    insert(core / "arms.py", '    Arm("base"', arm)
+    insert(core / "arms.py", '    Arm("base"', f"{arm.strip()},")
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.stdout == "all used\n", done.stderr
