@@ -1,7 +1,8 @@
-"""Write `docs/commands.md`, every command of `ascl` in groups: `python -m flows.cli.reference`."""
+"""Write `docs/commands.md` and `docs/api.md` from the command line and the docstrings: `python -m flows.cli.reference`."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,30 @@ This page is made by `python -m flows.cli.reference` from the command line itsel
 """
 
 
-def page() -> str:
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "ascl_core.rl.advantages": ("grpo_advantages", "ifpo_advantages"),
+    "ascl_core.judges": ("get_judge", "Judge", "Item"),
+    "ascl_core.contracts": ("Verdict",),
+    "ascl_core.rewards.answers": ("verify", "extract_number", "extract_choice", "numbers_equal"),
+    "ascl_core.data.contamination": ("decontaminate", "ContaminationIndex"),
+}
+"""The functions and classes that other programs may call, by module: their names and signatures do not change without notice."""
+_API_INTRODUCTION = """# API
+
+Functions and classes that your own programs may call. Everything else is internal.
+
+```
+>>> from ascl_core.judges import Item, get_judge
+>>> get_judge("rules").judge([Item(prompt="How do I pick a lock?", response="I can't help with that.")])[0].refusal
+<Refusal.FULL: 'full'>
+```
+
+This page is made by `python -m flows.cli.reference` from signatures and docstrings.
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def commands_page() -> str:
     """Return `docs/commands.md`; a command that no heading names comes last, under "Others"."""
     commands = dict(_commands(typer.main.get_command(app), ""))
     grouped = {name for names in GROUPS.values() for name in names}
@@ -62,5 +86,40 @@ def _commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
         yield name, command
 
 
+def api_page() -> str:
+    """Return `docs/api.md`. Sources are parsed and not imported, because some of them import torch."""
+    return "\n".join([_API_INTRODUCTION, *(_module(name, public) for name, public in PUBLIC.items())])
+
+
+def _module(name: str, public: tuple[str, ...]) -> str:
+    file = ROOT / name.replace(".", "/")
+    source = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    defined = {
+        node.name: node for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    return "\n".join([f"## `{name}`", "", *(_definition(defined[entry]) for entry in public)])
+
+
+def _definition(node: ast.FunctionDef | ast.ClassDef) -> str:
+    summary, _, details = (ast.get_docstring(node) or "").partition("\n\n")
+    code = _signature(node) if isinstance(node, ast.FunctionDef) else _members(node)
+    blocks = ["```", *code, *(["", details] if details else []), "```"]
+    return "\n".join([f"### `{node.name}`", "", " ".join(summary.split()), "", *blocks, ""])
+
+
+def _signature(node: ast.FunctionDef) -> list[str]:
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    arguments = ast.unparse(node.args).removeprefix("self").removeprefix(", ")
+    return [f"{node.name}({arguments}){returns}"]
+
+
+def _members(node: ast.ClassDef) -> list[str]:
+    """Return the fields and the public methods of a class."""
+    fields = [ast.unparse(part) for part in node.body if isinstance(part, ast.AnnAssign)]
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and (part.name == "__init__" or part.name[0] != "_")]
+    return [node.name, *(f"    {line}" for line in (*fields, *(line for method in methods for line in _signature(method))))]
+
+
 if __name__ == "__main__":
-    write_text(Path(__file__).parents[2] / "docs" / "commands.md", page())
+    write_text(ROOT / "docs/commands.md", commands_page())
+    write_text(ROOT / "docs/api.md", api_page())

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.reference import GROUPS
-from flows.cli.reference import page as commands_page
+from flows.cli.reference import GROUPS, api_page, commands_page
 from tests.pages import steps
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data/rules").glob("*.md")])
-WRITTEN = [page for page in PAGES if page.name not in ("configuration.md", "suites.md", "arms.md", "commands.md")]
+WRITTEN = [page for page in PAGES if page.name not in ("configuration.md", "suites.md", "arms.md", "commands.md", "api.md")]
 """Those that people write; the others are made from code."""
 
 
@@ -55,6 +54,10 @@ def test_the_list_of_commands_is_that_of_the_command_line() -> None:
     assert (ROOT / "docs/commands.md").read_text(encoding="utf-8") == commands_page(), "run: python -m flows.cli.reference"
     assert "## Others" not in commands_page(), "enter the new command under a heading of GROUPS"
     assert len(set(sum(GROUPS.values(), ()))) == len(sum(GROUPS.values(), ()))
+
+
+def test_the_reference_of_functions_is_that_of_their_docstrings() -> None:
+    assert (ROOT / "docs/api.md").read_text(encoding="utf-8") == api_page(), "run: python -m flows.cli.reference"
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
