@@ -26,8 +26,8 @@ from tasks.lineage.causes import Cause, Kind, causes, told_stage
 from tasks.lineage.find import CHECKPOINT, Found, find
 from tasks.lineage.pairs import EVALUATION, Pairs
 from tasks.lineage.row_counts import RowCounts, count_rows
-from tasks.parameters import changed, flat
-from tasks.stages import GATE
+from tasks.registry.parameters import changed, flat
+from tasks.registry.stages import GATE
 
 SCHEMA = "ascl.lineage-diff/1"
 

@@ -17,21 +17,21 @@ from typing import Any
 
 from ascl_core.artifacts import is_within, parse_yaml
 from ascl_core.errors import DataError, WorkspaceError
-from tasks import versioning
-from tasks.code import PACKAGE
-from tasks.dvcfile import FILE as DVC_YAML
-from tasks.git import export, git, show
-from tasks.lineage.contents import Content, OnBytes, read_contents
+from tasks.evidence.contents import Content, OnBytes, read_contents
+from tasks.evidence.graph import Graph, Node
+from tasks.evidence.snapshot import Place, files_on_disk
 from tasks.lineage.find import CHECKPOINT, Found, commit_in, find
-from tasks.lineage.graph import Graph, Node
-from tasks.lineage.places import Place, files_on_disk
-from tasks.parameters import FILE as PARAMETERS
-from tasks.released import released_commit
+from tasks.registry.code import PACKAGE
+from tasks.registry.dvcfile import FILE as DVC_YAML
+from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.stages import RELEASED, STAGES, Stage
 from tasks.releases import history
 from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
-from tasks.stages import RELEASED, STAGES, Stage
-from tasks.workspaces import LOCK
+from tasks.repository import outputs
+from tasks.repository.git import export, git, show
+from tasks.repository.released import released_commit
+from tasks.repository.worktrees import LOCK
 
 _MADE = {artifact.path for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
 _VERSIONED = {artifact.path for stage in STAGES for artifact in stage.input_artifacts() if artifact.source}
@@ -133,7 +133,7 @@ def _bring(place: Place, paths: list[str]) -> None:
     why = "the remote lacks it"
     try:
         with worktree(place.root, place.commit) as tree:
-            versioning.fetch_to_cache(tree, lacking)
+            outputs.fetch_to_cache(tree, lacking)
     except WorkspaceError as error:
         why = error.problem
     if still := _lacking(place, lacking):

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.errors import DataError, WorkspaceError
-from tasks.lineage.graph import Graph, Node, read_graph
-from tasks.lineage.places import Place, all_places, working_tree
-from tasks.recorded import commit_named
-from tasks.stages import STAGES, checkpoint_of
-from tasks.summary import CANDIDATE
+from tasks.evidence.graph import Graph, Node, read_graph
+from tasks.evidence.snapshot import Place, working_tree
+from tasks.lineage.snapshots import all_places
+from tasks.registry.stages import CANDIDATE, STAGES, checkpoint_of
+from tasks.runs.recorded import commit_named
 
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _SHOWN = 8

@@ -28,7 +28,7 @@ from tasks.lineage.reads import (
     WRITTEN_UNDER,
     Reads,
 )
-from tasks.stages import IFPO
+from tasks.registry.stages import IFPO
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

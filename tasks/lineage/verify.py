@@ -19,25 +19,25 @@ from typing import Any
 
 from ascl_core.artifacts import sha256_bytes, sha256_json
 from ascl_core.errors import AsclError, DataError
-from tasks.git import commit_of, show
-from tasks.lineage.attestations import record_of, statement_of
-from tasks.lineage.contents import Content, OnBytes
+from tasks.evidence.attestations import record_of, statement_of
+from tasks.evidence.contents import Content, OnBytes
+from tasks.evidence.graph import Node
+from tasks.evidence.log import COMMITTED, LOG, Entry, entries
+from tasks.evidence.record import SCHEMA
+from tasks.evidence.statements import APPROVAL, ROLLBACK
+from tasks.evidence.statements import verify as verify_signature
+from tasks.evidence.trust import Role, Trust, read_trust
 from tasks.lineage.evidence import Evidence, collected, is_anywhere, is_people_s
 from tasks.lineage.find import CHECKPOINT
-from tasks.lineage.graph import Node
-from tasks.lineage.log import COMMITTED, LOG, Entry, entries
-from tasks.parameters import FILE as PARAMETERS
-from tasks.parameters import differing
-from tasks.record import SCHEMA
+from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.parameters import differing
+from tasks.registry.stages import CORPUS, RELEASED, Stage
 from tasks.releases.candidate import DECISION, EVALUATION
 from tasks.releases.model_signature import FILE, verify_model
 from tasks.releases.verify import Release, verify_commit
-from tasks.runs import SUMMARY
-from tasks.stages import CORPUS, RELEASED, Stage
-from tasks.statements import APPROVAL, ROLLBACK
-from tasks.statements import verify as verify_signature
-from tasks.trust import Role, Trust, read_trust
-from tasks.workspaces import LOCK
+from tasks.repository.git import commit_of, show
+from tasks.repository.worktrees import LOCK
+from tasks.runs.runs import SUMMARY
 
 _METRICS = EVALUATION.outputs["metrics"].path
 
