@@ -11,4 +11,6 @@ log.py            the statements, hash-chained in a file that only grows
 snapshot.py       one state of all artifacts: the working tree, or the commit of a run or a release
 graph.py          its records, and which of them read what another wrote
 contents.py       the bytes of artifacts, by their digests
+collected.py      what is looked at to verify an artifact
+verify.py         whether that matches: sources, stages, log
 """

@@ -87,6 +87,22 @@ class Graph:
                 yield path, sha256, node
 
 
+@dataclass(frozen=True)
+class Found:
+    """An artifact, the record that says who made it, and the graph that both are in."""
+
+    path: str
+    sha256: str
+    """As the record has it."""
+    node: Node
+    graph: Graph
+
+    @property
+    def place(self) -> Place:
+        """Where."""
+        return self.graph.place
+
+
 def read_graph(place: Place) -> Graph:
     """The records of the place; a stage that has none there is not in the graph. `DataError` names a record that cannot be read."""
     nodes = {}

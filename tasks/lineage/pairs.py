@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.evidence.graph import Node
-from tasks.lineage.find import Found
+from tasks.evidence.graph import Found, Node
 from tasks.registry.stages import EVALUATE, checkpoint_of
 
 EVALUATION = "evaluate"

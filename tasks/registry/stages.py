@@ -218,6 +218,7 @@ IFPO = Stage(
 )
 CANDIDATE = IFPO
 """The stage whose checkpoint the gate decides about and a release releases."""
+CHECKPOINT = checkpoint_of(CANDIDATE).path
 TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)
 EVALUATED = (BASE, *TRAINED)
 EVALUATE = {stage.name: _evaluate(stage) for stage in EVALUATED}

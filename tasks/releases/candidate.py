@@ -15,7 +15,19 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
-from tasks.registry.stages import CANDIDATE, CHANGE, CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
+from tasks.registry.stages import (
+    CANDIDATE,
+    CHANGE,
+    CHECKPOINT,
+    CORPUS,
+    EVALUATE,
+    GATE,
+    RELEASED,
+    REPORT,
+    RULES,
+    VALIDATE_RULES,
+    Stage,
+)
 from tasks.releases.weights import check_weights
 from tasks.repository import cache, dvc_lock, outputs
 from tasks.repository.locking import alone
@@ -23,7 +35,6 @@ from tasks.repository.worktrees import add_worktree, remove_worktree
 from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
-CHECKPOINT = checkpoint_of(CANDIDATE).path
 DECISION = GATE.outputs["decision"].path
 _CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
 _FOLDER = Path(".ascl") / "releases"

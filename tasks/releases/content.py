@@ -25,9 +25,9 @@ from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
 from tasks.evidence.log import COMMITTED, extended
 from tasks.evidence.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, PublicKey, Trust
-from tasks.registry.stages import CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
+from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
 from tasks.releases.approvals import Approval
-from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
+from tasks.releases.candidate import EVALUATION, Candidate, Judged
 from tasks.repository.git import show
 
 RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"

@@ -8,10 +8,10 @@ from pathlib import Path
 from ascl_core.errors import ReleaseError
 from tasks.evidence.statements import Envelope
 from tasks.evidence.trust import PrivateKey, Role, read_trust
-from tasks.registry.stages import RELEASED
+from tasks.registry.stages import CHECKPOINT, RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import CHECKPOINT, Candidate, examined, worktree
+from tasks.releases.candidate import Candidate, examined, worktree
 from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ascl_core.artifacts import digest
 from ascl_core.errors import ReleaseError
-from tasks.registry.stages import CANDIDATE
-from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.registry.stages import CANDIDATE, CHECKPOINT
+from tasks.releases.candidate import same, worktree
 from tasks.releases.verify import Release, verify_release
 from tasks.releases.weights import check_weights
 from tasks.repository import outputs

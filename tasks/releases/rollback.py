@@ -8,9 +8,9 @@ from ascl_core.artifacts import digest, write_json
 from ascl_core.errors import ReleaseError
 from tasks.evidence.statements import ROLLBACK, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, Role, read_trust
-from tasks.registry.stages import CANDIDATE, RELEASED
+from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
 from tasks.releases import history
-from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.releases.candidate import same, worktree
 from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
 from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
 from tasks.repository import outputs

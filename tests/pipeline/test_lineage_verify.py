@@ -24,8 +24,7 @@ from tasks.evidence.statements import APPROVAL, RELEASE, read_statement, sign
 from tasks.evidence.trust import Role, new_key, read_key
 from tasks.execution.materialise import materialise
 from tasks.lineage.verify import verify
-from tasks.registry.stages import EVALUATE, GATE, IFPO, STAGES, Artifact
-from tasks.releases.candidate import CHECKPOINT
+from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, STAGES, Artifact
 from tasks.releases.model_signature import sign_model, verify_model
 from tasks.releases.verify import verify_release
 from tasks.repository import cache, dvc_lock

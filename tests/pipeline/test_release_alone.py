@@ -15,8 +15,7 @@ import pytest
 from ascl_core.artifacts import digest, read_json
 from tasks.execution.materialise import materialise
 from tasks.registry.parameters import write_params
-from tasks.registry.stages import GATE, REPORT, VALIDATE_RULES
-from tasks.releases.candidate import CHECKPOINT
+from tasks.registry.stages import CHECKPOINT, GATE, REPORT, VALIDATE_RULES
 from tasks.releases.verify import verify_release
 from tasks.repository.git import commit_of, git
 from tests.pipeline.test_releases import FAILING, PASSING, PEOPLE, give_every_figure

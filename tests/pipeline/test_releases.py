@@ -27,10 +27,10 @@ from tasks.evidence.statements import APPROVAL, RELEASE, ROLLBACK, Envelope
 from tasks.evidence.trust import FILE, PrivateKey, Role, new_key, read_key, read_trust
 from tasks.execution.materialise import materialise
 from tasks.registry.parameters import write_params
-from tasks.registry.stages import EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
+from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases import history
 from tasks.releases.approvals import check_approvals, sign_approval, verify_approvals
-from tasks.releases.candidate import CHECKPOINT, DECISION, Candidate, candidate, examine, examined
+from tasks.releases.candidate import DECISION, Candidate, candidate, examine, examined
 from tasks.releases.create import create_release
 from tasks.releases.fetch import fetch
 from tasks.releases.rollback import rollback

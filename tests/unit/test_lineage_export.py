@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import read_json, sha256_bytes, sha256_json, write_json, write_text
 from ascl_core.errors import DataError
 from flows.cli import app
+from tasks.evidence.graph import Found
 from tasks.evidence.packages import pins
 from tasks.evidence.statements import verify
 from tasks.evidence.trust import Role, new_key, read_trust
@@ -23,7 +24,7 @@ from tasks.lineage.diff import Metric
 from tasks.lineage.export import openlineage
 from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, check_pack, export_events, export_pack
 from tasks.lineage.export.sbom import bill_of_materials
-from tasks.lineage.find import Found, find
+from tasks.lineage.find import find
 from tasks.lineage.mermaid import flowchart
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import count_rows

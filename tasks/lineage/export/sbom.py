@@ -7,9 +7,8 @@ from datetime import datetime
 from importlib.metadata import version
 
 from ascl_core.errors import DataError
-from tasks.evidence.graph import Node
+from tasks.evidence.graph import Found, Node
 from tasks.evidence.packages import FOLDER, pins
-from tasks.lineage.find import Found
 from tasks.lineage.package_locks import installed, lock_text
 
 _NAMESPACE = uuid.UUID("0b0c1e5e-7a4f-5f52-8f3e-6a9fd9a5a1b7")

@@ -1,4 +1,4 @@
-"""What is looked at to verify an artifact: the records it comes from, `dvc.lock`, and where the bytes of all of it lie.
+"""Collecting the evidence about an artifact that a person names.
 
 Outputs are read where they are: on disk, or for a run or a release in the cache, into which the remote's copy is brought where one is
 missing. What people wrote, the code and the parameters are read on disk, or from the commit. A release has the content of a release in
@@ -11,79 +11,29 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import is_within, parse_yaml
 from ascl_core.errors import DataError, WorkspaceError
-from tasks.evidence.contents import Content, OnBytes, read_contents
-from tasks.evidence.graph import Graph, Node
+from tasks.evidence.collected import Evidence, is_people_s
+from tasks.evidence.contents import OnBytes, read_contents
+from tasks.evidence.graph import Found
 from tasks.evidence.snapshot import Place, files_on_disk
-from tasks.lineage.find import CHECKPOINT, Found, commit_in, find
+from tasks.lineage.find import commit_in, find
 from tasks.registry.code import PACKAGE
 from tasks.registry.dvcfile import FILE as DVC_YAML
 from tasks.registry.parameters import FILE as PARAMETERS
-from tasks.registry.stages import RELEASED, STAGES, Stage
+from tasks.registry.stages import CHECKPOINT, RELEASED, STAGES, Stage
 from tasks.releases import history
 from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
-from tasks.repository import outputs
 from tasks.repository.git import export, git, show
+from tasks.repository.outputs import fetch_to_cache
 from tasks.repository.released import released_commit
 from tasks.repository.worktrees import LOCK
 
-_MADE = {artifact.path for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
-_VERSIONED = {artifact.path for stage in STAGES for artifact in stage.input_artifacts() if artifact.source}
 _FOLDER = Path(".ascl") / "lineage"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that is at hand about an artifact."""
-
-    found: Found
-    stages: tuple[Stage, ...]
-    """Those that it comes from; for a candidate checkpoint all that are recorded with it, as they judge it."""
-    contents: dict[str, Content]
-    """What lies at the path of each artifact, source and file of code; what is missing is not among them."""
-    parameters: dict[str, Any]
-    dvc_yaml: str
-    is_release: bool
-
-    @property
-    def place(self) -> Place:
-        """Where."""
-        return self.found.place
-
-    @property
-    def graph(self) -> Graph:
-        """The records there."""
-        return self.found.graph
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all that is recorded there is looked at."""
-        return self.found.path == CHECKPOINT
-
-    @property
-    def nodes(self) -> list[Node]:
-        """The records, in the order of the stages."""
-        return [self.graph.nodes[stage.name] for stage in self.stages if stage.name in self.graph.nodes]
-
-    def entry(self, stage: Stage) -> dict[str, Any]:
-        """What `dvc.lock` says of the stage."""
-        return dict(self.place.stages.get(stage.name) or {})
-
-
-def is_people_s(path: str) -> bool:
-    """Whether no stage makes it."""
-    return path not in _MADE
-
-
-def is_anywhere(path: str) -> bool:
-    """Whether it is a prompt source that the parameters name, which need not be in the repository."""
-    return path not in _MADE and path not in _VERSIONED
 
 
 @contextmanager
@@ -133,7 +83,7 @@ def _bring(place: Place, paths: list[str]) -> None:
     why = "the remote lacks it"
     try:
         with worktree(place.root, place.commit) as tree:
-            outputs.fetch_to_cache(tree, lacking)
+            fetch_to_cache(tree, lacking)
     except WorkspaceError as error:
         why = error.problem
     if still := _lacking(place, lacking):
