@@ -63,6 +63,9 @@ def _rl(name: str, label: str, source: str, *settings: str, after_change: bool =
     return Arm(name, label, "ifpo", source, settings, start="sft", after_change=after_change)
 
 
+_SURROGATE = ("ifpo.rebalance=none", "ifpo.reward.hallucination.factor=1.0", "ifpo.reward.retrieval.faulty_call=0.0")
+"""Reinforcement learning of the surrogate: GRPO without P_h and P_r, as it has no look-ups."""
+
 ARMS: tuple[Arm, ...] = (
     Arm("base", "Base model", "base_model", f"{PAPER} (untrained)"),
     _untrained("pure", "Untrained, no safety prompt"),
@@ -71,6 +74,7 @@ ARMS: tuple[Arm, ...] = (
     _untrained("rag", "Untrained, rules in the prompt (RAG)"),
     _untrained("agent", "Untrained, with the tool"),
     Arm("surrogate", "Surrogate, SFT", "sft", PAPER, ("sft.arm=surrogate",), after_change=True),
+    Arm("surrogate_rl", "Surrogate, SFT + GRPO", "ifpo", f'{PAPER} ("w/ BC")', (*_SURROGATE, "sft.arm=surrogate"), start="surrogate"),
     Arm("sft_direct_refusal", "Direct refusal", "sft_direct_refusal", OURS, after_change=True),
     Arm("sft_context_distillation", "Context distillation", "sft_context_distillation", OURS, after_change=True),
     Arm("sft", "ASCL, SFT", "sft", f"{PAPER} (BC)", after_change=True),
