@@ -33,8 +33,8 @@ class Named:
 
 def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Named:
     """Return the model and the rules that somebody in the folder `start` means: a release, a folder or a hub id; `corpus` counts first."""
+    from tasks.registry.stages import CORPUS
     from tasks.releases.checkpoint import is_release, released_checkpoint
-    from tasks.stages import CORPUS
 
     own = (start / corpus).resolve() if corpus else None
     if is_release(checkpoint):
@@ -68,9 +68,9 @@ def evaluate(
     from ascl_core.config.conversation import VARIANTS
     from ascl_core.errors import ConfigError
     from flows.cli.watching import Watching
-    from tasks.adhoc import evaluate_checkpoint
-    from tasks.environment import prepare
-    from tasks.stages import EVALUATE
+    from tasks.execution.adhoc import evaluate_checkpoint
+    from tasks.host.environment import prepare
+    from tasks.registry.stages import EVALUATE
 
     if variant not in (None, *VARIANTS):
         raise ConfigError("no such variant", field="--variant", value=variant, hint=f"one of {', '.join(VARIANTS)}")
@@ -107,8 +107,8 @@ def chat(
 
     Examples:  ascl chat   |   ascl chat release/1   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
-    from tasks.environment import prepare
-    from tasks.serving import index_arguments
+    from tasks.execution.serving import index_arguments
+    from tasks.host.environment import prepare
 
     start = Path.cwd()
     root = repository_root()

@@ -11,7 +11,7 @@ import typer
 
 from flows.cli.checkpoints import Corpus, named
 from flows.cli.console import repository_root
-from tasks.released import NOW
+from tasks.repository.released import NOW
 
 Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
@@ -50,9 +50,9 @@ def serve(
     Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
     """
     from ascl_core.errors import ModelError, ReleaseError
-    from tasks.environment import prepare
+    from tasks.execution.serving import rule_arguments
+    from tasks.host.environment import prepare
     from tasks.releases.checkpoint import release_of
-    from tasks.serving import rule_arguments
 
     start = Path.cwd()
     root = repository_root()

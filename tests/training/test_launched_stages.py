@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, read_jsonl
-from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT
+from tasks.registry.stages import IFPO, PROMPTS, RL_CORPUS, SFT
 from tests.pipeline.workspace import Workspace, make_workspace
 from tests.training.conftest import World
 

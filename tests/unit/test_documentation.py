@@ -65,6 +65,13 @@ def test_numbers_are_written_as_people_write_them(page: Path) -> None:
     assert re.findall(r"(?<![\w.])\.\d+\b", prose(page.read_text(encoding="utf-8"))) == []
 
 
+@pytest.mark.parametrize("page", [page for page in WRITTEN if page.name not in ("extending.md", "CHANGELOG.md")], ids=name_of)
+def test_every_path_of_the_code_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:flows|tasks|ascl_core|tests|benchmarks|profiles)/[\w/.-]+)`", page.read_text(encoding="utf-8"))
+    made_up = {"profiles/mine.yaml", "profiles/accelerate/STRATEGY.yaml"}
+    assert [path for path in named if not (ROOT / path).exists() and path not in made_up] == []
+
+
 def test_the_readme_fits_three_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
