@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.config.params import Params
+from ascl_core.config.rules import RulesConfig
+from ascl_core.data.sources import load_source
+from ascl_core.rules.compile import check_folder
 from flows.cli.reference import GROUPS, api_page, commands_page
+from tests.corpus import RULES
 from tests.pages import steps
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +92,18 @@ def test_the_python_of_the_examples_is_python() -> None:
 
 def test_the_tutorial_has_commands_to_run() -> None:
     assert sum(step.command is not None for step in steps((ROOT / "docs/tutorial.md").read_text(encoding="utf-8"))) > 10
+
+
+def test_the_examples_of_prompts_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/prompts.md").read_text(encoding="utf-8")
+    [table], [settings, seeds] = (re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("csv", "yaml"))
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("data/mine.csv", table), ("seeds/safety.yaml", seeds), ("sources.yaml", settings)):
+        write_text(tmp_path / name, text)
+    shutil.copy(ROOT / "data/raw/utility.yaml", tmp_path / "seeds")
+    corpus = check_folder(RULES, RulesConfig()).corpus
+    assert corpus is not None
+    own, mine = Params.model_validate(read_yaml(tmp_path / "sources.yaml")).curate.sources
+    assert [row.prompt_type for row in load_source(mine, tmp_path, corpus)] == ["borderline", "harmful", "sensitive"]
+    violent = [row for row in load_source(own, tmp_path / "seeds", corpus) if row.rule_id == "VIO-01"]
+    assert len(violent) == 2 * 2 * 2  # frames, actions, objects
