@@ -182,13 +182,6 @@ def stop_once_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[in
         yield logged
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """The whole gradient of each optimiser step, before it is clipped."""
