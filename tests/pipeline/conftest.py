@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.local_server import local_server
+from tasks.execution.local_server import local_server
 from tests.once import make_once
 from tests.pipeline.workspace import Workspace, make_workspace
 

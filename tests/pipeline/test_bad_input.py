@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.materialise import materialise
-from tasks.stages import BUILD_SFT, GATE, VALIDATE_RULES
+from tasks.execution.materialise import materialise
+from tasks.registry.stages import BUILD_SFT, GATE, VALIDATE_RULES
 from tests.namespace import in_namespace
 from tests.pipeline.workspace import Workspace, remove
 

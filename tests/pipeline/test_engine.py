@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ascl_core.artifacts import digest, read_json, read_yaml, write_json, write_text
-from tasks.stages import CURATE, CURATION_COUNTS, PROMPTS
+from tasks.registry.stages import CURATE, CURATION_COUNTS, PROMPTS
 from tests.once import make_once
 from tests.pipeline.workspace import Running, Workspace, remove, wait_until
 

@@ -13,9 +13,9 @@ import pytest
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import ResponsePolicy
-from tasks import versioning
-from tasks.materialise import materialise
-from tasks.stages import CORPUS, DATA_STAGES, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
+from tasks.execution.materialise import materialise
+from tasks.registry.stages import CORPUS, DATA_STAGES, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
+from tasks.repository.staleness import staleness
 from tests.once import make_once
 from tests.pipeline.workspace import Workspace
 
@@ -163,7 +163,7 @@ def test_a_change_of_a_class_makes_its_stages_stale_alone_as_planned_and_the_oth
     done = {outcome.stage for outcome in outcomes if outcome.action == "ran"}
     assert done == expected & {stage.name for stage in DATA_STAGES}
     check_outputs(released, change_class, before, done)
-    stale = {name for name, why in versioning.staleness(released.root, list(STAGES)).items() if why}
+    stale = {name for name, why in staleness(released.root, list(STAGES)).items() if why}
     assert stale <= expected - done
     assert {*TRAINED_ON_DATA, *by_action["run"]} & expected - done <= stale
 

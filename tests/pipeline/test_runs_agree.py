@@ -8,8 +8,8 @@ import pytest
 from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, sha256_file
-from tasks.plan import make_plan
-from tasks.stages import STAGES
+from tasks.execution.plan import make_plan
+from tasks.registry.stages import STAGES
 from tests.pipeline.workspace import Workspace, remove
 
 pytestmark = pytest.mark.slow

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from ascl_core.artifacts import read_json
-from tasks import versioning
-from tasks.code import code_files
-from tasks.parameters import write_params
-from tasks.plan import make_plan
-from tasks.stages import EVALUATE, STAGES, get_stage
+from tasks.execution.plan import make_plan
+from tasks.registry.code import code_files
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import EVALUATE, STAGES, get_stage
+from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -32,13 +32,13 @@ USERS = {
     "ascl_core/conversation/chat_template.jinja": {stage.name for stage in STAGES} - {"validate_rules", "curate", "validate_data"},
     "ascl_core/artifacts.py": {stage.name for stage in STAGES},
     "flows/post_train.py": set(),
-    "tasks/runner.py": set(),
+    "tasks/execution/runner.py": set(),
     "README.md": set(),
 }
 
 
 def stale(workspace: Workspace) -> set[str]:
-    return {name for name, why in versioning.staleness(workspace.root, list(STAGES)).items() if why}
+    return {name for name, why in staleness(workspace.root, list(STAGES)).items() if why}
 
 
 def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Workspace) -> None:
@@ -47,7 +47,7 @@ def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Work
         file = finished.root / path
         before = file.read_bytes()
         file.write_bytes(before + b"\n")
-        found = versioning.staleness(finished.root, list(STAGES))
+        found = staleness(finished.root, list(STAGES))
         assert {name for name, why in found.items() if why} == users, path
         assert all(path in reason for why in found.values() for reason in why.reasons)
         file.write_bytes(before)
@@ -66,7 +66,7 @@ def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Work
 )
 def test_a_parameter_makes_stale_the_stages_that_read_it(finished: Workspace, setting: str, users: set[str], reason: str) -> None:
     write_params(finished.root, None, [setting])
-    found = {name: why.reasons for name, why in versioning.staleness(finished.root, list(STAGES)).items() if why}
+    found = {name: why.reasons for name, why in staleness(finished.root, list(STAGES)).items() if why}
     assert found == dict.fromkeys(users, (reason,))
 
 
