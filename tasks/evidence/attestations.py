@@ -16,7 +16,7 @@ from typing import Any
 
 from ascl_core.errors import DataError
 from tasks.evidence.statements import Statement
-from tasks.registry.stages import EVALUATE, GATE, PROMPTS, RULES, STAGES, VALIDATE_DATA, VALIDATE_RULES
+from tasks.registry.stages import STAGES, StageKind
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -24,11 +24,8 @@ GATE_DECISION = "urn:ascl:gate:1"
 BUILD_TYPE = "urn:ascl:stage:1"
 """A stage's function, called with its inputs and the parameters of its sections."""
 BUILDER = "urn:ascl:runner:1"
-_TESTED = {
-    VALIDATE_RULES.name: RULES.path,
-    VALIDATE_DATA.name: PROMPTS.path,
-    **{stage.name: next(iter(stage.input_artifacts())).path for stage in EVALUATE.values()},
-}
+_TESTED = {stage.name: stage.input_artifacts()[0].path for stage in STAGES if stage.kind in (StageKind.CHECK, StageKind.EVALUATION)}
+_DECISIONS = {stage.name for stage in STAGES if stage.kind == StageKind.DECISION}
 _RECORDS = {stage.name: stage.record.path for stage in STAGES}
 Record = Mapping[str, Any]
 
@@ -36,7 +33,7 @@ Record = Mapping[str, Any]
 def statement_of(record: Record, sha256: str) -> Statement:
     """The statement that a record is, whose bytes have that SHA-256; `DataError` where the record lacks what it must say."""
     try:
-        make = _test_result if record["stage"] in _TESTED else _decision if record["stage"] == GATE.name else _provenance
+        make = _test_result if record["stage"] in _TESTED else _decision if record["stage"] in _DECISIONS else _provenance
         return make(record, _described(_RECORDS[record["stage"]], sha256))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the record does not say what it must: {error}", value=record.get("stage"), hint="run the stage again") from None

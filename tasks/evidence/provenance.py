@@ -12,7 +12,7 @@ from ascl_core.errors import DataError
 from tasks.evidence.packages import normalised, pins
 from tasks.host.gpus import gpus
 from tasks.registry.parameters import flat
-from tasks.registry.stages import CORPUS, PARALLEL, RL_CORPUS, SFT_CORPUS, STAGES, Stage
+from tasks.registry.stages import PARALLEL, STAGES, ArtifactKind, Stage
 
 SEED = "seed"
 _COMPUTE = "compute"
@@ -25,11 +25,12 @@ def rules(root: Path, stage: Stage, written: Path | None = None) -> dict[str, An
 
     What it writes is looked for under `written`, where it is before it is published.
     """
-    for corpus in (CORPUS, SFT_CORPUS, RL_CORPUS):
-        place = written if corpus in stage.outputs.values() else root if corpus in stage.input_artifacts() else None
-        if place is not None:
-            return _digests(place / corpus.path)
-    return None
+    candidates = [
+        *((written, artifact) for artifact in stage.outputs.values()),
+        *((root, artifact) for artifact in stage.input_artifacts()),
+    ]
+    found = next(((folder, one) for folder, one in candidates if folder is not None and one.kind == ArtifactKind.CORPUS), None)
+    return None if found is None else _digests(found[0] / found[1].path)
 
 
 def _digests(corpus: Path) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError, StageError
 from ascl_core.rules.change import write_changed_rules
 from tasks.execution.supervisor import OnEvent, only_supervisor, run_supervised
-from tasks.registry.stages import EVALUATE, RAW, RULES, Stage, get_stage
+from tasks.registry.stages import EVALUATE, RAW, RULES, ArtifactKind, Stage, get_stage
 from tasks.repository.worktrees import open_workspace
 
 FOLDER = Path("data") / "comparison"
@@ -93,11 +93,9 @@ def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, o
         target = root / FOLDER / folder / f"seed-{place.seed}" / place.arm.name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        files = {name: artifact.path for name, artifact in place.evaluation.outputs.items()}
-        if folder == "runs" and "log" in place.trained.outputs:
-            files["log"] = place.trained.outputs["log"].path
-        for path in files.values():
-            shutil.copy(place.root / path, target / Path(path).name)
+        logs = [artifact for artifact in place.trained.outputs.values() if artifact.kind == ArtifactKind.LOG and folder == "runs"]
+        for artifact in (*place.evaluation.outputs.values(), *logs):
+            shutil.copy(place.root / artifact.path, target / Path(artifact.path).name)
         gathered.append({"arm": place.arm.name, "label": place.arm.label, "seed": place.seed})
     return gathered
 

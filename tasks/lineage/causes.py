@@ -23,9 +23,9 @@ from tasks.lineage.pairs import EVALUATION, Pair, Pairs
 from tasks.lineage.row_counts import KEYS, count_rows
 from tasks.registry.code import PACKAGE
 from tasks.registry.parameters import changed, flat
-from tasks.registry.stages import CORPUS, RELEASED, RL_CORPUS, RULES, SFT_CORPUS, VALIDATE_RULES
+from tasks.registry.stages import RELEASED, RULES, VALIDATE_RULES, ArtifactKind, paths_of
 
-CORPORA = (RL_CORPUS.path, SFT_CORPUS.path, CORPUS.path)
+CORPORA = tuple(paths_of(ArtifactKind.CORPUS))[::-1]
 _OF_THE_MACHINE = ("compute", "parallel")
 """Sections that say on what a stage runs, and hardly what it makes."""
 _MACHINE = ("python", "platform", "processor", "cores")

@@ -19,29 +19,16 @@ from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import Place
 from tasks.lineage.database import FOLDER, insert, keep, load, rows_of
 from tasks.lineage.snapshots import all_places
-from tasks.registry.stages import (
-    BASE,
-    BUILD_SFT,
-    CORPUS,
-    CURATE,
-    EVALUATE,
-    PROMPTS,
-    RL_CORPUS,
-    SFT_CORPUS,
-    STAGES,
-    SUITES,
-    TRAINED,
-    TRAJECTORIES,
-    checkpoint_of,
-)
+from tasks.registry import stages
+from tasks.registry.stages import BASE, STAGES, ArtifactKind, StageKind, paths_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 INDEX = FOLDER / "index-1"
-DATA_SETS = frozenset({PROMPTS.path, SUITES.path, *(artifact.path for artifact in TRAJECTORIES.values())})
-CORPORA = frozenset({CORPUS.path, SFT_CORPUS.path, RL_CORPUS.path})
-CHECKPOINTS = frozenset(checkpoint_of(stage).path for stage in (BASE, *TRAINED))
+DATA_SETS = frozenset(paths_of(*stages.DATA_SETS))
+CORPORA = frozenset(paths_of(ArtifactKind.CORPUS))
+CHECKPOINTS = frozenset(paths_of(ArtifactKind.CHECKPOINT))
 
 TRAINED_ON, TRAINED_UNDER, STARTED_FROM = "trained on", "trained under", "started from"
 TOKENIZER = "tokenizer made from"
@@ -49,9 +36,9 @@ EVALUATED_ON, EVALUATED_UNDER = "evaluated on", "evaluated under"
 WRITTEN_FROM, WRITTEN_UNDER = "written from", "written under"
 _NOW = ""
 """Stands for the commit of the working tree."""
-_EVALUATES = {stage.name for stage in EVALUATE.values()}
-_TRAINS = {stage.name for stage in TRAINED}
-_WRITES = {stage.name for stage in (CURATE, BUILD_SFT)}
+_EVALUATES = {stage.name for stage in STAGES if stage.kind == StageKind.EVALUATION}
+_TRAINS = {stage.name for stage in STAGES if stage.kind == StageKind.TRAINING}
+_WRITES = {stage.name for stage in STAGES if stage.kind == StageKind.TRAINING_DATA}
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,10 @@ from tempfile import TemporaryDirectory
 
 from ascl_core.errors import DataError
 from tasks.lineage.database import files, opened
-from tasks.registry.stages import EVALUATE, PROMPTS, SUITES, TRAJECTORIES
+from tasks.registry.stages import ArtifactKind, paths_of
 
-KEYS: dict[str, tuple[str, ...]] = {
-    PROMPTS.path: ("id",),
-    SUITES.path: ("suite", "id"),
-    **{artifact.path: ("id",) for artifact in TRAJECTORIES.values()},
-    **{stage.outputs["results"].path: ("suite", "prompt_id", "sample") for stage in EVALUATE.values()},
-}
-"""What names a row, in each data set."""
+KEYS = {path: kind.row_id for kind in ArtifactKind if kind.row_id for path in paths_of(kind)}
+"""The columns that identify a row, by the path of each table."""
 _MEMORY = "2GB"
 """Of the counting; what does not fit is kept in a temporary folder meanwhile."""
 _EXAMPLES = 5

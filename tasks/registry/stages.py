@@ -3,14 +3,70 @@
 An edge is the same `Artifact` object used as an output of one stage and an input of another, so no path is
 written twice. A stage names its function as `"module:function"`, so that this module imports nothing heavy;
 the function receives one keyword argument for each section, input and output, and `context`.
+
+Other modules ask for artifacts and stages by kind (`paths_of`, `Stage.kind`) and keep no lists of names, so a new stage is one entry here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from ascl_core.vocabulary import Arm
+
+
+class ArtifactKind(StrEnum):
+    """What an artifact contains."""
+
+    RULES = "rules"
+    RAW = "raw prompts"
+    RELEASE = "release"
+    CORPUS = "corpus"
+    INDEX = "index"
+    PROMPTS = "prompts"
+    SUITES = "suites"
+    TRAJECTORIES = "trajectories"
+    CHECKPOINT = "checkpoint"
+    LOG = "log"
+    RESULTS = "results"
+    METRICS = "metrics"
+    DECISION = "decision"
+    REPORT = "report"
+    RECORD = "record"
+    SUMMARY = "summary"
+    """Counts, findings, manifests and other facts about an artifact of another kind."""
+
+    @property
+    def row_id(self) -> tuple[str, ...]:
+        """The columns that identify a row; empty if it is not a table."""
+        return _ROW_IDS.get(self, ())
+
+
+DATA_SETS = (ArtifactKind.PROMPTS, ArtifactKind.SUITES, ArtifactKind.TRAJECTORIES)
+"""What models are trained and evaluated on."""
+_ROW_IDS = {
+    ArtifactKind.PROMPTS: ("id",),
+    ArtifactKind.SUITES: ("suite", "id"),
+    ArtifactKind.TRAJECTORIES: ("id",),
+    ArtifactKind.RESULTS: ("suite", "prompt_id", "sample"),
+}
+
+
+class StageKind(StrEnum):
+    """What a stage does."""
+
+    CHECK = "check"
+    """It tests its first input."""
+    SUITES = "suites"
+    TRAINING_DATA = "training data"
+    BASE_MODEL = "base model"
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    """It tests its first input, a checkpoint."""
+    DECISION = "decision"
+    REPORT = "report"
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -18,8 +74,9 @@ class Artifact:
     """A versioned file or folder, by its path from the root of the repository."""
 
     path: str
+    kind: ArtifactKind = ArtifactKind.SUMMARY
     source: bool = False
-    """True where people write it and git versions it; DVC versions all others."""
+    """True if people write it and git versions it; DVC versions all others."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +93,24 @@ class Stage:
     inputs: Mapping[str, Artifact | tuple[Artifact, ...]]
     outputs: Mapping[str, Artifact]
     timeout_s: int = 3600
-    """Hard limit; the process and all its descendants are ended at it."""
+    """A hard limit: then the process and all its descendants are ended."""
     deterministic: bool = True
-    """False where the bits of an output depend on the machine (training and sampling) or on the time."""
+    """False if the bits of an output depend on the machine (training and sampling) or on the time."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Keyword arguments that tell instances of one function apart."""
+    """Keyword arguments that distinguish stages of one function."""
     unmoved: Mapping[str, frozenset[Artifact]] = field(default_factory=dict)
-    """Outputs, by name, that stay as they are where nothing but these inputs changed: `ascl plan` relies on it."""
+    """Outputs, by name, that do not change if only these inputs change: `ascl plan` relies on it."""
     sources: str | None = None
-    """Where the parameters list the prompt sources that it reads, besides its inputs, from anywhere: `SECTION.KEY`."""
+    """The parameter that lists the prompt sources that it reads besides its inputs: `SECTION.KEY`."""
+    kind: StageKind = StageKind.OTHER
 
     @property
     def record(self) -> Artifact:
         """The record that the runner writes last; versioned with the outputs that it describes."""
-        return Artifact(f"data/records/{self.name}.json")
+        return Artifact(f"data/records/{self.name}.json", ArtifactKind.RECORD)
 
     def input_artifacts(self) -> tuple[Artifact, ...]:
-        """Every input, in order, tuples flattened."""
+        """Return every input, in order, tuples flattened."""
         values = self.inputs.values()
         return tuple(artifact for value in values for artifact in (value if isinstance(value, tuple) else (value,)))
 
@@ -60,47 +118,48 @@ class Stage:
 PARALLEL = "parallel"
 """The section of the stages that several processes can train together."""
 _LONG_S = 7 * 24 * 3600
-"""The limit of stages that run a model: as long as one of a large profile may take. A stage that hangs is seen by its progress."""
+"""The limit of stages that run a model, long enough for a large profile; progress shows whether a stage hangs."""
 
-RULES = Artifact("data/rules", source=True)
-RAW = Artifact("data/raw", source=True)
-RELEASED = Artifact("data/released", source=True)
+RULES = Artifact("data/rules", ArtifactKind.RULES, source=True)
+RAW = Artifact("data/raw", ArtifactKind.RAW, source=True)
+RELEASED = Artifact("data/released", ArtifactKind.RELEASE, source=True)
 
-CORPUS = Artifact("data/compiled/corpus.json")
-"""The rules of now: they are evaluated and served."""
-SFT_CORPUS = Artifact("data/compiled/sft_corpus.json")
+CORPUS = Artifact("data/compiled/corpus.json", ArtifactKind.CORPUS)
+"""The current rules: checkpoints are evaluated and served with them."""
+SFT_CORPUS = Artifact("data/compiled/sft_corpus.json", ArtifactKind.CORPUS)
 """The rules that the SFT data is made with: the released ones, unless the change is structural."""
-RL_CORPUS = Artifact("data/compiled/rl_corpus.json")
+RL_CORPUS = Artifact("data/compiled/rl_corpus.json", ArtifactKind.CORPUS)
 """The rules of reinforcement learning: the released ones, unless a verdict may flip."""
-RULE_INDEX = Artifact("data/index")
+RULE_INDEX = Artifact("data/index", ArtifactKind.INDEX)
 """What is searched when rules are evaluated and served: the embeddings of the rules, if there are any, and the index's digest."""
 CHANGE = Artifact("data/compiled/change.json")
-"""What the rules of now mean, seen from what is released."""
+"""How far the current rules differ from the released ones."""
 FINDINGS = Artifact("data/compiled/findings.json")
-SUITES = Artifact("data/suites/suites.parquet")
+SUITES = Artifact("data/suites/suites.parquet", ArtifactKind.SUITES)
 SUITES_MANIFEST = Artifact("data/suites/manifest.json")
 SUITE_TEXTS = Artifact("data/suites/texts.json")
 """What training data must not contain."""
-PROMPTS = Artifact("data/prompts/prompts.parquet")
+PROMPTS = Artifact("data/prompts/prompts.parquet", ArtifactKind.PROMPTS)
 CURATION_COUNTS = Artifact("data/prompts/counts.json")
 VALIDATION = Artifact("data/validation/result.json")
 VALIDATION_DOCS = Artifact("data/validation/docs")
-TRAJECTORIES = {arm: Artifact(f"data/sft/{arm}.jsonl") for arm in Arm}
+TRAJECTORIES = {arm: Artifact(f"data/sft/{arm}.jsonl", ArtifactKind.TRAJECTORIES) for arm in Arm}
 SFT_COUNTS = Artifact("data/sft/counts.json")
-BASE_MODEL = Artifact("data/models/base")
+BASE_MODEL = Artifact("data/models/base", ArtifactKind.CHECKPOINT)
 
 
 def _checkpoint(name: str) -> Artifact:
-    return Artifact(f"data/models/{name}")
+    return Artifact(f"data/models/{name}", ArtifactKind.CHECKPOINT)
 
 
 def _log(name: str) -> Artifact:
-    return Artifact(f"data/logs/{name}.jsonl")
+    return Artifact(f"data/logs/{name}.jsonl", ArtifactKind.LOG)
 
 
 def _sft(name: str, *arms: Arm) -> Stage:
     return Stage(
         name=name,
+        kind=StageKind.TRAINING,
         function="ascl_core.sft.train:sft",
         summary=f"fine-tune the base model on the {arms[0]} trajectories",
         sections=("sft", "compute", PARALLEL),
@@ -112,7 +171,7 @@ def _sft(name: str, *arms: Arm) -> Stage:
 
 
 def checkpoint_of(stage: Stage) -> Artifact:
-    """The model that a stage makes, which is the first of its outputs."""
+    """Return the model that a stage makes, which is the first of its outputs."""
     return next(iter(stage.outputs.values()))
 
 
@@ -120,6 +179,7 @@ def _evaluate(trained: Stage) -> Stage:
     name = f"evaluate_{trained.name}"
     return Stage(
         name=name,
+        kind=StageKind.EVALUATION,
         function="ascl_core.evaluation.run:evaluate",
         summary=f"sample and judge the {trained.name} checkpoint on every suite",
         sections=("evaluate", "conversation", "rules", "retrieval", "compute"),
@@ -131,8 +191,8 @@ def _evaluate(trained: Stage) -> Stage:
             "index": RULE_INDEX,
         },
         outputs={
-            "results": Artifact(f"data/evaluation/{trained.name}/results.parquet"),
-            "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json"),
+            "results": Artifact(f"data/evaluation/{trained.name}/results.parquet", ArtifactKind.RESULTS),
+            "metrics": Artifact(f"data/evaluation/{trained.name}/metrics.json", ArtifactKind.METRICS),
         },
         timeout_s=_LONG_S,
         deterministic=False,
@@ -141,6 +201,7 @@ def _evaluate(trained: Stage) -> Stage:
 
 VALIDATE_RULES = Stage(
     name="validate_rules",
+    kind=StageKind.CHECK,
     function="ascl_core.rules.compile:validate_rules",
     summary="check the rule corpus, compile it, and say how far a change of it reaches",
     sections=("rules",),
@@ -158,6 +219,7 @@ INDEX_RULES = Stage(
 )
 BUILD_SUITES = Stage(
     name="build_suites",
+    kind=StageKind.SUITES,
     function="ascl_core.evaluation.suites:build_suites",
     summary="hold out the project's own suites and load the external ones",
     sections=("suites", "attacks", "rules"),
@@ -168,6 +230,7 @@ BUILD_SUITES = Stage(
 )
 CURATE = Stage(
     name="curate",
+    kind=StageKind.TRAINING_DATA,
     function="ascl_core.data.curate:curate",
     summary="normalise, de-duplicate, decontaminate and split the prompts",
     sections=("curate", "engine", "rules"),
@@ -177,6 +240,7 @@ CURATE = Stage(
 )
 VALIDATE_DATA = Stage(
     name="validate_data",
+    kind=StageKind.CHECK,
     function="ascl_core.data.expectations:validate_data",
     summary="block the run unless the prompts meet their expectations",
     sections=("validate_data",),
@@ -186,6 +250,7 @@ VALIDATE_DATA = Stage(
 )
 BUILD_SFT = Stage(
     name="build_sft",
+    kind=StageKind.TRAINING_DATA,
     function="ascl_core.sft.data:build_sft",
     summary="have the teacher write trajectories for ASCL and for each baseline",
     sections=("build_sft", "attacks", "conversation", "rules", "retrieval", "compute"),
@@ -196,6 +261,7 @@ BUILD_SFT = Stage(
 )
 BASE = Stage(
     name="base_model",
+    kind=StageKind.BASE_MODEL,
     function="ascl_core.sft.base_model:base_model",
     summary="import the pretrained base model, or make one from scratch",
     sections=("base_model", "compute"),
@@ -209,6 +275,7 @@ SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
 SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
 IFPO = Stage(
     name="ifpo",
+    kind=StageKind.TRAINING,
     function="ascl_core.rl.train:ifpo",
     summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
     sections=("ifpo", "attacks", "conversation", "rules", "retrieval", "compute", PARALLEL),
@@ -225,6 +292,7 @@ EVALUATED = (BASE, *TRAINED)
 EVALUATE = {stage.name: _evaluate(stage) for stage in EVALUATED}
 GATE = Stage(
     name="gate",
+    kind=StageKind.DECISION,
     function="ascl_core.evaluation.gate:gate",
     summary="decide whether the checkpoint may be released, with reasons",
     sections=("gate",),
@@ -233,10 +301,11 @@ GATE = Stage(
         "results": EVALUATE["ifpo"].outputs["results"],
         "released": RELEASED,
     },
-    outputs={"decision": Artifact("data/gate/decision.json")},
+    outputs={"decision": Artifact("data/gate/decision.json", ArtifactKind.DECISION)},
 )
 REPORT = Stage(
     name="report",
+    kind=StageKind.REPORT,
     function="ascl_core.report.build:report",
     summary="write the report page, the model card and the data card",
     sections=("report",),
@@ -253,7 +322,7 @@ REPORT = Stage(
         "decision": GATE.outputs["decision"],
         "records": tuple(stage.record for stage in (*DATA_STAGES, *TRAINED, *EVALUATE.values(), GATE)),
     },
-    outputs={"page": Artifact("data/report")},
+    outputs={"page": Artifact("data/report", ArtifactKind.REPORT)},
     deterministic=False,
 )
 
@@ -267,8 +336,14 @@ STAGES: tuple[Stage, ...] = (
 """Every stage, in an order in which they can run."""
 
 
+def paths_of(*kinds: ArtifactKind) -> dict[str, ArtifactKind]:
+    """Return the kind of every artifact of these kinds by its path, in the order of the stages that read or write it."""
+    known = (one for stage in STAGES for one in (*stage.input_artifacts(), *stage.outputs.values(), stage.record))
+    return {artifact.path: artifact.kind for artifact in known if artifact.kind in kinds}
+
+
 def get_stage(name: str) -> Stage:
-    """The stage of that name; `ConfigError` names the nearest right one."""
+    """Return the stage of that name; `ConfigError` names the nearest known one."""
     from ascl_core.errors import ConfigError, nearest
 
     by_name = {stage.name: stage for stage in STAGES}
