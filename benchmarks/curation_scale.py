@@ -27,7 +27,7 @@ from ascl_core.data.curate import curate
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from tasks.execution.engine import on_engine
-from tasks.host.environment import prepare
+from tasks.host.environment import prepare_environment
 
 LIMIT_GIB = 4.0
 _ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +118,7 @@ def run_stage(out: Path, engine: EngineConfig) -> None:
     """Run the stage as the runner does in the stage's process."""
     folder = out.parent
     (out / "state").mkdir(parents=True)
-    prepare(out)
+    prepare_environment(out)
     source = {"name": "made", "format": "rows", "path": str(folder / "rows.jsonl"), "answer_column": "answer", "licence": "made"}
     curate(
         curate=CurateConfig.model_validate({"sources": [source]}),

@@ -18,14 +18,14 @@ from ascl_core.arms import Arm, get_arm
 from ascl_core.config.params import Params
 from tasks.execution import comparison
 from tasks.execution.comparison import Place
-from tasks.execution.materialise import Outcome
-from tasks.execution.policy import Policy
+from tasks.execution.policy import RetryPolicy
 from tasks.execution.prefect_stage import StageRunner
+from tasks.execution.up_to_date import Outcome
 from tasks.host import preflight
 from tasks.registry import dvcfile, stages
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import Artifact, Stage
-from tasks.repository.worktrees import adopt, fetch_inputs, snapshot
+from tasks.repository.worktrees import copy_entry, fetch_inputs, snapshot
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
 
@@ -62,7 +62,7 @@ def train_and_compare(
     arms: Sequence[str],
     changed_rules: bool,
     max_parallel: int | None,
-    policy: Policy | None = None,
+    policy: RetryPolicy | None = None,
 ) -> CompareResult:
     """The whole comparison over the working tree `root`, inside a flow."""
     params = write_params(root, profile, settings)
@@ -137,4 +137,4 @@ class _Comparison:
 
 def _prepare(stage: Stage, place: Path, sources: tuple[Path, ...], made_here: list[Artifact], root: Path) -> None:
     fetch_inputs(stage, place, sources, made_here)
-    adopt(root, place, stage)
+    copy_entry(root, place, stage)

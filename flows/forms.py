@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
 from flows.form_fields import ArmName, Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
-from tasks.execution.policy import GPU_LIMIT, Policy
+from tasks.execution.policy import GPU_LIMIT, RetryPolicy
 
 F = TypeVar("F", bound=Form)
 
@@ -47,9 +47,9 @@ class Limits(Form):
     """How often a stage is tried again whose process crashed, such as on a GPU that failed. A wrong rule or parameter is never retried."""
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> RetryPolicy:
         """What the stages are held to."""
-        return Policy(retries=self.retries, gpu_limit=GPU_LIMIT, timeout_s=60.0 * self.minutes)
+        return RetryPolicy(retries=self.retries, gpu_limit=GPU_LIMIT, timeout_s=60.0 * self.minutes)
 
 
 class Training(Form):

@@ -13,9 +13,9 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks.execution.materialise import Outcome
-from tasks.execution.policy import Policy
+from tasks.execution.policy import RetryPolicy
 from tasks.execution.prefect_stage import StageRunner
+from tasks.execution.up_to_date import Outcome
 from tasks.host import preflight
 from tasks.registry import dvcfile, stages
 from tasks.registry.parameters import write_params
@@ -54,7 +54,7 @@ def train_and_gate(
     settings: Sequence[str],
     force: Sequence[str],
     max_parallel: int | None,
-    policy: Policy | None = None,
+    policy: RetryPolicy | None = None,
 ) -> PostTrainResult:
     """The whole pipeline in the working tree `root`, inside a flow: checks, stages, the push to the remote, the account."""
     params = write_params(root, profile, settings)
@@ -95,6 +95,6 @@ def train_and_gate(
         outcomes = run.outcomes()
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
-    if transfer.owes_push(root):
+    if transfer.is_push_pending(root):
         transfer.push(root)
     return PostTrainResult(outcomes, decision)

@@ -32,7 +32,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     if finished is None:
-        print(f"{stage.name}: its outputs are in place and right")
+        print(f"{stage.name}: its outputs are up to date")
     else:
         metrics = ", ".join(f"{name} {value}" for name, value in finished.record["metrics"].items())
         print(f"{stage.name}: {finished.record['seconds']} s; {metrics}")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _check_released(root: Path, stage: Stage) -> None:
-    """`WorkspaceError` where the stage would read another release than the newest one: DVC has noted what lies there already."""
+    """Raise `WorkspaceError` if the stage would read an old release: DVC has already recorded its files as the input."""
     if RELEASED in stage.input_artifacts() and not is_current(root):
         problem = f"holds another release than {released_tag(root) or 'the branch releases, which has none'}"
         raise WorkspaceError(problem, file=RELEASED.path, hint="ascl release sync, and start it again")

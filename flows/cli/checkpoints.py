@@ -71,14 +71,14 @@ def evaluate(
     from ascl_core.errors import ConfigError
     from flows.cli.watching import Watching
     from tasks.execution.adhoc import evaluate_checkpoint
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
     from tasks.registry.stages import EVALUATE
 
     if variant not in (None, *VARIANTS):
         raise ConfigError("no such variant", field="--variant", value=variant, hint=f"one of {', '.join(VARIANTS)}")
     start = Path.cwd()
     root = repository_root()
-    prepare(root)
+    prepare_environment(root)
     found = named(root, start, checkpoint, corpus)
     given = Path(found.model)
     name = f"{given.name}-{variant}" if variant else given.name
@@ -110,11 +110,11 @@ def chat(
     Examples:  ascl chat   |   ascl chat release/1   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
     from tasks.execution.serving import index_arguments
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
 
     start = Path.cwd()
     root = repository_root()
-    prepare(root)
+    prepare_environment(root)
     found = named(root, start, checkpoint, corpus)
     command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
     command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus, found.index)]

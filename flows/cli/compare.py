@@ -35,7 +35,7 @@ def compare(
     from ascl_core.arms import get_arm
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
 
     named = [get_arm(name).name for name in arm or ()]  # before a server starts
     try:
@@ -43,7 +43,7 @@ def compare(
     except ValueError:
         raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, hint="--seeds 0,1,2") from None
     root = repository_root()
-    prepare(root)
+    prepare_environment(root)
     with watched(root):
         from flows.compare import compare as flow
 

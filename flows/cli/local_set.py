@@ -65,10 +65,10 @@ def deploy(
 
     Examples:  ascl deploy   |   ascl deploy --training-pool gpu --gpus 2
     """
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
 
     root = repository_root()
-    prepare(root)
+    prepare_environment(root)
     from flows.local_set import api_url
 
     url = api_url(root)

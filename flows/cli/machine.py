@@ -17,9 +17,9 @@ def doctor() -> None:
 
     Example:  ascl doctor
     """
-    from tasks.host.preflight import every
+    from tasks.host.preflight import all_checks
 
-    checks = every(repository_root())
+    checks = all_checks(repository_root())
     print_table(("check", "", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])
     missing = sum(check.level == "error" for check in checks)
     if missing:

@@ -37,12 +37,12 @@ def mcp(
     Examples:  ascl mcp   |   ascl mcp --http --jurisdiction XA   |   ascl rules swap --url http://127.0.0.1:8001
     """
     from tasks.execution.serving import rule_arguments
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
     from tasks.registry.stages import CORPUS
 
     start = Path.cwd()
     root = repository_root()
-    prepare(root)
+    prepare_environment(root)
     given = (start / corpus).resolve() if corpus else root / CORPUS.path
     command = [sys.executable, "-m", "ascl_core.serving.mcp", *rule_arguments(root, given, port if corpus else follow)]
     command += ["--transport", "http" if http else "stdio", "--host", host, "--port", str(port), "--jurisdiction", jurisdiction]

@@ -39,13 +39,13 @@ def run(
     """
     import os
 
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
     from tasks.registry.parameters import write_params
     from tasks.registry.stages import get_stage
     from tasks.runs.summary import report_page
 
     root = repository_root()
-    prepare(root, debug="ASCL_DEBUG" in os.environ)
+    prepare_environment(root, debug="ASCL_DEBUG" in os.environ)
     forced = [get_stage(name).name for name in force or ()]
     write_params(root, profile, setting or (), overwrite=overwrite)
 
@@ -53,7 +53,7 @@ def run(
     from tasks.host import preflight
     from tasks.repository.git import is_uncommitted
 
-    preflight.require_now(root)
+    preflight.require(root)
     with watched(root):
         from flows.post_train import post_train
 

@@ -82,11 +82,11 @@ def push(
     """
     from tasks.repository import transfer
     from tasks.repository.remotes import read_remote
-    from tasks.repository.store_audit import forget_what_is_not_whole
+    from tasks.repository.store_audit import delete_damaged_objects
 
     root = repository_root()
     if audit:
-        out.print(f"{counted(len(forget_what_is_not_whole(root)), 'object')} missing or not whole in the store")
+        out.print(f"{counted(len(delete_damaged_objects(root)), 'object')} missing or not whole in the store")
     with err.status(escape(f"to {read_remote(root)}")):
         moved = transfer.push(root)
     out.print(f"{counted(moved, 'file')} pushed" if moved else "the remote has everything")

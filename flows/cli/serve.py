@@ -11,7 +11,7 @@ import typer
 
 from flows.cli.checkpoints import Corpus, named
 from flows.cli.console import repository_root
-from tasks.repository.released import NOW
+from tasks.repository.released import CURRENT
 
 Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
@@ -26,7 +26,7 @@ def serve(
     checkpoint: Annotated[
         str,
         typer.Argument(metavar="CHECKPOINT", help="A release, such as release/1; with --unreleased a folder or a hub id."),
-    ] = NOW,
+    ] = CURRENT,
     unreleased: Annotated[bool, typer.Option("--unreleased", help="Serve what is not released; every answer says so.")] = False,
     corpus: Corpus = None,
     host: Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")] = "127.0.0.1",
@@ -51,13 +51,13 @@ def serve(
     """
     from ascl_core.errors import ModelError, ReleaseError
     from tasks.execution.serving import rule_arguments
-    from tasks.host.environment import prepare
+    from tasks.host.environment import prepare_environment
     from tasks.releases.checkpoint import release_of
 
     start = Path.cwd()
     root = repository_root()
-    prepare(root)
-    found = named(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
+    prepare_environment(root)
+    found = named(root, start, "data/models/ifpo" if checkpoint == CURRENT and unreleased else checkpoint, corpus)
     model = Path(found.model)
     if not model.exists() and found.model.startswith("data/"):
         raise ModelError("no checkpoint is there", file=found.model, hint="make it: ascl run; or give another folder with a model")

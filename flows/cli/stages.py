@@ -58,7 +58,7 @@ def run(
 
     Example:  ascl stages run report --set report.examples=5
     """
-    from tasks.execution.materialise import materialise
+    from tasks.execution.up_to_date import bring_up_to_date
     from tasks.host import preflight
     from tasks.registry.dvcfile import follow_sources
     from tasks.registry.parameters import write_params
@@ -67,10 +67,10 @@ def run(
 
     root, chosen = repository_root(), get_stage(stage)
     write_params(root, None, setting or ())
-    preflight.require_now(root)
+    preflight.require(root)
     released.bring_up_to_date(root)
     follow_sources(root)
-    outcome = materialise(chosen, root=root)
+    outcome = bring_up_to_date(chosen, root=root)
     out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")
     out.print("; ".join(outcome.reasons), markup=False, soft_wrap=True)
     if push:

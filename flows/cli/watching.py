@@ -16,7 +16,7 @@ from flows.cli.console import COLOURS, out
 
 if TYPE_CHECKING:
     from ascl_core.progress import ProgressEvent
-    from tasks.execution.materialise import Outcome
+    from tasks.execution.up_to_date import Outcome
     from tasks.registry.stages import Stage
 
 _REASON_CHARS = 200

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from ascl_core.artifacts import read_json, sha256_json
-from tasks.execution.policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
+from tasks.execution.policy import RetryPolicy, TimeLimit, gpu_slot, is_retryable
 from tasks.execution.supervisor import interruption
 from tasks.registry.stages import CANDIDATE, EVALUATE
 from tasks.runs.recorded import Evaluated, evaluate_recorded
@@ -26,7 +26,7 @@ _STAGE = EVALUATE[CANDIDATE.name]
 class Evaluations:
     """Evaluates checkpoints, so many at a time; where one fails the others go on, and the first failure is raised at the end."""
 
-    def __init__(self, root: Path, run: Run, rules: str, suites: str, at_a_time: int, policy: Policy) -> None:
+    def __init__(self, root: Path, run: Run, rules: str, suites: str, at_a_time: int, policy: RetryPolicy) -> None:
         self._root, self._run, self._asked, self._policy = root, run, (rules, suites), policy
         self._slots = threading.BoundedSemaphore(at_a_time)
         self._interruption = threading.Event()
@@ -51,7 +51,7 @@ class Evaluations:
             persist_result=False,
             cache_policy=NO_CACHE,
             **cast(dict[str, Any], self._policy.task_options),
-            retry_condition_fn=lambda _task, _run, state: is_worth_another_try(state.data),
+            retry_condition_fn=lambda _task, _run, state: is_retryable(state.data),
         )
         def run_evaluation() -> Any:
             interruption.set(self._interruption)

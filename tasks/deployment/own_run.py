@@ -19,7 +19,7 @@ from ascl_core.rules.diff import RuleDiff, diff_corpora
 from tasks.deployment import parts
 from tasks.execution.supervisor import follow_parent
 from tasks.registry.stages import RULES
-from tasks.repository.git import git, named
+from tasks.repository.git import git, resolve
 from tasks.repository.released import released_commit
 from tasks.runs import runs
 from tasks.runs.rule_sources import compiled, fetch_rules, read_rules
@@ -88,7 +88,7 @@ def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
 
 def fork(root: Path, place: str) -> str:
     """The commit since which the rules at `place` go a way of their own: seen from a commit that is older than HEAD, HEAD has gone on."""
-    commit = None if "://" in place else named(root, place)
+    commit = None if "://" in place else resolve(root, place)
     try:
         return git(root, "merge-base", "HEAD", commit) if commit else "HEAD"
     except WorkspaceError:  # no history in common

@@ -29,7 +29,7 @@ from tasks.evidence.record import parse_record
 from tasks.evidence.statements import Envelope, Statement, enclose, read_statement, sign
 from tasks.evidence.trust import PrivateKey, Role, read_key
 from tasks.registry.stages import STAGES
-from tasks.repository.locking import alone
+from tasks.repository.locking import exclusive, lock_file
 
 _log = logging.getLogger(__name__)
 LOG = Path(".ascl") / "lineage" / "log.jsonl"
@@ -52,7 +52,7 @@ def bring_up_to_date(root: Path) -> int:
     logged as a warning, and `ascl lineage verify` finds it.
     """
     try:
-        with alone(root / ".ascl" / "locks" / "lineage.lock"):
+        with exclusive(lock_file(root, "lineage")):
             return _append(root)
     except (AsclError, OSError) as error:
         _log.warning("the log of lineage is not brought up to date: %s", error)

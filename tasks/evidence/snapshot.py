@@ -9,8 +9,8 @@ from typing import Any
 
 from tasks.registry.code import PACKAGE
 from tasks.repository import cache, dvc_lock, outputs
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import export, git, show
-from tasks.repository.worktrees import LOCK
 
 WORKING_TREE = "working tree"
 _FETCHED = Path(".ascl") / "lineage" / "fetched"

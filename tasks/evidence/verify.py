@@ -27,8 +27,8 @@ from tasks.evidence.trust import Role, Trust, read_trust
 from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.parameters import differing
 from tasks.registry.stages import Stage
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import commit_of, show
-from tasks.repository.worktrees import LOCK
 
 _HINT = "restore it: ascl pull, or git checkout; or run again what should be trusted"
 

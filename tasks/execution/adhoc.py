@@ -1,17 +1,16 @@
-"""Work outside the pipeline's own outputs: the evaluation of any checkpoint, with any rules."""
+"""Evaluate any checkpoint with any rules, outside the pipeline's own outputs."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ascl_core.errors import ModelError
 from tasks.execution.child import ERROR
-from tasks.execution.runner import failure
+from tasks.execution.runner import explain_failure
 from tasks.execution.serving import index_arguments
-from tasks.execution.supervisor import OnEvent, only_supervisor, run_supervised
+from tasks.execution.supervisor import OnEvent, supervise
 from tasks.registry.dependencies import short
 from tasks.registry.stages import CORPUS, EVALUATE, SUITES, SUITES_MANIFEST
 
@@ -28,31 +27,21 @@ def evaluate_checkpoint(
 ) -> Path:
     """Evaluate the checkpoint on the suites of the last run, or those under `suites`; the results go to `folder`.
 
-    `variant` replaces `conversation.variant` for this evaluation alone; no stage becomes stale by it. The rules of the last run are looked
-    up in its index, those in another `corpus` in one that is made for this.
-
-    Returns the path of its metrics.
+    `variant` replaces `conversation.variant` for this evaluation only and makes no stage stale. The rules of the last run are searched in
+    its index, those of another `corpus` in one that is made for the evaluation. Returns the path of the metrics.
     """
     if not checkpoint.is_dir():
-        raise ModelError("no checkpoint is there", file=checkpoint, hint="give a folder with a model, such as data/models/ifpo")
+        raise ModelError("is not a folder with a checkpoint", file=checkpoint, hint="give a folder with a model, such as data/models/ifpo")
     stage = EVALUATE["ifpo"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ERROR).unlink(missing_ok=True)
-    lock = root / ".ascl" / "locks" / f"eval-{short(str(folder))}.lock"
-    log = root / ".ascl" / "logs" / "eval" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     asked = suites or root
     inputs = (checkpoint, asked / SUITES.path, asked / SUITES_MANIFEST.path, corpus or root / CORPUS.path)
     options = [*index_arguments(root, corpus or root / CORPUS.path), *(["--variant", variant] if variant else [])]
-    with only_supervisor(lock, wait_s=stage.timeout_s):
-        status = run_supervised(
-            [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *options],
-            lock=lock,
-            cwd=root,
-            log=log,
-            progress=folder / "progress.jsonl",
-            timeout_s=stage.timeout_s,
-            on_event=on_event,
-        )
+    command = [sys.executable, "-m", "ascl_core.evaluation", *map(str, inputs), str(folder), *options]
+    status, log = supervise(
+        command, root=root, name=f"eval-{short(str(folder))}", folder=folder, timeout_s=stage.timeout_s, on_event=on_event
+    )
     if status != 0:
-        raise failure(replace(stage, name=f"the evaluation of {checkpoint.name}"), status, folder, log)
+        raise explain_failure(replace(stage, name=f"the evaluation of {checkpoint.name}"), status, folder, log)
     return folder / "metrics.json"

@@ -1,7 +1,7 @@
-"""The process in which a stage's function runs: `python -m tasks.execution.child STAGE WORK`; started by the supervisor alone.
+"""The process in which a stage's function runs, `python -m tasks.execution.child STAGE WORK`; only the supervisor starts it.
 
 A launcher (`tasks.execution.launch`) starts several, which train one model together. All call the function; the first one reports progress
-and metrics, and each ends with the launcher.
+and metrics, and each ends when the launcher does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ascl_core.errors import AsclError, leave
 from ascl_core.progress import ENVIRONMENT_VARIABLE
 from tasks.execution.engine import on_engine
 from tasks.execution.supervisor import end_with_parent
-from tasks.host.gpus import see_one
+from tasks.host.gpus import use_first_gpu_only
 from tasks.registry.stages import Artifact, Stage, get_stage
 
 STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
@@ -44,9 +44,9 @@ def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run one stage; a user's error is left as JSON for the supervisor, any other one is in the log."""
+    """Run one stage; a user's error is written as JSON for the supervisor, any other one is in the log."""
     stage, work = get_stage(sys.argv[1]), Path(sys.argv[2])
-    is_first = _join_the_others()
+    is_first = _is_first_process()
     try:
         metrics = call(Path.cwd(), stage, work)
         if is_first:
@@ -56,11 +56,11 @@ def main() -> int:
     return 0
 
 
-def _join_the_others() -> bool:
-    """Whether this process is the first of those that a launcher started, or the only one."""
+def _is_first_process() -> bool:
+    """Set up this process beside the others of its launcher, if any; return whether it is the first or the only one."""
     rank = os.environ.get("RANK")
     if rank is None:
-        see_one()
+        use_first_gpu_only()
         return True
     end_with_parent(os.getppid(), signal.SIGKILL)()
     if rank != "0":

@@ -1,4 +1,4 @@
-"""The comparison: which arms there are, the workspaces in which they run, and what they leave for the page."""
+"""The comparison: its arms, the worktrees in which they run, and the figures for its page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ascl_core.config.base import parse
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError, StageError
 from ascl_core.rules.change import write_changed_rules
-from tasks.execution.supervisor import OnEvent, only_supervisor, run_supervised
+from tasks.execution.supervisor import OnEvent, supervise
 from tasks.registry.stages import EVALUATE, RAW, RULES, ArtifactKind, Stage, get_stage
-from tasks.repository.worktrees import open_workspace
+from tasks.repository.worktrees import open_worktree
 
 FOLDER = Path("data") / "comparison"
 CHANGED_SHARE = 0.5
-"""Share of the plain rules that can flip, and do, where the rules change."""
+"""The share of the plain rules that flip if the rules change."""
 _PAGE_TIMEOUT_S = 900
 _NEEDED = {
     "instruct_model": "a base model that follows instructions (base_model.path)",
@@ -48,7 +48,7 @@ class Place:
 
 
 def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
-    """Return the arms of these names in the order of the table, or without names all that the parameters can train."""
+    """Return the arms of these names in the order of the table; without names, all that the parameters can train."""
     asked = {get_arm(name).name for name in names}
     able = arms_that_run(_available(params))
     if unable := asked - {arm.name for arm in able}:
@@ -59,35 +59,35 @@ def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
 
 
 def _available(params: Params) -> set[str]:
-    """What the parameters offer of what an arm may need."""
+    """Return what the parameters offer of the things that arms may need."""
     published = {source.format for source in params.build_sft.published}
     return published | ({"instruct_model"} if params.base_model.path is not None else set())
 
 
 def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> Place:
-    """Open the workspace of the arm: one a seed for all that keep the profile's parameters, and one for each that changes some."""
+    """Open the worktree of the arm: all arms that keep the profile's parameters share one a seed, and each other arm has its own."""
     name = f"seed-{seed}" + (f"-{arm.name}" if arm.settings else "")
-    return Place(arm, seed, open_workspace(root, name, tree, _of_arm(params, seed, arm)))
+    return Place(arm, seed, open_worktree(root, name, tree, _of_arm(params, seed, arm)))
 
 
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
-    """The workspace with the changed rules, in which they are compiled and the suites are made anew."""
-    place = open_workspace(root, "changed-rules", tree, params)
-    for written in (RULES, RAW):  # anew, as those that are there may be changed already
-        shutil.rmtree(place / written.path)
-        shutil.copytree(root / written.path, place / written.path)
-    write_changed_rules(place / RULES.path, place / RAW.path / "safety.yaml", CHANGED_SHARE)
-    return place
+    """Open the worktree in which the changed rules are compiled and their suites are built."""
+    worktree = open_worktree(root, "changed-rules", tree, params)
+    for written in (RULES, RAW):  # again, as an earlier comparison may have changed them
+        shutil.rmtree(worktree / written.path)
+        shutil.copytree(root / written.path, worktree / written.path)
+    write_changed_rules(worktree / RULES.path, worktree / RAW.path / "safety.yaml", CHANGED_SHARE)
+    return worktree
 
 
 def open_changed(root: Path, place: Place, tree: str, params: Params) -> Place:
-    """A workspace beside that of the arm, in which its checkpoint is asked again under the changed rules."""
+    """Open the worktree in which the arm's checkpoint is evaluated under the changed rules."""
     name = f"changed-seed-{place.seed}-{place.arm.name}"
-    return Place(place.arm, place.seed, open_workspace(root, name, tree, _of_arm(params, place.seed, place.arm)))
+    return Place(place.arm, place.seed, open_worktree(root, name, tree, _of_arm(params, place.seed, place.arm)))
 
 
 def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, object]]:
-    """Copy what each place measured to `data/comparison`, and return what the page must know of it."""
+    """Copy the results of each arm to `data/comparison`, and return the entries of the page's manifest."""
     gathered: list[dict[str, object]] = []
     for place in places:
         target = root / FOLDER / folder / f"seed-{place.seed}" / place.arm.name
@@ -101,20 +101,11 @@ def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, o
 
 
 def write_page(root: Path, runs: list[dict[str, object]], changed: list[dict[str, object]], on_event: OnEvent) -> Path:
-    """Have the page written from what was gathered; returns its path."""
+    """Write the page from the gathered results, and return its path."""
     folder = root / FOLDER
     write_json(folder / "manifest.json", {"schema": "ascl.comparison/1", "candidate": CANDIDATE, "runs": runs, "changed": changed})
-    lock, log = root / ".ascl" / "locks" / "comparison.lock", root / ".ascl" / "logs" / "comparison.log"
-    with only_supervisor(lock, wait_s=_PAGE_TIMEOUT_S):
-        status = run_supervised(
-            [sys.executable, "-m", "ascl_core.report.comparison", str(folder)],
-            lock=lock,
-            cwd=root,
-            log=log,
-            progress=folder / "progress.jsonl",
-            timeout_s=_PAGE_TIMEOUT_S,
-            on_event=on_event,
-        )
+    command = [sys.executable, "-m", "ascl_core.report.comparison", str(folder)]
+    status, log = supervise(command, root=root, name="comparison", folder=folder, timeout_s=_PAGE_TIMEOUT_S, on_event=on_event)
     if status != 0:
         raise StageError(f"the page of the comparison could not be written (status {status})", file=log, hint=f"read {log}")
     return folder / "index.html"

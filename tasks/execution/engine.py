@@ -1,4 +1,4 @@
-"""Where work that is done in shards runs: one process, several of this machine, or Dask workers through Prefect's task runner."""
+"""Run work on shards: in one process, in several on this machine, or on Dask workers through Prefect's task runner."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ascl_core.config.engine import EngineConfig
 from ascl_core.contracts import Job, Result, one_by_one
 from tasks.execution.local_server import prefect_server
 from tasks.host.engine_check import engine_problem
-from tasks.host.environment import prepare
+from tasks.host.environment import prepare_environment
 
 
 def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
-    """What the function returns for each job, in their order, as `ascl_core.contracts.Mapper` says; jobs and results are small.
+    """Yield the function's result for each job, in order, as `ascl_core.contracts.Mapper` asks for; jobs and results are small.
 
     A job names files: the workers of another machine must see them under the same path.
     """
@@ -33,7 +33,7 @@ def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], worker
 def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
     if (problem := engine_problem(engine)) is not None:
         raise problem
-    prepare(Path.cwd())
+    prepare_environment(Path.cwd())
     with prefect_server(Path.cwd()):
         yield from _as_tasks(function, jobs, engine)
 

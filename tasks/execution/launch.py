@@ -1,7 +1,7 @@
-"""How a stage's process is started: by itself, or by a launcher that starts several which train one model together.
+"""The command line of a stage's process, or of a launcher that starts several which train one model together.
 
-Stages that read the section `parallel` are those that can. On GPUs accelerate's launcher reads `profiles/accelerate/`; on a CPU
-it starts one process only, so torch's own launcher does it there.
+Only stages that read the section `parallel` can have several. On GPUs accelerate's launcher reads `profiles/accelerate/`; on a CPU, where
+it would start one process only, it is torch's own launcher.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHILD = ("-m", "tasks.execution.child")
 
 
 def command(root: Path, stage: Stage, work: Path, params: Params, *, on_gpu: bool) -> list[str]:
-    """The command line that runs the stage in `work`; `ConfigError` where this machine cannot train by that strategy."""
+    """Return the command line that runs the stage in `work`; `ConfigError` if this machine cannot train by the strategy."""
     count = params.parallel.processes if PARALLEL in stage.sections else 1
     if count == 1:
         return [sys.executable, *_CHILD, stage.name, str(work)]
@@ -27,7 +27,7 @@ def command(root: Path, stage: Stage, work: Path, params: Params, *, on_gpu: boo
 
 
 def accelerate_file(root: Path, strategy: str) -> Path:
-    """The configuration of accelerate for that strategy; `ConfigError` where it is missing."""
+    """Return the configuration of accelerate for the strategy; `ConfigError` if it is missing."""
     path = root / FOLDER / "accelerate" / f"{strategy}.yaml"
     if not path.is_file():
         raise ConfigError("does not exist", file=path, field="parallel.strategy", value=strategy, hint=f"git checkout -- {path.parent}")
@@ -41,7 +41,7 @@ def _accelerate(root: Path, params: Params) -> list[str]:
         f"--num_processes={params.parallel.processes}",
         f"--num_cpu_threads_per_process={params.compute.threads}",
         f"--mixed_precision={'bf16' if params.compute.dtype == 'bfloat16' else 'no'}",
-        "--main_process_port=0",  # any that is free
+        "--main_process_port=0",  # any free one
     ]
 
 

@@ -1,4 +1,4 @@
-"""A Prefect server of this run's own: on a free port, with SQLite under `.ascl/prefect`, gone when the run is gone."""
+"""A Prefect server for one run: on a free port, with SQLite under `.ascl/prefect`, stopped at the end of the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.execution.supervisor import end_with_parent
 
 APP = "prefect.server.api.server:create_app"
 SERVER_AUTH, CLIENT_AUTH = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
-"""What a server asks for, and what its clients show: `USER:PASSWORD`, and the same on both sides."""
+"""The credentials that a server requires and that its clients send: `USER:PASSWORD`, the same on both sides."""
 _START_S = 120.0
 _STOP_S = 5.0
 _DELIVER_S = 5.0
@@ -95,46 +95,44 @@ def _free_port() -> int:
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
+    while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.1)
-    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
     raise WorkspaceError("the local Prefect server did not start", value=last[0], hint=f"read {log}, or set PREFECT_API_URL to a server")
 
 
 def use_server_credentials() -> None:
-    """Have clients show the server's credentials where the environment has those, and none of their own."""
+    """Let clients send the server's credentials if the environment has only those."""
     if SERVER_AUTH in os.environ:
         os.environ.setdefault(CLIENT_AUTH, os.environ[SERVER_AUTH])
 
 
 def check_answers(url: str, hint: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
-    """`WorkspaceError` unless a server answers there, and takes the credentials of the environment."""
+    """Raise `WorkspaceError` unless a server answers and accepts the credentials of the environment."""
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=_authorization())
         urllib.request.urlopen(request, timeout=_ANSWER_S).close()
     except urllib.error.HTTPError as error:
         if error.code in _REFUSALS:
             problem = "refuses these credentials" if os.environ.get(CLIENT_AUTH) else "asks for credentials, and there are none"
-            hint = f"export {CLIENT_AUTH}=USER:PASSWORD, the value that the server was started with as {SERVER_AUTH}"
+            hint = f"export {CLIENT_AUTH}=USER:PASSWORD, the value of {SERVER_AUTH} with which the server was started"
             raise WorkspaceError(f"the Prefect server {problem}", file=url, field=CLIENT_AUTH, hint=hint) from None
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, hint=hint) from error
 
 
 def _authorization() -> dict[str, str]:
-    """What Prefect's own clients would show."""
-    if shown := os.environ.get(CLIENT_AUTH):
-        return {"Authorization": f"Basic {base64.b64encode(shown.encode()).decode()}"}
+    """Return the header that Prefect's own clients would send."""
+    if credentials := os.environ.get(CLIENT_AUTH):
+        return {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
     key = os.environ.get("PREFECT_API_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _deliver() -> None:
-    """Have Prefect's background workers send what they hold; they outlive the block, and would go on trying to reach its server."""
+    """Let Prefect's background workers send what they hold: they outlive the block, and would keep trying to reach its server."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

@@ -31,10 +31,10 @@ class Step:
 
     stage: str
     action: Action
-    """`follow`: it runs if what it depends on comes out otherwise than before, and is reused if not."""
+    """`follow`: it runs if the stages upstream change its inputs, and is reused otherwise."""
     reasons: tuple[str, ...]
     seconds: float | None
-    """How long it took the last time; None where it never ran here, and 0 where it would not run."""
+    """How long it took the last time; None if it never ran here, and 0 if it would not run."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Plan:
     steps: tuple[Step, ...]
     """In an order in which they can run."""
     change: Change | None
-    """What the rules that it is for mean; None where they are those of the last run and nobody asked, or do not compile."""
+    """How far the rules differ from the released ones; None if they are those of the last run, or do not compile."""
 
     @property
     def to_run(self) -> tuple[Step, ...]:
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Of all of them together, by their last times; those that never ran here count nothing."""
+        """The sum of their last times, without those that never ran here."""
         return sum(step.seconds or 0.0 for step in self.to_run)
 
 
@@ -63,10 +63,10 @@ def make_plan(
     parameters: Mapping[str, Any] | None = None,
     rules: Corpus | None = None,
 ) -> Plan:
-    """What a run would do; `parameters` count in place of `params.yaml`, and `rules` in place of those under `data/rules`.
+    """Return what a run would do; `parameters` replace `params.yaml`, and `rules` those under `data/rules`.
 
-    A change of the rules is compiled, and what each stage would read of it compared with what it read the last time. What is released
-    counts as the head of the branch `releases` has it, whatever lies in `data/released`.
+    Changed rules are compiled, and what each stage would read of them is compared with what it read the last time. The current release is
+    the head of the branch `releases`, whatever is in `data/released`.
     """
     with released_folder(root) as released:
         stale = staleness(root, list(STAGES), parameters, {RELEASED.path: cache.md5(released)})
@@ -90,7 +90,7 @@ def make_plan(
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan for programs: the class of the change of rules that it is for, or null, and every step."""
+    """Return the plan as JSON: the class of the change of rules, or null, and every step."""
     found = plan.change
     return {
         "schema": SCHEMA,
@@ -111,7 +111,7 @@ def _step(
     unsure: Mapping[Artifact, str],
     expected: Mapping[Artifact, str],
 ) -> tuple[Step, frozenset[Artifact]]:
-    """What would be done, and what is certain to change of what it reads, if that alone is why it runs."""
+    """Return what would be done, and the inputs that are certain to change, if they are the only reason."""
     upstream = list(dict.fromkeys(unsure[artifact] for artifact in stage.input_artifacts() if artifact in unsure))
     other = tuple(reason for reason in stale.reasons if not _is_about(reason, (*unsure, *expected)))
     reasons = ("asked for by --force",) if forced else (*(f"{artifact.path} would change" for artifact in moved), *other)
@@ -127,18 +127,18 @@ def _step(
 
 
 def _is_about(reason: str, artifacts: Iterable[Artifact]) -> bool:
-    """Whether the reason is only that an input is not there yet or will be made anew."""
+    """Return whether the reason is only that one of these inputs is missing or will be made again."""
     return any(reason.startswith(f"{artifact.path} ") for artifact in artifacts)
 
 
 def _compiled(root: Path, params: Params) -> Corpus | None:
-    """The rules under `data/rules`; None where they do not compile, which is for the stage to say."""
+    """Return the rules under `data/rules`; None if they do not compile, which the stage reports."""
     folder = root / RULES.path
     return check_folder(folder, params.rules).corpus if folder.is_dir() else None
 
 
 def _with_other_rules(root: Path, stale: Staleness, found: Change) -> Staleness:
-    """Why `validate_rules` would run if `data/rules` held those rules."""
+    """Return why `validate_rules` would run if `data/rules` had those rules."""
     reasons = tuple(reason for reason in stale.reasons if not _is_about(reason, [RULES]))
     path = root / CORPUS.path
     if not path.is_file() or _md5(path.read_bytes()) != _expected(found)[CORPUS]:
@@ -147,7 +147,7 @@ def _with_other_rules(root: Path, stale: Staleness, found: Change) -> Staleness:
 
 
 def _expected(found: Change) -> dict[Artifact, str]:
-    """MD5, by which DVC knows a file, of what `validate_rules` would write of these rules."""
+    """Return DVC's MD5 of what `validate_rules` would write for these rules."""
     return {VALIDATE_RULES.outputs[name]: _md5(to_json(content).encode()) for name, content in found.files().items()}
 
 
@@ -156,7 +156,7 @@ def _md5(content: bytes) -> str:
 
 
 def _moved(stage: Stage, expected: Mapping[Artifact, str], recorded: Mapping[str, Mapping[str, str]]) -> tuple[Artifact, ...]:
-    """What it would read that is not what it read the last time; nothing where it never ran."""
+    """Return the inputs that would differ from those of its last run; none if it never ran."""
     before = recorded.get(stage.name)
     if before is None:
         return ()

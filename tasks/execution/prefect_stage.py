@@ -1,7 +1,6 @@
-"""One stage as a Prefect task; besides it and its policy only `tasks.deployment`, which talks to the server, knows Prefect.
+"""One stage as a Prefect task; besides this module and `policy`, only `tasks.deployment` uses Prefect.
 
-Prefect decides when a stage is looked at; whether it must run is decided by `materialise` alone, so Prefect's
-result cache and result storage are off.
+Prefect decides when a stage is due, and `bring_up_to_date` whether it must run, so Prefect's result cache and storage are off.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from prefect.states import Cancelled
 from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.evidence.record import read_record
-from tasks.execution.materialise import Outcome, materialise
-from tasks.execution.policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
+from tasks.execution.policy import RetryPolicy, TimeLimit, gpu_slot, is_retryable
 from tasks.execution.supervisor import interruption
+from tasks.execution.up_to_date import Outcome, bring_up_to_date
 from tasks.registry.stages import Artifact, Stage
 
 _PROGRESS_INTERVAL_S = 2.0
@@ -43,7 +42,7 @@ Prepare = Callable[[], None]
 
 
 class Listener(Protocol):
-    """Who watches the stages of a run, such as the terminal; called from the threads in which they run."""
+    """Follows the stages of a run, as the terminal does; called from the threads in which they run."""
 
     def started(self, stage: Stage) -> None: ...
     def progressed(self, stage: Stage, event: ProgressEvent) -> None: ...
@@ -51,7 +50,7 @@ class Listener(Protocol):
 
 
 listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
-"""Set around a flow call by whoever wants to watch it in this process."""
+"""The listener of the flow that is called in this context."""
 
 
 class StageRunner:
@@ -63,10 +62,10 @@ class StageRunner:
     """
 
     def __init__(
-        self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1, policy: Policy | None = None
+        self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1, policy: RetryPolicy | None = None
     ) -> None:
         self._root = root or Path.cwd()
-        self._policy = policy or Policy()
+        self._policy = policy or RetryPolicy()
         self._limit = TimeLimit(self._policy, self._run_out)
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
@@ -114,7 +113,7 @@ class StageRunner:
             persist_result=False,
             cache_policy=NO_CACHE,
             **cast(dict[str, Any], self._policy.task_options),
-            retry_condition_fn=lambda _task, _run, state: self._is_worth_another_try(state.data),
+            retry_condition_fn=lambda _task, _run, state: self._is_retryable(state.data),
         )
         def run_stage() -> Any:
             with self._slots:
@@ -132,7 +131,7 @@ class StageRunner:
         try:
             if prepare is not None:
                 prepare()
-            outcome = materialise(
+            outcome = bring_up_to_date(
                 stage,
                 root=root or self._root,
                 force=stage.name in self._force,
@@ -141,7 +140,7 @@ class StageRunner:
                 slot=partial(gpu_slot, stage, root or self._root, self._policy, self._interruption),
             )
         except BaseException as error:
-            if is_last or not self._is_worth_another_try(error):
+            if is_last or not self._is_retryable(error):
                 self._failure = self._failure or error
             raise
         finally:
@@ -150,8 +149,8 @@ class StageRunner:
             _describe(stage, self._root, outcome)
         return outcome
 
-    def _is_worth_another_try(self, error: object) -> bool:
-        return is_worth_another_try(error) and self._failure is None
+    def _is_retryable(self, error: object) -> bool:
+        return is_retryable(error) and self._failure is None
 
 
 def _run_id() -> str | None:
@@ -159,21 +158,21 @@ def _run_id() -> str | None:
 
 
 def asset_key(artifact: Artifact) -> str:
-    """The name of an artifact among Prefect's assets."""
+    """Return the name of an artifact among Prefect's assets."""
     return f"ascl://{artifact.path}"
 
 
 def _declared(stage: Stage) -> Callable[..., Any]:
-    """A decorator for a task that makes the stage's outputs as assets from its inputs: of them Prefect Cloud draws lineage.
+    """Return a decorator for a task that makes the stage's outputs from its inputs as assets, from which Prefect Cloud draws lineage.
 
-    A local server keeps the events. What is made in another workspace, such as an arm of a comparison, is declared by nobody.
+    A local server keeps the events. Outputs in another worktree, such as an arm of a comparison, are no assets.
     """
     made = [asset_key(artifact) for artifact in stage.outputs.values()]
     return partial(materialize, *made, by="ascl", asset_deps=[asset_key(artifact) for artifact in stage.input_artifacts()])
 
 
 def _describe(stage: Stage, root: Path, outcome: Outcome) -> None:
-    """Say of each asset which bytes it is, and whether the stage ran for it."""
+    """Add to each asset its SHA-256, and what was done about the stage."""
     record = read_record(root / stage.record.path)
     if record is not None and AssetContext.get() is not None:
         for artifact in stage.outputs.values():
@@ -181,13 +180,13 @@ def _describe(stage: Stage, root: Path, outcome: Outcome) -> None:
 
 
 class _Watcher:
-    """Tells Prefect, and whoever listens in this process, how far a stage is."""
+    """Reports the progress of a stage to Prefect and to the listener."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._listener = listener.get()
         self._artifact: UUID | None = None
-        self._told_s = 0.0
+        self._reported_s = 0.0
 
     def started(self) -> None:
         if self._listener:
@@ -196,20 +195,20 @@ class _Watcher:
     def progressed(self, event: ProgressEvent) -> None:
         if self._listener:
             self._listener.progressed(self._stage, event)
-        if event.total and time.monotonic() - self._told_s >= _PROGRESS_INTERVAL_S:
-            self._told_s = time.monotonic()
-            self._tell_prefect(100.0 * event.done / event.total, f"{event.task} {event.note}".strip())
+        if event.total and time.monotonic() - self._reported_s >= _PROGRESS_INTERVAL_S:
+            self._reported_s = time.monotonic()
+            self._report(100.0 * event.done / event.total, f"{event.task} {event.note}".strip())
 
     def finished(self, outcome: Outcome | None) -> None:
         if outcome is not None:
             get_run_logger().info("%s: %s", outcome.action, "; ".join(outcome.reasons))
             if self._artifact is not None:
-                self._tell_prefect(100.0, outcome.action)
+                self._report(100.0, outcome.action)
         if self._listener:
             self._listener.finished(self._stage, outcome)
 
-    def _tell_prefect(self, percent: float, description: str) -> None:
-        """Show it on the page of the run, unless the server cannot take it just now: no stage ends because nobody watches."""
+    def _report(self, percent: float, description: str) -> None:
+        """Show the progress on the page of the run; a server that does not take it is only a warning."""
         try:
             if self._artifact is None:
                 key = f"progress-{self._stage.name.replace('_', '-').replace(' ', '-')}"

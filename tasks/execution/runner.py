@@ -1,12 +1,11 @@
-"""Running a stage: in a scratch folder of its own, published by rename, its record written last.
+"""Run a stage in its own scratch folder, publish its outputs by rename, and write its record last.
 
     scratch/<stage>/<digest of data, code and parameters>/
-        state/          what the function can resume from
-        out/            what it wrote
-        record.json     there once it is finished and checked; then only the publication is left
+        state/          what the function resumes from
+        out/            its outputs
+        record.json     written when they are complete and checked, before the publication
 
-A run that is killed at any point goes on from here: with the same inputs it resumes from `state/`, or only
-publishes what is finished.
+A run that was killed continues from there: with the same inputs it resumes from `state/`, or only publishes finished outputs.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from ascl_core.progress import ProgressEvent
 from tasks.evidence.record import make_record, read_record
 from tasks.execution import child
 from tasks.execution.launch import command
-from tasks.execution.supervisor import OnEvent, only_supervisor, run_supervised
+from tasks.execution.supervisor import OnEvent, log_file, only_supervisor, run_supervised
 from tasks.host.gpus import gpus
 from tasks.registry.dependencies import Dependencies, read_dependencies
 from tasks.registry.stages import Stage
+from tasks.repository.locking import lock_file
 
 SCRATCH = "scratch"
 RECORD = "record.json"
@@ -42,13 +42,16 @@ _FAULT = re.compile(
     r"|uncorrectable ECC|GPU is lost"
 )
 _TAIL = 60
-"""What a launcher, a driver or a library says where a process or a GPU died; memory that is too small is not among it."""
+"""The lines at the end of a log that are searched for `_FAULT`: what launchers, drivers and libraries print if a process or a GPU died.
+
+Too little memory is not among it.
+"""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run of a stage left behind."""
+    """The record and the log of a run of a stage."""
 
     record: dict[str, Any]
     log: Path
@@ -62,12 +65,12 @@ def run_stage(
     unless: Callable[[], bool] = lambda: False,
     run_id: str | None = None,
 ) -> Finished | None:
-    """Run the stage and publish its outputs; None if `unless` says, once nobody else runs it, that it need not run.
+    """Run the stage and publish its outputs; None if `unless`, called when no other process runs the stage, returns True.
 
-    Raises the stage's own error, or `StageError` where it ran out of time, ended without its outputs, or where its
-    data, code or parameters were changed while it ran. Then nothing is published.
+    Raises the stage's own error, or `StageError` if it ran out of time, ended without its outputs, or if its data, code or parameters
+    changed while it ran. Then nothing is published.
     """
-    lock = root / ".ascl" / "locks" / f"{stage.name}.lock"
+    lock = lock_file(root, stage.name)
     waiting = ProgressEvent(f"wait for another run of {stage.name}", 0, None)
     try:
         with only_supervisor(lock, wait_s=stage.timeout_s, on_wait=lambda: on_event(waiting)):
@@ -77,7 +80,7 @@ def run_stage(
 
 
 def is_published(root: Path, stage: Stage) -> bool:
-    """Whether the outputs are those of a finished run with the data, code and parameters of now, by their record."""
+    """Return whether the record says that the outputs are those of the current data, code and parameters."""
     record = read_record(root / stage.record.path)
     if record is None:
         return False
@@ -92,8 +95,8 @@ def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent, run_id: str | 
     dependencies = read_dependencies(root, stage)
     folder = root / SCRATCH / stage.name
     work = folder / dependencies.digest[:16]
-    log = root / ".ascl" / "logs" / stage.name / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
-    _forget_others(folder, work)
+    log = log_file(root, stage.name)
+    _remove_others(folder, work)
     if not _is_finished(root, stage, work):
         _compute(root, stage, dependencies, work, lock, log, on_event)
     record = read_json(work / RECORD) | {"prefect_run": run_id}
@@ -120,9 +123,9 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
         on_event=on_event,
     )
     if status != 0:
-        raise failure(stage, status, work, log)
+        raise explain_failure(stage, status, work, log)
     files = {artifact.path: _output_files(stage, work, artifact.path, log) for artifact in stage.outputs.values()}
-    if moved := dependencies.moved(read_dependencies(root, stage)):
+    if moved := dependencies.differences(read_dependencies(root, stage)):
         raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), hint="run it again")
     outputs, metrics = {path: tree_digest(tree) for path, tree in files.items()}, read_json(work / child.METRICS)
     record = make_record(root, stage, dependencies, outputs, metrics, started, files=files, written=work / child.OUT)
@@ -130,7 +133,7 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
 
 
 def _output_files(stage: Stage, work: Path, path: str, log: Path) -> dict[str, str]:
-    """SHA-256 of each file of an output."""
+    """Return the SHA-256 of each file of an output."""
     written = work / child.OUT / path
     if not written.exists():
         raise StageError(f"{stage.name} ended without writing it", file=path, hint=f"read {log}")
@@ -138,13 +141,13 @@ def _output_files(stage: Stage, work: Path, path: str, log: Path) -> dict[str, s
 
 
 def _is_finished(root: Path, stage: Stage, work: Path) -> bool:
-    """Whether an earlier run was killed after its work, before or amid its publication, and nothing of it was lost since."""
+    """Return whether an earlier run was killed after it had computed all outputs, and they are still complete."""
     record = read_record(work / RECORD)
     if record is None:
         return False
     wanted = record["outputs"]
     return all(
-        path in wanted and any(place.exists() and digest(place) == wanted[path] for place in (work / child.OUT / path, root / path))
+        path in wanted and any(file.exists() and digest(file) == wanted[path] for file in (work / child.OUT / path, root / path))
         for path in (artifact.path for artifact in stage.outputs.values())
     )
 
@@ -152,51 +155,53 @@ def _is_finished(root: Path, stage: Stage, work: Path) -> bool:
 def _publish(root: Path, stage: Stage, work: Path) -> None:
     old = work / "replaced"
     for artifact in stage.outputs.values():
-        new, place = work / child.OUT / artifact.path, root / artifact.path
+        new, target = work / child.OUT / artifact.path, root / artifact.path
         if not new.exists():
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
             shutil.rmtree(old, ignore_errors=True)
-            place.rename(old)
-        os.replace(new, place)
+            target.rename(old)
+        os.replace(new, target)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _forget_others(folder: Path, work: Path) -> None:
-    """Drop what is left of runs with other inputs: nothing will ask for it again."""
+def _remove_others(folder: Path, work: Path) -> None:
+    """Remove what is left of runs with other inputs."""
     for other in folder.iterdir() if folder.exists() else ():
         if other != work:
             shutil.rmtree(other)
 
 
-def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclError:
-    """What to raise for a process that ended with `status`, or with None at the stage's time limit."""
+def explain_failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclError:
+    """Return the error for a process that ended with `status`, or with None at the stage's time limit."""
     if status is None:
         limit = f"{stage.timeout_s} s"
-        return StageError(f"{stage.name} ran out of time and was ended", value=limit, hint="run it again: it goes on from its last save")
+        return StageError(f"{stage.name} ran out of time and was ended", value=limit, hint="run it again: it resumes from its last save")
     if (work / child.ERROR).exists():
         return take_over(work / child.ERROR)
     lines = log.read_text(errors="replace").splitlines()
-    last = _last_word(lines)
+    last = _last_message(lines)
     if "No space left on device" in last:
-        return WorkspaceError("no space left on the disk", file=work, hint="free some space, and run again: what was finished is kept")
+        return _full_disk(work)
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     kind = StageCrashed if status < 0 or _FAULT.search("\n".join(lines[-_TAIL:])) else StageError
-    return kind(f"{stage.name} {how}: {last[:300]}", hint=f"read {log}, and run again: it goes on from its last save")
+    return kind(f"{stage.name} {how}: {last[:300]}", hint=f"read {log}, and run again: it resumes from its last save")
 
 
-def _last_word(lines: list[str]) -> str:
-    """The last line that says anything; where a launcher reports that a process failed, the error of that process."""
+def _last_message(lines: list[str]) -> str:
+    """Return the last line with text, or the error of the process whose failure a launcher reports."""
     reports = [number for number, line in enumerate(lines) if _LAUNCHER in line]
     errors = [match[1] for line in lines[: reports[0]] if (match := _ERROR.match(line))] if reports else []
-    said = [line for line in lines if line.strip(" =-")]
-    return errors[-1] if errors else said[-1] if said else "it printed nothing"
+    printed = [line for line in lines if line.strip(" =-")]
+    return errors[-1] if errors else printed[-1] if printed else "no output"
+
+
+def _full_disk(file: object) -> AsclError:
+    return WorkspaceError("no space left on the disk", file=file, hint="free some space, and run again: what was finished is kept")
 
 
 def _disk_error(error: OSError, root: Path) -> AsclError:
     if error.errno in _NO_SPACE:
-        return WorkspaceError(
-            "no space left on the disk", file=error.filename or root, hint="free some space, and run again: what was finished is kept"
-        )
+        return _full_disk(error.filename or root)
     return WorkspaceError(error.strerror or str(error), file=error.filename or root, hint="check its permissions, and run again")

@@ -1,4 +1,4 @@
-"""Talking to a server that `ascl serve` started: which rules it serves, and giving it others."""
+"""A client of a server that `ascl serve` started: read the rules that it serves, and replace them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tasks.registry.stages import CORPUS, RULE_INDEX
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TOKENS = (ADMIN_TOKEN, TOKEN)
-"""The variables with the token that is sent, the first that is set."""
+"""The variables with the token; the first one that is set is sent."""
 _TIMEOUT_S = 60.0
 _RULES, _CORPUS = "/v1/rules", "/v1/rules/corpus"
 
 
 def rule_arguments(root: Path, corpus: Path, port: int, index: Path | None = None) -> list[str]:
-    """Return the arguments of a server of rules: the corpus, its index, the parameters, and where swaps and look-ups are kept.
+    """Return the arguments of a server of rules: the corpus, its index, the parameters, and the files of swaps and look-ups.
 
     Servers of the same corpus and `port` share their swaps.
     """
@@ -32,25 +32,25 @@ def rule_arguments(root: Path, corpus: Path, port: int, index: Path | None = Non
 
 
 def index_arguments(root: Path, corpus: Path, released: Path | None = None) -> list[str]:
-    """Return the option that names the index in which the checkpoint was evaluated: the release's own, or for its rules the last run's."""
+    """Return the option for the index of the evaluation: the release's own, or for the rules of the last run that run's."""
     index = released or (root / RULE_INDEX.path if corpus == root / CORPUS.path else None)
     return ["--index", str(index)] if index is not None and index.is_dir() else []
 
 
 def served_corpus(url: str) -> Corpus:
-    """The rules that the server at `url` serves now."""
+    """Return the rules that the server at `url` serves."""
     return read_corpus(_ask("GET", url, _CORPUS), file=url)
 
 
 def swap_corpus(url: str, new: Corpus, *, instead_of: str) -> None:
-    """Have the server serve `new` from its next request on.
+    """Make the server use the rules `new` from its next request on.
 
-    An `AsclError` where it does not: the corpus does not validate there, this process may not swap, or `instead_of` is not the digest of
-    what is served. Then what was served goes on.
+    Raises an `AsclError` if the server rejects the corpus or this process, or if `instead_of` is not the digest of the rules that it
+    serves; it then keeps those.
     """
     answer = _ask("PUT", url, _RULES, content=json.dumps(new.to_json()), headers={"If-Match": f'"{instead_of}"'})
     if answer.get("new", {}).get("digest") != new.digest:
-        raise WorkspaceError("the server does not say that it serves the new rules", file=url, hint=f"ask it: curl {url}{_RULES}")
+        raise WorkspaceError("the server did not confirm the new rules", file=url, hint=f"ask it: curl {url}{_RULES}")
 
 
 def _ask(method: str, url: str, path: str, *, content: str | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -71,15 +71,13 @@ def _ask(method: str, url: str, path: str, *, content: str | None = None, header
             return values
         problem = str(values["error"]["message"])
     except (ValueError, LookupError, TypeError):
-        raise WorkspaceError(
-            f"HTTP {response.status_code}, and no answer of ascl serve", file=url, hint="give its address: --url"
-        ) from None
+        raise WorkspaceError(f"HTTP {response.status_code}, and not from ascl serve", file=url, hint="give its address: --url") from None
     raise _error(response.status_code, problem, url)
 
 
 def _error(status: int, problem: str, url: str) -> AsclError:
     if status == 422:
-        return RuleError(f"the server refuses the rules, and goes on with those that it has: {problem}", file=url)
+        return RuleError(f"the server rejects the rules and keeps its own: {problem}", file=url)
     if status in (401, 403):
         return ConfigError(problem, file=url, hint=f"set {TOKENS[0]} in the environment to the server's")
     return WorkspaceError(problem, file=url, value=f"HTTP {status}", hint="run it again")

@@ -1,4 +1,4 @@
-"""Whether this machine has what the engine of the parameters needs: its packages, and a scheduler that answers."""
+"""Check what the engine of the parameters needs: its packages, and a scheduler that answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ANSWER_S = 5.0
 
 
 def engine_problem(engine: EngineConfig) -> ConfigError | None:
-    """Why nothing can run on the engine now: its packages are not installed, or its scheduler does not answer."""
+    """Return why nothing can run on the engine: its packages are not installed, or its scheduler does not answer."""
 
     def problem(field: str, found: str, hint: str) -> ConfigError:
         return ConfigError(found, file="params.yaml", field=f"engine.{field}", value=getattr(engine, field), hint=hint)
@@ -26,9 +26,9 @@ def engine_problem(engine: EngineConfig) -> ConfigError | None:
     if engine.address is None:
         return None
     try:
-        place = urlsplit(engine.address)
-        with socket.create_connection((place.hostname or "", place.port or 0), timeout=_ANSWER_S):
+        scheduler = urlsplit(engine.address)
+        with socket.create_connection((scheduler.hostname or "", scheduler.port or 0), timeout=_ANSWER_S):
             return None
     except (OSError, ValueError) as error:
-        start = "check it, start the scheduler (dask scheduler), or leave it out: then the stage starts workers of its own"
+        start = "check it, start the scheduler (dask scheduler), or leave it out: then the stage starts its own workers"
         return problem("address", f"no Dask scheduler answers: {error}", start)

@@ -14,7 +14,7 @@ TELEMETRY_OFF: Mapping[str, str] = {
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""Nothing that this project uses reports home."""
+"""No package that this project uses sends telemetry."""
 
 QUIET: Mapping[str, str] = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -22,15 +22,14 @@ QUIET: Mapping[str, str] = {
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
 }
-"""Prefect's console output gives way to the command line's own; its server keeps every line."""
-
+"""The command line prints its own output instead of Prefect's, whose server keeps every line."""
 
 HEARTBEAT: Mapping[str, str] = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
-"""How often a flow run says that it lives; the automation that `ascl deploy` makes calls one dead that missed three."""
+"""Seconds between the heartbeats of a flow run; an automation of `ascl deploy` marks a run without them as crashed."""
 
 
-def prepare(root: Path, *, debug: bool = False) -> None:
-    """Set the variables of a run where they are not set already; before Prefect is imported, which reads them then."""
+def prepare_environment(root: Path, *, debug: bool = False) -> None:
+    """Set the variables of a run that are not set yet; call it before Prefect is imported, which reads them then."""
     defaults = {**TELEMETRY_OFF, **QUIET, **HEARTBEAT, "PREFECT_HOME": str(root / ".ascl" / "prefect")}
     if debug:
         del defaults["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"]

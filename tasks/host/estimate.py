@@ -1,6 +1,6 @@
-"""What each GPU stage of a run will need, before anything starts: parameters, memory on a GPU, tokens and hours.
+"""Estimate what each GPU stage of a run needs before anything starts: parameters, memory on a GPU, tokens and hours.
 
-Lengths are those that the parameters allow, so tokens and hours are what a stage takes at most; docs/gpu.md says what is assumed.
+Lengths are the longest that the parameters allow, so tokens and hours are upper bounds; docs/gpu.md lists the assumptions.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _ARMS = sum(stage.function == SFT.function for stage in TRAINED)
 
 @dataclass(frozen=True)
 class Need:
-    """What one stage, or several like it one after the other, will need."""
+    """What one stage needs, or several similar ones in sequence."""
 
     stage: str
     times: int
-    """How many stages like it a run has."""
+    """The number of such stages in a run."""
     model: str
     parameters: int
     trained: int
-    """0 where nothing is trained."""
+    """0 if nothing is trained."""
     gpus: int
     memory: Memory
-    """On each GPU, when it holds most."""
+    """The peak on each GPU."""
     problem: str
-    """Why it does not fit; empty where it does."""
+    """Why it does not fit; empty if it does."""
     hint: str
     tokens: float | None
-    """Of all the stages, at most; None until the data are there from which it follows."""
+    """An upper bound for all the stages; None until the data from which it follows exist."""
     hours: float | None
 
 
 def estimate(root: Path, params: Params, device: Device) -> list[Need]:
-    """The stages that put a model on a GPU; `ModelError` where the shape of one is not known."""
+    """Return the needs of all stages that put a model on a GPU; `ModelError` if the shape of one is unknown."""
     return [*_teacher(root, params, device), _sft(params, device), _ifpo(params, device), _evaluation(root, params, device)]
 
 
 def base_shape(params: Params) -> Shape:
-    """The shape of the model that is trained."""
+    """Return the shape of the model that is trained."""
     path = params.base_model.path
     return scratch_shape(params.base_model) if path is None else find_shape(path)
 
@@ -165,18 +165,18 @@ def _evaluation(root: Path, params: Params, device: Device) -> Need:
     if time is not None and tokens is not None:
         read = tokens / length * _VERDICT_TOKENS
         time += sum(hours(sampling_operations(find_shape(m), read), device, 1, SAMPLING_UTILISATION) for m in config.judge.models)
-    hint = "raise compute.vllm_memory_share to at most .46 with a judge beside, lower evaluate.batch_size, or take a smaller judge"
+    hint = "raise compute.vllm_memory_share to at most 0.46 with a judge, lower evaluate.batch_size, or take a smaller judge"
     return Need("evaluate", len(EVALUATE), _name(params), shape.parameters, 0, 1, memory, problem, hint, tokens, time)
 
 
 def _drawings(params: Params) -> Iterator[tuple[float, float, int]]:
-    """How prompts of every type are sampled, in the external suites and in the others."""
+    """Yield how prompts of every type are sampled, in the external suites and in the others."""
     for samples in (1, *(suite.samples for suite in params.suites.external)):
         yield from (params.evaluate.sampling_of(kind, samples) for kind in PromptType)
 
 
 def _responses(root: Path, params: Params) -> int | None:
-    """Responses of one evaluation: by the suites that were built, else by the sizes that the catalogue knows; None if one is unknown."""
+    """Return the responses of one evaluation from the built suites, else from the sizes in the catalogue; None if one is unknown."""
     manifest = EVALUATE[SFT.name].inputs["suites_manifest"]
     assert isinstance(manifest, Artifact)
     try:
@@ -194,7 +194,7 @@ def _of_built(suite: Mapping[str, Any], params: Params) -> int:
 
 
 def _of_external(suite: SuiteConfig, params: Params) -> int | None:
-    """At most: a suite of several types counts with the most samples of them."""
+    """Return an upper bound: a suite of several types counts with the most samples of them."""
     size = dataset(suite.format).size if suite.format in names() else None
     known = [number for number in (size, suite.max_prompts, suite.max_rows) if number is not None]
     types = (PromptType.UTILITY,) if suite.kind == "utility" else (PromptType.HARMFUL, PromptType.BORDERLINE)
@@ -203,7 +203,7 @@ def _of_external(suite: SuiteConfig, params: Params) -> int | None:
 
 
 def disk_of(params: Params) -> dict[str, float]:
-    """Bytes on disk by part: every published checkpoint of a run, the saved state of one training, and models from the hub."""
+    """Return the bytes on disk by part: every published checkpoint of a run, the saved state of one training, and models from the hub."""
     shape, lora = base_shape(params), (params.sft.lora, params.ifpo.lora)
     judges = [model for section in (params.build_sft, params.ifpo, params.evaluate) for model in section.judge.models]
     teacher = [params.build_sft.teacher_model] if params.build_sft.teacher in ("vllm", "transformers") else []
@@ -219,7 +219,7 @@ def disk_of(params: Params) -> dict[str, float]:
 def _generation(
     params: Params, device: Device, shape: Shape, judges: tuple[str, ...], backend: str, *, rows: int, length: int = 2048
 ) -> tuple[Memory, str]:
-    """Memory of a policy or teacher with its judges beside it, and why that does not fit."""
+    """Return the memory of a policy or teacher with its judges, and why that does not fit."""
     compute, share = params.compute, params.compute.vllm_memory_share
     if backend == "vllm":
         memory = engine(shape, compute, device, share)
@@ -264,7 +264,7 @@ def _sampling_hours(shape: Shape, tokens: float | None, device: Device) -> float
 
 
 def _counts(root: Path, artifact: Artifact | tuple[Artifact, ...], key: str) -> dict[str, int] | None:
-    """Numbers by name in a file that an earlier stage wrote; None where it has not run."""
+    """Return the numbers, by name, in a file that an earlier stage wrote; None if it has not run."""
     assert isinstance(artifact, Artifact)
     try:
         found = read_json(root / artifact.path)[key]

@@ -11,7 +11,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def gpus() -> list[str]:
-    """The names of the GPUs that a stage may use, such as `NVIDIA H100 80GB HBM3`; none where there is no driver."""
+    """Return the names of the GPUs that a stage may use, such as `NVIDIA H100 80GB HBM3`; none without a driver."""
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
@@ -19,8 +19,8 @@ def gpus() -> list[str]:
     return names[: _count_visible()] if _VISIBLE in os.environ else names
 
 
-def see_one() -> None:
-    """Let this process see the first GPU alone: a trainer that sees several without a launcher would copy its model to each."""
+def use_first_gpu_only() -> None:
+    """Hide all but the first GPU from this process: without a launcher, a trainer would copy its model to every GPU that it sees."""
     if len(gpus()) > 1:
         os.environ[_VISIBLE] = os.environ.get(_VISIBLE, "0").split(",")[0]
 

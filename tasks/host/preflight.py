@@ -1,4 +1,4 @@
-"""What this machine must have before the first expensive step: each check says what it found and how to fix it."""
+"""Check what this machine needs before the first expensive step: each check says what it found and how to fix it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ascl_core.generation.packages import PREFIX, packaged_archive, packaged_wei
 from tasks.host.engine_check import engine_problem
 from tasks.host.gpus import gpus
 from tasks.repository.check import Check
-from tasks.repository.remotes import SHOWN_IN_CLEAR, read_remote, secrets_in_configuration
+from tasks.repository.remotes import CLEARTEXT, read_remote, secrets_in_configuration
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
@@ -33,13 +33,13 @@ ENOUGH_DISK_GIB = 5.0
 ENOUGH_MEMORY_GIB = 3.0
 
 
-def blocking(root: Path, params: Params) -> list[Check]:
-    """The checks without which a run cannot end well; quick enough to run before every one."""
+def blocking_checks(root: Path, params: Params) -> list[Check]:
+    """Return the checks that a run must pass; they are quick enough to run before every one."""
     return [_git(root), remote_check(root), _disk(root), _writable(root), *_of_params(params)]
 
 
-def every(root: Path) -> list[Check]:
-    """All checks, for `ascl doctor`."""
+def all_checks(root: Path) -> list[Check]:
+    """Return all checks, for `ascl doctor`."""
     try:
         params: Params | None = load_params(root / "params.yaml")
         parameters = Check("params.yaml", "ok", "every key is known and in range")
@@ -50,23 +50,18 @@ def every(root: Path) -> list[Check]:
     return [*machine, _git(root), _dvc(root), remote_check(root), _disk(root), _writable(root), parameters, *of_params]
 
 
-def require(root: Path, params: Params) -> None:
-    """Raise `WorkspaceError` for the first thing that a run needs and this machine lacks."""
-    for check in blocking(root, params):
+def require(root: Path, params: Params | None = None) -> None:
+    """Raise `WorkspaceError` for the first check that fails with these parameters, or with those in `params.yaml`."""
+    for check in blocking_checks(root, params or load_params(root / "params.yaml")):
         if check.level == "error":
             raise WorkspaceError(check.found, field=check.name, hint=check.hint)
 
 
 def stages_at_a_time(params: Params) -> int:
-    """How many stages this machine carries side by side: one on a GPU; without, as many as the cores have threads and processes for."""
+    """Return how many stages may run in parallel: one on a GPU, else as many as the cores have threads and processes for."""
     if gpus() and params.compute.device != "cpu":
         return 1
     return max(1, (os.cpu_count() or 1) // (params.compute.threads * params.parallel.processes))
-
-
-def require_now(root: Path) -> None:
-    """`require`, with the parameters that are in `params.yaml`."""
-    require(root, load_params(root / "params.yaml"))
 
 
 def _of_params(params: Params) -> list[Check]:
@@ -124,7 +119,7 @@ def _port() -> Check:
             probe.bind(("127.0.0.1", 0))
         return Check("port", "ok", "127.0.0.1 can be listened on")
     except OSError as error:
-        return Check("port", "error", f"127.0.0.1 cannot be listened on: {error}", "set PREFECT_API_URL to a server elsewhere")
+        return Check("port", "error", f"127.0.0.1 cannot be listened on: {error}", "set PREFECT_API_URL to another server")
 
 
 def _git(root: Path) -> Check:
@@ -134,14 +129,15 @@ def _git(root: Path) -> Check:
     if head.returncode != 0:
         reason = head.stderr.strip().splitlines()[0] if head.stderr.strip() else "no commit"
         return Check(
-            "git", "error", f"{root} is no git repository with a commit: {reason}", "git init && git add . && git commit, or clone anew"
+            "git",
+            "error",
+            f"{root} is no git repository with a commit: {reason}",
+            "git init && git add . && git commit, or clone the repository again",
         )
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=False).stdout
     count = len(changed.splitlines())
     if count:
-        return Check(
-            "git", "warning", f"{head.stdout.strip()}, and {count} files not committed", "commit them, so that the record names them"
-        )
+        return Check("git", "warning", f"{head.stdout.strip()}, and {count} files not committed", "commit them, so that records name them")
     return Check("git", "ok", head.stdout.strip())
 
 
@@ -154,9 +150,9 @@ def _dvc(root: Path) -> Check:
 
 
 def remote_check(root: Path) -> Check:
-    """Whether a remote is configured, and no credentials with it; asks nobody."""
+    """Check that a remote is configured without credentials, without connecting to it."""
     if secrets := secrets_in_configuration(root):
-        return Check("remote", "error", SHOWN_IN_CLEAR.format("; ".join(map(str, secrets))), secrets[0].hint)
+        return Check("remote", "error", CLEARTEXT.format("; ".join(map(str, secrets))), secrets[0].hint)
     try:
         remote = read_remote(root)
     except ConfigError as error:
@@ -231,7 +227,7 @@ def _engine(params: Params) -> Iterator[Check]:
 
 def _model(params: Params) -> Iterator[Check]:
     named = [("base_model.path", params.base_model.path, params.base_model.revision)]
-    if params.build_sft.teacher != "openai":  # an endpoint has names of its own
+    if params.build_sft.teacher != "openai":  # an endpoint has its own names
         named.append(("build_sft.teacher_model", params.build_sft.teacher_model, params.build_sft.teacher_revision))
     for key, chat in (("labeller", params.build_sft.labeller), ("purifier", params.build_sft.purifier)):
         if chat is not None and chat.backend != "openai":
@@ -248,14 +244,14 @@ def _model(params: Params) -> Iterator[Check]:
 
 
 _PACKAGED: dict[str, Callable[[str], Path]] = {"base_model.path": packaged_weights, "retrieval.model": packaged_archive}
-"""How the model of a parameter is found inside an installed package."""
+"""Functions that find a model inside an installed package, by parameter."""
 
 
 def _packaged(field: str, path: str) -> Iterator[Check]:
     try:
         _PACKAGED[field](path)
     except ModelError as error:
-        yield Check(f"params.yaml: {field}", "error", f"model {path!r} is not there: {error.problem}", error.hint or "")
+        yield Check(f"params.yaml: {field}", "error", f"model {path!r} cannot be used: {error.problem}", error.hint or "")
 
 
 def _sources(params: Params) -> Iterator[Check]:
@@ -267,16 +263,18 @@ def _sources(params: Params) -> Iterator[Check]:
 
 
 def _source_problem(source: SourceConfig) -> tuple[str, str] | None:
-    """What is wrong with where a source is read from, and the hint; nothing where only the stage can tell."""
+    """Return what is wrong with the path of a prompt source, and the hint; None if it is right or only the stage can know."""
     if source.path is None:
         return None if source.format == OWN else ("needs a path", "give `path`")
     try:
-        place = expand(source.path)
+        location = expand(source.path)
     except DataError as error:
         return f"{error.file}: {error.problem}", error.hint or ""
-    if hub_id(place) is not None:
+    if hub_id(location) is not None:
         pinned = source.revision is not None
-        return None if pinned else (f"{place} has no pinned revision", "give `revision`, the commit that its page shows; or a local path")
-    if is_url(place) or Path(place).exists():
+        return (
+            None if pinned else (f"{location} has no pinned revision", "give `revision`, the commit that its page shows, or a local path")
+        )
+    if is_url(location) or Path(location).exists():
         return None
-    return f"{place} does not exist", "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"
+    return f"{location} does not exist", "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"

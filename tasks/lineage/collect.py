@@ -26,12 +26,12 @@ from tasks.registry.dvcfile import FILE as DVC_YAML
 from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.stages import CHECKPOINT, RELEASED, STAGES, Stage
 from tasks.releases import history
-from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import export, git, show
 from tasks.repository.outputs import fetch_to_cache
 from tasks.repository.released import released_commit
-from tasks.repository.worktrees import LOCK
+from tasks.repository.worktrees import temporary_worktree
 
 _FOLDER = Path(".ascl") / "lineage"
 
@@ -82,7 +82,7 @@ def _bring(place: Place, paths: list[str]) -> None:
         return
     why = "the remote lacks it"
     try:
-        with worktree(place.root, place.commit) as tree:
+        with temporary_worktree(place.root, place.commit) as tree:
             fetch_to_cache(tree, lacking)
     except WorkspaceError as error:
         why = error.problem

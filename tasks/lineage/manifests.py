@@ -21,7 +21,7 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import Arm, PromptType
 from tasks.lineage.database import FOLDER, database, files, is_whole
-from tasks.repository.locking import alone
+from tasks.repository.locking import exclusive
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,7 @@ def _sort(root: Path, unsorted: Path, into: Path, spill: Path) -> None:
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
     """An empty folder to work in, for one process at a time: whatever a killed one left there goes."""
-    with alone(root / FOLDER / "lock"):
+    with exclusive(root / FOLDER / "lock"):
         making = root / _MAKING
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir()

@@ -1,4 +1,4 @@
-"""What a run of a stage depends on, by SHA-256: the data, the code and the parameters, before it and after it."""
+"""What a run of a stage depends on: the SHA-256 of its data and code, and its parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.registry.stages import Stage
 
 @dataclass(frozen=True)
 class Dependencies:
-    """Everything that decides what a stage produces."""
+    """Everything that determines what a stage produces."""
 
     data: Mapping[str, str]
     """SHA-256 of each input and of each local prompt source, by path."""
@@ -29,17 +29,17 @@ class Dependencies:
 
     @property
     def digest(self) -> str:
-        """One SHA-256 over all of it: the identity of the work."""
+        """One SHA-256 over all of it, which identifies the work."""
         return sha256_json([self.function, self.data, self.code, self.parameters])
 
-    def moved(self, later: Dependencies) -> list[str]:
-        """What differs from `later`, by path or section."""
+    def differences(self, later: Dependencies) -> list[str]:
+        """Return what differs from `later`, by path or section."""
         pairs = ((self.data, later.data), (self.code, later.code), (self.parameters, later.parameters))
         return sorted(key for old, new in pairs for key in {*old, *new} if old.get(key) != new.get(key))
 
 
 def read_dependencies(root: Path, stage: Stage) -> Dependencies:
-    """Read them all from disk; `WorkspaceError` names an input that is missing."""
+    """Read the dependencies from disk; `WorkspaceError` names an input that is missing."""
     data = {}
     for artifact in stage.input_artifacts():
         if not (root / artifact.path).exists():
@@ -61,5 +61,5 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
 
 
 def short(text: str) -> str:
-    """A short name for a long text, for locks and folders."""
+    """Return a short name that stands for a long text, for locks and folders."""
     return sha256_json(text)[:16]

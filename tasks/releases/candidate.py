@@ -31,14 +31,12 @@ from tasks.registry.stages import (
 )
 from tasks.releases.weights import check_weights
 from tasks.repository import cache, dvc_lock, outputs
-from tasks.repository.locking import alone
-from tasks.repository.worktrees import add_worktree, remove_worktree
+from tasks.repository.worktrees import temporary_worktree
 from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 DECISION = GATE.outputs["decision"].path
 _CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, INDEX_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
-_FOLDER = Path(".ascl") / "releases"
 
 
 @dataclass(frozen=True)
@@ -90,21 +88,9 @@ def candidate(root: Path, run_id: str) -> Candidate:
 def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     """The candidate, and a folder with the files of the run's commit and the outputs that were looked at, which is removed after."""
     summary = read_run(root, run_id)
-    with worktree(root, str(summary["commit"])) as place:
-        outputs.bring(place, list(_CHAIN))
+    with temporary_worktree(root, str(summary["commit"])) as place:
+        outputs.check_out(place, list(_CHAIN))
         yield examine(place, run_id, summary), place
-
-
-@contextmanager
-def worktree(root: Path, commit: str) -> Iterator[Path]:
-    """The files of a commit, in a folder of its own over the shared cache; what a killed process left of it is removed before."""
-    place = (root / _FOLDER / commit).resolve()
-    with alone(root / ".ascl" / "locks" / f"release-{commit}.lock"):
-        try:
-            add_worktree(root, place, commit)
-            yield place
-        finally:
-            remove_worktree(root, place)
 
 
 def same(what: str, found: object, other: str, wanted: object) -> None:

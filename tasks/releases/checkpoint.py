@@ -15,7 +15,7 @@ from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.verify import verify_release
 from tasks.repository.git import export, git, show
-from tasks.repository.released import NOW, released_commit
+from tasks.repository.released import CURRENT, released_commit
 
 _FOLDER = Path(".ascl") / "checkpoints"
 _TAG = re.compile(r"release/\d+")
@@ -34,7 +34,7 @@ class ReleasedCheckpoint:
 
 def is_release(name: str) -> bool:
     """Return whether a person who types this means a release and no folder."""
-    return name == NOW or _TAG.fullmatch(name) is not None
+    return name == CURRENT or _TAG.fullmatch(name) is not None
 
 
 def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
@@ -42,7 +42,7 @@ def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
 
     `ReleaseError` where there is no such release, or a signature or a digest does not hold.
     """
-    release = verify_release(root, None if name == NOW else name)
+    release = verify_release(root, None if name == CURRENT else name)
     place = root / _FOLDER / release.record.checkpoint.sha256
     folder = place / release.tag.replace("/", "-")
     if folder.exists() and digest(folder) != release.record.checkpoint.sha256:

@@ -11,12 +11,13 @@ from tasks.evidence.trust import PrivateKey, Role, read_trust
 from tasks.registry.stages import CHECKPOINT, RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import Candidate, examined, worktree
+from tasks.releases.candidate import Candidate, examined
 from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.repository import transfer
 from tasks.repository.released import released_commit
+from tasks.repository.worktrees import temporary_worktree
 from tasks.runs.runs import BRANCHES, read_run
 
 
@@ -56,7 +57,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
 def _complete(root: Path, current: Release, *, push: bool) -> None:
     """Finish a release that is there: a tag that a killed process did not make, and what was not pushed until now."""
     if push:
-        with worktree(root, current.commit) as place:
+        with temporary_worktree(root, current.commit) as place:
             transfer.push(place)
     run = (f"{BRANCHES}/{current.record.run}", current.record.commit)
     history.complete(root, current.commit, current.tag, run, push=push)

@@ -9,10 +9,11 @@ from pathlib import Path
 from ascl_core.artifacts import digest
 from ascl_core.errors import ReleaseError
 from tasks.registry.stages import CANDIDATE, CHECKPOINT
-from tasks.releases.candidate import same, worktree
+from tasks.releases.candidate import same
 from tasks.releases.verify import Release, verify_release
 from tasks.releases.weights import check_weights
 from tasks.repository import outputs
+from tasks.repository.worktrees import temporary_worktree
 
 
 def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
@@ -24,8 +25,8 @@ def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
         raise ReleaseError("is there already", file=into, hint="give a folder that does not exist")
     release = verify_release(root, tag)
     into.parent.mkdir(parents=True, exist_ok=True)
-    with worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:
-        outputs.bring(place, [CANDIDATE])
+    with temporary_worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:
+        outputs.check_out(place, [CANDIDATE])
         check_weights(place / CHECKPOINT)
         copied = Path(beside) / "checkpoint"
         shutil.copytree(place / CHECKPOINT, copied)

@@ -16,7 +16,7 @@ from ascl_core.errors import ReleaseError, WorkspaceError
 from tasks.evidence.log import COMMITTED
 from tasks.registry.stages import RELEASED
 from tasks.repository.git import commit_of, git, is_ancestor
-from tasks.repository.locking import alone
+from tasks.repository.locking import exclusive, lock_file
 from tasks.repository.released import RELEASES, released_commit
 from tasks.repository.worktrees import NOBODY
 
@@ -31,7 +31,7 @@ _ANSWERS_S = 20.0
 @contextmanager
 def one_at_a_time(root: Path) -> Iterator[None]:
     """Wait for the end of another process that releases in this repository, and be the only one."""
-    with alone(root / ".ascl" / "locks" / "releases.lock"):
+    with exclusive(lock_file(root, "releases")):
         yield
 
 

@@ -10,10 +10,11 @@ from tasks.evidence.statements import ROLLBACK, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, Role, read_trust
 from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
 from tasks.releases import history
-from tasks.releases.candidate import same, worktree
+from tasks.releases.candidate import same
 from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
 from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
 from tasks.repository import outputs
+from tasks.repository.worktrees import temporary_worktree
 
 
 def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool = True) -> Release:
@@ -31,8 +32,8 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
         current = verify_release(root, even_revoked=True)
         if current.tag == tag:
             return current
-        with worktree(root, target.commit) as place:
-            outputs.bring(place, [CANDIDATE])
+        with temporary_worktree(root, target.commit) as place:
+            outputs.check_out(place, [CANDIDATE])
             same(f"SHA-256 of {CHECKPOINT}", digest(place / CHECKPOINT), tag, target.record.checkpoint.sha256)
             statement = _statement(target.record, current, approver, reason)
             write_json(place / RELEASED.path / ROLLBACK_FILE, sign(statement, key))

@@ -1,21 +1,28 @@
-"""Files by the names that DVC gives them: their MD5s, and where its cache has them."""
+"""MD5s as DVC computes them, and where its cache has a file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from ascl_core.errors import DataError
-from tasks.repository.remotes import read_settings
+from tasks.repository.remotes import dvc_path, read_settings
+
+OBJECTS = Path("files") / "md5"
+"""Where DVC keeps objects in a cache or remote."""
+
+
+def cache_folder(root: Path) -> Path:
+    """Return the absolute path of the repository's DVC cache."""
+    return Path(dvc_path(root, read_settings(root).get("cache", {}).get("dir", "cache")))
 
 
 def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
-    """Where the cache has the files of an output of that MD5, by their path in it (a file's own is `""`); None for one that it lacks.
+    """Return where the cache has the files of an output with that MD5, by their path in it (`""` for a file); None for a missing one.
 
-    Empty where the output is a folder and the cache lacks the list of its files.
+    Empty if the output is a folder and the cache lacks the list of its files.
     """
     if not md5.endswith(".dir"):
         return {"": _cached(root, md5)}
@@ -28,13 +35,12 @@ def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
 
 
 def _cached(root: Path, md5: str) -> Path | None:
-    folder = os.path.normpath(root.resolve() / ".dvc" / read_settings(root).get("cache", {}).get("dir", "cache"))
-    path = Path(folder) / "files" / "md5" / md5[:2] / md5[2:]
+    path = cache_folder(root) / OBJECTS / md5[:2] / md5[2:]
     return path if path.is_file() else None
 
 
 def md5(path: Path) -> str:
-    """What DVC calls the MD5 of a file or folder, of its bytes as they are now: no memory of earlier times is asked."""
+    """Return DVC's MD5 of a file or folder, computed from its current bytes without DVC's database of known ones."""
     from dvc_data.hashfile.hash import hash_file
     from dvc_data.hashfile.tree import Tree
     from dvc_objects.fs import LocalFileSystem
@@ -52,6 +58,6 @@ def md5(path: Path) -> str:
 
 
 def listing_md5(md5s: Mapping[str, str]) -> str:
-    """What DVC calls the MD5 of a folder, of the MD5 of each of its files by path: that of the list of them."""
+    """Return DVC's MD5 of a folder, that of its list of files, from the MD5 of each file by path."""
     listed = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"

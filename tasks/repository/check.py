@@ -1,4 +1,4 @@
-"""What a check of this machine or of a store says."""
+"""The result of a check of this machine or of a remote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a run needs, and whether it is there."""
+    """One thing that a run needs, and what was found."""
 
     name: str
     level: Literal["ok", "warning", "error"]

@@ -1,4 +1,7 @@
-"""`dvc.lock`: what DVC has recorded of each stage, read between two recordings; one that was cut off is replaced by the last whole one."""
+"""`dvc.lock`: what DVC has recorded of each stage.
+
+DVC overwrites it and may be killed meanwhile: a truncated file is replaced by the last whole one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import copy
 import functools
 import logging
 import re
+from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,48 +20,57 @@ from tasks.registry.stages import Stage
 from tasks.repository import dvc
 
 _log = logging.getLogger(__name__)
+LOCK = "dvc.lock"
 LAST_WHOLE = Path(".ascl/dvc.lock")
 
 
 def recorded(root: Path) -> dict[str, Any]:
-    """The stages in `dvc.lock`, read between two recordings; one that was cut off is brought back before."""
+    """Return the stages in `dvc.lock`, read between two recordings; a truncated file is restored first."""
     with dvc.one_at_a_time(root):
-        if is_torn(root / "dvc.lock"):
-            bring_lock_back(root)
+        restore_lock(root)
         return read_stages(root)
 
 
 def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
-    """MD5 of what each stage, by name, read when it last ran, by path; a stage that never ran is not among them."""
+    """Return the MD5 of what each stage read in its last run, by name and path, without stages that never ran."""
     with dvc.one_at_a_time(root):
         stages = read_stages(root)
     return {name: {dep["path"]: str(dep.get("md5")) for dep in entry.get("deps", ())} for name, entry in stages.items()}
 
 
 def locked(root: Path, stage: Stage, kind: Literal["deps", "outs"]) -> dict[str, str]:
-    """The MD5 of what the stage read or wrote when `dvc.lock` was written, by path; of a folder, that of its list of files."""
+    """Return the MD5 of what the stage read or wrote when `dvc.lock` was written, by path; of a folder, that of its list of files."""
     return {entry["path"]: str(entry.get("md5")) for entry in read_stages(root).get(stage.name, {}).get(kind, ())}
 
 
-def stages_in(lock: str, *, file: object = "dvc.lock") -> dict[str, Any]:
-    """What the text of a `dvc.lock` says of each stage; `ConfigError` where it is none."""
+def stages_in(lock: str, *, file: object = LOCK) -> dict[str, Any]:
+    """Return the entry of each stage in the text of a `dvc.lock`; `ConfigError` if it is not one."""
     return copy.deepcopy((_parsed(lock, str(file)) or {}).get("stages") or {})
 
 
 def read_stages(root: Path) -> dict[str, Any]:
-    """Return what `dvc.lock` says of each stage; empty where there is none. The caller holds DVC's lock."""
-    path = root / "dvc.lock"
+    """Return the entry of each stage in `dvc.lock`; empty if it does not exist. The caller holds DVC's lock."""
+    path = root / LOCK
     return stages_in(path.read_text(encoding="utf-8"), file=path) if path.exists() else {}
+
+
+def write_stages(root: Path, stages: Mapping[str, Any]) -> None:
+    """Write a `dvc.lock` with these entries."""
+    from ruamel.yaml import YAML
+
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump({"schema": "2.0", "stages": dict(stages)}, text)
+    write_text(root / LOCK, text.getvalue())
 
 
 @functools.lru_cache(maxsize=4)
 def _parsed(lock: str, file: str) -> Any:
-    """Reading it takes a second for a few thousand lines, and one command reads it several times."""
+    """Parse it once: a few thousand lines take a second, and one command reads them several times."""
     return parse_yaml(lock, file=file)
 
 
-def is_torn(lock: Path) -> bool:
-    """Whether `dvc.lock` is not whole, and not because people's versions of it conflict."""
+def is_truncated(lock: Path) -> bool:
+    """Return whether `dvc.lock` exists and is not whole, other than by a conflict of git's."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -72,19 +86,19 @@ def is_torn(lock: Path) -> bool:
 
 
 def lacks_outputs(text: str) -> bool:
-    """Whether a stage in a `dvc.lock` has no outputs, which all of ours have: it was cut off between two lines, and can still be read."""
+    """Return whether a stage in a `dvc.lock` has no outputs, which all of ours have: a truncated one may still parse."""
     return len(re.findall(r"^  [\w-]+:$", text, re.MULTILINE)) != len(re.findall(r"^    outs:$", text, re.MULTILINE))
 
 
-def bring_lock_back(root: Path) -> bool:
-    """Put the last readable `dvc.lock` in place of one that is cut off: DVC writes it in place, and may be killed meanwhile."""
-    if not (root / LAST_WHOLE).exists() or not is_torn(root / "dvc.lock"):
+def restore_lock(root: Path) -> bool:
+    """Replace a truncated `dvc.lock` by the last whole one; return whether that was necessary and possible."""
+    if not (root / LAST_WHOLE).exists() or not is_truncated(root / LOCK):
         return False
-    _log.warning("dvc.lock was cut off, as DVC was killed while it wrote it: the last whole one is back")
-    write_text(root / "dvc.lock", read_text(root / LAST_WHOLE) or "schema: '2.0'\n")
+    _log.warning("dvc.lock was truncated, as DVC was killed while it wrote it; the last whole one is restored")
+    write_text(root / LOCK, read_text(root / LAST_WHOLE) or "schema: '2.0'\n")
     return True
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a `dvc.lock`, cut off or not; empty where there is none."""
+    """Return the text of a `dvc.lock`, whole or not; empty if it does not exist."""
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

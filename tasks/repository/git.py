@@ -1,4 +1,4 @@
-"""What is asked of git, by its command: the only sure reader of its repositories."""
+"""Git, by its command line: the only reader of its repositories that is always right."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from ascl_core.errors import WorkspaceError
 
 _OF_THE_PERSON = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
-"""How a person's git reaches others and where its settings are; every other variable names a repository, and none counts here."""
+"""Variables that say how git reaches other machines and where its settings are; the others name a repository and are ignored."""
 _NO = 1
-"""The status by which git answers no; another one says that it could not look."""
+"""The exit status for "no"; other ones are failures."""
 _ASKS_NOTHING = {"GIT_TERMINAL_PROMPT": "0"}
 
 
@@ -25,17 +25,17 @@ def git(
     given: str | None = None,
     timeout_s: float | None = None,
 ) -> str:
-    """What `git` with these arguments, and `given` to read, prints in that repository, whatever the environment names.
+    """Return what `git` prints with these arguments and `given` as its input, in `root` whatever repository the environment names.
 
-    `WorkspaceError` where it fails, or has not ended after `timeout_s`.
+    `WorkspaceError` if it fails, or has not ended after `timeout_s`.
     """
     return _run(root, arguments, environment, given, timeout_s).decode(errors="replace").strip()
 
 
 def commit_of(root: Path, revision: str) -> str | None:
-    """Return the commit that a revision names, 40 hexadecimal digits; None where it names none.
+    """Return the commit that a revision names, 40 hexadecimal digits; None if there is no such revision.
 
-    `WorkspaceError` where git refuses to look, as in a folder of another owner: that says nothing about the revision.
+    `WorkspaceError` if git refuses to look, as in a folder that belongs to somebody else.
     """
     arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     done = _ended(root, arguments)
@@ -44,24 +44,24 @@ def commit_of(root: Path, revision: str) -> str | None:
     return _checked(root, arguments, done).decode().strip()
 
 
-def named(root: Path, revision: str) -> str | None:
-    """The commit that a revision names here, or that a branch of that name has at `origin`; None where there is neither."""
+def resolve(root: Path, revision: str) -> str | None:
+    """Return the commit that a revision names here, or a branch of that name at `origin`; None if there is neither."""
     return commit_of(root, revision) or commit_of(root, f"refs/remotes/origin/{revision}")
 
 
 def head_of(root: Path, branch: str) -> str | None:
-    """The head of a branch: that at `origin` where it has more than the one here, as in a clone of another machine; None without any."""
+    """Return the head of a branch, here or at `origin` if that is ahead of it, as in a clone; None if there is neither."""
     here, there = commit_of(root, f"refs/heads/{branch}"), commit_of(root, f"refs/remotes/origin/{branch}")
     return there if here is None or (there and is_ancestor(root, here, there)) else here
 
 
 def is_uncommitted(root: Path, path: str) -> bool:
-    """Whether a file is in no commit as it is now; not where git is to ignore it."""
+    """Return whether a file has uncommitted changes; an ignored one never has."""
     return bool(git(root, "status", "--porcelain", "--", path))
 
 
 def is_ancestor(root: Path, older: str, newer: str) -> bool:
-    """Whether everything in `older` is in `newer`, too."""
+    """Return whether `older` is an ancestor of `newer`, or `newer` itself."""
     arguments = ("merge-base", "--is-ancestor", older, newer)
     done = _ended(root, arguments)
     if done.returncode == _NO:
@@ -71,21 +71,21 @@ def is_ancestor(root: Path, older: str, newer: str) -> bool:
 
 
 def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -> bytes:
-    """The bytes of a file at that commit; where it has none `missing`, or `WorkspaceError` without that."""
+    """Return the bytes of a file at that commit, or `missing` if it is not there; without `missing`, `WorkspaceError`."""
     if missing is not None and not git(root, "ls-tree", commit, "--", str(path)):
         return missing
     return _run(root, ("cat-file", "blob", f"{commit}:{path}"))
 
 
 def export(root: Path, commit: str, path: Path, into: Path) -> Path:
-    """Write the folder or file `path` of the repository as it was at that commit under `into`, and return where it is."""
+    """Write the folder or file `path` as of that commit under `into`, and return its new path."""
     packed = _run(root, ("archive", "--format=tar", commit, "--", str(path)))
     try:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(into, filter="data")
     except tarfile.FilterError as error:
         problem = f"a link leads out of the repository: {error.tarinfo.name}"
-        raise WorkspaceError(problem, file=path, field=commit, hint="commit the file itself in its place") from None
+        raise WorkspaceError(problem, file=path, field=commit, hint="commit the file itself instead of a link") from None
     return into / path
 
 
@@ -119,11 +119,11 @@ def _ended(
         )
     except subprocess.TimeoutExpired:
         problem = f"git {arguments[0]} had no answer after {timeout_s:.0f} s"
-        raise WorkspaceError(problem, file=root, hint="git remote -v, and see whether it can be reached") from None
+        raise WorkspaceError(problem, file=root, hint="git remote -v, and check that it can be reached") from None
 
 
 def _checked(root: Path, arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> bytes:
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, hint="git status, and fix what it says")
     return done.stdout

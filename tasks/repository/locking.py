@@ -1,4 +1,4 @@
-"""One process at a time: a file that only one holds locked."""
+"""File locks: one process at a time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def lock_file(root: Path, name: str) -> Path:
+    """Return the lock of that name in the repository."""
+    return root / ".ascl" / "locks" / f"{name}.lock"
+
+
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Hold the file locked, after whoever else holds it; the kernel lets go of it where a process dies."""
+def exclusive(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the file locked for the block; the kernel releases it if the process dies.
+
+    Waits for another process that holds it, or without `wait` raises `BlockingIOError`.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

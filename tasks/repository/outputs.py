@@ -1,4 +1,4 @@
-"""The outputs of stages: recorded in `dvc.lock` and the cache, and brought back from there or from the remote."""
+"""The outputs of stages: recorded in `dvc.lock` and the cache, and fetched from there or from the remote."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from ascl_core.artifacts import write_text
 from ascl_core.errors import StageCrashed, WorkspaceError
 from tasks.registry.stages import Stage
 from tasks.repository import cache, dvc, dvc_lock, transfer
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.staleness import staleness
 
 _log = logging.getLogger(__name__)
 
 
 def record(root: Path, stage: Stage) -> None:
-    """Take the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`.
+    """Copy the stage's outputs into the cache and write them, with its dependencies, to `dvc.lock`.
 
-    `WorkspaceError` where the cache did not take all of them, `StageCrashed` where DVC was killed; then `dvc.lock` is as before.
+    `WorkspaceError` if the cache lacks one afterwards, `StageCrashed` if DVC was killed; `dvc.lock` is then unchanged.
     """
-    write_text(root / transfer.OWED, f"{stage.name}\n")
-    before = dvc_lock.read_text(root / "dvc.lock") if (root / "dvc.lock").exists() else None
-    done = dvc.run_alone(root, "commit", "--force", stage.name)
-    if done.returncode == 0 and "failed to transfer" not in done.stderr:  # of which DVC says nothing in its status
+    write_text(root / transfer.TO_PUSH, f"{stage.name}\n")
+    before = dvc_lock.read_text(root / LOCK) if (root / LOCK).exists() else None
+    done = dvc.run_exclusively(root, "commit", "--force", stage.name)
+    if done.returncode == 0 and "failed to transfer" not in done.stderr:  # which DVC's exit status does not show
         return
     if before is None:
-        (root / "dvc.lock").unlink(missing_ok=True)
+        (root / LOCK).unlink(missing_ok=True)
     else:
-        write_text(root / "dvc.lock", before)
-    dvc.heed_full_disk(root, done)
+        write_text(root / LOCK, before)
+    dvc.check_disk(root, done)
     if done.returncode < 0:
         raise StageCrashed(
-            f"dvc commit was {dvc.killed(done)}", field=stage.name, hint="run it again: its outputs are in place, to be recorded"
+            f"dvc commit was {dvc.killed(done)}", field=stage.name, hint="run it again: its outputs are kept and need only be recorded"
         )
     hint = "check the space and the permissions of .dvc/cache, and run again"
-    raise WorkspaceError(f"dvc commit failed: {dvc.complaint(done)}", file=root / "dvc.yaml", hint=hint)
+    raise WorkspaceError(f"dvc commit failed: {dvc.error_line(done)}", file=root / "dvc.yaml", hint=hint)
 
 
 def restore(root: Path, stage: Stage) -> bool:
-    """Bring the recorded outputs back from the cache or the remote; False where neither has all of them."""
-    if dvc.run_alone(root, "checkout", "--force", stage.name).returncode == 0 and not staleness(root, [stage])[stage.name]:
+    """Restore the recorded outputs from the cache or the remote; return False if neither has all of them."""
+    if dvc.run_exclusively(root, "checkout", "--force", stage.name).returncode == 0 and not staleness(root, [stage])[stage.name]:
         return True
     try:
         transfer.transfer(root, "pull", "--force", stage.name, attempts=1)
@@ -51,16 +52,15 @@ def restore(root: Path, stage: Stage) -> bool:
     return not staleness(root, [stage])[stage.name]
 
 
-def bring(root: Path, stages: list[Stage]) -> None:
-    """Have the outputs of these stages as `dvc.lock` names them, whatever their code and parameters are now, from the cache or the remote.
+def check_out(root: Path, stages: list[Stage]) -> None:
+    """Restore the outputs of these stages as `dvc.lock` names them, whatever their current code and parameters, from cache or remote.
 
-    `WorkspaceError` where DVC says that it cannot. It may not say so: whoever relies on the bytes compares their digests.
+    `WorkspaceError` if DVC reports a failure. It does not report all: callers that rely on the bytes compare their digests.
     """
     names = [stage.name for stage in stages]
-    with dvc.one_at_a_time(root):
-        done = dvc.run(root, "checkout", "--force", "--quiet", *names)
+    done = dvc.run_exclusively(root, "checkout", "--force", "--quiet", *names)
     if done.returncode != 0 or not _is_as_locked(root, stages):
-        dvc.call(root, "pull", "--force", "--quiet", *names, hint="run it where its outputs still are: dvc push, and try again")
+        dvc.call(root, "pull", "--force", "--quiet", *names, hint="push them from the machine that has them: ascl push; then try again")
 
 
 def _is_as_locked(root: Path, stages: list[Stage]) -> bool:
@@ -69,23 +69,23 @@ def _is_as_locked(root: Path, stages: list[Stage]) -> bool:
 
 
 def fetch(root: Path, paths: Collection[str]) -> None:
-    """Have the recorded outputs at these paths in place, from the cache or the remote, whatever lies there now; runs no stage.
+    """Restore the recorded outputs at these paths from the cache or the remote, over whatever is there; runs no stage.
 
-    What is not recorded is left alone. `WorkspaceError` where neither has one of them.
+    Paths that are not recorded are ignored. `WorkspaceError` if neither has one of the others.
     """
-    dvc.ensure(root)
+    dvc.require_configured(root)
     known = {out["path"] for entry in dvc_lock.recorded(root).values() for out in entry.get("outs", ())} if paths else set()
     wanted = sorted(known.intersection(paths))
     if not wanted:
         return
-    done = dvc.run_alone(root, "checkout", "--force", *wanted)
-    dvc.heed_full_disk(root, done)
+    done = dvc.run_exclusively(root, "checkout", "--force", *wanted)
+    dvc.check_disk(root, done)
     if done.returncode != 0:
         transfer.transfer(root, "pull", "--force", *wanted)
 
 
 def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
-    """Bring the file or folder `path`, as that commit's `dvc.lock` records it, under `into`; from the cache, else from the remote."""
+    """Fetch the file or folder `path`, as that commit's `dvc.lock` records it, to `into`, and return its new path."""
     target = into / path
     if target.is_dir():
         shutil.rmtree(target)
@@ -96,5 +96,5 @@ def fetch_recorded(root: Path, commit: str, path: str, into: Path) -> Path:
 
 
 def fetch_to_cache(root: Path, paths: Collection[str]) -> None:
-    """Bring these recorded outputs from the remote into the cache, and into no working tree; `WorkspaceError` where it has not all."""
+    """Fetch these recorded outputs from the remote into the cache only; `WorkspaceError` if the remote lacks one."""
     transfer.transfer(root, "fetch", *sorted(paths))

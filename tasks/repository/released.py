@@ -1,8 +1,8 @@
-"""What is released: the head of the branch `releases`, here or at `origin`, whichever has more.
+"""The current release: the head of the branch `releases`, here or at `origin`, whichever is ahead.
 
-Everybody who asks what is released asks this module: the plan, a run, the gate, serving and `ascl release`. The folder `data/released` of a
-working tree is a copy of that head's folder, which git ignores; a run brings it up to date before it starts. Where nothing is released the
-folder is empty but for its own `.gitignore`, so that `dvc repro` finds it in a new clone.
+The plan, runs, the gate, serving and `ascl release` all ask this module. The folder `data/released` of a working tree is a copy of that
+head's folder, which git ignores; a run updates it before it starts. Before the first release it contains only its own `.gitignore`, so that
+`dvc repro` finds it in a new clone.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ascl_core.errors import DataError, WorkspaceError
 from ascl_core.released import PLACEHOLDER, RELEASE_FILE, read_release
 from tasks.registry.stages import RELEASED
 from tasks.repository.git import export, git, head_of, show
-from tasks.repository.locking import alone
+from tasks.repository.locking import exclusive, lock_file
 
 RELEASES = "releases"
-"""The branch whose head is what is released; every release and every rollback is one commit of it."""
-NOW = "released"
-"""How a person names what is released now, whichever tag it has."""
+"""The branch whose head is the current release; every release and every rollback is a commit of it."""
+CURRENT = "released"
+"""The name by which people refer to the current release."""
 _SCRATCH = Path(".ascl") / "released"
 
 
 def released_commit(root: Path) -> str | None:
-    """Return the commit that is released, as far as this repository has fetched; None before the first release."""
+    """Return the commit of the current release, as far as this repository has fetched; None before the first release."""
     return head_of(root, RELEASES)
 
 
 def released_tag(root: Path) -> str | None:
-    """Return the tag of what is released, such as `release/2`, as its record names it; no signature is checked."""
+    """Return the tag of the current release, such as `release/2`, as its record names it; no signature is checked."""
     commit = released_commit(root)
     if commit is None:
         return None
@@ -45,18 +45,18 @@ def released_tag(root: Path) -> str | None:
 
 
 def is_current(root: Path) -> bool:
-    """Return whether `data/released` of the working tree `root` holds what is released."""
+    """Return whether `data/released` of the working tree `root` is the current release."""
     with released_folder(root) as folder:
         return folder == root / RELEASED.path
 
 
 def bring_up_to_date(root: Path) -> bool:
-    """Make `data/released` of the working tree `root` hold what is released; return whether it changed.
+    """Copy the current release to `data/released` of the working tree `root`; return whether that changed it.
 
     The folder is replaced whole. A process that is killed in between leaves no folder, and the next call writes it.
     """
     target = root / RELEASED.path
-    with alone(root / ".ascl" / "locks" / "released.lock"), released_folder(root) as folder:
+    with exclusive(lock_file(root, "released")), released_folder(root) as folder:
         if folder == target:
             return False
         if target.exists():
@@ -68,9 +68,9 @@ def bring_up_to_date(root: Path) -> bool:
 
 @contextmanager
 def released_folder(root: Path) -> Iterator[Path]:
-    """Yield a folder with what is released: `data/released` of `root` where that holds it, else a copy that is removed after.
+    """Yield a folder with the current release: `data/released` of `root` if it is current, else a temporary copy.
 
-    The copy has just the bytes that `bring_up_to_date` would put in place.
+    The copy has the same bytes that `bring_up_to_date` would write.
     """
     target, commit = root / RELEASED.path, released_commit(root)
     if commit is None and _holds_nothing(target):
@@ -88,11 +88,11 @@ def released_folder(root: Path) -> Iterator[Path]:
 
 
 def tracked_hint(root: Path) -> str | None:
-    """Return what to do in a repository that still has the released files in git's index; None in others."""
+    """Return what to do if the repository still has the released files in git's index; None if it has not."""
     listed = git(root, "ls-files", "--", RELEASED.path).splitlines()
     if released_commit(root) is None or not set(listed) - {f"{RELEASED.path}/{PLACEHOLDER}"}:
         return None
-    return f"{RELEASED.path} is a copy of what is released, and git need not track it: git rm -r --cached {RELEASED.path}, and commit"
+    return f"{RELEASED.path} is a copy of the current release, which git need not track: git rm -r --cached {RELEASED.path}, and commit"
 
 
 def _holds_nothing(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Asking the remote itself: whether it answers, lets us read, write and delete, and writes an object once where it is asked to."""
+"""Checks of a remote: whether it answers, allows to read, write and delete, and never overwrites an object on request."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _BODY = b"ascl remote check\n"
 _BY_CODE = {
     "RequestTimeTooSkewed": (
-        "the clock of this machine and that of the store differ too much",
+        "the clocks of this machine and of the store differ too much",
         "set this machine's clock: timedatectl set-ntp true",
     ),
     "InvalidAccessKeyId": ("the store does not know this access key", f"check {_KEYS}"),
     "SignatureDoesNotMatch": ("the secret does not belong to the access key", f"check {_KEYS}"),
-    "ExpiredToken": ("the credentials have expired", "sign in anew, or renew AWS_SESSION_TOKEN"),
+    "ExpiredToken": ("the credentials have expired", "sign in again, or renew AWS_SESSION_TOKEN"),
     "NoSuchBucket": ("the bucket does not exist", "create it, or: ascl remote set s3://BUCKET/PREFIX"),
     "AccessDenied": (
         "access is denied",
-        "have the owner of the bucket allow these credentials to list, read, write and delete under the prefix",
+        "ask the owner of the bucket to let these credentials list, read, write and delete under the prefix",
     ),
     "PermanentRedirect": ("the bucket is in another region", "ascl remote set … --region REGION"),
     "AuthorizationHeaderMalformed": ("the bucket is in another region", "ascl remote set … --region REGION"),
 }
 _BY_TYPE = {
     "NoCredentialsError": ("no credentials were found", f"set {_KEYS}"),
-    "PartialCredentialsError": ("only half of the credentials was found", f"set {_KEYS}"),
+    "PartialCredentialsError": ("only half of the credentials were found", f"set {_KEYS}"),
     "ProfileNotFound": ("the profile of AWS_PROFILE does not exist", "aws configure list-profiles, or unset AWS_PROFILE"),
 }
 
@@ -44,45 +44,45 @@ class Fault:
 
     problem: str
     hint: str
-    passing: bool
-    """Whether it may be over in a moment, as where a server starts again."""
+    transient: bool
+    """Whether a retry may succeed, as when a server restarts."""
 
 
-def fault(remote: Remote) -> Fault | None:
-    """What is wrong with reaching the remote, found by one request; None where it answers as it should."""
+def find_fault(remote: Remote) -> Fault | None:
+    """Send one request to the remote and return why it fails; None if it is answered."""
     if not remote.on_s3:
         return None
     try:
         s3_system(remote.endpoint, remote.region).call_s3("list_objects_v2", Bucket=remote.bucket, MaxKeys=1)
-    except Exception as error:  # of whichever layer of the client
-        return fault_of(error, remote)
+    except Exception as error:  # from any layer of the client
+        return explain(error, remote)
     return None
 
 
-def fault_of(error: BaseException, remote: Remote) -> Fault:
-    """What an error of an S3 client means; repeats nothing of it, as it may carry credentials."""
+def explain(error: BaseException, remote: Remote) -> Fault:
+    """Return what an error of an S3 client means, without its text, which may contain credentials."""
     for cause in _causes(error):
         code = str(getattr(cause, "response", {}).get("Error", {}).get("Code", ""))
         if code in _BY_CODE:
-            return Fault(*_BY_CODE[code], passing=False)
+            return Fault(*_BY_CODE[code], transient=False)
         if type(cause).__name__ in _BY_TYPE:
-            return Fault(*_BY_TYPE[type(cause).__name__], passing=False)
+            return Fault(*_BY_TYPE[type(cause).__name__], transient=False)
     if isinstance(error, PermissionError):
-        return Fault(*_BY_CODE["AccessDenied"], passing=False)
+        return Fault(*_BY_CODE["AccessDenied"], transient=False)
     if isinstance(error, FileNotFoundError):
-        return Fault(*_BY_CODE["NoSuchBucket"], passing=False)
+        return Fault(*_BY_CODE["NoSuchBucket"], transient=False)
     where = remote.endpoint or "AWS_ENDPOINT_URL"
     return Fault(
-        f"the store does not answer ({type(error).__name__})", f"start it, or check {where}, the region and the network", passing=True
+        f"the store does not answer ({type(error).__name__})", f"start it, or check {where}, the region and the network", transient=True
     )
 
 
 def check_remote(remote: Remote) -> Iterator[Check]:
-    """One check after the other, up to the first that fails; leaves nothing behind."""
+    """Yield one check after the other, up to the first that fails; leaves nothing behind."""
     if not remote.on_s3:
         yield _folder(Path(remote.url))
         return
-    if found := fault(remote):
+    if found := find_fault(remote):
         yield Check("reach", "error", found.problem, found.hint)
         return
     yield Check("reach", "ok", f"{remote} answers")
@@ -90,22 +90,18 @@ def check_remote(remote: Remote) -> Iterator[Check]:
     try:
         system.pipe_file(path, _BODY)
         yield Check("write", "ok", "an object was written")
-        same = system.cat_file(path) == _BODY
-        yield (
-            Check("read", "ok", "it was read back")
-            if same
-            else Check("read", "error", "it came back as something else", "use another store")
-        )
+        is_intact = system.cat_file(path) == _BODY
+        yield Check("read", "ok", "it was read back") if is_intact else Check("read", "error", "its bytes changed", "use another store")
         yield _once(system, path)
         system.rm_file(path)
         yield Check("delete", "ok", "it was deleted")
-    except Exception as error:  # of whichever layer of the client
-        found = fault_of(error, remote)
+    except Exception as error:  # from any layer of the client
+        found = explain(error, remote)
         yield Check("use", "error", found.problem, found.hint)
 
 
 def _once(system: Any, path: str) -> Check:
-    """Whether the store keeps the first of two that create the same object."""
+    """Check that the store rejects the second of two requests that create the same object."""
     try:
         system.pipe_file(path, b"second\n", mode="create")
     except FileExistsError:
@@ -117,10 +113,10 @@ def _once(system: Any, path: str) -> Check:
         return Check(
             "write once",
             "warning",
-            "it overwrites an object in spite of If-None-Match",
-            "two releases at a time may collide: update the store",
+            "it ignores If-None-Match and overwrites objects",
+            "two simultaneous releases may collide: update the store",
         )
-    return Check("write once", "ok", "what exists is not overwritten where If-None-Match says so")
+    return Check("write once", "ok", "If-None-Match prevents overwriting")
 
 
 def _folder(folder: Path) -> Check:

@@ -1,6 +1,6 @@
-"""The remote: where copies of what the pipeline made are kept, and what is wrong where it cannot be reached.
+"""The remote: where copies of what the pipeline makes are kept.
 
-    ASCL_REMOTE, ASCL_REMOTE_ENDPOINT, ASCL_REMOTE_REGION    counts first: the environment of a worker or a container
+    ASCL_REMOTE, ASCL_REMOTE_ENDPOINT, ASCL_REMOTE_REGION    come first: the environment of a worker or a container
     .dvc/config.local                                        this machine: `ascl remote set`
     .dvc/config                                              everybody: `ascl remote set --shared`
 
@@ -24,20 +24,20 @@ NAME = "store"
 """The name under which `ascl remote set` writes a remote."""
 VARIABLE = "ASCL_REMOTE"
 FILES = (Path(".dvc") / "config", Path(".dvc") / "config.local")
-SHOWN_IN_CLEAR = "credentials are written in clear: {}"
+CLEARTEXT = "credentials are written in clear text: {}"
 _SECRET = re.compile(r"(access_key_id|secret|session_token|password|account_key|sas_token|connection_string|sse_customer_key)")
 _HINT = "take them out of the file, revoke them if it was ever pushed, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where copies go."""
+    """A store of copies."""
 
     name: str
     url: str
     """`s3://bucket/prefix`, or an absolute folder."""
     endpoint: str | None = None
-    """Another S3 server than Amazon's; None leaves it to AWS_ENDPOINT_URL."""
+    """The URL of an S3 server; None for AWS_ENDPOINT_URL, or Amazon's."""
     region: str | None = None
 
     @property
@@ -52,7 +52,7 @@ class Remote:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What DVC is told of it; the copies that it brings are checked against their digests."""
+        """Its section in DVC's configuration; DVC verifies the digests of what it fetches."""
         known = {"url": self.url, "endpointurl": self.endpoint, "region": self.region}
         timeouts = {"connect_timeout": "10", "read_timeout": "60"} if self.on_s3 else {}
         return {name: value for name, value in known.items() if value} | timeouts | {"verify": "true"}
@@ -64,7 +64,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Secret:
-    """A credential that stands in a configuration file."""
+    """A credential in a configuration file."""
 
     file: str
     section: str
@@ -76,7 +76,7 @@ class Secret:
 
 
 def make_remote(url: str, endpoint: str | None = None, region: str | None = None) -> Remote:
-    """The remote at that place; `ConfigError` where it is none, or where a URL carries credentials."""
+    """Return the remote at that URL or folder; `ConfigError` if it is neither, or if it contains credentials."""
     for field, value in (("url", url), ("endpoint", endpoint)):
         refuse_credentials(value, field=field)
     if endpoint and not re.fullmatch(r"https?://[^\s/?#]+/?", endpoint):
@@ -87,7 +87,12 @@ def make_remote(url: str, endpoint: str | None = None, region: str | None = None
         raise ConfigError("not the name of a region", field="region", value=region, hint="such as eu-central-1")
     if not url.startswith(S3):
         if "://" in url or endpoint or region or not Path(url).is_absolute():
-            raise ConfigError("not a place for copies", field="url", value=url, hint="give s3://BUCKET/PREFIX, or an absolute folder")
+            raise ConfigError(
+                "neither a prefix on S3 nor an absolute folder",
+                field="url",
+                value=url,
+                hint="give s3://BUCKET/PREFIX, or an absolute folder",
+            )
         return Remote(NAME, os.path.normpath(url))
     if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", url) or "/." in url:
         hint = "s3://BUCKET/PREFIX with letters, digits, dots, dashes and slashes"
@@ -96,7 +101,7 @@ def make_remote(url: str, endpoint: str | None = None, region: str | None = None
 
 
 def read_remote(root: Path, *, environment: bool = True) -> Remote | None:
-    """The remote that counts here; None where there is none. `environment` False asks the files alone."""
+    """Return the remote of this repository, if there is one; with `environment` False only the files count."""
     if environment and (named := from_environment()):
         return named
     settings = read_settings(root)
@@ -105,18 +110,18 @@ def read_remote(root: Path, *, environment: bool = True) -> Remote | None:
     if not (url := values.get("url")):
         return None
     if "://" not in url:
-        url = os.path.normpath(root.resolve() / ".dvc" / url)
+        url = dvc_path(root, url)
     return Remote(name, refuse_credentials(url, field="url"), values.get("endpointurl"), values.get("region"))
 
 
 def from_environment() -> Remote | None:
-    """The remote that the environment names, if it names one."""
+    """Return the remote that the environment names, if any."""
     url = os.environ.get(VARIABLE)
     return make_remote(url, os.environ.get(f"{VARIABLE}_ENDPOINT"), os.environ.get(f"{VARIABLE}_REGION")) if url else None
 
 
 def refuse_credentials(url: str | None, *, field: str) -> str:
-    """The URL; `ConfigError`, which does not repeat it, where it has a key, a password or a token in it."""
+    """Return the URL; `ConfigError`, which does not repeat it, if it contains a key, a password or a token."""
     if url and has_credentials(url):
         hint = "leave them out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a credential helper of git"
         raise ConfigError("a URL with credentials in it", field=field, hint=hint)
@@ -124,7 +129,7 @@ def refuse_credentials(url: str | None, *, field: str) -> str:
 
 
 def read_settings(root: Path) -> dict[str, dict[str, str]]:
-    """The sections of DVC's configuration of the repository, those of this machine over those of everybody; no quotes around a name."""
+    """Return the sections of DVC's configuration, those of this machine over the shared ones, without quotes around their names."""
     merged: dict[str, dict[str, str]] = {}
     for file in FILES:
         for section, values in _sections(root / file):
@@ -132,8 +137,13 @@ def read_settings(root: Path) -> dict[str, dict[str, str]]:
     return merged
 
 
+def dvc_path(root: Path, path: str) -> str:
+    """Return the absolute path of one that DVC's configuration names relative to `.dvc`."""
+    return os.path.normpath(root.resolve() / ".dvc" / path)
+
+
 def secrets_in_configuration(root: Path) -> list[Secret]:
-    """Every credential in DVC's configuration of the repository."""
+    """Return every credential in DVC's configuration of the repository."""
     return [
         Secret(str(file), section, key)
         for file in FILES

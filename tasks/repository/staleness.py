@@ -29,12 +29,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Staleness:
-    """Why a stage's recorded outputs cannot stand for what it would produce now."""
+    """Why a stage's recorded outputs are not what it would produce now."""
 
     reasons: tuple[str, ...]
-    """What changed, each in a few words; empty where nothing did."""
+    """What changed, each in a few words; empty if nothing did."""
     restorable: bool
-    """True where only outputs are missing or changed: those that are recorded are still right."""
+    """True if only outputs are missing or changed: the recorded ones are still right."""
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
@@ -43,12 +43,12 @@ class Staleness:
 def staleness(
     root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None, inputs: Mapping[str, str] | None = None
 ) -> dict[str, Staleness]:
-    """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it.
+    """Return for each stage, by name, why it is stale compared with `dvc.lock`, without regard to the stages upstream of it.
 
-    With `parameters`, those count in place of what `params.yaml` says, and with `inputs`, MD5 by path, those in place of what lies at
-    these paths. Prompt sources count as the parameters name them, whether or not `dvc.yaml` names them yet.
+    `parameters` replace those in `params.yaml`, and `inputs`, MD5 by path, the files at these paths. The prompt sources are those that the
+    parameters name, whether or not `dvc.yaml` names them yet.
     """
-    dvc.ensure(root)
+    dvc.require_configured(root)
     with dvc.one_at_a_time(root):
         found = _status(root, stages)
         known = dvc_lock.read_stages(root)
@@ -60,27 +60,27 @@ def staleness(
 
 
 def _status(root: Path, stages: list[Stage], *, repair: bool = True) -> dict[str, list[Any]]:
-    """What DVC finds changed, by stage."""
-    if repair and dvc_lock.lacks_outputs(dvc_lock.read_text(root / "dvc.lock")):
-        dvc_lock.bring_lock_back(root)
+    """Return what DVC finds changed, by stage."""
+    if repair and dvc_lock.lacks_outputs(dvc_lock.read_text(root / dvc_lock.LOCK)):
+        dvc_lock.restore_lock(root)
     try:
-        found = _asked([stage.name for stage in stages], root)
+        found = _dvc_status([stage.name for stage in stages], root)
     except WorkspaceError:
-        if repair and dvc_lock.bring_lock_back(root):
+        if repair and dvc_lock.restore_lock(root):
             return _status(root, stages, repair=False)
         raise
-    write_text(root / dvc_lock.LAST_WHOLE, dvc_lock.read_text(root / "dvc.lock"))
+    write_text(root / dvc_lock.LAST_WHOLE, dvc_lock.read_text(root / dvc_lock.LOCK))
     return found
 
 
-def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
-    """DVC's answer; from a process of its own for another workspace, as DVC resolves paths against the working directory."""
+def _dvc_status(targets: list[str], root: Path) -> dict[str, list[Any]]:
+    """Return DVC's answer; from another process for another worktree, as DVC resolves paths against the working directory."""
     if root.resolve() != Path.cwd():
         done = dvc.run(root, "status", "--json", *targets)
         if done.returncode < 0:
             raise StageCrashed(f"dvc status was {dvc.killed(done)}", file=root, hint="run it again")
         if done.returncode != 0:
-            raise _unreadable(root, dvc.complaint(done))
+            raise _unreadable(root, dvc.error_line(done))
         return dict(json.loads(done.stdout))
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -94,11 +94,11 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
 
 
 def _unreadable(root: Path, why: object) -> WorkspaceError:
-    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / "dvc.lock", hint="git checkout -- dvc.yaml dvc.lock")
+    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / dvc_lock.LOCK, hint="git checkout -- dvc.yaml dvc.lock")
 
 
 def _with_inputs(recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
-    """What DVC would find changed if these inputs, MD5 by path, lay where the stage reads them."""
+    """Return what DVC would find changed if the stage's inputs had these MD5s."""
     read = {dep["path"]: str(dep.get("md5")) for dep in recorded.get("deps", ()) if dep["path"] in inputs}
     others = [
         {**p, "changed deps": {path: word for path, word in p["changed deps"].items() if path not in read}}
@@ -133,7 +133,7 @@ def _staleness(
 
 
 def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
-    """What DVC found, in words, apart from parameters, which are compared value by value, and prompt sources."""
+    """Return what DVC found, in words, except for parameters, which are compared value by value, and prompt sources."""
     if kind == "changed outs":
         return [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items()]
     if kind != "changed deps":

@@ -1,4 +1,4 @@
-"""Pushing to the remote and pulling from it, again where the connection failed."""
+"""Push to the remote and pull from it, with retries if the connection fails."""
 
 from __future__ import annotations
 
@@ -9,75 +9,74 @@ from pathlib import Path
 
 from ascl_core.errors import WorkspaceError
 from tasks.repository import dvc, dvc_config
-from tasks.repository.remote_check import Fault, fault
-from tasks.repository.remotes import SHOWN_IN_CLEAR, Remote, read_remote, secrets_in_configuration
+from tasks.repository.remote_check import Fault, find_fault
+from tasks.repository.remotes import CLEARTEXT, Remote, read_remote, secrets_in_configuration
 
-OWED = Path(".ascl/to-push")
-"""There from a recording until a push has sent what was recorded."""
+TO_PUSH = Path(".ascl/to-push")
+"""Exists from a recording until a push has sent what was recorded."""
 _ATTEMPTS = 4
 _WAIT_S = 1.0
 
 
 def push(root: Path) -> int:
-    """Copy to the remote what it does not have of what `dvc.lock` names; how many files that were.
+    """Copy to the remote what it lacks of what `dvc.lock` names, and return the number of files.
 
-    Tries again where the connection failed. `WorkspaceError` names the remote and what is wrong; what is made stays, and the
-    next push sends the rest.
+    `WorkspaceError` names the remote and the problem; nothing is lost, and the next push sends the rest.
     """
-    owed = _stamp(root / OWED)
+    before = _stamp(root / TO_PUSH)
     moved = transfer(root, "push")
-    if _stamp(root / OWED) == owed:
-        (root / OWED).unlink(missing_ok=True)
+    if _stamp(root / TO_PUSH) == before:
+        (root / TO_PUSH).unlink(missing_ok=True)
     return moved
 
 
-def owes_push(root: Path) -> bool:
-    """Whether something was recorded that no push has sent since."""
-    return (root / OWED).exists()
+def is_push_pending(root: Path) -> bool:
+    """Return whether something was recorded that no push has sent yet."""
+    return (root / TO_PUSH).exists()
 
 
 def pull(root: Path, *, force: bool = False) -> int:
-    """Bring everything that `dvc.lock` names from the remote into the cache and into place; how many files came.
+    """Fetch everything that `dvc.lock` names from the remote into the cache and the working tree; return the number of files.
 
-    Without `force`, `WorkspaceError` where a file would be lost that is in no cache.
+    Without `force`, `WorkspaceError` if a file would be lost that is not in the cache.
     """
     return transfer(root, "pull", *(["--force"] if force else []))
 
 
 def transfer(root: Path, command: str, *arguments: str, attempts: int = _ATTEMPTS) -> int:
-    """Push or pull, again where the remote does not answer or the connection broke; how many files moved."""
-    dvc.ensure(root)
+    """Push or pull, with retries if the remote does not answer or the connection breaks; return the number of files."""
+    dvc.require_configured(root)
     dvc_config.follow_environment(root)
     if secrets := secrets_in_configuration(root):
-        raise WorkspaceError(SHOWN_IN_CLEAR.format(secrets[0].key), file=root / secrets[0].file, hint=secrets[0].hint)
+        raise WorkspaceError(CLEARTEXT.format(secrets[0].key), file=root / secrets[0].file, hint=secrets[0].hint)
     remote = read_remote(root)
     if remote is None:
         raise WorkspaceError(f"there is no remote to {command} with", file=root / ".dvc", hint="ascl remote set s3://BUCKET/PREFIX")
     for attempt in range(attempts):
         if attempt:
             time.sleep(_WAIT_S * 2 ** (attempt - 1))
-        found, done = fault(remote), None
+        found, done = find_fault(remote), None
         if found is None:
-            done = dvc.run_alone(root, command, *arguments)
-            dvc.heed_full_disk(root, done)
+            done = dvc.run_exclusively(root, command, *arguments)
+            dvc.check_disk(root, done)
             if done.returncode == 0:
                 return _moved(done.stdout)
-            found = fault(remote)
-        if found is not None and not found.passing:
+            found = find_fault(remote)
+        if found is not None and not found.transient:
             break
-    raise _untransferred(command, remote, found, done)
+    raise _error(command, remote, found, done)
 
 
-def _untransferred(command: str, remote: Remote, found: Fault | None, done: subprocess.CompletedProcess[str] | None) -> WorkspaceError:
-    problem = found.problem if found else dvc.complaint(done) if done else "it did not answer"
-    kept = "what was made is kept here, and the rest goes with: ascl push" if command == "push" else "then again: ascl pull"
+def _error(command: str, remote: Remote, found: Fault | None, done: subprocess.CompletedProcess[str] | None) -> WorkspaceError:
+    problem = found.problem if found else dvc.error_line(done) if done else "it did not answer"
+    kept = "nothing is lost, and this sends the rest: ascl push" if command == "push" else "then: ascl pull"
     hint = f"{found.hint if found else 'ascl remote check'}; {kept}"
     return WorkspaceError(f"the {command} failed: {problem}", file=remote, hint=hint)
 
 
-def _moved(said: str) -> int:
-    """How many files a push or a pull has moved, as DVC says it."""
-    return sum(int(number) for number in re.findall(r"(\d+) files? (?:pushed|fetched)", said))
+def _moved(output: str) -> int:
+    """Return how many files DVC reports that it pushed or fetched."""
+    return sum(int(number) for number in re.findall(r"(\d+) files? (?:pushed|fetched)", output))
 
 
 def _stamp(path: Path) -> int | None:

@@ -16,7 +16,7 @@ from tasks.execution.supervisor import OnEvent
 from tasks.registry.stages import CANDIDATE, CORPUS, SUITES, SUITES_MANIFEST, checkpoint_of
 from tasks.repository import outputs
 from tasks.repository.git import commit_of, head_of
-from tasks.repository.released import NOW, released_commit
+from tasks.repository.released import CURRENT, released_commit
 from tasks.runs import runs
 from tasks.runs.rule_sources import read_rules
 
@@ -32,7 +32,7 @@ class Evaluated:
 
 def commit_named(root: Path, name: str) -> str | None:
     """The commit of a run, of a release or of any other revision; None where the name is a path."""
-    if name == NOW:
+    if name == CURRENT:
         commit = released_commit(root)
         if commit is None:
             raise WorkspaceError("nothing is released yet", field="checkpoint", value=name, hint="give the id of a run, or a path")

@@ -11,8 +11,8 @@ from ascl_core.errors import RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, load_corpus
 from tasks.registry.stages import RULES
-from tasks.repository.git import export, git, named
-from tasks.repository.released import NOW, released_commit
+from tasks.repository.git import export, git, resolve
+from tasks.repository.released import CURRENT, released_commit
 from tasks.runs.rules_on_s3 import download_rules, is_on_s3, list_rules
 
 
@@ -36,8 +36,8 @@ def fetch_rules(root: Path, place: str, into: Path) -> Path:
         return download_rules(place, into)
     if place and Path(place).is_dir():
         return Path(place)
-    commit = released_commit(root) if place == NOW else named(root, place)
-    if commit is None and place == NOW:
+    commit = released_commit(root) if place == CURRENT else resolve(root, place)
+    if commit is None and place == CURRENT:
         raise RuleError("nothing is released yet", field="rules", value=place, hint="name a git revision such as HEAD~1")
     if commit is None:
         hint = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
@@ -54,7 +54,7 @@ def digest_of_place(root: Path, place: str) -> str:
         return sha256_json(sorted(list_rules(place).items()))
     if place and Path(place).exists():
         return digest(place)
-    commit = named(root, place)
+    commit = resolve(root, place)
     if commit is None:
         raise RuleError("no such folder, file or git revision", field="rules", value=place, hint="git log --oneline")
     return git(root, "rev-parse", "--verify", f"{commit}:{RULES.path}")

@@ -26,8 +26,9 @@ from ascl_core.errors import WorkspaceError
 from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
 from tasks.registry.stages import RELEASED, REPORT, RULES
 from tasks.repository import dvc_lock, outputs, released, transfer
-from tasks.repository.git import commit_of, git, head_of, named, show
-from tasks.repository.worktrees import LOCK, NOBODY, add_worktree, remove_worktree
+from tasks.repository.dvc_lock import LOCK
+from tasks.repository.git import commit_of, git, head_of, resolve, show
+from tasks.repository.worktrees import NOBODY, add_worktree, remove_worktree
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
@@ -68,7 +69,7 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
     place = (root / FOLDER / checked_id(run_id)).resolve()
     if (place / _OPENED).exists():
         return Run(run_id, place, str(read_json(place / _OPENED)["base"]))
-    base = named(root, ref)
+    base = resolve(root, ref)
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, hint="git log --oneline, and give a commit, a branch or a tag")
     add_worktree(root, place, base)

@@ -12,13 +12,14 @@ from pathlib import Path
 from ascl_core.artifacts import read_json, sha256_json, to_json
 from ascl_core.errors import WorkspaceError
 from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
-from tasks.execution.materialise import Outcome
+from tasks.execution.up_to_date import Outcome
 from tasks.registry.stages import RELEASED, STAGES
 from tasks.repository import cache
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import commit_of, git
 from tasks.repository.released import released_folder
 from tasks.repository.staleness import staleness
-from tasks.repository.worktrees import LOCK, NOBODY
+from tasks.repository.worktrees import NOBODY
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
 

@@ -31,9 +31,9 @@ WAYS = {
 
 _MATERIALISES = """
 from pathlib import Path
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.stages import get_stage
-print(materialise(get_stage("{name}"), root=Path.cwd()).action)
+print(bring_up_to_date(get_stage("{name}"), root=Path.cwd()).action)
 """
 
 
@@ -99,11 +99,11 @@ def test_ifpo_resumes(finished: Workspace) -> None:
 _DIES_BEFORE_IT_RECORDS = """
 import os
 from pathlib import Path
-from tasks.execution import materialise
+from tasks.execution import up_to_date
 from tasks.repository import outputs
 from tasks.registry.stages import get_stage
 outputs.record = lambda *_: os._exit(9)
-materialise.materialise(get_stage("curate"), root=Path.cwd())
+up_to_date.bring_up_to_date(get_stage("curate"), root=Path.cwd())
 """
 
 

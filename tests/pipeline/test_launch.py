@@ -14,7 +14,7 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import ConfigError
 from tasks.execution.launch import accelerate_file, command
-from tasks.execution.runner import failure
+from tasks.execution.runner import explain_failure
 from tasks.registry.stages import BUILD_SFT, IFPO, SFT, STAGES
 from tests.pipeline.workspace import REPOSITORY
 
@@ -130,4 +130,4 @@ def test_the_error_of_a_process_is_said_and_not_that_of_its_launcher(tmp_path: P
         "E1125 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)\n"
         "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:\n=====\n"
     )
-    assert "sft ended with status 1: torch.OutOfMemoryError: CUDA out of memory" in str(failure(SFT, 1, tmp_path, log))
+    assert "sft ended with status 1: torch.OutOfMemoryError: CUDA out of memory" in str(explain_failure(SFT, 1, tmp_path, log))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import digest, read_json, read_parquet
 from flows.cli import app
 from tasks.deployment import pages
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.export.openlineage import check
 from tasks.lineage.export.pack import check_pack, export_pack
@@ -53,7 +53,7 @@ def make_runs(root: Path) -> None:
             rows = run.place / "data/raw/utility.yaml"
             rows.write_text(rows.read_text(encoding="utf-8").replace("largest: 6, count: 144", "largest: 6, count: 143"), encoding="utf-8")
         write_params(run.place, None, list(settings))
-        outcomes = [materialise(stage, root=run.place) for stage in STAGES]
+        outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
         runs.finish_run(root, run, run_summary(run.place, outcomes))
 
 

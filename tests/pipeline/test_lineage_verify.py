@@ -22,7 +22,7 @@ from tasks.evidence.contents import read_contents
 from tasks.evidence.log import COMMITTED, entries
 from tasks.evidence.statements import APPROVAL, RELEASE, read_statement, sign
 from tasks.evidence.trust import Role, new_key, read_key
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.lineage.verify import verify
 from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, STAGES, Artifact
 from tasks.releases.model_signature import sign_model, verify_model
@@ -307,7 +307,7 @@ def test_a_line_that_a_kill_cut_off_is_repaired_and_a_damaged_log_stops_nobody(
         assert "damaged" in caplog.text
         file.unlink()
         file.mkdir()
-        assert materialise(GATE, root=root).action == "reused"
+        assert bring_up_to_date(GATE, root=root).action == "reused"
         file.rmdir()
         monkeypatch.setenv(Role.TRAINER.variable, str(tmp_path / "none.pem"))
         assert log.bring_up_to_date(root) == len(STAGES)

@@ -18,7 +18,7 @@ from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, leave
 from tasks.evidence.record import make_record
 from tasks.execution import child, runner
-from tasks.execution.runner import failure, is_published, run_stage
+from tasks.execution.runner import explain_failure, is_published, run_stage
 from tasks.registry.dependencies import read_dependencies
 from tasks.registry.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
 from tasks.registry.stages import VALIDATE_DATA as STAGE
@@ -273,7 +273,7 @@ def test_an_end_is_told_by_its_status_and_its_last_line(
     tmp_path: Path, status: int | None, printed: str, kind: type[AsclError], says: str
 ) -> None:
     write(tmp_path / "log", printed)
-    error = failure(STAGE, status, tmp_path, tmp_path / "log")
+    error = explain_failure(STAGE, status, tmp_path, tmp_path / "log")
     assert type(error) is kind
     assert says in str(error)
 
@@ -281,7 +281,7 @@ def test_an_end_is_told_by_its_status_and_its_last_line(
 def test_an_error_that_the_function_raised_is_raised_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raised = ConfigError("is too small", file="params.yaml", field="sft.max_steps", value=0, hint="raise it")
     leave(raised, tmp_path / child.ERROR)
-    error = failure(STAGE, raised.exit_status, tmp_path, tmp_path / "log")
+    error = explain_failure(STAGE, raised.exit_status, tmp_path, tmp_path / "log")
     assert type(error) is ConfigError
     assert str(error) == str(raised)
     assert str(raised) in capsys.readouterr().err

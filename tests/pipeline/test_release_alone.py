@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ascl_core.artifacts import digest, read_json
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import CHECKPOINT, GATE, REPORT, VALIDATE_RULES
 from tasks.releases.verify import verify_release
@@ -71,7 +71,7 @@ def ask_for(root: Path, settings: list[str]) -> None:
     git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "other thresholds", "params.yaml")
     give_every_figure(root)
     for stage in (VALIDATE_RULES, GATE, REPORT):
-        materialise(stage, root=root)
+        bring_up_to_date(stage, root=root)
 
 
 @pytest.fixture(scope="session")
@@ -279,7 +279,7 @@ def test_after_the_release_a_flipped_verdict_is_planned_as_such_on_the_branch_wh
     assert read_json(released.root / "data/compiled/change.json")["class"] == "structural", "planning wrote nothing"
     released.ascl("release", "sync")
     for stage in (VALIDATE_RULES, GATE):
-        assert materialise(stage, root=released.root).action == "ran"
+        assert bring_up_to_date(stage, root=released.root).action == "ran"
     assert read_json(released.root / "data/compiled/change.json")["class"] == "verdict"
     assert read_json(released.root / GATE.outputs["decision"].path)["released"]["tag"] == "release/1"
     assert git(released.root, "status", "--porcelain") == before, "the release is no change to commit"
@@ -326,6 +326,6 @@ def second_release(person: Person) -> str:
     person.workspace.run("git", "commit", "--quiet", "-m", "ask for more", "params.yaml")
     person.ascl("release", "sync")
     for stage in (VALIDATE_RULES, GATE, REPORT):
-        materialise(stage, root=person.root)
+        bring_up_to_date(stage, root=person.root)
     person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
     return "release/2"

@@ -25,7 +25,7 @@ from flows.cli import app
 from tasks.evidence.log import COMMITTED, entries
 from tasks.evidence.statements import APPROVAL, RELEASE, ROLLBACK, Envelope
 from tasks.evidence.trust import FILE, PrivateKey, Role, new_key, read_key, read_trust
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases import history
@@ -127,9 +127,9 @@ def run_to_the_end(root: Path, name: str, settings: list[str]) -> str:
     """A run with these settings that has the finished one's outputs, and a decision and a report of its own."""
     run = runs.open_run(root, name)
     write_params(run.place, None, settings)
-    outputs.bring(run.place, list(STAGES))
+    outputs.check_out(run.place, list(STAGES))
     give_every_figure(run.place)
-    outcomes = [materialise(stage, root=run.place) for stage in (VALIDATE_RULES, GATE, REPORT)]
+    outcomes = [bring_up_to_date(stage, root=run.place) for stage in (VALIDATE_RULES, GATE, REPORT)]
     return runs.finish_run(root, run, run_summary(run.place, outcomes))
 
 

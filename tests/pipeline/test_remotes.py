@@ -112,7 +112,7 @@ def test_credentials_in_a_configuration_file_are_refused_with_the_mend_and_witho
     assert check.level == "error"
     assert line.split(" ")[0] in check.found
     assert "AWS_ACCESS_KEY_ID" in check.hint
-    with pytest.raises(WorkspaceError, match="credentials are written in clear") as caught:
+    with pytest.raises(WorkspaceError, match="credentials are written in clear text") as caught:
         transfer.push(world.root)
     assert SECRET not in f"{check}{caught.value}"
 
@@ -122,12 +122,12 @@ def test_a_folder_is_a_remote_too_and_without_any_a_push_says_how_to_set_one(wor
     with pytest.raises(WorkspaceError, match="there is no remote to push with") as caught:
         transfer.push(world.root)
     assert "ascl remote set" in str(caught.value.hint)
-    assert transfer.owes_push(world.root)
+    assert transfer.is_push_pending(world.root)
     assert asked("remote", "set", str(tmp_path / "store")).exit_code == 0
     checked = asked("remote", "check")
     assert checked.exit_code == 0, checked.output
     assert asked("push").output.strip() == "3 files pushed"
-    assert not transfer.owes_push(world.root)
+    assert not transfer.is_push_pending(world.root)
     assert asked("push").output.strip() == "the remote has everything"
     other = world.elsewhere(tmp_path / "two")
     assert transfer.pull(other.root) == 3
@@ -142,7 +142,7 @@ def test_a_clone_is_whole_is_used_again_and_never_overwrites_what_is_there(world
     assert (place / "kept").exists()
     with pytest.raises(WorkspaceError, match="no such git revision"):
         clone(str(world.root), "nowhere", place)
-    with pytest.raises(WorkspaceError, match="another repository is there"):
+    with pytest.raises(WorkspaceError, match="the folder has another repository"):
         clone(str(tmp_path / "else"), "main", place)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()

@@ -13,7 +13,7 @@ import pytest
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import ResponsePolicy
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.stages import CORPUS, DATA_STAGES, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
 from tasks.repository.staleness import staleness
 from tests.once import make_once
@@ -159,7 +159,7 @@ def test_a_change_of_a_class_makes_its_stages_stale_alone_as_planned_and_the_oth
     before = released.recorded()
     change(released)
     by_action = planned(released, change_class, expected)
-    outcomes = [materialise(stage, root=released.root) for stage in DATA_STAGES]
+    outcomes = [bring_up_to_date(stage, root=released.root) for stage in DATA_STAGES]
     done = {outcome.stage for outcome in outcomes if outcome.action == "ran"}
     assert done == expected & {stage.name for stage in DATA_STAGES}
     check_outputs(released, change_class, before, done)
@@ -193,7 +193,7 @@ def test_a_rule_that_ends_leaves_the_prompts_of_the_sft_data_as_they_are(release
     """Its suites get fewer prompts, and still none of their texts is trained on."""
     before = released.recorded()
     edit(released, ("version: 1.0.0", "version: 2.0.0"), ("status: active", "status: retired"))
-    outcomes = [materialise(stage, root=released.root) for stage in DATA_STAGES]
+    outcomes = [bring_up_to_date(stage, root=released.root) for stage in DATA_STAGES]
     assert {outcome.stage for outcome in outcomes if outcome.action == "ran"} == VERDICT & {stage.name for stage in DATA_STAGES}
     after = released.recorded()
     assert before["data/suites/texts.json"] == after["data/suites/texts.json"]

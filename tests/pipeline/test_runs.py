@@ -9,7 +9,7 @@ import pytest
 
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.stages import STAGES, VALIDATE_RULES
 from tasks.repository.git import commit_of, git
 from tasks.repository.released import RELEASES
@@ -24,7 +24,7 @@ def test_a_run_has_what_was_recorded_and_restores_it_and_ends_as_a_commit(finish
     root, before = finished.root, finished.snapshot()
     head, status = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
     run = runs.open_run(root, "first")
-    outcomes = [materialise(stage, root=run.place) for stage in STAGES]
+    outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
     assert {outcome.action for outcome in outcomes} == {"restored"}, [o for o in outcomes if o.action != "restored"]
     commit = runs.finish_run(root, run, run_summary(run.place, outcomes))
     said = runs.read_run(root, "first")
@@ -60,7 +60,7 @@ def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(
     assert (run.place / "data/rules/CYB.yaml").read_text().endswith("# another line\n")
     assert (run.place / "data/released/note.txt").read_text() == "what was released\n"
     assert not (root / "data/released/note.txt").exists()
-    materialise(VALIDATE_RULES, root=run.place)
+    bring_up_to_date(VALIDATE_RULES, root=run.place)
     commit = runs.finish_run(root, run, {})
     assert "another line" in git(root, "show", f"{commit}:data/rules/CYB.yaml")
 

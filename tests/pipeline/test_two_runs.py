@@ -19,7 +19,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from tasks.runs import runs
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import STAGES
 from tasks.runs.summary import run_summary
@@ -27,7 +27,7 @@ root, name, setting = Path.cwd(), sys.argv[1], sys.argv[2]
 with runs.only_process(root, name):
     run = runs.open_run(root, name)
     write_params(run.place, None, [setting])
-    outcomes = [materialise(stage, root=run.place) for stage in STAGES]
+    outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
     runs.finish_run(root, run, run_summary(run.place, outcomes))
     print("ran:", *(outcome.stage for outcome in outcomes if outcome.action == "ran"))
 """

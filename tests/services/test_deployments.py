@@ -14,9 +14,9 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from ascl_core.errors import RuleError, StageError
-from tasks.execution.materialise import Outcome
-from tasks.execution.policy import Policy
+from tasks.execution.policy import RetryPolicy
 from tasks.execution.prefect_stage import StageRunner
+from tasks.execution.up_to_date import Outcome
 from tasks.registry.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
 from tasks.repository.git import git
 from tasks.runs import runs
@@ -145,7 +145,7 @@ def test_a_stage_on_a_gpu_fails_where_the_limit_does_not_exist(server: Deployed,
 
             @flow(persist_result=False)
             def evaluation() -> None:
-                with StageRunner(root=root, force=["evaluate_ifpo"], policy=Policy(gpu_limit="no-such-limit")) as run:
+                with StageRunner(root=root, force=["evaluate_ifpo"], policy=RetryPolicy(gpu_limit="no-such-limit")) as run:
                     run(EVALUATE["ifpo"])
                     run.outcomes()
 
@@ -156,7 +156,7 @@ def test_a_stage_on_a_gpu_fails_where_the_limit_does_not_exist(server: Deployed,
 
 
 def test_a_stage_whose_process_is_killed_is_tried_again_and_one_with_a_wrong_rule_is_not(server: Deployed) -> None:
-    root, policy = server.workspace.root, Policy(retries=2, retry_delays_s=(0.1,))
+    root, policy = server.workspace.root, RetryPolicy(retries=2, retry_delays_s=(0.1,))
 
     @flow(persist_result=False)
     def work(stage: Stage) -> list[Outcome]:
@@ -321,7 +321,7 @@ def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_faile
 
 
 def test_a_run_that_takes_too_long_is_ended_with_everything_that_it_started(server: Deployed) -> None:
-    root, policy = server.workspace.root, Policy(timeout_s=3.0, retries=2)
+    root, policy = server.workspace.root, RetryPolicy(timeout_s=3.0, retries=2)
 
     @flow(persist_result=False)
     def work() -> list[Outcome]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ascl_core.errors import WorkspaceError
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import GATE
 from tasks.repository import dvc_config, transfer
@@ -65,7 +65,7 @@ def test_another_user_in_an_empty_directory_completes_a_stage_with_the_same_resu
     publish(finished, server, origin)
     run = runs.open_run(finished.root, "here")
     write_params(run.place, None, [CHANGED])
-    assert materialise(GATE, root=run.place).action == "ran"
+    assert bring_up_to_date(GATE, root=run.place).action == "ran"
     expected = (run.place / DECISION).read_bytes()
     runs.finish_run(finished.root, run, {})
     runs.publish_run(finished.root, run)
@@ -95,7 +95,7 @@ def test_a_run_is_published_data_first_and_nobody_sees_a_branch_without_its_data
     publish(finished, server, origin)
     run = runs.open_run(finished.root, "there")
     write_params(run.place, None, [CHANGED])
-    materialise(GATE, root=run.place)
+    bring_up_to_date(GATE, root=run.place)
     with pytest.raises(WorkspaceError, match="has not ended"):
         runs.publish_run(finished.root, run)
     commit = runs.finish_run(finished.root, run, {})
@@ -114,6 +114,6 @@ def test_a_run_is_published_data_first_and_nobody_sees_a_branch_without_its_data
     assert runs.read_run(clone, "there")["commit"] == commit
     other = runs.open_run(clone, "from-there", ref="runs/there")
     assert other.base == commit
-    assert materialise(GATE, root=other.place).action in ("reused", "restored")
+    assert bring_up_to_date(GATE, root=other.place).action in ("reused", "restored")
     assert (other.place / DECISION).read_bytes() == (run.place / DECISION).read_bytes()
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in (other.place / ".dvc" / "config.local").read_text()

@@ -37,7 +37,7 @@ from flows.forms import EvaluateForm, RetrainForm, WatchForm, checked
 from tasks.deployment.s3_credentials import BLOCK, take_credentials
 from tasks.evidence.statements import Envelope, Statement, sign
 from tasks.evidence.trust import Role, read_key
-from tasks.execution.materialise import materialise
+from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.parameters import write_params
 from tasks.registry.stages import EVALUATE, GATE, IFPO, RELEASED, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases.content import RECORD, STATEMENT
@@ -583,10 +583,10 @@ def other_checkpoint(root: Path, name: str) -> None:
     """A run that trained other weights, and passed the gate, too."""
     run = runs.open_run(root, name)
     write_params(run.place, None, [*PASSING, "ifpo.seed=7"])
-    outputs.bring(run.place, list(STAGES))
-    outcomes = [materialise(stage, root=run.place) for stage in (VALIDATE_RULES, IFPO, EVALUATE[IFPO.name])]
+    outputs.check_out(run.place, list(STAGES))
+    outcomes = [bring_up_to_date(stage, root=run.place) for stage in (VALIDATE_RULES, IFPO, EVALUATE[IFPO.name])]
     give_every_figure(run.place)
-    outcomes += [materialise(stage, root=run.place) for stage in (GATE, REPORT)]
+    outcomes += [bring_up_to_date(stage, root=run.place) for stage in (GATE, REPORT)]
     runs.finish_run(root, run, run_summary(run.place, outcomes))
 
 

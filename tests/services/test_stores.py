@@ -11,7 +11,7 @@ from ascl_core.errors import AsclError, WorkspaceError
 from tasks.repository import dvc_config, outputs, transfer
 from tasks.repository.remote_check import check_remote
 from tasks.repository.remotes import make_remote, read_remote
-from tasks.repository.store_audit import forget_what_is_not_whole
+from tasks.repository.store_audit import delete_damaged_objects
 from tests.pipeline.workspace import wait_until
 from tests.services.s3_server import BUCKET, S3Server, free_ports
 from tests.services.store_world import StoreWorld, make_store_world
@@ -94,7 +94,7 @@ def test_a_server_that_stops_amid_a_push_costs_one_error_and_a_later_push_comple
     assert f"s3://{BUCKET}/{tmp_path.name}" in said
     assert "ascl push" in said
     assert server.secret_key not in said
-    assert transfer.owes_push(world.root)
+    assert transfer.is_push_pending(world.root)
 
     server.start()
     assert not [name for name, size in objects(server, tmp_path.name).items() if size > 10 * MB], "no object has half of it"
@@ -103,7 +103,7 @@ def test_a_server_that_stops_amid_a_push_costs_one_error_and_a_later_push_comple
         transfer.pull(other.root)
     assert "model.safetensors" not in other.read()
     assert transfer.push(world.root) > 0
-    assert not transfer.owes_push(world.root)
+    assert not transfer.is_push_pending(world.root)
     transfer.pull(other.root)
     assert other.read() == written
 
@@ -132,9 +132,9 @@ def test_half_an_object_in_the_store_is_never_taken_for_whole(world: StoreWorld,
     assert "model.safetensors" not in other.read()
     assert not [file for file in (other.root / ".dvc/cache/files").rglob("*") if file.is_file() and file.stat().st_size == 2 * MB]
     assert transfer.push(world.root) == 0, "a push alone takes what is there for whole"
-    assert len(forget_what_is_not_whole(world.root)) == 1
+    assert len(delete_damaged_objects(world.root)) == 1
     assert transfer.push(world.root) == 2, "whoever has it gives it to the store again, with the list that names it"
-    assert forget_what_is_not_whole(world.root) == []
+    assert delete_damaged_objects(world.root) == []
     transfer.pull(other.root)
     assert other.read() == written
 

@@ -10,7 +10,7 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.generation.packages import PREFIX
-from tasks.host.preflight import blocking
+from tasks.host.preflight import blocking_checks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,12 +32,12 @@ def test_it_trains_and_evaluates_on_public_data(params: Params) -> None:
 
 def test_what_a_machine_lacks_is_named_before_anything_runs(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = {check.name.removeprefix("params.yaml: "): check for check in blocking(ROOT, params)}
+    found = {check.name.removeprefix("params.yaml: "): check for check in blocking_checks(ROOT, params)}
     assert found["base_model.path"].level == "error"
     assert "make setup-small" in found["base_model.path"].hint
     assert "retrieval.model" not in found
     dense = params.model_copy(update={"retrieval": RetrievalConfig(backend="dense", model="package:all_minilm_l6_v2")})
-    [missing] = [check for check in blocking(ROOT, dense) if check.name == "params.yaml: retrieval.model"]
+    [missing] = [check for check in blocking_checks(ROOT, dense) if check.name == "params.yaml: retrieval.model"]
     assert "make setup-small" in missing.hint
     for source in ("star1", "mitre_frr", "gsm8k"):
         assert found[f"curate.sources {source}"].level == "error"

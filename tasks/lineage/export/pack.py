@@ -41,8 +41,8 @@ from tasks.lineage.export import openlineage
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import find
 from tasks.registry.stages import CORPUS, EVALUATE, EVALUATED, GATE, RELEASED, REPORT, VALIDATE_RULES
+from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import git
-from tasks.repository.worktrees import LOCK
 
 PACK = "urn:ascl:evidence-pack:1"
 """The kind of the statement over the checksums."""

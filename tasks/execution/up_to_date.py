@@ -1,6 +1,6 @@
-"""Making a stage's outputs be there and right: reuse what is recorded, bring it back, or run the stage.
+"""Bring a stage's outputs up to date: reuse or restore what is recorded, or run the stage.
 
-This is the only place that decides whether a stage runs; DVC's records are what it decides by.
+Only this module decides whether a stage runs, by what DVC has recorded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ascl_core.artifacts import read_json
-from tasks.evidence.log import bring_up_to_date
+from tasks.evidence import log as lineage_log
 from tasks.execution.runner import is_published, run_stage
 from tasks.execution.supervisor import OnEvent
 from tasks.registry.stages import Stage
@@ -33,10 +33,10 @@ class Outcome:
     seconds: float
     metrics: dict[str, Any] = field(default_factory=dict)
     log_path: str | None = None
-    """The log of the process that ran it, from the root of the repository; None where nothing ran."""
+    """The log of the process that ran it, relative to the root of the repository; None if nothing ran."""
 
 
-def materialise(
+def bring_up_to_date(
     stage: Stage,
     *,
     root: Path | None = None,
@@ -45,18 +45,17 @@ def materialise(
     run_id: str | None = None,
     slot: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Outcome:
-    """Have the stage's outputs be what its data, code and parameters of now give, recorded in `dvc.lock`.
+    """Bring the stage's outputs up to date with its current data, code and parameters, and record them in `dvc.lock`.
 
-    `slot` is held while the stage runs, and not where it is reused. What it reads and is not there, as in a new clone, is brought from
-    the cache or the remote as it was recorded. Raises what `run_stage` raises.
-    A call for the same stage at the same time waits, and then reuses.
+    `slot` is held only while the stage runs. Missing inputs, as in a new clone, are fetched from the cache or the remote as recorded.
+    A simultaneous call for the same stage waits, and then reuses. Raises what `run_stage` raises.
     """
     root = root or Path.cwd()
     started = time.monotonic()
     outputs.fetch(root, [artifact.path for artifact in stage.input_artifacts() if not (root / artifact.path).exists()])
 
     def outcome(action: Action, *reasons: str, log: Path | None = None) -> Outcome:
-        bring_up_to_date(root)
+        lineage_log.bring_up_to_date(root)
         record = read_json(root / stage.record.path)
         where = str(log.relative_to(root)) if log else None
         return Outcome(stage.name, action, reasons, time.monotonic() - started, record["metrics"], where)
@@ -76,7 +75,7 @@ def materialise(
             finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
     outputs.record(root, stage)
     if finished is None:
-        return outcome("reused", "its outputs are in place and right; DVC had no record or no copy of them, and has them now")
+        return outcome("reused", "its outputs are up to date; DVC had no record or no copy of them, and has them now")
     return outcome("ran", *reasons, log=finished.log)
 
 
