@@ -20,6 +20,8 @@ from tasks.prefect_policy import Policy
 from tasks.prefect_stage import StageRunner
 from tasks.summary import Decision, markdown, read_decision
 
+THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
+
 
 @dataclass(frozen=True)
 class PostTrainResult:
@@ -29,19 +31,16 @@ class PostTrainResult:
     decision: Decision
 
 
-THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=len(stages.STAGES)))
-
-
 @flow(name="post_train", task_runner=THREADS, persist_result=False, validate_parameters=True)
 def post_train(
     profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
     settings: Annotated[list[str], Field(description="Changed parameters, such as sft.max_steps=100.")] = [],  # noqa: B006
-    force: Annotated[list[str], Field(description="Stages to run even where they are up to date.")] = [],  # noqa: B006
-    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores carry.")] = None,
+    force: Annotated[list[str], Field(description="Stages to run even if they are up to date.")] = [],  # noqa: B006
+    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores allow.")] = None,
 ) -> PostTrainResult:
-    """Retrain the model on the rules as they are, evaluate it beside its baselines, gate it, and report.
+    """Retrain the model on the current rules, evaluate it beside its baselines, gate it, and report.
 
-    What is up to date is reused. Raises the error of the first stage that fails; what was finished stays.
+    What is up to date is reused. Raises the error of the first stage that fails; finished stages are kept.
     """
     return train_and_gate(Path.cwd(), profile, settings, force, max_parallel)
 
@@ -53,8 +52,10 @@ def train_and_gate(
     force: Sequence[str],
     max_parallel: int | None,
     policy: Policy | None = None,
+    *,
+    push: bool = True,
 ) -> PostTrainResult:
-    """The whole pipeline in the working tree `root`, inside a flow: checks, stages, the push to the remote, the account."""
+    """Run the whole pipeline in the working tree `root`, inside a flow, and push what it made to the DVC remote."""
     params = write_params(root, profile, settings)
     preflight.require(root, params)
     released.bring_up_to_date(root)
@@ -63,36 +64,14 @@ def train_and_gate(
     forced = [stages.get_stage(name).name for name in force]
     at_a_time = max_parallel or preflight.stages_at_a_time(params)
     with StageRunner(root=root, force=forced, max_parallel=at_a_time, policy=policy) as run:
-        rules = run(stages.VALIDATE_RULES)
-        index = run(stages.INDEX_RULES, rules)
-        suites = run(stages.BUILD_SUITES, rules)
-        prompts = run(stages.CURATE, rules, suites)
-        validation = run(stages.VALIDATE_DATA, rules, prompts)
-        trajectories = run(stages.BUILD_SFT, rules, prompts, validation)
-        base = run(stages.BASE, trajectories)
-
-        direct_refusal = run(stages.SFT_DIRECT_REFUSAL, trajectories, base)
-        context_distillation = run(stages.SFT_CONTEXT_DISTILLATION, trajectories, base)
-        sft = run(stages.SFT, trajectories, base)
-        ifpo = run(stages.IFPO, sft, prompts, rules)
-
-        base_metrics = run(stages.EVALUATE["base_model"], base, suites, rules, index)
-        direct_refusal_metrics = run(stages.EVALUATE["sft_direct_refusal"], direct_refusal, suites, rules, index)
-        context_distillation_metrics = run(stages.EVALUATE["sft_context_distillation"], context_distillation, suites, rules, index)
-        sft_metrics = run(stages.EVALUATE["sft"], sft, suites, rules, index)
-        ifpo_metrics = run(stages.EVALUATE["ifpo"], ifpo, suites, rules, index)
-
-        gate = run(stages.GATE, ifpo_metrics)
-        run(
-            stages.REPORT,
-            *(rules, index, suites, prompts, trajectories, validation),
-            *(direct_refusal, context_distillation, sft, ifpo),
-            *(base_metrics, direct_refusal_metrics, context_distillation_metrics, sft_metrics, ifpo_metrics, gate),
-        )
-
+        run.all(stages.DATA_STAGES)
+        run.all(stages.TRAINED)
+        run.all(stages.EVALUATE.values())
+        run(stages.GATE)
+        run(stages.REPORT)
         outcomes = run.outcomes()
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
-    if versioning.owes_push(root):
+    if push and versioning.owes_push(root):
         versioning.push(root)
     return PostTrainResult(outcomes, decision)
