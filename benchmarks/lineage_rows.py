@@ -27,12 +27,12 @@ from side_by_side import parser, write
 
 from ascl_core.artifacts import sha256_bytes, write_text
 from ascl_core.vocabulary import Arm
-from tasks.git import git
 from tasks.lineage.database import insert, keep
 from tasks.lineage.manifests import BATCH_ROWS, MANIFESTS, schema, write_manifest
 from tasks.lineage.reads import INDEX, STARTED_FROM, TRAINED_ON, TRAINED_UNDER, Read
 from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule
-from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, checkpoint_of
+from tasks.registry.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, checkpoint_of
+from tasks.repository.git import git
 
 TARGET_S = 1.0
 _RULES = [

@@ -26,7 +26,7 @@ from flows.form_fields import (
     Setting,
 )
 from tasks.deployment.s3_credentials import take_credentials
-from tasks.prefect_policy import GPU_LIMIT, Policy
+from tasks.execution.policy import GPU_LIMIT, Policy
 
 F = TypeVar("F", bound=Form)
 Push = Annotated[

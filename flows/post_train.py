@@ -13,12 +13,14 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks import dvcfile, preflight, released, stages, versioning
-from tasks.materialise import Outcome
-from tasks.parameters import write_params
-from tasks.prefect_policy import Policy
-from tasks.prefect_stage import StageRunner
-from tasks.summary import Decision, markdown, read_decision
+from tasks.execution.materialise import Outcome
+from tasks.execution.policy import Policy
+from tasks.execution.prefect_stage import StageRunner
+from tasks.host import preflight
+from tasks.registry import dvcfile, stages
+from tasks.registry.parameters import write_params
+from tasks.repository import released
+from tasks.runs.summary import Decision, markdown, read_decision
 
 THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
 

@@ -15,11 +15,11 @@ from ascl_core.config.conversation import VARIANTS
 from ascl_core.errors import ConfigError
 from flows.cli.console import print_headline, print_line, repository_root
 from flows.cli.watching import Watching
-from tasks.adhoc import evaluate_checkpoint
-from tasks.environment import prepare
+from tasks.execution.adhoc import evaluate_checkpoint
+from tasks.execution.serving import index_arguments
+from tasks.host.environment import prepare
+from tasks.registry.stages import CORPUS, EVALUATE
 from tasks.releases.checkpoint import is_release, released_checkpoint
-from tasks.serving import index_arguments
-from tasks.stages import CORPUS, EVALUATE
 
 Checkpoint = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model, such as data/models/ifpo, or a release, such as release/1.")

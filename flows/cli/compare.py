@@ -12,7 +12,7 @@ from flows.cli.console import out, print_line, repository_root, shown
 from flows.cli.parameters import Profile, Settings
 from flows.cli.pipeline import Parallel
 from flows.cli.watching import watched
-from tasks.environment import prepare
+from tasks.host.environment import prepare
 
 Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas; every arm is trained once with each.")]
 Arms = Annotated[list[str] | None, typer.Option("--arm", "-a", metavar="ARM", help="Only this arm; may be repeated.")]

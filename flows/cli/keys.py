@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from flows.cli.console import out, print_line, print_table, repository_root, shown
-from tasks.trust import FILE, Role, new_key, parse_trust, read_trust
+from tasks.evidence.trust import FILE, Role, new_key, parse_trust, read_trust
 
 app = typer.Typer(help="Make keys that sign approvals and releases, and list those that are trusted.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.console import out, print_line, print_table, print_warning, repository_root
 from flows.local_set import api_url, is_open_to_others, serve, work
-from tasks.environment import prepare
+from tasks.host.environment import prepare
 
 
 def server(
@@ -54,9 +54,13 @@ def deploy(
     ] = "process",
     watch: Annotated[
         bool | None,
-        typer.Option(help="Whether watch-rules runs every 15 minutes and changed rules start a retraining; by default as on the server, at first off."),
+        typer.Option(
+            help="Whether watch-rules runs every 15 minutes and changed rules start a retraining; by default as on the server, at first off."
+        ),
     ] = None,
-    push: Annotated[bool, typer.Option("--push", help="Have the retrainings that changed rules start push their data and branches.")] = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Have the retrainings that changed rules start push their data and branches.")
+    ] = False,
 ) -> None:
     """Create or update pools, limits, automations and deployments on the server, and say what changed.
 
@@ -72,9 +76,7 @@ def deploy(
     url = os.environ["PREFECT_API_URL"] = api_url(root)
     from flows.deploying import deploy_all  # Prefect reads the environment when it is imported
 
-    changes, watched = deploy_all(
-        root, training_pool=training_pool, gpu_slots=gpus, infrastructure=infrastructure, watch=watch, push=push
-    )
+    changes, watched = deploy_all(root, training_pool=training_pool, gpu_slots=gpus, infrastructure=infrastructure, watch=watch, push=push)
     print_table(("kind", "name", "done"), [(change.kind, change.name, change.action) for change in changes])
     changed = sum(change.action != "unchanged" for change in changes)
     print_line(f"\n{changed} of {len(changes)} changed; {url.removesuffix('/api')}/deployments")

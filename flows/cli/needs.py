@@ -13,9 +13,9 @@ from ascl_core.config.params import Params
 from ascl_core.errors import ModelError
 from ascl_core.sizing.devices import DEFAULT, Device, get_device, recognise
 from flows.cli.console import out, print_line, print_table
-from tasks.estimate import Need, disk_of, estimate
-from tasks.gpus import gpus
-from tasks.parameters import FILE
+from tasks.host.estimate import Need, disk_of, estimate
+from tasks.host.gpus import gpus
+from tasks.registry.parameters import FILE
 
 
 def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
@@ -26,9 +26,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     device = get_device(gpu) if gpu else recognise(found) or get_device(DEFAULT)
     assumed = "" if gpu or recognise(found) else ", assumed: name another with --gpu"
     several = f", {params.parallel.processes} processes by {params.parallel.strategy}" if params.parallel.processes > 1 else ""
-    out.print(
-        f"\non {device.name} ({device.memory_gb} GB, {device.tflops:g} TFLOP/s){several}{assumed}; docs/gpu.md explains the estimate"
-    )
+    out.print(f"\non {device.name} ({device.memory_gb} GB, {device.tflops:g} TFLOP/s){several}{assumed}; docs/gpu.md explains the estimate")
     try:
         needs = estimate(root, params, device)
     except ModelError as error:

@@ -10,8 +10,8 @@ from ascl_core.config.params import load_params
 from ascl_core.config.reference import reference
 from ascl_core.errors import ConfigError
 from flows.cli.console import Check, out, print_yaml, repository_root, update_page
-from tasks.dvcfile import follow_sources
-from tasks.parameters import read_origin, write_params
+from tasks.registry.dvcfile import follow_sources
+from tasks.registry.parameters import read_origin, write_params
 
 app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
 Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]

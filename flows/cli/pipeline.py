@@ -17,13 +17,15 @@ from flows.cli.needs import print_needs
 from flows.cli.parameters import Overwrite, Profile, Settings
 from flows.cli.rules import rules_at
 from flows.cli.watching import watched
-from tasks import preflight, released, versioning
-from tasks.environment import prepare
-from tasks.git import is_uncommitted
-from tasks.parameters import planned_values, write_params
-from tasks.plan import Plan, make_plan, plan_to_json
-from tasks.stages import RELEASED, STAGES, get_stage
-from tasks.summary import Decision, last_run, next_steps, read_decision, report_page
+from tasks.execution.plan import Plan, make_plan, plan_to_json
+from tasks.host import preflight
+from tasks.host.environment import prepare
+from tasks.registry.parameters import planned_values, write_params
+from tasks.registry.stages import RELEASED, STAGES, get_stage
+from tasks.repository import cache, released
+from tasks.repository.git import is_uncommitted
+from tasks.repository.staleness import staleness
+from tasks.runs.summary import Decision, last_run, next_steps, read_decision, report_page
 
 GATE_NOT_PASSED = 3
 Force = Annotated[list[str] | None, typer.Option("--force", "-f", metavar="STAGE", help="Run this stage even if it is up to date.")]
@@ -56,7 +58,9 @@ def run(
     _print_decision(root, result.decision)
     print_line(f"report: {shown(report_page(root), root)}")
     if is_uncommitted(root, "dvc.lock"):
-        print_line("dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit")
+        print_line(
+            "dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit"
+        )
     if strict and not result.decision.passed:
         raise typer.Exit(GATE_NOT_PASSED)
 
@@ -113,7 +117,7 @@ def status() -> None:
     """
     root = repository_root()
     with released.released_folder(root) as folder:
-        stale = versioning.staleness(root, list(STAGES), inputs={RELEASED.path: versioning.md5(folder)})
+        stale = staleness(root, list(STAGES), inputs={RELEASED.path: cache.md5(folder)})
     rows = [(s.name, "stale" if stale[s.name] else "ok", *last_run(root, s), "; ".join(stale[s.name].reasons)) for s in STAGES]
     print_table(("stage", "state", "last run", "took", "why"), rows)
     out.print()

@@ -13,7 +13,9 @@ from rich.markup import escape
 from ascl_core.artifacts import write_json
 from ascl_core.errors import AsclError, ReleaseError
 from flows.cli.console import out, print_gate, print_headline, print_line, print_table, print_warning, repository_root, shown
-from tasks.released import bring_up_to_date, released_tag
+from tasks.evidence.statements import decode, encode
+from tasks.evidence.trust import PrivateKey, Role, read_key, read_trust
+from tasks.registry.stages import RELEASED
 from tasks.releases.alone import release_alone
 from tasks.releases.approvals import sign_approval, verify_approvals
 from tasks.releases.candidate import Candidate, candidate
@@ -24,10 +26,8 @@ from tasks.releases.history import refresh
 from tasks.releases.own_keys import person_here
 from tasks.releases.rollback import rollback as go_back
 from tasks.releases.verify import FIRST, Release, released_over_time, verify_release
-from tasks.stages import RELEASED
-from tasks.statements import decode, encode
-from tasks.trust import PrivateKey, Role, read_key, read_trust
-from tasks.working_tree_run import keep_run
+from tasks.repository.released import bring_up_to_date, released_tag
+from tasks.runs.working_tree_run import keep_run
 
 app = typer.Typer(help="Release an approved checkpoint, show and verify releases, and roll back to one.", no_args_is_help=True)
 Tag = Annotated[str | None, typer.Argument(metavar="TAG", help="release/N; the current release by default.")]
@@ -42,9 +42,7 @@ def approve(
     reason: Reason,
     run: Run = None,
     key: Key = None,
-    override: Annotated[
-        bool, typer.Option("--override", help="Approve although the gate did not pass; two people must sign.")
-    ] = False,
+    override: Annotated[bool, typer.Option("--override", help="Approve although the gate did not pass; two people must sign.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
 ) -> None:
     """Show what a run made, and sign that it may be released; prints the approval as one line, to paste into a form.
@@ -73,9 +71,7 @@ def create(
     approval: Annotated[
         list[Path] | None, typer.Option("--approval", help="A file that ascl approve wrote; all of this repository by default.")
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", help="The trainer's private key; the file in ASCL_TRAINER_KEY by default.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The trainer's private key; the file in ASCL_TRAINER_KEY by default.")] = None,
     push: Push = False,
 ) -> None:
     """Release an approved run: verify everything again, sign, and move the branch releases; with --push others see it, too.

@@ -13,13 +13,13 @@ from rich.markup import escape
 
 from flows.cli.console import counted, err, out, print_line, print_table, repository_root, shown
 from flows.cli.parameters import Settings
-from tasks import versioning
-from tasks.checkout import clone
-from tasks.preflight import remote_check
-from tasks.remote_check import check_remote
-from tasks.remotes import FILES, VARIABLE, from_environment, make_remote, read_remote
-from tasks.stages import get_stage
-from tasks.store_audit import forget_what_is_not_whole
+from tasks.host.preflight import remote_check
+from tasks.registry.stages import get_stage
+from tasks.repository import dvc_config, transfer
+from tasks.repository.checkout import clone
+from tasks.repository.remote_check import check_remote
+from tasks.repository.remotes import FILES, VARIABLE, from_environment, make_remote, read_remote
+from tasks.repository.store_audit import forget_what_is_not_whole
 
 app = typer.Typer(help="Set, show and check the remote store of data and checkpoints.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def set_remote(
     Example:  ascl remote set s3://models/ascl --endpoint https://s3.example.org
     """
     remote = make_remote(url, endpoint, region)
-    versioning.use_remote(repository_root(), remote, shared=shared)
+    dvc_config.use_remote(repository_root(), remote, shared=shared)
     print_line(f"{remote}, in {FILES[0 if shared else 1]}; check it: ascl remote check")
 
 
@@ -77,7 +77,7 @@ def push(
     if audit:
         out.print(f"{counted(len(forget_what_is_not_whole(root)), 'object')} missing or truncated in the store")
     with err.status(escape(f"to {read_remote(root)}")):
-        moved = versioning.push(root)
+        moved = transfer.push(root)
     out.print(f"{counted(moved, 'file')} pushed" if moved else "the remote has everything")
 
 
@@ -88,7 +88,7 @@ def pull(force: Annotated[bool, typer.Option("--force", help="Overwrite outputs 
     """
     root = repository_root()
     with err.status(escape(f"from {read_remote(root)}")):
-        moved = versioning.pull(root, force=force)
+        moved = transfer.pull(root, force=force)
     out.print(f"{counted(moved, 'file')} pulled" if moved else "everything is here")
 
 

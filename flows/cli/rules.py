@@ -20,9 +20,9 @@ from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
 from ascl_core.rules.lock import write_lock
 from ascl_core.rules.lookup_checks import check_lookups
 from flows.cli.console import COLOURS, counted, out, print_line, print_table, print_yaml, repository_root, shown
-from tasks.released import released_commit
-from tasks.rule_places import compiled, read_rules
-from tasks.serving import served_corpus, swap_corpus
+from tasks.execution.serving import served_corpus, swap_corpus
+from tasks.repository.released import released_commit
+from tasks.runs.rule_sources import compiled, read_rules
 
 app = typer.Typer(help="Check, show, list, compare, lock and swap the safety rules.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder with rule files; data/rules by default.")]
@@ -170,7 +170,9 @@ def swap(
         str, typer.Argument(metavar="NEW", help="Git revision, folder with rule files, or compiled corpus.json.")
     ] = "data/rules",
     url: Annotated[str, typer.Option(help="The address of the server.")] = "http://127.0.0.1:8000",
-    anyway: Annotated[bool, typer.Option("--anyway", help="Swap even rules that the served model was not trained and evaluated for.")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Swap even rules that the served model was not trained and evaluated for.")
+    ] = False,
 ) -> None:
     """Give a running `ascl serve` other rules, and say what the change means; running answers keep the rules they started with.
 

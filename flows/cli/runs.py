@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import counted, out, print_gate, print_line, print_table, repository_root, shown
-from tasks.run_survey import survey
-from tasks.runs import ABANDONED_S, KEPT, open_report, read_run
-from tasks.runs import collect as remove
+from tasks.runs.runs import ABANDONED_S, KEPT, open_report, read_run
+from tasks.runs.runs import collect as remove
+from tasks.runs.survey import survey
 
 app = typer.Typer(help="List the runs, show how one ended, collect old worktrees.", no_args_is_help=True)
 _DAY_S = 24 * 3600

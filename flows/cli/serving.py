@@ -13,11 +13,11 @@ import typer
 from ascl_core.errors import ModelError, ReleaseError
 from flows.cli.checkpoints import Corpus, Jurisdiction, named
 from flows.cli.console import repository_root
-from tasks.environment import prepare
-from tasks.released import NOW
+from tasks.execution.serving import rule_arguments
+from tasks.host.environment import prepare
+from tasks.registry.stages import CORPUS
 from tasks.releases.checkpoint import release_of
-from tasks.serving import rule_arguments
-from tasks.stages import CORPUS
+from tasks.repository.released import NOW
 
 Host = Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")]

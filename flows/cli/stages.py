@@ -9,10 +9,12 @@ import typer
 from ascl_core.artifacts import write_text
 from flows.cli.console import COLOURS, counted, out, print_line, print_table, repository_root
 from flows.cli.parameters import Settings
-from tasks import dvcfile, preflight, released, versioning
-from tasks.materialise import materialise
-from tasks.parameters import write_params
-from tasks.stages import STAGES, get_stage
+from tasks.execution.materialise import materialise
+from tasks.host import preflight
+from tasks.registry import dvcfile
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import STAGES, get_stage
+from tasks.repository import released, transfer
 
 app = typer.Typer(help="List the stages, run one; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
 
@@ -28,7 +30,7 @@ def list_stages() -> None:
 
 @app.command()
 def write() -> None:
-    """Write dvc.yaml from the registry in tasks/stages.py.
+    """Write dvc.yaml from the registry in tasks/registry/stages.py.
 
     Example:  ascl stages write
     """
@@ -66,4 +68,4 @@ def run(
     out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")
     print_line("; ".join(outcome.reasons))
     if push:
-        out.print(f"{counted(versioning.push(root), 'file')} pushed")
+        out.print(f"{counted(transfer.push(root), 'file')} pushed")

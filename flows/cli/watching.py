@@ -17,8 +17,8 @@ from flows.cli.console import COLOURS, out
 
 if TYPE_CHECKING:
     from ascl_core.progress import ProgressEvent
-    from tasks.materialise import Outcome
-    from tasks.stages import Stage
+    from tasks.execution.materialise import Outcome
+    from tasks.registry.stages import Stage
 
 _REASON_CHARS = 200
 
@@ -89,12 +89,12 @@ class Watching:
 @contextmanager
 def watched(root: Path) -> Iterator[None]:
     """Start a local Prefect server unless one is given, and show the stages of the flow that runs in the block."""
-    from tasks.local_server import prefect_server
+    from tasks.execution.local_server import prefect_server
 
     with ExitStack() as stack:
         with out.status("starting a local Prefect server"):
             server = stack.enter_context(prefect_server(root))
-            from tasks.prefect_stage import listener
+            from tasks.execution.prefect_stage import listener
         out.print(f"Prefect: {server.removesuffix('/api')} while this runs", soft_wrap=True)
         token = listener.set(stack.enter_context(Watching()))
         try:

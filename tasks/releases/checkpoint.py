@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ascl_core.artifacts import atomic_path, digest, read_json
 from ascl_core.errors import ReleaseError
-from tasks.git import show
-from tasks.released import NOW, released_commit
+from tasks.registry.stages import RELEASED
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.verify import verify_release
-from tasks.stages import RELEASED
+from tasks.repository.git import show
+from tasks.repository.released import NOW, released_commit
 
 _FOLDER = Path(".ascl") / "checkpoints"
 _TAG = re.compile(r"release/\d+")

@@ -22,13 +22,13 @@ from pydantic import AwareDatetime, ConfigDict, Field, SerializerFunctionWrapHan
 from ascl_core.artifacts import atomic_path, read_json, sha256_tree, write_json
 from ascl_core.config.base import Config
 from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
-from tasks.git import show
-from tasks.lineage.log import COMMITTED, extended
+from tasks.evidence.log import COMMITTED, extended
+from tasks.evidence.statements import RELEASE, Envelope, Statement, now, sign
+from tasks.evidence.trust import PrivateKey, PublicKey, Trust
+from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
 from tasks.releases.approvals import Approval
-from tasks.releases.candidate import CHECKPOINT, EVALUATION, Candidate, Judged
-from tasks.stages import CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
-from tasks.statements import RELEASE, Envelope, Statement, now, sign
-from tasks.trust import PrivateKey, PublicKey, Trust
+from tasks.releases.candidate import EVALUATION, Candidate, Judged
+from tasks.repository.git import show
 
 RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"
 APPROVALS = "approvals/"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.vocabulary import Arm
-from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES
+from tasks.registry.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES
 from tests.pipeline.workspace import Workspace, make_workspace
 from tests.training.conftest import World
 

@@ -9,7 +9,7 @@ import pytest
 from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of, page
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
-from tasks.stages import EVALUATE
+from tasks.registry.stages import EVALUATE
 
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import err, out
-from tasks.lineage.find import Found
+from tasks.evidence.graph import Found
 
 NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
 Thing = Annotated[str, typer.Argument(metavar="X", help=NAMES)]

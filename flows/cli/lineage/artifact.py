@@ -12,8 +12,8 @@ from rich.tree import Tree
 
 from flows.cli.console import err, out, print_line, repository_root
 from flows.cli.lineage.arguments import SHORT, Thing, describe
+from tasks.evidence.graph import Edge, Graph, Node
 from tasks.lineage.find import find
-from tasks.lineage.graph import Edge, Graph, Node
 from tasks.lineage.page import write_page
 from tasks.lineage.why import Why
 from tasks.lineage.why import why as explain
