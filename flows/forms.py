@@ -123,7 +123,7 @@ class EvaluateForm(Form):
     checkpoints: list[Recorded] = Field(default=["released"], min_length=1, max_length=500)
     """An item each: a run's id, a release's tag, released, or a path within the repository such as data/models/ifpo."""
     rules: OptionalRecorded = ""
-    """The rules to look up: those of a run's id, a release's tag, released, or a commit; empty: those that each checkpoint was trained with."""
+    """The rules to look up: those of a run's id, a release's tag, released, or a commit; empty: each checkpoint's own rules."""
     suites: OptionalRecorded = ""
     """The suites to ask: those of a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
     at_a_time: int = Field(default=1, ge=1, le=8, title="Checkpoints at a time")

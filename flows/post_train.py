@@ -19,7 +19,7 @@ from tasks.execution.prefect_stage import StageRunner
 from tasks.host import preflight
 from tasks.registry import dvcfile, stages
 from tasks.registry.parameters import write_params
-from tasks.repository import released
+from tasks.repository import released, transfer
 from tasks.runs.summary import Decision, markdown, read_decision
 
 THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
@@ -66,14 +66,11 @@ def train_and_gate(
     forced = [stages.get_stage(name).name for name in force]
     at_a_time = max_parallel or preflight.stages_at_a_time(params)
     with StageRunner(root=root, force=forced, max_parallel=at_a_time, policy=policy) as run:
-        run.all(stages.DATA_STAGES)
-        run.all(stages.TRAINED)
-        run.all(stages.EVALUATE.values())
-        run(stages.GATE)
-        run(stages.REPORT)
+        for stage in stages.STAGES:
+            run(stage)
         outcomes = run.outcomes()
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
-    if push and versioning.owes_push(root):
-        versioning.push(root)
+    if push and transfer.owes_push(root):
+        transfer.push(root)
     return PostTrainResult(outcomes, decision)

@@ -54,9 +54,7 @@ def deploy(
     ] = "process",
     watch: Annotated[
         bool | None,
-        typer.Option(
-            help="Whether watch-rules runs every 15 minutes and changed rules start a retraining; by default as on the server, at first off."
-        ),
+        typer.Option(help="Run watch-rules every 15 minutes, and retrain when rules change; off at first, unchanged by default."),
     ] = None,
     push: Annotated[
         bool, typer.Option("--push", help="Have the retrainings that changed rules start push their data and branches.")

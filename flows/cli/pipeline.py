@@ -25,7 +25,8 @@ from tasks.registry.stages import RELEASED, STAGES, get_stage
 from tasks.repository import cache, released
 from tasks.repository.git import is_uncommitted
 from tasks.repository.staleness import staleness
-from tasks.runs.summary import Decision, last_run, next_steps, read_decision, report_page
+from tasks.runs.advice import advise
+from tasks.runs.summary import Decision, last_run, read_decision, report_page
 
 GATE_NOT_PASSED = 3
 Force = Annotated[list[str] | None, typer.Option("--force", "-f", metavar="STAGE", help="Run this stage even if it is up to date.")]
@@ -147,5 +148,5 @@ def doctor() -> None:
 
 def _print_decision(root: Path, decision: Decision) -> None:
     print_gate(decision.passed, decision.summary, decision.failing)
-    for step in next_steps(decision, released.released_tag(root)):
-        print_line(f"  {step}")
+    for line in advise(decision.failing, released.released_tag(root)):
+        print_line(f"  {line}")

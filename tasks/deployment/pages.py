@@ -14,6 +14,8 @@ from tasks.evidence.snapshot import working_tree
 from tasks.execution.plan import Plan
 from tasks.lineage.mermaid import flowchart
 from tasks.registry.stages import CANDIDATE, EVALUATE, checkpoint_of
+from tasks.repository.released import released_tag
+from tasks.runs.advice import advise
 from tasks.runs.runs import Run
 from tasks.runs.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
 
@@ -28,23 +30,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plan_page(plan: Plan) -> str:
-    """What a run is going to do, why, and how long it took the last time."""
-    unknown = sum(step.seconds is None for step in plan.to_run)
-    told = f"**{len(plan.to_run)} of {len(plan.steps)} stages run**: {plan.seconds:.0f} s by their last times"
-    more = f", and {unknown} that never ran here" if unknown else ""
+    """Return what a run will do, why, and how long each stage took the last time."""
     rows = [(s.stage, s.action, shortened(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in plan.steps]
-    return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
+    return f"**{plan.summary}.**\n\n{table(('stage', 'would', 'why', 'last time'), rows)}"
 
 
-def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
+def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str, *, pushed: bool) -> str:
     """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
     candidate_first = reversed(EVALUATE.items())
     arms = {name.replace("_", " "): read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
+    copies = "pushed to the DVC remote and to origin" if pushed else "in the worker's repository only: nothing was pushed"
     where = (
-        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
+        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`, {copies}.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
         f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.place), root)}`\n"
     )
-    gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
+    decision, stages = read_decision(run.place), stages_markdown(done)
+    advice = "".join(f"- {line}\n" for line in advise(decision.failing, released_tag(root), run.id))
+    gate = gate_markdown(decision) + (f"\nWhat helps:\n\n{advice}" if advice else "")
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
 
 

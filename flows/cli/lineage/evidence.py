@@ -28,7 +28,7 @@ class Format(StrEnum):
 def verify(thing: Thing = "data/models/ifpo") -> None:
     """Recompute the digest of everything that an artifact comes from; exit status 1 and the first mismatch, or a summary of the checks.
 
-    For a candidate checkpoint, also that evaluation, gate and release are about these very bytes. Needs no network if the cache is complete.
+    For a candidate checkpoint, also check that evaluation, gate and release are about these bytes. Needs no network if the cache has all.
 
     Examples:  ascl lineage verify release/1   |   ascl lineage verify data/models/ifpo   |   ascl lineage verify run-7:data/sft/ascl.jsonl
     """
