@@ -174,7 +174,7 @@ def test_why_says_that_the_working_tree_is_stale_and_what_is_behind_it(finished:
     assert "ifpo.seed: 0 → 3" in found.reasons
     assert ("curate", ("curate.min_chars: 3 → 4",)) in found.upstream
     shown = CliRunner().invoke(app, ["lineage", "why", CHECKPOINT], env={"COLUMNS": "300"})
-    assert "behind it, curate: curate.min_chars: 3 → 4" in shown.output
+    assert "upstream, curate: curate.min_chars: 3 → 4" in shown.output
 
 
 def test_a_pack_of_a_whole_run_lacks_nothing_and_has_the_evaluation_and_the_gate(finished: Workspace, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_two_people_release_the_working_tree_s_run_that_the_gate_refused(finishe
     before = git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s")
     for name in ("ada", "ben"):
         person.ascl("approve", "--override", "--reason", "read it", "--key", files[name], "--yes")
-    said = person.ascl("release", "create", "--no-push", "--key", files["ci"])
+    said = person.ascl("release", "create", "--key", files["ci"])
     assert "release/1 of run local-" in said
     assert "one person" not in said
     assert verify_release(person.root).record.in_both_roles == ()

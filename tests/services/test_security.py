@@ -136,7 +136,7 @@ def test_a_command_without_the_credentials_is_one_error_that_names_the_variable(
 
 def watch(server: Deployed, place: str) -> dict[str, Any]:
     """A run of the watcher to its end."""
-    return server.wait(server.start("watch-rules/watch-rules", {"place": place}))
+    return server.wait(server.start("watch-rules/watch-rules", {"source": place}))
 
 
 @contextmanager
@@ -331,9 +331,8 @@ def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_field_of_a_form_reaches_outside_however_it_is_written() -> None:
     forms: list[tuple[Any, str]] = [
         *((RetrainForm.model_construct(training={"settings": [setting]}), "training.settings.0") for setting in OUTSIDE_SETTINGS),
-        *((RetrainForm.model_construct(rules={"place": place}), "rules.place") for place in OUTSIDE_PLACES),
-        *((RetrainForm.model_construct(code=place), "code") for place in OUTSIDE_PLACES),
-        *((WatchForm.model_construct(place=place), "place") for place in OUTSIDE_PLACES),
+        *((RetrainForm.model_construct(rules={"source": place}), "rules.source") for place in OUTSIDE_PLACES),
+        *((WatchForm.model_construct(source=place), "source") for place in OUTSIDE_PLACES),
         *((EvaluateForm.model_construct(checkpoints=[place]), "checkpoints.0") for place in OUTSIDE_PLACES),
         *((EvaluateForm.model_construct(rules=place), "rules") for place in OUTSIDE_PLACES),
     ]
@@ -350,9 +349,9 @@ def test_a_flow_refuses_a_link_that_leads_out_of_the_repository(server: Deployed
     link = server.workspace.root / "data" / "elsewhere"
     link.symlink_to(tmp_path)
     forms: tuple[tuple[str, Any, str], ...] = (
-        ("retrain/retrain", {"rules": {"place": "data/elsewhere"}}, "rules.place"),
+        ("retrain/retrain", {"rules": {"source": "data/elsewhere"}}, "rules.source"),
         ("evaluate/evaluate", {"checkpoints": ["data/elsewhere"]}, "checkpoints.0"),
-        ("watch-rules/watch-rules", {"place": "--upload-pack=touch"}, "place"),
+        ("watch-rules/watch-rules", {"source": "--upload-pack=touch"}, "source"),
     )
     with working(allowed(server)):
         for deployment, form, name in forms:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from ascl_core.config.gate import GateConfig
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
+from ascl_core.errors import AsclError
 from ascl_core.evaluation.gate import _attacks, _thresholds
-from tasks.deployment.approving import question
+from tasks.deployment.approving import question, require_trainer
 from tasks.deployment.pages import figures, plan_page, table
 from tasks.execution.plan import Plan, Step
 from tasks.releases.candidate import Candidate, Judged
@@ -64,6 +66,12 @@ def test_the_digest_and_the_command_to_sign_stand_in_lines_of_their_own() -> Non
     assert "The gate passed: all 2 criteria hold" in lines
     assert "`ascl approve 20260131-retrain-0a1b2c3d --reason '…'`" in lines
     assert f"`{DIGEST}`" in lines
+
+
+def test_a_worker_without_the_trainer_s_key_says_so_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASCL_TRAINER_KEY", raising=False)
+    with pytest.raises(AsclError, match="ASCL_TRAINER_KEY"):
+        require_trainer(Path(__file__).parents[2])
 
 
 def test_a_gate_that_did_not_pass_asks_for_two_persons_and_says_what_failed() -> None:

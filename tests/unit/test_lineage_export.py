@@ -310,7 +310,7 @@ def test_the_command_writes_events_or_a_pack(root: Path, monkeypatch: pytest.Mon
     assert [file.name for file in (root.parent / "events").iterdir()] == ["openlineage.jsonl"]
     done = CliRunner().invoke(app, ["lineage", "export", "first", "--into", "../pack"])
     assert done.exit_code == 0, done.output
-    assert "not at hand model_card.md" in done.output
+    assert "missing model_card.md" in done.output
     assert f"commit `{git(root, 'rev-parse', 'first')}`" in (root.parent / "pack/README.md").read_text()
 
 
