@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
-from pydantic import Field
 
 from ascl_core.arms import Arm, get_arm
 from ascl_core.config.params import Params
@@ -38,14 +37,14 @@ class CompareResult:
     page: Path
 
 
-@flow(name="compare", task_runner=THREADS, persist_result=False, validate_parameters=True)
+@flow(name="compare", task_runner=THREADS, persist_result=False)
 def compare(
-    profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
-    settings: Annotated[list[str], Field(description="Changed parameters, such as ifpo.max_steps=100.")] = [],  # noqa: B006
-    seeds: Annotated[list[int], Field(min_length=1, description="Every arm is trained once with each seed.")] = [0, 1, 2],  # noqa: B006
-    arms: Annotated[list[str], Field(description="Names of arms; none: all of them.")] = [],  # noqa: B006
-    changed_rules: Annotated[bool, Field(description="Evaluate once more under changed rules, without training.")] = True,
-    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores allow.")] = None,
+    profile: str | None,
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    arms: Sequence[str],
+    changed_rules: bool,
+    max_parallel: int | None,
 ) -> CompareResult:
     """Train every arm with every seed, evaluate all on the same suites, and write one page.
 
@@ -54,13 +53,7 @@ def compare(
     return train_and_compare(Path.cwd(), profile, settings, seeds, arms, changed_rules, max_parallel)
 
 
-@flow(
-    name="compare-arms",
-    flow_run_name=partial(own_run.own_id, "compare"),
-    task_runner=THREADS,
-    persist_result=False,
-    validate_parameters=True,
-)
+@flow(name="compare-arms", flow_run_name=partial(own_run.own_id, "compare"), task_runner=THREADS, persist_result=False)
 def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
     """Train every arm with every seed, evaluate all on the same suites, and write one page."""
     return own_run.ended(_compare_arms, *start(form))

@@ -20,13 +20,7 @@ from tasks.deployment.evaluating import Evaluations, summary
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=8))
 
 
-@flow(
-    name="evaluate",
-    flow_run_name=partial(own_run.own_id, "evaluate"),
-    task_runner=_THREADS,
-    persist_result=False,
-    validate_parameters=True,
-)
+@flow(name="evaluate", flow_run_name=partial(own_run.own_id, "evaluate"), task_runner=_THREADS, persist_result=False)
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
     """Evaluate each checkpoint as a task of its own, and write one table of figures and one commit on runs/ID."""
     return own_run.ended(_evaluate, *start(form))

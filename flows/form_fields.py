@@ -8,7 +8,7 @@ Whatever a run needs from elsewhere belongs in `params.yaml` or a profile, which
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -20,6 +20,7 @@ from ascl_core.artifacts import is_within
 from ascl_core.config.profiles import parse_setting, profile_names
 from ascl_core.errors import ConfigError
 from ascl_core.urls import has_credentials
+from tasks.registry.stages import STAGES, get_stage
 
 _REVISION = re.compile(r"[A-Za-z0-9_@][\w./@^~{}+-]*")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+ -]+)*/?")
@@ -99,11 +100,20 @@ def _recorded(text: str) -> str:
     return text
 
 
-def _arm(name: str) -> str:
-    try:
-        return get_arm(name).name
-    except ConfigError as error:
-        raise ValueError(f"{error.problem}; {error.hint}") from None
+def _named(find: Callable[[str], Any]) -> AfterValidator:
+    """Return the check that something of that name exists; the message says which name is nearest."""
+
+    def check(name: str) -> str:
+        try:
+            return str(find(name).name)
+        except ConfigError as error:
+            raise ValueError(f"{error.problem}; {error.hint}") from None
+
+    return AfterValidator(check)
+
+
+def _choices(*names: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(names)})
 
 
 RuleSource = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_rule_source)]
@@ -117,12 +127,14 @@ Setting = Annotated[str, Field(max_length=500, pattern=r"^[a-z_]+(\.[a-z_0-9]+)+
 ProfileName = Annotated[
     str,
     Field(max_length=64, pattern=r"^[a-z0-9_-]+$|^params\.yaml$"),
-    WithJsonSchema({"type": "string", "enum": [COMMITTED, *profile_names(Path.cwd())]}),
+    _choices(COMMITTED, *profile_names(Path.cwd())),
 ]
 """A profile of the repository, or `params.yaml`; the form offers those that exist."""
 Digest = Annotated[str, Field(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
 """A SHA-256 in hexadecimal digits; empty for none."""
 RunId = Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """A run's id: the part of its branch after `runs/`."""
-ArmName = Annotated[str, AfterValidator(_arm), WithJsonSchema({"type": "string", "enum": [arm.name for arm in ARMS]})]
+ArmName = Annotated[str, _named(get_arm), _choices(*(arm.name for arm in ARMS))]
 """An arm of the comparison; the form offers those of the table."""
+StageName = Annotated[str, _named(get_stage), _choices(*(stage.name for stage in STAGES))]
+"""A stage; the form offers those of the registry."""

@@ -5,10 +5,10 @@ The server checks types, choices and bounds, but whoever starts a run can skip t
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
@@ -24,6 +24,7 @@ from flows.form_fields import (
     RuleSource,
     RunId,
     Setting,
+    StageName,
 )
 from tasks.deployment.s3_credentials import take_credentials
 from tasks.execution.policy import GPU_LIMIT, Policy
@@ -47,20 +48,6 @@ def start(form: F) -> tuple[F, Path]:
 def checked(form: F) -> F:
     """Return the form after every check of its model; `ConfigError` names the field, the value and a hint."""
     return parse(type(form), form.model_dump(warnings=False), file=f"the form of {type(form).__name__.removesuffix('Form').lower()}")
-
-
-class StageName(StrEnum):
-    """The stages that a person may want to run again although nothing changed."""
-
-    VALIDATE_RULES = "validate_rules"
-    BUILD_SUITES = "build_suites"
-    CURATE = "curate"
-    BUILD_SFT = "build_sft"
-    SFT = "sft"
-    IFPO = "ifpo"
-    EVALUATE_IFPO = "evaluate_ifpo"
-    GATE = "gate"
-    REPORT = "report"
 
 
 class Limits(Form):
@@ -144,6 +131,15 @@ class PromoteForm(Form):
     worker's repository, and ascl release create pushes it later."""
     days: int = Field(default=7, ge=1, le=60, title="Days to wait for the approval")
     """The run fails after this many days without an approval."""
+
+
+class ApprovalForm(RunInput):
+    """The signed approvals, asked for while promote waits; each contains its approver, the reason and the checkpoint's digest."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    approvals: list[str] = Field(min_length=1, max_length=5, title="Signed approvals")
+    """The line that ascl approve printed, an item for each person who signed."""
 
 
 class WatchForm(Form):

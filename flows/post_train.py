@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from pydantic import Field
 
 from tasks.execution.materialise import Outcome
 from tasks.execution.policy import Policy
@@ -33,18 +32,13 @@ class PostTrainResult:
     decision: Decision
 
 
-@flow(name="post_train", task_runner=THREADS, persist_result=False, validate_parameters=True)
-def post_train(
-    profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
-    settings: Annotated[list[str], Field(description="Changed parameters, such as sft.max_steps=100.")] = [],  # noqa: B006
-    force: Annotated[list[str], Field(description="Stages to run even if they are up to date.")] = [],  # noqa: B006
-    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores allow.")] = None,
-) -> PostTrainResult:
+@flow(name="post_train", task_runner=THREADS, persist_result=False)
+def post_train(force: Sequence[str] = (), max_parallel: int | None = None) -> PostTrainResult:
     """Retrain the model on the current rules, evaluate it beside its baselines, gate it, and report.
 
     What is up to date is reused. Raises the error of the first stage that fails; finished stages are kept.
     """
-    return train_and_gate(Path.cwd(), profile, settings, force, max_parallel)
+    return train_and_gate(Path.cwd(), None, (), force, max_parallel)
 
 
 def train_and_gate(

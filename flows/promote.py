@@ -9,8 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
 from ascl_core.errors import AsclError
-from flows.approval import ApprovalForm
-from flows.forms import PromoteForm, start
+from flows.forms import ApprovalForm, PromoteForm, start
 from tasks.deployment import approving, parts
 from tasks.deployment.heartbeat import beating, suspending
 
@@ -18,7 +17,7 @@ _ATTEMPTS = 3
 """How often a person may answer before the run fails."""
 
 
-@flow(name="promote", persist_result=False, validate_parameters=True)
+@flow(name="promote", persist_result=False)
 def promote(form: PromoteForm) -> State[Any]:
     """Release the checkpoint of a run that passed the gate, once a named person has approved exactly that checkpoint."""
     form, root = start(form)

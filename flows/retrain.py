@@ -21,13 +21,7 @@ from tasks.runs.runs import Run
 from tasks.runs.summary import run_summary
 
 
-@flow(
-    name="retrain",
-    flow_run_name=partial(own_run.own_id, "retrain"),
-    task_runner=THREADS,
-    persist_result=False,
-    validate_parameters=True,
-)
+@flow(name="retrain", flow_run_name=partial(own_run.own_id, "retrain"), task_runner=THREADS, persist_result=False)
 def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
     """Retrain the model on rules, evaluate it beside its baselines, and hold it at the gate; promote releases what passes."""
     return own_run.ended(_retrain, *start(form))

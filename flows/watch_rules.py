@@ -13,7 +13,7 @@ from flows.forms import WatchForm, start
 from tasks.deployment import own_run, watching
 
 
-@flow(name="watch-rules", persist_result=False, validate_parameters=True)
+@flow(name="watch-rules", persist_result=False)
 def watch_rules(form: WatchForm = WatchForm()) -> State[Any]:  # noqa: B008
     """Post the event ascl.rules.changed if the rules at a source changed; an automation starts retrain with them."""
     form, root = start(form)

@@ -42,7 +42,7 @@ def compare(
     with watched(root):
         from flows.compare import compare as flow
 
-        result = flow(profile, list(setting or ()), seeds=numbers, arms=named, changed_rules=changed_rules, max_parallel=parallel)
+        result = flow(profile, list(setting or ()), numbers, named, changed_rules, parallel)
     ran = sum(outcome.action == "ran" for outcome in result.outcomes)
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran; the others were up to date")
     print_line(f"comparison: {shown(result.page, root)}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -99,6 +102,15 @@ def repository_root() -> Path:
 def shown(path: Path, root: Path) -> str:
     """Return a path as a person would type it from the root of the repository."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def become(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by a Python module, so that signals and a client's streams reach that itself."""
+    for name in (signal.SIGINT, signal.SIGTERM):  # a shell may have it ignore them
+        with suppress(ValueError):
+            signal.signal(name, signal.SIG_DFL)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", *arguments], {**os.environ, **(settings or {})})
 
 
 def update_page(name: str, text: str, *, check: bool, command: str) -> None:

@@ -1,15 +1,25 @@
-"""`ascl server`, `ascl worker` and `ascl deploy`: a local set, or the deployments of a server that runs elsewhere."""
+"""`ascl server`, `ascl worker` and `ascl deploy`: a Prefect server, a worker and the deployments of this repository.
+
+The server writes its address to `.ascl/server.json`, where the other commands of this repository find it.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.console import out, print_line, print_table, print_warning, repository_root
-from flows.local_set import api_url, is_open_to_others, serve, work
-from tasks.host.environment import prepare
+from ascl_core.artifacts import read_json, write_json
+from ascl_core.errors import WorkspaceError
+from ascl_core.urls import is_loopback
+from flows.cli.console import become, out, print_line, print_table, print_warning, repository_root
+from tasks.execution.local_server import APP, SERVER_AUTH, check_answers, use_server_credentials
+from tasks.host.environment import HEARTBEAT, TELEMETRY_OFF, prepare
+
+_ADDRESS = Path(".ascl") / "server.json"
 
 
 def server(
@@ -24,10 +34,25 @@ def server(
     Examples:  ascl server   |   PREFECT_SERVER_API_AUTH_STRING=user:password ascl server --host 0.0.0.0
     """
     root = repository_root()
-    if is_open_to_others(host):
-        print_warning("everyone who reaches this machine can start runs: set PREFECT_SERVER_API_AUTH_STRING=USER:PASSWORD")
-    out.print(f"Prefect UI: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
-    serve(root, host=host, port=port, database=database)
+    if not is_loopback(host) and not os.environ.get(SERVER_AUTH):
+        print_warning(f"everyone who reaches this machine can start runs: set {SERVER_AUTH}=USER:PASSWORD")
+    ui = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    out.print(f"Prefect UI: {ui}")
+    home = root / ".ascl" / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    _require_free(host, port)
+    write_json(root / _ADDRESS, {"url": f"{ui}/api", "pid": os.getpid()})
+    settings = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"{ui}/api",
+        "PREFECT_UI_API_URL": f"{ui}/api",
+        "PREFECT_API_DATABASE_CONNECTION_URL": database or f"sqlite+aiosqlite:///{home / 'server.db'}",
+        "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
+        "PREFECT_SERVER_API_HOST": host,
+        "PREFECT_SERVER_API_PORT": str(port),
+    }
+    options = ["--factory", APP, "--host", host, "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
+    become(["uvicorn", *options], {**TELEMETRY_OFF, **settings})
 
 
 def worker(
@@ -40,7 +65,23 @@ def worker(
 
     Examples:  ascl worker   |   PREFECT_API_URL=http://HOST:4200/api ascl worker --pool gpu --limit 1
     """
-    work(repository_root(), pool=pool, name=name, limit=limit, query_s=query_seconds)
+    root = repository_root()
+    settings = {
+        **HEARTBEAT,
+        **TELEMETRY_OFF,
+        "PREFECT_API_URL": _api_url(root),
+        "PREFECT_HOME": str(root / ".ascl" / "prefect"),
+        "PREFECT_WORKER_QUERY_SECONDS": str(query_seconds),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_CLI_PROMPT": "false",
+        "ASCL_ROOT": str(root),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
+    }
+    options = [*(["--name", name] if name else []), *(["--limit", str(limit)] if limit else [])]
+    become(["prefect", "worker", "start", "--pool", pool, "--type", "process", *options], settings)
 
 
 def deploy(
@@ -71,7 +112,7 @@ def deploy(
     """
     root = repository_root()
     prepare(root)
-    url = os.environ["PREFECT_API_URL"] = api_url(root)
+    url = os.environ["PREFECT_API_URL"] = _api_url(root)
     from flows.deploying import deploy_all  # Prefect reads the environment when it is imported
 
     changes, watched = deploy_all(root, training_pool=training_pool, gpu_slots=gpus, infrastructure=infrastructure, watch=watch, push=push)
@@ -85,3 +126,28 @@ def deploy(
         print_line("nothing is scheduled: ascl deploy --watch checks the rules every 15 minutes, and retrains when they change")
     if not any(change.kind == "webhook block" for change in changes):
         out.print("no webhook is notified of failures: set ASCL_WEBHOOK_URL, and deploy again")
+
+
+def _api_url(root: Path) -> str:
+    """Return the server in `PREFECT_API_URL`, or that of `ascl server`; `WorkspaceError` if none answers or it refuses.
+
+    If the server's credentials are in the environment, clients use them.
+    """
+    use_server_credentials()
+    given = os.environ.get("PREFECT_API_URL")
+    if given is None and not (root / _ADDRESS).exists():
+        raise WorkspaceError("no Prefect server is known", field="PREFECT_API_URL", hint="ascl server in another terminal, or set it")
+    url = given or str(read_json(root / _ADDRESS)["url"])
+    check_answers(url, "start it: ascl server")
+    return url
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot listen: {error.strerror}", field="--port", value=f"{host}:{port}", hint="give another --port"
+            ) from error

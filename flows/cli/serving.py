@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
 from ascl_core.errors import ModelError, ReleaseError
 from flows.cli.checkpoints import Corpus, Jurisdiction, named
-from flows.cli.console import repository_root
+from flows.cli.console import become, repository_root
 from tasks.execution.serving import rule_arguments
 from tasks.host.environment import prepare
 from tasks.registry.stages import CORPUS
@@ -65,7 +62,7 @@ def serve(
     command = ["ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *(["--release", release] if release else [])]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
-    _become([*command, *(["--backend", backend] if backend else [])])
+    become([*command, *(["--backend", backend] if backend else [])])
 
 
 def mcp(
@@ -90,10 +87,4 @@ def mcp(
     prepare(root)
     given = (start / corpus).resolve() if corpus else root / CORPUS.path
     command = ["ascl_core.serving.mcp", *rule_arguments(root, given, port if corpus else follow)]
-    _become([*command, "--transport", "http" if http else "stdio", "--host", host, "--port", str(port), "--jurisdiction", jurisdiction])
-
-
-def _become(arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by the Python module, so that signals and a client's streams reach the server itself."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+    become([*command, "--transport", "http" if http else "stdio", "--host", host, "--port", str(port), "--jurisdiction", jurisdiction])

@@ -14,7 +14,7 @@ from ascl_core.config.profiles import profile_names
 from ascl_core.errors import ConfigError
 from flows.compare import compare_arms
 from flows.evaluate import evaluate
-from flows.forms import CompareForm, EvaluateForm, PromoteForm, RetrainForm, StageName, WatchForm, checked
+from flows.forms import CompareForm, EvaluateForm, PromoteForm, RetrainForm, WatchForm, checked
 from flows.promote import promote
 from flows.retrain import retrain
 from flows.watch_rules import watch_rules
@@ -90,9 +90,12 @@ def test_a_form_that_was_built_without_its_checks_is_refused_with_the_field_and_
 
 
 def test_the_choices_are_stages_and_arms_that_there_are() -> None:
-    assert {str(name) for name in StageName} <= {stage.name for stage in STAGES}
+    stages = parameter_schema(retrain.fn).model_dump()["definitions"]["RetrainForm"]["properties"]["force"]["items"]["enum"]
+    assert stages == [stage.name for stage in STAGES]
     offered = parameter_schema(compare_arms.fn).model_dump()["definitions"]["CompareForm"]["properties"]["arms"]["items"]["enum"]
     assert offered == [arm.name for arm in ARMS]
+    with pytest.raises(ValidationError, match="did you mean 'ifpo'"):
+        RetrainForm.model_validate({"force": ["ifop"]})
     with pytest.raises(ValidationError, match="did you mean 'grpo'"):
         CompareForm.model_validate({"arms": ["grop"]})
 
