@@ -18,6 +18,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,12 @@ def measure(size: int, given: Namespace) -> Iterator[dict[str, Any]]:
         yield {**built, "question": "--version", "process": "cold", **_timed(lambda _: _ascl(root, "--version"), [""] * given.cold)}
         for question, (values, ask) in questions.items():
             option = "--rule" if question == "rule" else "--row"
-            yield {**built, "question": question, "process": "warm", **_timed(lambda value, ask=ask: _check(ask(root, value)), values)}
+            yield {**built, "question": question, "process": "warm", **_timed(partial(_asked, root, ask), values)}
             yield {
                 **built,
                 "question": question,
                 "process": "cold",
-                **_timed(lambda value, o=option: _command(root, o, value), values[: given.cold]),
+                **_timed(partial(_command, root, option), values[: given.cold]),
             }
 
 
@@ -189,6 +190,10 @@ def _ascl(root: Path, *arguments: str) -> bytes:
     command = [sys.executable, "-c", "import sys; from flows.cli import main; sys.exit(main())", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True).stdout
+
+
+def _asked(root: Path, ask: Callable[[Path, str], Any], value: str) -> None:
+    _check(ask(root, value))
 
 
 def _check(answer: Any) -> None:

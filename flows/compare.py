@@ -116,6 +116,8 @@ class _Comparison:
             return self._opened[arm.name, seed]
         place = self._opened[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
         sources = [self.root] if arm.start is None else [self.train(get_arm(arm.start), seed).root, self.root]
+        if place.trained == stages.IFPO and arm.start is None:
+            self._submit(stages.SFT, place.root, *sources)
         if place.trained not in stages.DATA_STAGES:
             self._submit(place.trained, place.root, *sources)
         self._submit(place.evaluation, place.root, *sources)

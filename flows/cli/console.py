@@ -106,9 +106,9 @@ def shown(path: Path, root: Path) -> str:
 
 def become(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> NoReturn:
     """Replace this process by a Python module, so that signals and a client's streams reach that itself."""
-    for name in (signal.SIGINT, signal.SIGTERM):  # a shell may have it ignore them
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell may have set them to be ignored
         with suppress(ValueError):
-            signal.signal(name, signal.SIG_DFL)
+            signal.signal(ending, signal.SIG_DFL)
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", *arguments], {**os.environ, **(settings or {})})
 

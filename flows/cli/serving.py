@@ -59,7 +59,12 @@ def serve(
     if release is None and not unreleased:
         hint = "serve the current release: ascl serve; or serve this checkpoint anyway, and every answer says so: --unreleased"
         raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
-    command = ["ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *(["--release", release] if release else [])]
+    command = [
+        "ascl_core.serving",
+        found.model,
+        *rule_arguments(root, found.corpus, port, found.index),
+        *(["--release", release] if release else []),
+    ]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     become([*command, *(["--backend", backend] if backend else [])])

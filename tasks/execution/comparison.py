@@ -22,6 +22,10 @@ FOLDER = Path("data") / "comparison"
 CHANGED_SHARE = 0.5
 """Share of the plain rules that can flip, and do, where the rules change."""
 _PAGE_TIMEOUT_S = 900
+_NEEDED = {
+    "instruct_model": "a base model that follows instructions (base_model.path)",
+    **{name: f"the public set {name} (build_sft.published)" for name in ("star1", "star1_benign", "safechain")},
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,18 @@ class Place:
 def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
     """Return the arms of these names in the order of the table, or without names all that the parameters can train."""
     asked = {get_arm(name).name for name in names}
-    able = arms_that_run(instruct_model=params.base_model.path is not None)
+    able = arms_that_run(_available(params))
     if unable := asked - {arm.name for arm in able}:
-        problem = "the arm needs a base model that follows instructions"
-        raise ConfigError(problem, field="--arm", value=min(unable), hint="--profile small, or set base_model.path")
+        missing = get_arm(min(unable)).needs - _available(params)
+        hint = "--profile small has it, or set it"
+        raise ConfigError(f"the arm needs {_NEEDED[min(missing)]}", field="--arm", value=min(unable), hint=hint)
     return tuple(arm for arm in able if not asked or arm.name in asked)
+
+
+def _available(params: Params) -> set[str]:
+    """What the parameters offer of what an arm may need."""
+    published = {source.format for source in params.build_sft.published}
+    return published | ({"instruct_model"} if params.base_model.path is not None else set())
 
 
 def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> Place:

@@ -192,6 +192,7 @@ BUILD_SFT = Stage(
     inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS, "validation": VALIDATION},
     outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
     timeout_s=_LONG_S,
+    sources="build_sft.published",
 )
 BASE = Stage(
     name="base_model",
@@ -203,7 +204,7 @@ BASE = Stage(
     timeout_s=_LONG_S,
 )
 DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE, INDEX_RULES)
-SFT = _sft("sft", Arm.ASCL, Arm.SURROGATE)
+SFT = _sft("sft", Arm.ASCL, Arm.SURROGATE, Arm.STAR1, Arm.STAR1_MIX, Arm.SAFECHAIN)
 SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
 SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
 IFPO = Stage(

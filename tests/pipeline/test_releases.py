@@ -333,6 +333,7 @@ def test_a_release_holds_what_was_evaluated_who_approved_it_and_who_made_it(worl
     assert {name.removeprefix("data/released/") for name in names if "/approvals/" not in name} == {
         *("release.json", "results.parquet", "statement.json", "model_card.md", "data_card.md"),
         *(f"corpora/{name}.json" for name in ("sft", "rl", "served")),
+        "index/manifest.json",
     }
     assert released.record.checkpoint.sha256 in git(root, "show", "release/1:data/released/model_card.md")
     assert verify_release(root) == verify_release(root, "release/1") == released

@@ -9,12 +9,15 @@ import pytest
 
 from ascl_core.config.gate import GateConfig
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
-from ascl_core.errors import AsclError
+from ascl_core.errors import ReleaseError
 from ascl_core.evaluation.gate import _attacks, _thresholds
 from tasks.deployment.approving import question, require_trainer
 from tasks.deployment.pages import figures, plan_page, table
+from tasks.evidence.trust import Role, new_key
 from tasks.execution.plan import Plan, Step
 from tasks.releases.candidate import Candidate, Judged
+from tasks.repository.git import git
+from tasks.repository.worktrees import NOBODY
 from tasks.runs.advice import advise
 from tasks.runs.summary import Decision, gate_markdown, shortened
 
@@ -68,10 +71,22 @@ def test_the_digest_and_the_command_to_sign_stand_in_lines_of_their_own() -> Non
     assert f"`{DIGEST}`" in lines
 
 
-def test_a_worker_without_the_trainer_s_key_says_so_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_whose_key_cannot_sign_releases_says_so_before_anybody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASCL_TRAINER_KEY", raising=False)
-    with pytest.raises(AsclError, match="ASCL_TRAINER_KEY"):
-        require_trainer(Path(__file__).parents[2])
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    new_key(root, Role.TRAINER, "ci", tmp_path / "ci.pem")
+    new_key(root, Role.APPROVER, "ada", tmp_path / "ada.pem")
+    git(root, "add", "data")
+    git(root, "commit", "--quiet", "-m", "keys", environment=NOBODY)
+    with pytest.raises(ReleaseError, match="ASCL_TRAINER_KEY"):
+        require_trainer(root)
+    monkeypatch.setenv("ASCL_TRAINER_KEY", str(tmp_path / "ada.pem"))
+    with pytest.raises(ReleaseError, match="trainer"):
+        require_trainer(root)
+    monkeypatch.setenv("ASCL_TRAINER_KEY", str(tmp_path / "ci.pem"))
+    require_trainer(root)
 
 
 def test_a_gate_that_did_not_pass_asks_for_two_persons_and_says_what_failed() -> None:
