@@ -18,7 +18,7 @@ from flows.forms import CompareForm, start
 from flows.post_train import THREADS
 from tasks.deployment import own_run
 from tasks.execution import comparison
-from tasks.execution.comparison import Place
+from tasks.execution.comparison import ArmRun
 from tasks.execution.materialise import Outcome
 from tasks.execution.policy import Policy
 from tasks.execution.prefect_stage import StageRunner
@@ -108,25 +108,25 @@ class _Comparison:
     tree: str
     params: Params
     run: StageRunner
-    _opened: dict[tuple[str, int], Place] = field(default_factory=dict)
+    _opened: dict[tuple[str, int], ArmRun] = field(default_factory=dict)
 
-    def train(self, arm: Arm, seed: int) -> Place:
+    def train(self, arm: Arm, seed: int) -> ArmRun:
         """Submit the training and the evaluation of the arm, and of the arm that it starts from; return its worktree."""
         if (arm.name, seed) in self._opened:
             return self._opened[arm.name, seed]
-        place = self._opened[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
+        arm_run = self._opened[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
         sources = [self.root] if arm.start is None else [self.train(get_arm(arm.start), seed).root, self.root]
-        if place.trained == stages.IFPO and arm.start is None:
-            self._submit(stages.SFT, place.root, *sources)
-        if place.trained not in stages.DATA_STAGES:
-            self._submit(place.trained, place.root, *sources)
-        self._submit(place.evaluation, place.root, *sources)
-        return place
+        if arm_run.trained == stages.IFPO and arm.start is None:
+            self._submit(stages.SFT, arm_run.root, *sources)
+        if arm_run.trained not in stages.DATA_STAGES:
+            self._submit(arm_run.trained, arm_run.root, *sources)
+        self._submit(arm_run.evaluation, arm_run.root, *sources)
+        return arm_run
 
-    def ask_again(self, place: Place) -> Place:
+    def ask_again(self, arm_run: ArmRun) -> ArmRun:
         """Submit the evaluation of the arm's checkpoint under the changed rules, in a worktree of its own."""
-        changed = comparison.open_changed(self.root, place, self.tree, self.params)
-        self._submit(place.evaluation, changed.root, self._changed_rules, place.root, self.root)
+        changed = comparison.open_changed(self.root, arm_run, self.tree, self.params)
+        self._submit(arm_run.evaluation, changed.root, self._changed_rules, arm_run.root, self.root)
         return changed
 
     @cached_property

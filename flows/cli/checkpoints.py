@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,8 @@ from flows.cli.watching import Watching
 from tasks.execution.adhoc import evaluate_checkpoint
 from tasks.execution.serving import index_arguments
 from tasks.host.environment import prepare
-from tasks.registry.stages import CORPUS, EVALUATE
-from tasks.releases.checkpoint import is_release, released_checkpoint
+from tasks.registry.stages import EVALUATE
+from tasks.releases.checkpoint import named_checkpoint
 
 Checkpoint = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="A folder with a model, such as data/models/ifpo, or a release, such as release/1.")
@@ -28,29 +27,6 @@ Corpus = Annotated[
     Path | None, typer.Option("--corpus", help="A compiled corpus; by default that of the release, or else that of the last run.")
 ]
 Jurisdiction = Annotated[str, typer.Option(help="The jurisdiction of the conversation; decides which rules are found.")]
-
-
-@dataclass(frozen=True)
-class Named:
-    """The checkpoint that a person named to serve, chat with or evaluate."""
-
-    model: str
-    """A folder, or a hub id."""
-    corpus: Path
-    release: str | None = None
-    """The tag, if a release was named and its own rules are used."""
-    index: Path | None = None
-    """The release\'s own index of these rules."""
-
-
-def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Named:
-    """Return the model and the rules that a person in the folder `start` named: a release, a folder or a hub id; `corpus` wins."""
-    own = (start / corpus).resolve() if corpus else None
-    if is_release(checkpoint):
-        found = released_checkpoint(root, checkpoint)
-        return Named(str(found.folder), own) if own else Named(str(found.folder), found.corpus, found.tag, found.index)
-    folders = [folder for folder in ((start / checkpoint).resolve(), (root / checkpoint).resolve()) if folder.exists()]
-    return Named(str(folders[0]) if folders else checkpoint, own or root / CORPUS.path)
 
 
 def evaluate(
@@ -71,7 +47,7 @@ def evaluate(
         raise ConfigError("no such variant", field="--variant", value=variant, hint=f"one of {', '.join(VARIANTS)}")
     start, root = Path.cwd(), repository_root()
     prepare(root)
-    found = named(root, start, checkpoint, corpus)
+    found = named_checkpoint(root, start, checkpoint, corpus)
     given = Path(found.model)
     name = f"{given.name}-{variant}" if variant else given.name
     folder = (start / folder).resolve() if folder else root / "scratch" / "eval" / name
@@ -93,7 +69,7 @@ def chat(
     """
     start, root = Path.cwd(), repository_root()
     prepare(root)
-    found = named(root, start, checkpoint, corpus)
+    found = named_checkpoint(root, start, checkpoint, corpus)
     command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
     command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus, found.index)]
     command += ["--prompt", prompt] if prompt is not None else []

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from ascl_core.errors import ModelError, ReleaseError
-from flows.cli.checkpoints import Corpus, Jurisdiction, named
+from flows.cli.checkpoints import Corpus, Jurisdiction
 from flows.cli.console import become, repository_root
 from tasks.execution.serving import rule_arguments
 from tasks.host.environment import prepare
 from tasks.registry.stages import CORPUS
-from tasks.releases.checkpoint import release_of
+from tasks.releases.checkpoint import named_checkpoint, release_of
 from tasks.repository.released import NOW
 
 Host = Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")]
@@ -51,7 +51,7 @@ def serve(
     """
     start, root = Path.cwd(), repository_root()
     prepare(root)
-    found = named(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
+    found = named_checkpoint(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
     model = Path(found.model)
     if not model.exists() and found.model.startswith("data/"):
         raise ModelError("the checkpoint does not exist", file=found.model, hint="make it: ascl run; or give another folder with a model")
