@@ -9,10 +9,9 @@ from typing import Any
 
 from ascl_core.artifacts import read_json
 from ascl_core.report.wording import FIGURES
-from tasks.evidence.graph import read_graph
+from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import working_tree
 from tasks.execution.plan import Plan
-from tasks.lineage.mermaid import flowchart
 from tasks.registry.stages import CANDIDATE, EVALUATE, checkpoint_of
 from tasks.repository.released import released_tag
 from tasks.runs.advice import advise
@@ -51,7 +50,7 @@ def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: 
 
 
 def lineage(run: Run, commit: str) -> str:
-    """What the checkpoint of a run was made from: its record in short, the graph of all records behind it, and how to ask for more."""
+    """Return what the checkpoint of a run was made from: its record in short, all records upstream of it, and the commands for more."""
     graph = read_graph(working_tree(run.place))
     node = graph.nodes[CANDIDATE.name]
     record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
@@ -64,8 +63,16 @@ def lineage(run: Run, commit: str) -> str:
         f"- Ended {record['ended']}, {record['seconds']:g} s\n"
     )
     more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
-    chart = f"```mermaid\n{flowchart(graph, node)}```\n"
-    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
+    upstream = table(
+        ("stage", "ended", "reads the outputs of", "reads what people wrote"), [_upstream(graph, one) for one in graph.behind(node)]
+    )
+    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything upstream\n\n{upstream}\n### More\n\n{more}"
+
+
+def _upstream(graph: Graph, node: Node) -> tuple[str, str, str, str]:
+    edges = graph.edges(node)
+    stages = dict.fromkeys(edge.producer.stage.name for edge in edges if edge.producer)
+    return node.stage.name, node.record["ended"], ", ".join(stages), ", ".join(edge.path for edge in edges if edge.producer is None)
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
