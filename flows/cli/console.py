@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from ascl_core.report.wording import FIGURES, SHARE, number, percent, share_inte
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 Check = Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")]
+_NUMBER = re.compile(r"([\d.]+( s|\u202f%)?)?")
 COLOURS = {
     "ok": "green",
     "warning": "yellow",
@@ -55,7 +57,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     texts = [[_text(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
-        numeric = bool(texts) and all(row[index].replace(".", "").replace(" s", "").isdigit() or not row[index] for row in texts)
+        numeric = bool(texts) and all(_NUMBER.fullmatch(row[index]) for row in texts)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=index == 0)
     for row in texts:
         table.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row))
