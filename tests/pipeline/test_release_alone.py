@@ -278,7 +278,7 @@ def test_a_new_clone_sees_the_release_and_fetches_and_asks_its_checkpoint(releas
     forbid(clone.workspace)
     assert json.loads(clone.ascl("plan", "--json"))["class"] == "verdict"
     assert "release/1" in clone.ascl("release", "list")
-    assert "holds" in clone.ascl("release", "verify", "release/1")
+    assert "verified" in clone.ascl("release", "verify", "release/1")
     clone.ascl("remote", "set", str(released.root / ".ascl/remote"))
     clone.ascl("release", "fetch", "--into", str(tmp_path / "model"))
     assert digest(tmp_path / "model") == digest(released.root / CHECKPOINT)

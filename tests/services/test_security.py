@@ -681,7 +681,7 @@ def test_a_release_that_somebody_else_signed_or_edited_does_not_hold(world: Worl
     root = tmp_path / "workspace"
     mine = replace(world, workspace=replace(world.workspace, root=world.workspace.copy(root).root))
     assert "release/1" in mine.ascl("release", "create", "yes", "--approval", str(approved), by="ci")
-    assert "holds" in mine.workspace.ascl("release", "verify")
+    assert "verified" in mine.workspace.ascl("release", "verify")
     released = git(root, "rev-parse", "releases")
 
     def by_eve(place: Path) -> None:
