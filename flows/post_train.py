@@ -26,10 +26,11 @@ THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=
 
 @dataclass(frozen=True)
 class PostTrainResult:
-    """What every stage did, and what the gate decided."""
+    """What every stage did, what the gate decided, and how many files were pushed to the DVC remote."""
 
     outcomes: list[Outcome]
     decision: Decision
+    pushed: int
 
 
 @flow(name="post_train", task_runner=THREADS, persist_result=False)
@@ -65,6 +66,5 @@ def train_and_gate(
         outcomes = run.outcomes()
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
-    if push and transfer.owes_push(root):
-        transfer.push(root)
-    return PostTrainResult(outcomes, decision)
+    pushed = transfer.push(root) if push and transfer.owes_push(root) else 0
+    return PostTrainResult(outcomes, decision, pushed)

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
-from flows.cli.console import out, print_gate, print_line, print_table, repository_root, shown
+from flows.cli.console import counted, out, print_gate, print_line, print_table, repository_root, shown
 from flows.cli.needs import print_needs
 from flows.cli.parameters import Overwrite, Profile, Settings
 from flows.cli.rules import rules_at
@@ -24,6 +24,7 @@ from tasks.registry.parameters import planned_values, write_params
 from tasks.registry.stages import RELEASED, STAGES, get_stage
 from tasks.repository import cache, released
 from tasks.repository.git import is_uncommitted
+from tasks.repository.remotes import read_remote
 from tasks.repository.staleness import staleness
 from tasks.runs.advice import advise
 from tasks.runs.summary import Decision, last_run, read_decision, report_page
@@ -58,6 +59,8 @@ def run(
     out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
     _print_decision(root, result.decision)
     print_line(f"report: {shown(report_page(root), root)}")
+    if result.pushed and (remote := read_remote(root)) and remote.on_s3:
+        print_line(f"{counted(result.pushed, 'file')} pushed to the remote that is set here, {remote}")
     if is_uncommitted(root, "dvc.lock"):
         print_line(
             "dvc.lock records this run: which inputs gave which outputs. Commit it with your changes: git add dvc.lock && git commit"
