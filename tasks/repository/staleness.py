@@ -136,7 +136,7 @@ def _staleness(
 def _shown(value: Any) -> str:
     """Return a parameter's value as YAML on one line, without the middle of a long one."""
     if value is None:
-        return "none"
+        return "not set"
     text = value if isinstance(value, str) else to_json(value, indent=None).strip()
     return text if len(text) <= _VALUE_CHARS else f"{text[: _VALUE_CHARS // 2]} … {text[-_VALUE_CHARS // 2 :]}"
 

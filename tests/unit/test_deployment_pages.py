@@ -17,6 +17,7 @@ from tasks.evidence.trust import Role, new_key
 from tasks.execution.plan import Plan, Step
 from tasks.releases.candidate import Candidate, Judged
 from tasks.repository.git import git
+from tasks.repository.staleness import _shown
 from tasks.repository.worktrees import NOBODY
 from tasks.runs.advice import advise
 from tasks.runs.summary import Decision, gate_markdown, shortened
@@ -126,3 +127,18 @@ def test_a_refused_gate_names_likely_causes_and_the_commands_that_help() -> None
 @pytest.mark.parametrize("name", [*CRITERIA, "not worse than the release: safety", "comparison with the release"])
 def test_every_criterion_of_the_gate_has_a_likely_cause(name: str) -> None:
     assert advise([f"{name}: too low"], None)[0].startswith("likely cause: "), name
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "not set"), (0.5, "0.5"), ("ifpo", "ifpo"), (True, "true"), ([{"format": "xstest"}], '[{"format": "xstest"}]')],
+)
+def test_a_reason_shows_a_parameter_as_a_person_would_write_it(value: object, shown: str) -> None:
+    assert _shown(value) == shown
+
+
+def test_a_long_value_in_a_reason_keeps_its_two_ends() -> None:
+    text = _shown({"path": "x" * 200})
+    assert text.startswith('{"path": "xx')
+    assert text.endswith('x"}')
+    assert len(text) < 100
