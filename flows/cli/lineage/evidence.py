@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.filesize import decimal
@@ -16,13 +15,6 @@ from flows.cli.lineage.arguments import Thing
 from tasks.lineage.export.pack import export_events, export_pack
 from tasks.lineage.verify import Verified
 from tasks.lineage.verify import verify as verify_lineage
-
-
-class Format(StrEnum):
-    """The formats of an export."""
-
-    PACK = "pack"
-    OPENLINEAGE = "openlineage"
 
 
 def verify(thing: Thing = "data/models/ifpo") -> None:
@@ -42,7 +34,9 @@ def verify(thing: Thing = "data/models/ifpo") -> None:
 def export(
     thing: Thing,
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A folder that does not exist yet.")],
-    kind: Annotated[Format, typer.Option("--format", help="The evidence pack, or the OpenLineage events alone.")] = Format.PACK,
+    kind: Annotated[
+        Literal["pack", "openlineage"], typer.Option("--format", help="The evidence pack, or the OpenLineage events alone.")
+    ] = "pack",
 ) -> None:
     """Write the evidence behind an artifact for others: the evidence pack (and the same as DIR.tar), or OpenLineage events.
 
@@ -52,7 +46,7 @@ def export(
     """
     into = into.resolve()
     root = repository_root()
-    if kind is Format.OPENLINEAGE:
+    if kind == "openlineage":
         print_line(shown(export_events(root, thing, into), root))
         return
     tar, missing = export_pack(root, thing, into)
