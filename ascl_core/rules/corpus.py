@@ -125,7 +125,7 @@ def version_numbers(version: str) -> tuple[int, ...]:
 
 
 class _WithAreas(Config):
-    """Something with areas, which are optional: an empty field is not written, so that the digests of corpora without areas stay the same."""
+    """Something with optional areas: an empty field is not written, so that the digests of corpora without areas stay the same."""
 
     @model_serializer(mode="wrap")
     def _omit_empty_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

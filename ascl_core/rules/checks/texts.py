@@ -50,13 +50,18 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 # Words that German, French, Spanish, Italian or Dutch write the same way (a, in, so, an, on, was, of) are left out.
-_ENGLISH = frozenset(
-    ["and", "are", "but", "by", "does", "for", "from", "give", "has", "have", "help", "here", "how", "if", "is", "it", "its", "may", "might", "not", "or", "other", "people", "say", "that", "the", "their", "them", "they", "this", "to", "what", "when", "where", "which", "who", "with", "you", "your"]
+_COMMONEST_WORDS = (
+    "and are but by does for from give has have help here how if is it its may might not or other people say that the their them they "
+    "this to what when where which who with you your"
 )
+_ENGLISH = frozenset(_COMMONEST_WORDS.split())
 # For texts too short for a share of common words. Words that English has too (con, die, non, per, come) are left out.
-_FOREIGN = frozenset(
-    ["aber", "auf", "bei", "das", "dem", "ein", "eine", "einem", "einen", "einer", "für", "ich", "ist", "kein", "mit", "nicht", "oder", "sich", "sie", "sind", "und", "von", "wie", "wir", "zu", "zum", "zur", "aux", "avec", "ce", "cette", "dans", "elle", "est", "ils", "je", "le", "les", "mais", "ne", "nous", "ou", "pas", "qui", "sont", "sur", "une", "vous", "como", "cómo", "está", "muy", "para", "pero", "por", "puedo", "que", "qué", "una", "chi", "di", "della", "gli", "il", "sono", "een", "het", "niet", "voor", "zijn"]
+_COMMONEST_FOREIGN_WORDS = (
+    "aber auf bei das dem ein eine einem einen einer für ich ist kein mit nicht oder sich sie sind und von wie wir zu zum zur "
+    "aux avec ce cette dans elle est ils je le les mais ne nous ou pas qui sont sur une vous "
+    "como cómo está muy para pero por puedo que qué una chi di della gli il sono een het niet voor zijn"
 )
+_FOREIGN = frozenset(_COMMONEST_FOREIGN_WORDS.split())
 _MIN_ENGLISH_SHARE = 0.15
 _MIN_LATIN_SHARE = 0.9
 # Letters of other scripts above the Latin letters that they look like.
