@@ -1,4 +1,4 @@
-"""The reference page of the public data sets, from the catalogue itself."""
+"""The reference page of the public data sets, generated from the catalogue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ascl_core.catalogue.dataset import Answer, Dataset, Options, Shape, TypeBy
 
 _INTRODUCTION = """# Suites
 
-The public data sets that are read in their own shapes. None of them is in this repository. A suite needs its name alone, and is then read
-from the hub at the pinned revision; a path reads it from a file, or from a folder with the files under their usual names:
+The public data sets that `ascl` reads in their own formats. None of them is in this repository. For a suite its name is enough: it is then
+read from the hub at the pinned revision. With a path it is read from a file, or from a folder with the files under their usual names:
 
 ```yaml
 suites:
@@ -20,27 +20,27 @@ suites:
     - {format: oktest, path: "hub:someone/copy", revision: <commit>}
 ```
 
-A source of training prompts is read the same way, under `curate.sources`: `{format: salad_bench}`. A suite is never trained on unless its
+A source of training prompts is read the same way, under `curate.sources`: `{format: salad_bench}`. A suite is trained on only if its
 path is given there, and then curation drops the prompts that are in `suites.external`.
 
-What is not given is as below: licence, kind, configuration, split, and the revision of a data set that is read from its own page. Where
-no revision is known, give one: what a hub id names today is something else tomorrow.
-`ascl params show suites` tells what it comes to. Gated ones need their terms accepted on their page, and `HF_TOKEN`. One that cannot be
-read is reported as missing, with the reason, and never scored as 0; `required: true` fails instead. The judge is the one to prefer in
-`evaluate.judge` ([judges](judges.md)); it is not chosen for you.
+The defaults are listed below: licence, kind, configuration, split, and the revision of a data set that is read from its own page. If
+no revision is known, give one, because the content of a hub id can change. `ascl params show suites` shows the resulting values.
+A gated data set needs `HF_TOKEN`, and its terms accepted on its page. A suite that cannot be read is reported as missing, with the
+reason, and never scored as 0; with `required: true` it fails instead. The judge is a recommendation for `evaluate.judge`
+([judges](judges.md)); it is not set for you.
 
-`ascl suites list` and `ascl suites show NAME` tell the same. This page is written by `ascl suites docs` from `ascl_core/catalogue/`.
+`ascl suites list` and `ascl suites show NAME` print the same facts. This page is written by `ascl suites docs` from `ascl_core/catalogue/`.
 """
 _HEADINGS = {"safety": "Safety", "over_refusal": "Over-refusal", "utility": "Utility", "training": "Sources of training prompts"}
 
 
 def page() -> str:
-    """The whole page, as Markdown."""
+    """Return the page as Markdown."""
     return "\n".join([_INTRODUCTION, *(_section(group, members) for group, members in grouped().items())])
 
 
 def grouped() -> dict[str, dict[str, Dataset]]:
-    """The data sets by what they are for: the suites by their kind, then the sources of training prompts."""
+    """Return the data sets by use: the suites by their kind, then the sources of training prompts."""
     groups: dict[str, dict[str, Dataset]] = {group: {} for group in _HEADINGS}
     for name in names():
         data = dataset(name)
@@ -49,14 +49,14 @@ def grouped() -> dict[str, dict[str, Dataset]]:
 
 
 def _section(group: str, members: dict[str, Dataset]) -> str:
-    rows = "".join(f"| [`{name}`](#{name}) | {_cell(data.what)} | {_place(data)} | {_terms(data)} |\n" for name, data in members.items())
+    rows = "".join(f"| [`{name}`](#{name}) | {_cell(data.what)} | {_origin(data)} | {_terms(data)} |\n" for name, data in members.items())
     table = f"| format | what | from | licence |\n|---|---|---|---|\n{rows}"
     details = [f"### {name}\n\n" + "".join(f"- {line}\n" for line in _details(data)) for name, data in members.items()]
     return "\n".join([f"## {_HEADINGS[group]}\n\n{table}", *details])
 
 
-def _place(data: Dataset) -> str:
-    return f"`{data.place}`" if data.hub else f"<{data.place}>"
+def _origin(data: Dataset) -> str:
+    return f"`{data.origin}`" if data.hub else f"<{data.origin}>"
 
 
 def _terms(data: Dataset) -> str:
@@ -72,7 +72,7 @@ def _details(data: Dataset) -> Iterator[str]:
         yield f"hub: {config}split `{data.hub.split}`, revision {pinned}"
     yield "in a folder: " + "; ".join(f"split `{split}`: {' or '.join(f'`{p}`' for p in found)}" for split, found in data.files.items())
     if data.size is not None:
-        samples = f"; {data.samples} responses to each, where `evaluate.sampling` says `catalogue`" if data.samples > 1 else ""
+        samples = f"; {data.samples} responses to each, if `evaluate.sampling` is `catalogue`" if data.samples > 1 else ""
         yield f"rows: {data.size:,}{samples}"
     yield f"prompt: {_prompt(data.shape)}"
     yield f"type: {_type(data.shape)}"
@@ -82,7 +82,7 @@ def _details(data: Dataset) -> Iterator[str]:
         yield f"answer: {answer}"
     if data.shape.category is not None:
         by = data.shape.category
-        yield f"category: {by}" if isinstance(by, str) else f"category: by `{by.column}`, where it has a counterpart"
+        yield f"category: {by}" if isinstance(by, str) else f"category: by `{by.column}`, if it has a counterpart"
     if data.note:
         yield f"note: {_cell(data.note)}"
     yield f"facts from: {_cell('; '.join(data.sources))}"

@@ -1,6 +1,6 @@
-"""Finding evaluation prompts in training prompts: exact after normalisation, contained, or by shared n-grams.
+"""Evaluation prompts in training prompts: equal after normalisation, contained, or with shared n-grams.
 
-All the word sequences to look for stand in one Aho-Corasick automaton (`pyahocorasick`), which a prompt passes once.
+One Aho-Corasick automaton (`pyahocorasick`) holds all word sequences of the evaluation prompts, and reads each row once.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from ascl_core.data.raw_prompt import normalise
 T = TypeVar("T")
 
 LONG_NGRAM = 13
-"""Words of one shared n-gram that is enough by itself (GPT-3, arXiv 2005.14165, appendix C)."""
+"""Length in words of an n-gram that alone proves contamination if shared (GPT-3, arXiv 2005.14165, appendix C)."""
 MIN_SHARE = 0.5
-"""Share of a prompt's n-grams that must be found in the other where no single long one is shared."""
+"""Share of a prompt's n-grams that must be in the other if they share no long one."""
 MIN_CONTAINED_WORDS = 4
 """An evaluation prompt of at least so many words contaminates every row that contains it whole."""
-
 _UNKNOWN = 0
-"""In the place of a word that no evaluation prompt has."""
+"""The id of all words that no evaluation prompt has."""
 
 
 @dataclass(frozen=True)
 class Contamination:
-    """Why a row is dropped: the index of the evaluation prompt, and how it was found."""
+    """The evaluation prompt found in a row, by index, and how it was found."""
 
     evaluation: int
     kind: str
@@ -35,23 +34,23 @@ class Contamination:
 
 @dataclass
 class _Sequence:
-    """A sequence of words, and the evaluation prompts that it says something of."""
+    """A sequence of words, and the evaluation prompts that it comes from."""
 
     length: int
     whole: int | None = None
-    """The first prompt that is just it."""
+    """The first prompt that equals it."""
     long: int | None = None
-    """The first prompt that has it, where it is a long n-gram."""
+    """The first prompt that contains it, if it is a long n-gram."""
     short: list[int] = field(default_factory=list)
-    """Every prompt that has it, where it is an n-gram of the length asked for."""
+    """Every prompt that contains it, if it is an n-gram of the requested length."""
 
 
 class ContaminationIndex:
-    """The evaluation prompts, to look for in any number of rows: each row takes time linear in its words.
+    """The evaluation prompts, to be found in rows in time linear in the words of a row.
 
-    A row holds an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
+    A row contains an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
     of at least four words whole, shares a 13-gram of words with one, or shares half of the `ngram`-grams of either; half of its own
-    count where it has at least two.
+    count only if it has at least two.
 
     >>> index = ContaminationIndex(["what is 2+2"])
     >>> index.find("What is 2 - 2?"), index.find("What is 2 + 2?")
@@ -75,7 +74,7 @@ class ContaminationIndex:
         self._automaton.make_automaton()
 
     def find(self, row: str) -> Contamination | None:
-        """The first evaluation prompt found in the row, or None."""
+        """Return the first evaluation prompt found in the row, or None."""
         words = normalise(row).split()
         if not words:
             return None if self._empty is None else Contamination(self._empty, "exact")
@@ -109,8 +108,6 @@ class ContaminationIndex:
 
     def _by_share(self, words: Sequence[str], found: Sequence[_Sequence]) -> Contamination | None:
         shared = Counter(number for sequence in found for number in sequence.short)
-        if not shared:
-            return None
         own = len(set(_ngrams(words, self._ngram)))
         for number, count in sorted(shared.items()):
             if count >= MIN_SHARE * self._sizes[number] or (own >= 2 and count >= MIN_SHARE * own):
@@ -119,15 +116,14 @@ class ContaminationIndex:
 
 
 def decontaminate(rows: Sequence[str], evaluation: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the indices of the rows to keep and of those to drop, as they hold an evaluation prompt; see `ContaminationIndex`.
+    """Return the indices of the rows to keep, and of the rows to drop, which contain an evaluation prompt (see `ContaminationIndex`).
 
     >>> decontaminate(["What is 2+2?", "Name a fruit"], ["what is 2 + 2"])
     ([1], [0])
     """
     index = ContaminationIndex(evaluation)
-    dropped = [number for number, row in enumerate(rows) if index.find(row) is not None]
-    kept = sorted(set(range(len(rows))) - set(dropped))
-    return kept, dropped
+    found = [index.find(row) is not None for row in rows]
+    return [i for i, hit in enumerate(found) if not hit], [i for i, hit in enumerate(found) if hit]
 
 
 def _ngrams(words: Sequence[T], n: int) -> Iterator[tuple[T, ...]]:

@@ -1,4 +1,4 @@
-"""Loading prompts from any source: this repository's seeds, the public data sets in their own shapes, any table."""
+"""Loading prompts from any source: the seeds of this repository, the public data sets in their own formats, any table."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 
 def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawPrompt]:
-    """All that `stream_source` gives."""
+    """Return all prompts of `stream_source`."""
     return list(stream_source(source, own, corpus))
 
 
 def stream_source(source: SourceConfig, own: Path, corpus: Corpus) -> Iterator[RawPrompt]:
-    """Every prompt of one source, in file order, at most `max_rows` by content hash; an empty source is an error.
+    """Yield the prompts of one source, in file order, at most `max_rows` by content hash; an empty source is an error.
 
-    Held at a time are the rows of one table, and those that `max_rows` takes.
+    In memory are the rows of one table at a time, and those that `max_rows` takes.
     """
-    rows = iter(own_prompts(own, corpus)) if source.format == OWN else _read(source, corpus)
+    if source.format == OWN:
+        rows = iter(own_prompts(own, corpus))
+    else:
+        rows = _rows(source, corpus) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
     is_empty = True
     for row in rows if source.max_rows is None else _chosen(rows, source.max_rows):
         is_empty = False
@@ -48,8 +51,11 @@ def _chosen(rows: Iterable[RawPrompt], count: int) -> Iterator[RawPrompt]:
     return (row for _, _, row in sorted(chosen, key=lambda item: item[1]))
 
 
-def _read(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
-    return _rows(source, corpus) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
+def _rows(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
+    rules, before = {rule.id for rule in corpus.rules}, 0
+    for table in read_tables(source):
+        yield from _rows_of(table, source, rules, before)
+        before += len(table)
 
 
 def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
@@ -58,15 +64,8 @@ def _column(table: pd.DataFrame, name: str, source: SourceConfig) -> list[Any]:
     return table[name].tolist()
 
 
-def _rows(source: SourceConfig, corpus: Corpus) -> Iterator[RawPrompt]:
-    rules, before = {rule.id for rule in corpus.rules}, 0
-    for table in read_tables(source):
-        yield from _rows_of(table, source, rules, before)
-        before += len(table)
-
-
 def _rows_of(table: pd.DataFrame, source: SourceConfig, rules: Collection[str], before: int) -> Iterator[RawPrompt]:
-    """The prompts of one table; `before` are the rows before it."""
+    """Yield the prompts of one table, which follows `before` rows."""
     prompts = _column(table, source.prompt_column, source)
     answers = _column(table, source.answer_column, source) if source.answer_column else [None] * len(prompts)
     records = table.to_dict("records")
