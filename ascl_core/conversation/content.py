@@ -113,31 +113,29 @@ class _Counted:
 
     def _call(self, call: dict[str, Any]) -> dict[str, Any]:
         function = call.get("function", call)
-        neutral = {**function, "name": self._text(str(function.get("name", ""))), "arguments": self._arguments(function.get("arguments"))}
+        name, arguments = str(function.get("name", "")), function.get("arguments")
+        neutral = {**function, "name": self._value(name), "arguments": self._arguments(arguments)}
         return {**call, "function": neutral} if "function" in call else neutral
 
     def _arguments(self, arguments: Any) -> Any:
         """Decode a JSON string first, as a template may print its escapes as characters."""
-        if not isinstance(arguments, str):
-            return self._value(arguments)
         try:
-            values = json.loads(arguments)
+            values = json.loads(arguments) if isinstance(arguments, str) else None
         except (ValueError, RecursionError):
-            return self._text(arguments)
+            values = None
+        if values is None:
+            return self._value(arguments)
         neutral = self._value(values)
         return arguments if neutral == values else json.dumps(neutral, ensure_ascii=False)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._text(value)
+            neutral, found = self._markup.neutralise(value)
+            self.found += found
+            return neutral
         if isinstance(value, dict):
-            return {self._text(str(key)): self._value(one) for key, one in value.items()}
+            return {self._value(str(key)): self._value(one) for key, one in value.items()}
         return [self._value(one) for one in value] if isinstance(value, list | tuple) else value
-
-    def _text(self, text: str) -> str:
-        neutral, found = self._markup.neutralise(text)
-        self.found += found
-        return neutral
 
 
 def markup_of(tokenizer: Any, *more: str) -> Markup:

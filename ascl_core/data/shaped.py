@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Reference, Shape, TypeBy
+from ascl_core.catalogue.dataset import Answer, CategoryBy, Dataset, Options, Reference, Shape, TypeBy
 from ascl_core.config.sources import SourceConfig
 from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
-from ascl_core.data.tables import read_tables
-from ascl_core.errors import DataError
+from ascl_core.data.tables import read_rows
 from ascl_core.vocabulary import PromptType
 
 _LETTERS = "ABCDEFGHIJKLMNOP"
@@ -21,43 +21,22 @@ _FIELD = re.compile(r"\{(prompt|options)\}")
 def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     """Yield the prompts of the data set in its order, without rows of other suites; `DataError` names file, row and hint."""
     shape = data.shape
-    needed = _columns(shape)
-    read = [*needed, *([shape.reference.column] if shape.reference else [])]
-    before = 0
-    for table in read_tables(source, {column_of(path) for path in read}):
-        columns = list(map(str, table.columns))
-        _check(needed, shape, columns, source)
-        present = {column_of(path) for path in read if column_of(path) in columns}
-        for number, values in enumerate(table[sorted(present)].to_dict("records"), start=before + 1):
-            row = Row({str(name): value for name, value in values.items()}, number, source.path)
-            prompt_type = _type(row, shape.type)
-            if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
-                yield _prompt(row, prompt_type, shape, source)
-        before += len(table)
+    needed = [[column_of(path) for path in group] for group in _needed(shape)]
+    reference = [column_of(shape.reference.column)] if shape.reference else []
+    for row in read_rows(source, needed, {*chain(*needed), *reference}):
+        prompt_type = _type(row, shape.type)
+        if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
+            yield _prompt(row, prompt_type, shape, source)
 
 
-def _columns(shape: Shape) -> list[str]:
-    """Return the columns, or paths into them, that must exist: all but the reference."""
+def _needed(shape: Shape) -> Iterator[Sequence[str]]:
+    """Yield the columns, or paths into them, that must exist, in groups of which one is enough."""
     options = shape.options
-    return [
-        *shape.prompt,
-        *([shape.type.column] if isinstance(shape.type, TypeBy) else []),
-        *shape.where,
-        *([*options.columns, *([options.labels] if options.labels else [])] if options else []),
-        *([shape.answer.column] if shape.answer else []),
-        *([shape.category.column] if isinstance(shape.category, CategoryBy) else []),
-    ]
-
-
-def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> None:
-    """Raise a `DataError` for a missing column; of several columns for the prompt one is enough."""
-    present = {column_of(path) for path in needed if column_of(path) in columns}
-    prompts = [column_of(path) for path in shape.prompt]
-    missing = [column_of(path) for path in needed if column_of(path) not in present]
-    if any(prompt in present for prompt in prompts):
-        missing = [name for name in missing if name not in prompts]
-    if missing:
-        raise DataError("column is missing", file=source.path, field=missing[0], hint=f"the columns are {', '.join(columns)}")
+    yield shape.prompt
+    yield from ((one.column,) for one in (shape.type, shape.answer, shape.category) if isinstance(one, TypeBy | Answer | CategoryBy))
+    yield from ((column,) for column in (*shape.where, *(options.columns if options else ())))
+    if options and options.labels:
+        yield (options.labels,)
 
 
 def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from ascl_core.config.sources import SourceConfig
 from ascl_core.data.hub import read_hub
 from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.data.remote import fetch
+from ascl_core.data.row import Row
 from ascl_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +29,25 @@ BATCH_ROWS = 50_000
 """Rows of one table; a JSON file has the columns of its first so many rows."""
 
 
-def read_tables(source: SourceConfig, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
+def read_rows(source: SourceConfig, needed: Sequence[Sequence[str]], columns: Collection[str] | None = None) -> Iterator[Row]:
+    """Yield the rows of the source in its order, with all columns or with those of `columns` that it has.
+
+    Of each group in `needed` one column must exist; otherwise a `DataError` names the first of the group.
+    """
+    before = 0
+    for table in _read_tables(source, columns):
+        names = [str(name) for name in table.columns]
+        for group in needed:
+            if not any(name in names for name in group):
+                raise DataError("column is missing", file=source.path, field=group[0], hint=f"the columns are {', '.join(names)}")
+        if columns is not None:
+            table = table[[name for name in table.columns if name in columns]]
+        for number, record in enumerate(table.to_dict("records"), start=before + 1):
+            yield Row({str(name): value for name, value in record.items()}, number, source.path)
+        before += len(table)
+
+
+def _read_tables(source: SourceConfig, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
     """Yield the source, in its order, as tables of at most `BATCH_ROWS` rows; `DataError` names the file, and the line if there is one.
 
     In memory is one table at a time, and the whole of a `.json` file or of an object at a URL. `columns` are the needed ones, to save

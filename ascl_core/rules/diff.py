@@ -28,40 +28,29 @@ _DECISIVE = (
 
 
 class ChangeClass(StrEnum):
-    """How far a change of the rules reaches."""
+    """How far a change of the rules reaches, in ascending order, and the work that follows."""
 
-    NONE = "none"
-    WORDING = "wording"
-    VERDICT = "verdict"
-    STRUCTURAL = "structural"
+    work: str
+    NONE = "none", "nothing to do"
+    WORDING = "wording", "hot-swap the served rules, and evaluate"
+    VERDICT = "verdict", "reinforcement learning again, and evaluate"
+    STRUCTURAL = "structural", "everything from the SFT data on"
+
+    def __new__(cls, value: str, work: str) -> ChangeClass:
+        member = str.__new__(cls, value)
+        member._value_, member.work = value, work
+        return member
 
     @property
     def reach(self) -> int:
         """The position in the order of the classes."""
         return list(ChangeClass).index(self)
 
-    @property
-    def work(self) -> str:
-        """The work that follows from it."""
-        return _WORK[self]
-
-
-_WORK = {
-    ChangeClass.NONE: "nothing to do",
-    ChangeClass.WORDING: "hot-swap the served rules, and evaluate",
-    ChangeClass.VERDICT: "reinforcement learning again, and evaluate",
-    ChangeClass.STRUCTURAL: "everything from the SFT data on",
-}
-
 
 class Bump(IntEnum):
     """Which number of a semantic version is raised, in order of weight."""
 
-    BACK = -1
-    NONE = 0
-    PATCH = 1
-    MINOR = 2
-    MAJOR = 3
+    BACK, NONE, PATCH, MINOR, MAJOR = range(-1, 4)
 
 
 @dataclass(frozen=True)
