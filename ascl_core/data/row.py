@@ -21,7 +21,7 @@ class Row:
         if column in self.values:
             return self.values[column]
         name, *parts = column.split(".")
-        value = self.values.get(name)
+        value: Any = self.values.get(name)
         for part in parts:
             if isinstance(value, dict) and part in value:
                 value = value[part]
