@@ -27,10 +27,14 @@ def chat_template(control_strings: Iterable[str] = ()) -> str:
     `ascl_core.conversation.content` it finds only their exact spelling, as Jinja has neither patterns nor Unicode folding.
     """
     template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
-    others = sorted({one for one in control_strings if len(one.strip()) > 1} - {*SPECIAL_TAGS}, key=lambda one: (-len(one), one))
-    if not others:
-        return template
-    return template.replace(_LAST_TAG, ", ".join([_LAST_TAG, *(json.dumps(one, ensure_ascii=False) for one in others)]), 1)
+    others = jinja_list(set(control_strings) - {*SPECIAL_TAGS})
+    return template.replace(_LAST_TAG, f"{_LAST_TAG}, {others}", 1) if others else template
+
+
+def jinja_list(control_strings: Iterable[str]) -> str:
+    """Return the control strings as items of a list in Jinja, the longest first; single characters steer nothing and are left out."""
+    strings = sorted({one for one in control_strings if len(one.strip()) > 1}, key=lambda one: (-len(one), one))
+    return ", ".join(json.dumps(one, ensure_ascii=False) for one in strings)
 
 
 def opening(prompt: Prompt, config: ConversationConfig) -> list[Message]:

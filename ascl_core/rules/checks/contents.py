@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 
 @check()
 def duplicates(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """No rule repeats, or nearly repeats, the text of an earlier one; variants of one topic may be alike."""
+    """Check that no rule repeats, or nearly repeats, the text of an earlier one; variants of one topic may be alike."""
     reported = set[int]()
     for i, j, similarity in _similar_texts(corpus):
         first, second = corpus.rules[i], corpus.rules[j]
@@ -47,7 +47,7 @@ def _similar(texts: tuple[str, ...], threshold: float) -> tuple[tuple[int, int, 
 
 
 def similar_pairs(sets: Sequence[Words], threshold: float) -> Iterator[tuple[int, int, float]]:
-    """Every pair i < j whose Dice similarity, 2 |A & B| / (|A| + |B|), reaches the threshold t (above 0), exactly, and the similarity.
+    """Yield every pair i < j whose Dice similarity, 2 |A & B| / (|A| + |B|), is at least the threshold t (above 0), with the similarity.
 
     As |B| >= |A & B|, such sets share at least t / (2 - t) of the elements of each, so they share one among the first
     |A| - ceil(t / (2 - t) |A|) + 1 of each in one global order (prefix filtering; Chaudhuri, Ganti and Kaushik 2006):
@@ -69,7 +69,7 @@ def similar_pairs(sets: Sequence[Words], threshold: float) -> Iterator[tuple[int
 
 @check()
 def contradicting_policies(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Rules on the same subject that are in force together with equal precedence ask for the same response.
+    """Check that rules on the same subject that are in force together with equal precedence ask for the same response.
 
     Two rules have the same subject if they share a topic, or within a category a query or a title, or if the text of one is
     almost that of the other.
@@ -101,7 +101,7 @@ def _same_subject(corpus: CorpusUnderCheck) -> dict[tuple[int, int], str]:
 
 @check()
 def contradicting_examples(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A prompt has one verdict in any jurisdiction at any time."""
+    """Check that a prompt has one verdict in any jurisdiction at any time."""
     uses: dict[str, list[tuple[LocatedRule, ResponsePolicy]]] = defaultdict(list)
     for located in corpus.rules:
         for example in located.rule.examples:
@@ -115,7 +115,7 @@ def contradicting_examples(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def completeness(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A rule has an example of its own policy, a safe completion its elements, and an end that follows its start."""
+    """Check that a rule has an example of its own policy, a safe completion its elements, and an end that follows its start."""
     for located in corpus.rules:
         rule = located.rule
         if not rule.own_examples:
@@ -129,7 +129,7 @@ def completeness(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def budgets(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A rendered rule and the longest tool result that a look-up can return keep their token budgets."""
+    """Check that a rendered rule and the longest tool result that a look-up can return keep their token budgets."""
     config = corpus.config
     sizes = [(count_tokens(render_rule(located.rule)), located) for located in corpus.rules]
     for size, located in sizes:

@@ -14,7 +14,7 @@ HAZARDS = tuple(f"S{number}" for number in range(1, 15))
 
 @check()
 def categories(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Every category has a rule in force in every jurisdiction."""
+    """Check that every category has a rule in force in every jurisdiction."""
     if corpus.compiled is None or not corpus.complete:
         return
     at = corpus.config.at
@@ -27,7 +27,7 @@ def categories(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def hazards(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Every hazard has a category, and no category names an unknown hazard."""
+    """Check that every hazard has a category, and no category names an unknown hazard."""
     if corpus.taxonomy is None:
         return
     found = {hazard for category in corpus.taxonomy.categories.values() for hazard in category.hazards}
@@ -41,7 +41,7 @@ def hazards(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def areas(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Categories name areas of the taxonomy, and each area has a rule in force."""
+    """Check that categories name areas of the taxonomy, and each area has a rule in force."""
     if corpus.compiled is None:
         return
     for key, category in corpus.compiled.categories.items():

@@ -23,7 +23,7 @@ def check_look_ups(result: CheckResult) -> CheckResult:
 
 @check("look_up")
 def found_first(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """The look-ups that are a rule's own find it before all others, in every jurisdiction where it is in force."""
+    """Check that its query and its own examples find a rule before all others, wherever it is in force."""
     assert corpus.compiled is not None, "runs only on a corpus that compiles"
     index = RuleIndex(corpus.compiled, corpus.config.at)
     for located in corpus.rules:

@@ -13,7 +13,7 @@ from ascl_core.rules.loading import TAXONOMY_FILE
 
 @check()
 def unique_ids(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """No id is used twice, and no retired id is used again."""
+    """Check that no id is used twice, and no retired id is used again."""
     first: dict[str, LocatedRule] = {}
     for located in corpus.rules:
         rule_id = located.rule.id
@@ -25,7 +25,7 @@ def unique_ids(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def names(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Categories and jurisdictions are in the taxonomy; an id starts with its category."""
+    """Check that categories and jurisdictions are in the taxonomy; an id starts with its category."""
     if corpus.taxonomy is None:
         return
     for located in corpus.rules:
@@ -42,7 +42,7 @@ def names(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def references(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Rules that are referred to exist, and a superseded rule is not in force beside its successor."""
+    """Check that rules that are referred to exist, and a superseded rule is not in force beside its successor."""
     by_id = {located.rule.id: located.rule for located in corpus.rules}
     for located in corpus.rules:
         rule = located.rule
@@ -57,7 +57,7 @@ def references(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def cycles(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """No rule supersedes itself, not even through others."""
+    """Check that no rule supersedes itself, not even through others."""
     successors = {located.rule.id: located.rule.supersedes for located in corpus.rules}
     for located in corpus.rules:
         reached, frontier = set[str](), list(located.rule.supersedes)
@@ -71,7 +71,7 @@ def cycles(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def queries(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Only variants of one topic share a query within a category."""
+    """Check that only variants of one topic share a query within a category."""
     by_query: dict[tuple[str, str], LocatedRule] = {}
     for located in corpus.rules:
         rule = located.rule
@@ -82,7 +82,7 @@ def queries(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def topics(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A topic has several variants, which share category and query."""
+    """Check that a topic has several variants, which share category and query."""
     by_topic: dict[str, list[LocatedRule]] = defaultdict(list)
     for located in corpus.rules:
         if located.rule.topic:

@@ -75,7 +75,7 @@ _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHERO
 
 @check()
 def taxonomy_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """The ids and names of the taxonomy, which the model reads too, are plain text."""
+    """Check that the ids and names of the taxonomy, which the model reads too, are plain text."""
     if corpus.taxonomy is None:
         return
     taxonomy = corpus.taxonomy
@@ -88,7 +88,7 @@ def taxonomy_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def rule_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Every field of a rule that the model or a person reads is plain English text."""
+    """Check that every field of a rule that the model or a person reads is plain English text."""
     for located in corpus.rules:
         for field, text in _texts(located.rule):
             for code, message, hint in text_problems(text):

@@ -13,7 +13,7 @@ _LOCK = "run `ascl rules lock`, and commit the lock"
 
 @check()
 def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Content that changed since the lock has a higher version, and the lock is up to date."""
+    """Check that content that changed since the lock has a higher version, and the lock is up to date."""
     for located in corpus.rules:
         rule, locked = located.rule, corpus.lock.get(located.rule.id)
         if locked is None:
@@ -33,7 +33,7 @@ def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 @check()
 def removed_rules(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """A rule that is gone is retired in the lock."""
+    """Check that a rule that is gone is retired in the lock."""
     present = {located.rule.id for located in corpus.rules}
     for rule_id, locked in sorted(corpus.lock.items()) if corpus.complete else ():
         if rule_id not in present and locked["version"] != RETIRED:
