@@ -126,7 +126,7 @@ class FusedRanker:
             for rank, (position, _) in enumerate(ranked, start=1):
                 fused[position] += weight / (self._config.rank_constant + rank)
         best = sorted(fused, key=lambda position: (-fused[position], position))[:limit]
-        cosines = self._by_meaning.nearest.cosines(vector, best) if best else []
+        cosines = self._by_meaning.nearest.cosines(vector, best) if best else ()
         return [(position, _similarity(cosine)) for position, cosine in zip(best, cosines, strict=True)]
 
 
