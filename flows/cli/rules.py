@@ -13,12 +13,11 @@ from ascl_core.config.params import load_params
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import RuleError
 from ascl_core.report.rules_diff import markdown
-from ascl_core.rules.areas import count_by_area
+from ascl_core.rules.checks.look_ups import check_look_ups
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
 from ascl_core.rules.lock import write_lock
-from ascl_core.rules.lookup_checks import check_lookups
 from flows.cli.console import COLOURS, counted, out, print_line, print_table, print_yaml, repository_root, shown
 from tasks.execution.serving import served_corpus, swap_corpus
 from tasks.repository.released import released_commit
@@ -36,7 +35,7 @@ def check(folder: Folder = None) -> None:
     """
     folder, root = _folder(folder)
     config = _config(root)
-    result = check_lookups(check_folder(folder, config), config)
+    result = check_look_ups(check_folder(folder, config))
     for finding in result.findings:
         out.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}", soft_wrap=True)
     warnings = counted(len(result.findings) - len(result.errors), "warning")
@@ -76,7 +75,7 @@ def list_rules(
     if only and only not in corpus.categories:
         raise RuleError("no such category", field="--category", value=category, hint=f"one of {', '.join(sorted(corpus.categories))}")
     if areas:
-        counts = count_by_area(corpus.taxonomy, corpus.rules, _config(root).at)
+        counts = corpus.count_by_area(_config(root).at)
         found = [(corpus.taxonomy.areas[area], key, number) for area, numbers in counts.items() for key, number in numbers.items()]
         print_table(("area", "category", "rules"), [row for row in found if only in (None, row[1])])
         return

@@ -59,7 +59,7 @@ def docs(check: Check = False) -> None:
 
 def _terms(data: Dataset) -> str:
     gated = ", gated" if data.hub and data.hub.gated else ""
-    return f"{data.licence}{gated}, {data.place}"
+    return f"{data.licence}{gated}, {data.origin}"
 
 
 def _usage(name: str, data: Dataset) -> str:
