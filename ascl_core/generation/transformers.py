@@ -13,12 +13,12 @@ import torch
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
+from ascl_core.conversation.tool_loop import open_rollouts
+from ascl_core.cpu.conversing import converse
+from ascl_core.cpu.decoding import decode
+from ascl_core.cpu.grouped_attention import use_grouped_attention
 from ascl_core.generation import Sampling, ToolFor
-from ascl_core.generation.conversing import converse
-from ascl_core.generation.decoding import decode
-from ascl_core.generation.grouped_attention import use_grouped_attention
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 from ascl_core.rules.retrieval import RuleIndex
 

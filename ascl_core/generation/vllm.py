@@ -14,10 +14,10 @@ import torch
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
+from ascl_core.conversation.tool_loop import open_rollouts
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, ToolFor
 from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.generation.tool_loop import open_rollouts
 from ascl_core.progress import Progress
 from ascl_core.rules.retrieval import RuleIndex
 

@@ -22,11 +22,11 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import opening
+from ascl_core.conversation.tool_loop import tool_suffix
 from ascl_core.data.attacks import dress_up
 from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.judges import get_judge
 from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory

@@ -18,7 +18,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import Markup, control_strings, markup_of, neutralise
 from ascl_core.conversation.template import SPECIAL_TAGS, chat_template
-from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.judges import Item
 from ascl_core.judges.model import FORMATS, judge_input
 from tests.tiny_model import make_model

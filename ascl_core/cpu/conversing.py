@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ascl_core.generation.decoding import decode
-from ascl_core.generation.tool_loop import OpenConversation
+from ascl_core.conversation.tool_loop import OpenConversation
+from ascl_core.cpu.decoding import decode
 
 Room = Callable[[OpenConversation], int]
 """How many tokens the next turn of a conversation may have."""

@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ascl_core.conversation.tool import Tool
-from ascl_core.generation.conversing import converse
-from ascl_core.generation.tool_loop import OpenConversation
+from ascl_core.conversation.tool_loop import OpenConversation
+from ascl_core.cpu.conversing import converse
 
 _NEUTRAL = {"do_sample": True, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "use_cache": True}
 _WITHOUT_EFFECT = {
@@ -52,7 +52,7 @@ class TurnSampler:
         self._ahead: dict[tuple[int, ...], list[list[int]]] = defaultdict(list)
         """Turns that were not asked for yet, by their input."""
 
-    def begin(self, prompts: Sequence[list[int]], tools: Sequence[Tool]) -> list[list[int]]:
+    def start(self, prompts: Sequence[list[int]], tools: Sequence[Tool]) -> list[list[int]]:
         """The first turn (token ids) of each rollout; the turns after its tool's answers are sampled with it.
 
         A rollout writes and reads `budget` tokens at most.

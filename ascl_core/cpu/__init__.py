@@ -1,0 +1,1 @@
+"""What makes a CPU fast enough: a decoder, attention, log-probabilities and a turn sampler with the results of the plain ones."""
