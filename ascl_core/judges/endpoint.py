@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message, Verdict
 from ascl_core.conversation.content import markup_of
 from ascl_core.errors import ConfigError, JudgeError, JudgeTimeout
@@ -86,7 +87,7 @@ def replies(endpoint: Endpoint, questions: Sequence[list[Message]], *, max_token
 class EndpointJudge:
     """A chat model asked at temperature 0, several responses at a time."""
 
-    def __init__(self, config: AnyConfig, *, backoff_s: float = 1.0) -> None:
+    def __init__(self, config: AnyConfig, compute: ComputeConfig | None = None, *, backoff_s: float = 1.0) -> None:
         self.endpoint = open_endpoint(config, backoff_s=backoff_s)
         self.id = f"openai@{_VERSION}:{config.model}@{self.endpoint.host}"
 

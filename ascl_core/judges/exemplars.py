@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ascl_core.artifacts import read_jsonl
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Verdict
-from ascl_core.judges import Item
+from ascl_core.judges import AnyConfig, Item
 from ascl_core.vocabulary import Harm, PromptType, Refusal
 
 _NEIGHBOURS = 7
@@ -34,6 +35,9 @@ class ExemplarsJudge:
     """Refusal by the nearest labelled answers; harm from the refusal where the prompt is known to be harmful."""
 
     id = "exemplars@2"
+
+    def __init__(self, config: AnyConfig | None = None, compute: ComputeConfig | None = None) -> None:
+        """Take the arguments of every judge; this one needs none."""
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
         """One verdict an item."""

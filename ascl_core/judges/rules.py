@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Verdict
-from ascl_core.judges import Item
+from ascl_core.judges import AnyConfig, Item
 from ascl_core.vocabulary import Harm, Refusal
 
 
@@ -267,6 +268,9 @@ class RulesJudge:
     """Refusal from phrasing; see the module."""
 
     id = "rules@2"
+
+    def __init__(self, config: AnyConfig | None = None, compute: ComputeConfig | None = None) -> None:
+        """Take the arguments of every judge; this one needs none."""
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
         """One verdict an item."""

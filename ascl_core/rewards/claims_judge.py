@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Message, Prompt, RolloutFacts
 from ascl_core.judges.endpoint import Late, open_endpoint, replies
@@ -42,9 +43,8 @@ class PatternClaimsJudge:
 class ModelClaimsJudge:
     """Asks a chat model behind an endpoint at temperature 0."""
 
-    def __init__(self, config: RewardConfig, *, backoff_s: float = 1.0) -> None:
-        assert config.hallucination.judge is not None
-        self.endpoint = open_endpoint(config.hallucination.judge, backoff_s=backoff_s)
+    def __init__(self, config: JudgeConfig, *, backoff_s: float = 1.0) -> None:
+        self.endpoint = open_endpoint(config, backoff_s=backoff_s)
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
         """One answer a response; None where the reply is late or cannot be read, `JudgeError` where the endpoint cannot be reached."""
@@ -55,7 +55,8 @@ class ModelClaimsJudge:
 
 def get_claims_judge(config: RewardConfig) -> ClaimsJudge:
     """Return the judge of claims that the reward names."""
-    return PatternClaimsJudge() if config.hallucination.judge is None else ModelClaimsJudge(config)
+    judge: JudgeConfig | None = config.hallucination.judge  # type: ignore[attr-defined]
+    return PatternClaimsJudge() if judge is None else ModelClaimsJudge(judge)
 
 
 def claims_question(prompt: Prompt, facts: RolloutFacts) -> list[Message]:

@@ -9,17 +9,19 @@ with fewer than two judged rollouts is all zeros.
     w_i  = clip(v_i / mean_j v_j, w_min, w_max)              IFPO (arXiv 2602.13562, eq. 3); mean 1 over the group before the clip
     A'_i = w_i A_i                                           IFPO (eq. 4); both signs
 
-A rule is a function of `Groups` that is registered under its name by `@strategy`; `ifpo.rebalance` lists the same names.
+A rule is a function of `Groups` that returns (B, G) advantages; `STRATEGIES` in `ascl_core.config.ifpo` gives it its name. What it
+returns where nothing was judged does not count.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ascl_core.config.ifpo import STRATEGIES
 
 EPSILON = 1e-4
 """Added to the standard deviation, as in TRL."""
@@ -91,48 +93,27 @@ class Groups:
         return means
 
 
-Strategy = Callable[[Groups], Tensor]
-"""(B, G) advantages; what it gives where nothing was judged does not count."""
-STRATEGIES: dict[str, Strategy] = {}
-"""The rules by name; the names of `ifpo.rebalance`."""
-
-
-def strategy(name: str) -> Callable[[Strategy], Strategy]:
-    """Register a rule under a name."""
-
-    def register(function: Strategy) -> Strategy:
-        STRATEGIES[name] = function
-        return function
-
-    return register
-
-
-@strategy("none")
 def standardised_rewards(groups: Groups) -> Tensor:
     """GRPO (arXiv 2402.03300): A = (r - mean r) / (std r + eps)."""
     return groups.standardise(groups.rewards, groups.judged)
 
 
-@strategy("ifpo")
 def inverse_frequency(groups: Groups) -> Tensor:
     """IFPO as published (arXiv 2602.13562, eq. 3 and 4): w A with w = clip((G/N_m)^tau / mean_j (G/N_m_j)^tau, w_min, w_max)."""
     return groups.weights(groups.settings.tau) * standardised_rewards(groups)
 
 
-@strategy("all")
 def full_inverse_frequency(groups: Groups) -> Tensor:
     """w A with w = G / (M N_m), M modes present: the published rule at tau = 1."""
     return groups.weights(1.0) * standardised_rewards(groups)
 
 
-@strategy("one_sided")
 def one_sided(groups: Groups) -> Tensor:
     """w A where A > 0, else A, with w = G / (M N_m): a rule of this project; failures cost what they cost in GRPO."""
     advantages = standardised_rewards(groups)
     return torch.where(advantages > 0, groups.weights(1.0) * advantages, advantages)
 
 
-@strategy("balanced")
 def mode_balanced(groups: Groups) -> Tensor:
     """w (r - b) / (s + eps) with a mode-balanced baseline b = sum(w r)/sum(w) and s^2 = sum(w (r-b)^2)/sum(w) G/(G-1)."""
     weights = groups.weights(1.0) * groups.judged
@@ -143,20 +124,17 @@ def mode_balanced(groups: Groups) -> Tensor:
     return weights * centred / (std + groups.settings.epsilon)
 
 
-@strategy("reward")
 def weighted_reward(groups: Groups) -> Tensor:
     """Ada-GRPO (arXiv 2505.20258): GRPO's advantages of w r, with w = G / (M N_m)."""
     return groups.standardise(groups.weights(1.0) * groups.rewards, groups.judged)
 
 
-@strategy("within_mode")
 def within_mode(groups: Groups) -> Tensor:
     """A baseline and a spread for each mode: no push between the modes; a mode's only rollout gets 0."""
     consulting = groups.standardise(groups.rewards, groups.judged & groups.consulted)
     return consulting + groups.standardise(groups.rewards, groups.judged & ~groups.consulted)
 
 
-@strategy("conditional")
 def conditional(groups: Groups) -> Tensor:
     """HDPO (arXiv 2604.08545): A + c E, with E the GRPO advantage of 1/(T + 1) among the correct rollouts alone, T look-ups.
 
@@ -166,7 +144,6 @@ def conditional(groups: Groups) -> Tensor:
     return standardised_rewards(groups) + groups.settings.efficiency_weight * efficiency
 
 
-@strategy("mode_mean")
 def mode_mean(groups: Groups) -> Tensor:
     """After AMPO (arXiv 2505.02156): A + z(mean reward of the rollout's mode), each z over the judged rollouts of the group.
 
@@ -227,7 +204,7 @@ def ifpo_advantages(
     settings = Settings(tau, min_weight, max_weight, epsilon, efficiency_weight)
     groups = _groups(rewards, consulted, group_size, settings, lookups, correct)
     usable = groups.judged & (groups.judged.sum(1, keepdim=True) >= 2)
-    return torch.where(usable, STRATEGIES[rebalance](groups), torch.zeros_like(groups.rewards)).reshape(-1)
+    return torch.where(usable, STRATEGIES.load(rebalance)(groups), torch.zeros_like(groups.rewards)).reshape(-1)
 
 
 def mode_weights(
