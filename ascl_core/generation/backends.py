@@ -1,4 +1,4 @@
-"""Which backend samples: transformers, or vLLM on a GPU; each is imported only where it is configured."""
+"""The choice of a backend; each is imported only where it is configured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ascl_core.generation import Generator
 
 
 def make_generator(checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> Generator:
-    """The configured backend on that checkpoint."""
+    """Return a generator of the configured backend for that checkpoint."""
     if compute.backend == "vllm":
         from ascl_core.generation.vllm import VllmGenerator
 
