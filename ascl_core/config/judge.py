@@ -47,9 +47,10 @@ JUDGES = Registry(
     },
 )
 if TYPE_CHECKING:
-    SingleName = str
+    SingleName = AnyName = str
 else:
     SingleName = Literal[tuple(JUDGES)]
+    AnyName = Literal[SingleName, "ensemble"]
 
 
 class _Source(Config):
@@ -96,7 +97,7 @@ class MemberConfig(_Source):
 class JudgeConfig(_Source):
     """One judge, or an ensemble of several."""
 
-    name: Literal[SingleName, "ensemble"] = Field(default="rules", description=f"{JUDGES.description}; `ensemble`: its members vote.")
+    name: AnyName = Field(default="rules", description=f"{JUDGES.description}; `ensemble`: its members vote.")
     members: tuple[MemberConfig, ...] = Field(default=(), max_length=9)
     """`ensemble`: at least two judges."""
     cache: str | None = ".ascl/verdicts.sqlite"

@@ -11,7 +11,7 @@ from ascl_core.config.base import Config
 from ascl_core.registry import Part, Registry
 
 if TYPE_CHECKING:
-    from ascl_core.rewards.terms import Term
+    from ascl_core.rewards.terms import Hallucination, Term
 
 _MODULE = "ascl_core.rewards.terms"
 TERMS = Registry(
@@ -44,6 +44,9 @@ class _Reward(Config):
     """The terms: `paper` is hallucination, format, safety, compliance, verified and retrieval; `graded` is graded and repeated_lookup."""
     extra: tuple[str, ...] = ()
     """Further terms by name, such as `lookup_penalty` or `repeated_lookup`."""
+
+    if TYPE_CHECKING:
+        hallucination: Hallucination
 
     @field_validator("extra")
     @classmethod

@@ -47,7 +47,7 @@ class VllmGenerator(Generator):
         return self._continue(inputs, sampling, _seeds(sampling) if seeds is None else seeds)
 
     def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random | Sequence[int]) -> list[list[int]]:
-        """Return the turns that follow; each input has a seed of its own, so that equal inputs differ and no turn repeats random numbers."""
+        """Return the turns that follow; each input has its own seed, so that equal inputs differ and no turn repeats random numbers."""
         if sampling.temperature > _HOTTEST:
             hint = "lower it, or set compute.backend to transformers"
             raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, hint=hint)

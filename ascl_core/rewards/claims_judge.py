@@ -55,7 +55,7 @@ class ModelClaimsJudge:
 
 def get_claims_judge(config: RewardConfig) -> ClaimsJudge:
     """Return the judge of claims that the reward names."""
-    judge: JudgeConfig | None = config.hallucination.judge  # type: ignore[attr-defined]
+    judge = config.hallucination.judge
     return PatternClaimsJudge() if judge is None else ModelClaimsJudge(judge)
 
 

@@ -134,7 +134,7 @@ def within_mode(groups: Groups) -> Tensor:
 
 
 def conditional(groups: Groups) -> Tensor:
-    """Return HDPO's advantages (arXiv 2604.08545): A + c E, with E GRPO's advantage of 1/(T + 1) among the correct rollouts alone, T look-ups.
+    """Return HDPO's advantages (arXiv 2604.08545): A + c E; E is GRPO's of 1/(T + 1) among the correct rollouts, T look-ups.
 
     The paper sums the two channels in the loss; with one ratio per token and no clipping that is this sum. c = `efficiency_weight`.
     """
