@@ -51,6 +51,7 @@ class Settings:
 class Groups:
     """Judged rewards by group, and the settings of the rules; every tensor is (B, G)."""
 
+    settings: Settings
     rewards: Tensor
     """NaN replaced by 0 where `judged` is False."""
     judged: Tensor
@@ -60,7 +61,6 @@ class Groups:
     """Number of look-ups of each rollout."""
     correct: Tensor
     """True where the answer is right; False where it was not judged."""
-    settings: Settings
 
     def standardise(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return (B, G) values less their mean over `mask`, by their sample standard deviation; 0 outside and where n < 2."""
@@ -241,4 +241,4 @@ def _groups(
     lookups = (consulted if lookups is None else lookups).to(rewards.dtype)
     right = (rewards > 0 if correct is None else correct.bool()) & judged
     grouped = (values.reshape(-1, group_size) for values in (rewards.nan_to_num(nan=0.0), judged, consulted, lookups, right))
-    return Groups(*grouped, settings=settings)
+    return Groups(settings, *grouped)
