@@ -47,7 +47,8 @@ JUDGES = Registry(
     },
 )
 if TYPE_CHECKING:
-    SingleName = AnyName = str
+    SingleName = str
+    AnyName = str
 else:
     SingleName = Literal[tuple(JUDGES)]
     AnyName = Literal[SingleName, "ensemble"]

@@ -58,13 +58,13 @@ class OpenRollout(OpenConversation):
     sample: int
 
     def rollout(self, tokenizer: Any) -> Rollout:
-        """The finished conversation."""
+        """Return the finished conversation."""
         num_tokens = sum(turn.stop - turn.start for turn in self.turns)
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
 def prompt_ids(tokenizer: Any, messages: list[Message], conversation: ConversationConfig = _DEFAULT) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
+    """Return token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
 
     `conversation` says whether and how the tool is offered. Our own template describes it to an untrained model alone (the variants but
     `ascl`); a model's own template does so always.
@@ -77,7 +77,7 @@ def prompt_ids(tokenizer: Any, messages: list[Message], conversation: Conversati
 
 
 def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
-    """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
+    """Return token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
 
     Nothing in the results is markup.
     """
@@ -94,7 +94,7 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
 def open_rollouts(
     tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: ConversationConfig, rules: RuleIndex | None = None
 ) -> list[OpenRollout]:
-    """One open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
+    """Return one open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
         ids = prompt_ids(tokenizer, open_conversation(prompt, conversation, rules), conversation)

@@ -26,7 +26,7 @@ def converse(
     generator: torch.Generator | None,
     top_p: float = 1.0,
 ) -> None:
-    """Every conversation to its end; one whose next turn has no room ends there, unfinished.
+    """Continue every conversation to its end; one whose next turn has no room ends there, unfinished.
 
     A turn ends with one of the token ids `ends`. Temperature, generator and top_p are those of `decode`.
     """
@@ -50,7 +50,7 @@ class Speaker:
     """The most tokens that the turn may have."""
 
     def starts(self) -> bool:
-        """Whether there is room for the next turn; a conversation without ends here, unfinished."""
+        """Return whether there is room for the next turn; a conversation without room ends here, unfinished."""
         self.most = self.room(self.conversation)
         if self.most <= 0:
             self.conversation.take_turn([], self.tokenizer)

@@ -60,7 +60,7 @@ class CpuGrpoTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *rest: Any, **named: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Tokens without loss get the log-probability 0."""
+        """Return log-probabilities and entropies; tokens without loss get 0."""
         plain = self.accelerator.unwrap_model(model)
         options = {name for name, value in named.items() if value is not None and value is not False}
         able = self._on_one_cpu() and can_share_prompts(plain) and not self._entropy_bonus_enabled

@@ -70,7 +70,7 @@ class Endpoint:
         return urlsplit(self.base_url).netloc
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Message:
-        """The reply to the messages, with its `finish_reason`; `options` are further fields of the request.
+        """Return the reply to the messages, with its `finish_reason`; `options` are further fields of the request.
 
         Raises `error` where the endpoint cannot be reached, refuses, or answers with no chat completion, and `late_error` where
         it accepts the request and is late with the answer, twice.
@@ -130,7 +130,7 @@ class Endpoint:
 
 
 def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:
-    """The body; `TimeoutError` where it still trickles in after the deadline, which no time limit of a socket sees."""
+    """Return the body; `TimeoutError` where it still arrives after the deadline, which a socket's own time limit does not see."""
     parts = []
     while part := response.read1(_CHUNK_BYTES):
         if time.monotonic() > deadline_s:
@@ -142,7 +142,7 @@ def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:
 
 
 def _seconds(value: str | None) -> float:
-    """The seconds of a Retry-After header; 0 where it is missing or a date."""
+    """Return the seconds of a Retry-After header; 0 where it is missing or a date."""
     try:
         return max(0.0, float(value or 0))
     except ValueError:

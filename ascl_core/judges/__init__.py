@@ -36,7 +36,7 @@ class Judge(Protocol):
         """Name and version, such as `rules@1`; part of the key under which verdicts are cached."""
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
-        """One verdict an item, in order; what cannot be judged is `unknown`, never a guess."""
+        """Return one verdict an item, in order; what cannot be judged is `unknown`, never a guess."""
 
 
 def get_judge(judge: str | JudgeConfig, compute: ComputeConfig | None = None) -> Judge:

@@ -30,7 +30,7 @@ class VerdictCache:
         self.path = Path(path)
 
     def get(self, keys: Sequence[str], judge_id: str) -> dict[str, Verdict]:
-        """The verdicts kept under these keys."""
+        """Return the verdicts kept under these keys."""
         if not self.path.exists():
             return {}
         found: dict[str, Verdict] = {}
@@ -74,7 +74,7 @@ class CachedJudge:
         return self.inner.id
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
-        """One verdict an item; equal items are judged once."""
+        """Return one verdict an item; equal items are judged once."""
         judge_id = self.id
         keys = [verdict_key(judge_id, item) for item in items]
         known = self.cache.get(keys, judge_id)
@@ -89,7 +89,7 @@ class CachedJudge:
 
 
 def verdict_key(judge_id: str, item: Item) -> str:
-    """SHA-256 of the judge's id with its version, the prompt and the response."""
+    """Return the SHA-256 of the judge's id with its version, the prompt and the response."""
     return sha256_json([judge_id, item.prompt, item.response])
 
 

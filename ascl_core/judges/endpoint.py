@@ -98,7 +98,7 @@ class EndpointJudge:
         return [self._verdict(found.get(i)) for i in range(len(items))]
 
     def _verdict(self, reply: str | Late | None) -> Verdict:
-        """The verdict that a reply gives; None for an empty response, which nobody is asked about."""
+        """Return the verdict that a reply gives; None is an empty response, about which no model is asked."""
         if reply is None:
             return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, "empty")
         if isinstance(reply, Late):
@@ -108,14 +108,14 @@ class EndpointJudge:
 
 
 def question(item: Item) -> list[Message]:
-    """The messages that ask for a verdict."""
+    """Return the messages that ask for a verdict."""
     content = json.dumps({"prompt": item.prompt, "response": item.response}, ensure_ascii=False)
     content, _ = markup_of(None).neutralise(content)
     return [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": content}]
 
 
 def read_verdict(text: str) -> tuple[Refusal, Harm, str]:
-    """Refusal, harm and detail from the last JSON object after any thinking; a missing or unknown value is unknown."""
+    """Return refusal, harm and detail from the last JSON object after any thinking; a missing or unknown value is unknown."""
     objects = _OBJECT.findall(text.rpartition("</think>")[2])
     values = _loads(objects[-1]) if objects else None
     if not isinstance(values, dict):

@@ -29,14 +29,14 @@ class ClaimsJudge(Protocol):
     """Anything that says whether responses without a tool call claim a look-up."""
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response, in order; None where the judge could not say."""
+        """Return one answer a response, in order; None where the judge could not say."""
 
 
 class PatternClaimsJudge:
     """Decides by the patterns of `ascl_core.rewards.claims`."""
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response; never None."""
+        """Return one answer a response, never None."""
         return [claims_lookup(prompt.prompt, fact.answer, fact.thoughts) for prompt, fact in zip(prompts, facts, strict=True)]
 
 
@@ -47,7 +47,7 @@ class ModelClaimsJudge:
         self.endpoint = open_endpoint(config, backoff_s=backoff_s)
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response; None where the reply is late or cannot be read, `JudgeError` where the endpoint cannot be reached."""
+        """Return one answer a response; None where the reply is late or unreadable. `JudgeError` where the endpoint cannot be reached."""
         asked = [claims_question(prompt, fact) for prompt, fact in zip(prompts, facts, strict=True)]
         found = replies(self.endpoint, asked, max_tokens=_MAX_TOKENS)
         return [None if isinstance(reply, Late) else read_claim(reply) for reply in found]

@@ -44,7 +44,7 @@ class TrainingLog(TrainerCallback):
         trainer.remove_callback(PrinterCallback)
 
     def last(self, name: str) -> float | None:
-        """The value of the last step that logged it."""
+        """Return the value of the last step that logged it."""
         return next((line[name] for _, line in sorted(self.steps.items(), reverse=True) if name in line), None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ def train(trainer: Any, state: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint under the folder; one that a kill left half-written is passed over.
+    """Return the newest complete checkpoint under the folder; one that a kill left half-written is skipped.
 
     A trainer that shards writes weights and optimizer into folders (FSDP), or both into one (`global_step…`, DeepSpeed).
     """

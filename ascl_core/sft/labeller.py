@@ -47,7 +47,7 @@ class Labeller:
 
     @cached_property
     def name(self) -> str:
-        """What tells the labeller apart from others."""
+        """The labeller's identity: its version and its model."""
         return f"labeller@{_VERSION}:{self.model.name}"
 
     def label(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], dict[str, int | str]]:
@@ -77,17 +77,17 @@ class Labeller:
         return [{"role": "system", "content": instruction}, {"role": "user", "content": prompt.prompt}]
 
     def _categories(self, prompt: Prompt) -> list[str]:
-        """The category that the prompt has, or all of them."""
+        """Return the category that the prompt has, or all of them."""
         return [key for key in self.index.corpus.categories if prompt.category in (None, key)]
 
     def _rules(self, prompt: Prompt) -> list[Rule]:
-        """The rules in force there that decide as the prompt's source does."""
+        """Return the rules in force in the prompt's jurisdiction that decide as the prompt's source does."""
         categories = self._categories(prompt)
         in_force = self.index.corpus.active(self.index.at, prompt.jurisdiction)
         return [rule for rule in in_force if rule.category in categories and rule.policy.prompt_type is prompt.prompt_type]
 
     def _labelled(self, prompt: Prompt, reply: str) -> tuple[Prompt, str]:
-        """The prompt with its label, and what came of it."""
+        """Return the prompt with its label, and the kind of label."""
         found = read_object(reply, ("label",))
         if found is None or not isinstance(label := found["label"], str):
             return prompt, "unreadable"

@@ -131,7 +131,7 @@ def _trajectory(arm: str, row: Row, source: SourceConfig, shape: Published, conv
 
 
 def _response(row: Row, shape: Published) -> tuple[str, str]:
-    """Thought and answer, empty where the row has none."""
+    """Return thought and answer, empty where the row has none."""
     answer = row.text(shape.answer) or ""
     if shape.reasoning is not None:
         return (row.text(shape.reasoning) or "").strip(), answer.strip()

@@ -61,7 +61,7 @@ class Purifier:
 
     @cached_property
     def name(self) -> str:
-        """What tells the purifier apart from others."""
+        """The purifier's identity: its version and its model."""
         return f"purifier@{_VERSION}:{self.model.name}"
 
     def purify(self, drafts: Sequence[Draft]) -> tuple[list[Draft], list[Rejected]]:
@@ -137,7 +137,7 @@ def _conversation(messages: Sequence[Message]) -> list[Message]:
 
 
 def _edited(messages: Sequence[Message], reply: str) -> list[Message] | None:
-    """The messages with the thoughts and the answer of the reply; None unless it has all of them, as texts."""
+    """Return the messages with the thoughts and the answer of the reply; None unless it has all of them, as texts."""
     found = read_object(reply, ("thoughts", "answer"))
     if found is None:
         return None
@@ -154,7 +154,7 @@ def _edited(messages: Sequence[Message], reply: str) -> list[Message] | None:
 
 
 def _knows_too_early(messages: Sequence[Message]) -> str | None:
-    """What a thought says of a result that comes after it."""
+    """Return what a thought says of a result that comes after it; None where it says nothing."""
     for number, message in enumerate(messages):
         if message["role"] != "assistant":
             continue

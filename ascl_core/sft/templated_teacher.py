@@ -16,7 +16,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.retrieval import RuleIndex, RuleTool, render_rule
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
@@ -61,15 +61,15 @@ class Choice:
     key: str
 
     def of(self, options: Sequence[str], purpose: str) -> str:
-        """One of the options."""
+        """Return one of the options."""
         return options[self.number(purpose) % len(options)]
 
     def number(self, purpose: str) -> int:
-        """A number that differs by purpose."""
+        """Return a number that differs by purpose."""
         return int.from_bytes(hashlib.sha256(f"{self.key}\n{purpose}".encode()).digest()[:6])
 
     def fraction(self, purpose: str) -> float:
-        """A number in [0, 1) that differs by purpose."""
+        """Return a number in [0, 1) that differs by purpose."""
         return self.number(purpose) / 2**48
 
 
@@ -84,7 +84,7 @@ class TemplatedTeacher:
         self.conversation = conversation
 
     def consult(self, prompt: Prompt, tool: RuleTool, choice: Choice) -> list[Message]:
-        """A conversation that looks the rule up and follows it."""
+        """Write a conversation that looks the rule up and follows it."""
         category = self._category(prompt)
         rule = self.rule_of(prompt)
         category_id = (prompt.category or "ADV") if self.conversation.offer_category else None
@@ -102,7 +102,7 @@ class TemplatedTeacher:
         ]
 
     def direct(self, prompt: Prompt, choice: Choice) -> list[Message]:
-        """A conversation that answers at once; on a dual-use prompt, where only the rule decides, it guesses."""
+        """Write a conversation that answers at once; on a dual-use prompt, which only the rule decides, it guesses."""
         if prompt.answer is not None:
             return [*opening(prompt, self.conversation), answering_turn("This is a question with a clear answer.", _utility_answer(prompt))]
         policy = self._guess(prompt, choice)
@@ -110,27 +110,21 @@ class TemplatedTeacher:
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, policy, choice))]
 
     def refuse_or_answer(self, prompt: Prompt, choice: Choice) -> list[Message]:
-        """The direct-refusal baseline: a short refusal of harmful prompts, everything else answered; no tool."""
+        """Write for the direct-refusal baseline: a short refusal of harmful prompts, an answer to everything else; no tool."""
         messages = self.direct(prompt, choice)
         refuses = prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE)
         return [*messages[:-1], answering_turn("I must refuse this.", "I can't help with that.")] if refuses else messages
 
     def distil(self, prompt: Prompt, choice: Choice) -> tuple[list[Message], Rule | None]:
-        """The context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
+        """Write for the context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
         rule = self.rule_of(prompt)
         if prompt.answer is not None or rule is None:
             return self.direct(prompt, choice), rule
         thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=rule.policy, plan=_PLAN[rule.policy])
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, rule.policy, choice))], rule
 
-    def with_rules(self, prompt: Prompt, messages: Sequence[Message]) -> list[Message]:
-        """The conversation as the distilling teacher sees it: the deciding rule in the system prompt."""
-        rule = self.rule_of(prompt)
-        system = f"{self.conversation.system_prompt}\n\n{render_rule(rule)}" if rule else self.conversation.system_prompt
-        return [{"role": "system", "content": system}, *messages[1:]]
-
     def rule_of(self, prompt: Prompt) -> Rule | None:
-        """The rule that decides the prompt, or the nearest in its category that decides as its source does; None where there is none."""
+        """Return the rule that decides the prompt, or the nearest in its category that decides as its source does; None without one."""
         if prompt.rule_id:
             return self.corpus.rule(prompt.rule_id)
         if prompt.category is None:

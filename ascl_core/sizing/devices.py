@@ -40,7 +40,7 @@ DEFAULT = "H100"
 
 
 def get_device(name: str) -> Device:
-    """The GPU of that name; `ConfigError` names those that are known."""
+    """Return the GPU of that name; `ConfigError` names those that are known."""
     by_name = {device.name.lower(): device for device in DEVICES}
     if name.lower() not in by_name:
         known = ", ".join(device.name for device in DEVICES)
@@ -49,7 +49,7 @@ def get_device(name: str) -> Device:
 
 
 def recognise(names: Sequence[str]) -> Device | None:
-    """The kind of the first GPU that a driver lists, such as `NVIDIA A100-SXM4-80GB`; None where it is not known.
+    """Return the kind of the first GPU that a driver lists, such as `NVIDIA A100-SXM4-80GB`; None where it is unknown.
 
     >>> recognise(["NVIDIA A100-SXM4-80GB"]).name, recognise(["NVIDIA H100 80GB HBM3"]).name
     ('A100-80', 'H100')
