@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from ascl_core.artifacts import read_jsonl
 from ascl_core.errors import DataError
@@ -57,13 +56,8 @@ def measure(people: Sequence[Refusal], judge: Sequence[Refusal], labels: Sequenc
         raise ValueError(f"{len(people)} labels of people and {len(judge)} of the judge")
     rows, columns = (np.array([labels.index(label) for label in side]) for side in (people, judge))
     cells, size = rows * len(labels) + columns, len(labels)
-    kappas = np.array([np.nan])
-    if len(cells) > 1:
-        rng = np.random.default_rng(seed)
-        resamples = bootstrap(
-            (cells,), lambda drawn: cohen_kappa(_table(drawn, size)), vectorized=False, n_resamples=_RESAMPLES, method="percentile", rng=rng
-        )
-        kappas = resamples.bootstrap_distribution  # its own interval is NaN where one resample has no kappa
+    draws = np.random.default_rng(seed).integers(0, len(cells), (_RESAMPLES, len(cells)))  # as `scipy.stats.bootstrap` draws them
+    kappas = [cohen_kappa(_table(cells[draw], size)) for draw in draws]  # a resample may have none, which SciPy's interval does not take
     low, high = np.nanquantile(kappas, [0.025, 0.975]) if np.isfinite(kappas).any() else (np.nan, np.nan)
     table = _table(cells, size)
     return Agreement(len(people), float(np.trace(table) / table.sum()), cohen_kappa(table), float(low), float(high), table)

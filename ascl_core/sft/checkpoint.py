@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import ParallelConfig, split_batch
-from ascl_core.config.sft import SftConfig
 from ascl_core.errors import TrainingError
 from ascl_core.generation.load import device_of, read_model
+
+if TYPE_CHECKING:
+    from ascl_core.config.ifpo import IfpoConfig
+    from ascl_core.config.sft import SftConfig
 
 
 def trainer_arguments(

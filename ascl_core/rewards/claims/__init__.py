@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ascl_core.phrases import load_phrases
 
-_PHRASES = load_phrases(Path(__file__).with_name("claim_phrases.yaml"), re.IGNORECASE)
+_PHRASES = load_phrases(Path(__file__).with_name("phrases.yaml"), re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
