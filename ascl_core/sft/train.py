@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def sft(
 ) -> dict[str, float | int | str]:
     """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step.
 
-    `sft.arm` names one of several files of trajectories; a single file needs no name.
+    `sft.arm` names one of several files of trajectories; a single file needs no name. With no steps the base model is published unchanged.
     """
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
@@ -44,9 +45,16 @@ def sft(
     [lessons] = trajectories if len(trajectories) == 1 else [path for path in trajectories if path.stem == sft.arm]
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
+    if sft.max_steps == 0:
+        shutil.copytree(base, checkpoint)
+        write_jsonl(log, [])
+        return {"steps": 0}
     arguments = _arguments(sft, compute, parallel, context.state)
     rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(lessons)])
     _check_lengths(rows, tokenizer, sft.max_length, lessons)
+    if not rows:
+        hint = "build_sft.published says where a public set is"
+        raise DataError("there are no trajectories", file=lessons, field="sft.arm", value=sft.arm, hint=hint)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),

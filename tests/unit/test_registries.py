@@ -154,8 +154,8 @@ def test_a_name_that_is_in_no_registry_is_one_clear_error() -> None:
 
 
 def test_the_code_of_every_judge_is_code_of_the_stages_that_judge() -> None:
-    from tasks.code import code_files
-    from tasks.stages import get_stage
+    from tasks.registry.code import code_files
+    from tasks.registry.stages import get_stage
 
     root = Path(ascl_core.__file__).parent.parent
     files = {name: set(code_files(root, get_stage(name))) for name in ("build_sft", "ifpo", "evaluate_ifpo", "report")}
