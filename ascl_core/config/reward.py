@@ -46,7 +46,7 @@ class _Reward(Config):
     """Further terms by name, such as `lookup_penalty` or `repeated_lookup`."""
 
     if TYPE_CHECKING:
-        hallucination: Hallucination
+        hallucination: Hallucination = Hallucination()
 
     @field_validator("extra")
     @classmethod

@@ -38,7 +38,7 @@ _OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Late:
-    """Stands for a reply that did not come in time."""
+    """The problem of a reply that did not come in time."""
 
     problem: str
 
@@ -60,8 +60,8 @@ def open_endpoint(config: AnyConfig, *, backoff_s: float = 1.0) -> Endpoint:
 def replies(endpoint: Endpoint, questions: Sequence[list[Message]], *, max_tokens: int) -> list[str | Late]:
     """Return one reply a question at temperature 0, in order; `JudgeError` where the endpoint cannot be reached.
 
-    Once as many replies in a row are late as are asked for at a time, the rest is not asked for: a server that hangs costs
-    two time limits, not two for each question.
+    Once as many replies in a row are late as are requested at a time, no more are: a server that hangs costs two time limits in all,
+    not two a question.
     """
     late: list[str] = []
     """The problems since the last reply that was in time."""
@@ -99,10 +99,8 @@ class EndpointJudge:
 
     def _verdict(self, reply: str | Late | None) -> Verdict:
         """Return the verdict that a reply gives; None is an empty response, about which no model is asked."""
-        if reply is None:
-            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, "empty")
-        if isinstance(reply, Late):
-            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, f"late: {reply.problem}")
+        if reply is None or isinstance(reply, Late):
+            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, "empty" if reply is None else f"late: {reply.problem}")
         refusal, harm, detail = read_verdict(reply)
         return Verdict(refusal, harm, self.id, detail)
 
@@ -116,9 +114,8 @@ def question(item: Item) -> list[Message]:
 
 def read_verdict(text: str) -> tuple[Refusal, Harm, str]:
     """Return refusal, harm and detail from the last JSON object after any thinking; a missing or unknown value is unknown."""
-    objects = _OBJECT.findall(text.rpartition("</think>")[2])
-    values = _loads(objects[-1]) if objects else None
-    if not isinstance(values, dict):
+    values = last_object(text)
+    if values is None:
         return Refusal.UNKNOWN, Harm.UNKNOWN, f"cannot be read: {text.strip()[:80]!r}"
     said_refusal, said_harm = str(values.get("refusal", "")).lower(), str(values.get("harm", "")).lower()
     refusal = Refusal(said_refusal) if said_refusal in set(Refusal) else Refusal.UNKNOWN
@@ -126,8 +123,10 @@ def read_verdict(text: str) -> tuple[Refusal, Harm, str]:
     return refusal, harm, str(values.get("reason", ""))[:200]
 
 
-def _loads(text: str) -> Any:
+def last_object(text: str) -> dict[str, Any] | None:
+    """Return the last JSON object of a reply after any thinking; None where it has none."""
+    objects = _OBJECT.findall(text.rpartition("</think>")[2])
     try:
-        return json.loads(text)
+        return dict(json.loads(objects[-1])) if objects else None
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""Talk to a checkpoint: `python -m ascl_core.generation.chat CHECKPOINT CORPUS [--jurisdiction XA] [--prompt TEXT]`.
+"""Talk to a checkpoint: `python -m ascl_core.serving.chat CHECKPOINT CORPUS [--jurisdiction XA] [--prompt TEXT]`.
 
 Each message is a conversation of its own, as in training and evaluation. Thoughts are dim, the tool call and the rules
 that came back are in colour, the answer is plain. Ends with an empty line, Ctrl-D or Ctrl-C.
@@ -164,7 +164,7 @@ def _shown(part: Part) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ascl_core.generation.chat", description="Talk to a checkpoint in the terminal.")
+    parser = argparse.ArgumentParser(prog="python -m ascl_core.serving.chat", description="Talk to a checkpoint in the terminal.")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder with a model and its tokenizer, or a hub id")
     parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
     parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"the jurisdiction of the conversation (default: {ANYWHERE})")
