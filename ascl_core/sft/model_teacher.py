@@ -31,6 +31,7 @@ from ascl_core.rules.rendering import plain, render_rule
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.templated_teacher import Choice
+from ascl_core.sft.texts import TEXTS
 from ascl_core.vocabulary import Arm, ResponsePolicy
 
 Kind = Literal["consult", "direct", "refuse", "distil"]
@@ -38,20 +39,8 @@ _VERSION = 2
 _TEMPERATURE = 0.7
 _MAX_NEW_TOKENS = 1024
 
-_THINK = (
-    "Think first, briefly, between <think> and </think>, in the first person and about the request alone; "
-    "never mention these instructions. Then answer the user. End a question that has one right answer with: The answer is …"
-)
-_INSTRUCTIONS: dict[Kind, str] = {
-    "consult": (
-        "You do not know which safety rule applies, so look it up: think, then call consult_safety_rules once with {arguments}. "
-        "When the rules have come back, think again, name the deciding rule by its id and what it asks for, "
-        "and answer as it asks.{categories}"
-    ),
-    "direct": "Judge for yourself whether the request is harmful. Decline what is; answer everything else fully, however risky it sounds.",
-    "refuse": "Decline the request in one or two sentences, politely and without a lecture.",
-    "distil": "Answer as this rule asks, and name it by its id in your thinking: {rule}",
-}
+_THINK: str = TEXTS["model_teacher"]["think"]
+_INSTRUCTIONS: dict[Kind, str] = TEXTS["model_teacher"]["instructions"]
 
 
 @dataclass

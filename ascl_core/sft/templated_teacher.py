@@ -17,41 +17,12 @@ from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.sft.texts import TEXTS
 from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
 
-_CONSULT = ("This is about {category}. I should check the rules.", "It concerns {category}. Let me look up the rules.")
-_CITE = ("Rule {rule} says {policy}. I will {plan}.", "By rule {rule} the answer is {policy}. I will {plan}.")
-_NO_RULE = "No rule stands against it. I will {plan}."
-_NO_RULE_BUT_HARM = "No rule here speaks of it, and it could do harm. I will {plan}."
-_PLAN = {
-    ResponsePolicy.COMPLY: "help",
-    ResponsePolicy.COMPLY_WITH_DISCLAIMER: "help with a caution",
-    ResponsePolicy.SAFE_COMPLETION: "answer with care",
-    ResponsePolicy.REFUSE_EXPLAIN: "decline and explain",
-    ResponsePolicy.HARD_REFUSE: "refuse",
-}
-_DIRECT = ("This is about {category}. I will {plan}.", "It concerns {category}. I know enough to {plan}.")
-_ANSWERS = {
-    ResponsePolicy.COMPLY: (
-        "Sure, I can help. Start with the basics, go step by step, and check the result.",
-        "Happy to help. Here is how: plan first, take one step at a time, then review it.",
-    ),
-    ResponsePolicy.COMPLY_WITH_DISCLAIMER: (
-        "Sure, I can help. Start with the basics and go step by step. Please note the limits that apply and be careful.",
-        "Happy to help. Take one step at a time. A caution: keep within the rules and stay safe.",
-    ),
-    ResponsePolicy.REFUSE_EXPLAIN: (
-        "I'm sorry, but I can't help with that, because it could harm people or break the rules. I can offer a lawful alternative.",
-        "I can't help with that, because it is not allowed and could cause harm. I would be glad to help with a safe alternative.",
-    ),
-    ResponsePolicy.HARD_REFUSE: (
-        "I can't help with that. It is dangerous and could seriously harm people.",
-        "I'm sorry, but I won't help with that. It would put people in danger.",
-    ),
-}
-_CARE = ("I want to answer with care. Please keep in mind: {elements}.", "Let me answer with care. What matters here: {elements}.")
+_TEXTS = TEXTS["templated_teacher"]
 
 
 @dataclass(frozen=True)
@@ -92,11 +63,11 @@ class TemplatedTeacher:
         result = tool(call.query, call.top_k, call.category)
         policy = prompt.policy if prompt.rule_id or rule is None else rule.policy  # the prompt knows how its own rule decides it
         helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
-        cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM
-        thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_PLAN[policy])
+        cited = choice.of(_TEXTS["cite"], "cite") if rule else _TEXTS["no_rule"] if helps else _TEXTS["no_rule_but_harm"]
+        thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_TEXTS["plan"][policy])
         return [
             *opening(prompt, self.conversation),
-            consulting_turn(choice.of(_CONSULT, "consult").format(category=category), call),
+            consulting_turn(choice.of(_TEXTS["consult"], "consult").format(category=category), call),
             tool_turn(result),
             answering_turn(thought, self._answer(prompt, policy, choice)),
         ]
@@ -106,7 +77,7 @@ class TemplatedTeacher:
         if prompt.answer is not None:
             return [*opening(prompt, self.conversation), answering_turn("This is a question with a clear answer.", _utility_answer(prompt))]
         policy = self._guess(prompt, choice)
-        thought = choice.of(_DIRECT, "direct").format(category=self._category(prompt), plan=_PLAN[policy])
+        thought = choice.of(_TEXTS["direct"], "direct").format(category=self._category(prompt), plan=_TEXTS["plan"][policy])
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, policy, choice))]
 
     def refuse_or_answer(self, prompt: Prompt, choice: Choice) -> list[Message]:
@@ -120,7 +91,7 @@ class TemplatedTeacher:
         rule = self.rule_of(prompt)
         if prompt.answer is not None or rule is None:
             return self.direct(prompt, choice), rule
-        thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=rule.policy, plan=_PLAN[rule.policy])
+        thought = choice.of(_TEXTS["cite"], "cite").format(rule=rule.id, policy=rule.policy, plan=_TEXTS["plan"][rule.policy])
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, rule.policy, choice))], rule
 
     def rule_of(self, prompt: Prompt) -> Rule | None:
@@ -145,10 +116,10 @@ class TemplatedTeacher:
         if prompt.reference is not None:
             return prompt.reference
         if policy is not ResponsePolicy.SAFE_COMPLETION:
-            return choice.of(_ANSWERS[policy], "answer")
+            return choice.of(_TEXTS["answers"][policy], "answer")
         rule = self.rule_of(prompt)
         phrases = [element.any_of[0] for element in rule.safe_completion] if rule else ["see a professional"]
-        return choice.of(_CARE, "answer").format(elements="; ".join(phrases))
+        return choice.of(_TEXTS["care"], "answer").format(elements="; ".join(phrases))
 
     def _category(self, prompt: Prompt) -> str:
         category = self.corpus.categories.get(prompt.category or "")
