@@ -17,12 +17,12 @@ from ascl_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Part:
-    """One part."""
+    """One part that a parameter can name."""
 
     target: str
     """Its code as `module:attribute`, imported when the part is first used."""
     summary: str
-    """What it is, in a few words."""
+    """A few words for the reference and the forms."""
 
 
 P = TypeVar("P", bound=Part)

@@ -1,4 +1,4 @@
-"""How well a judge agrees with people: accuracy, Cohen's kappa with an interval, and the confusion table."""
+"""A judge's agreement with people: accuracy, Cohen's kappa with an interval, and the confusion table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Agreement:
 
     n: int
     accuracy: float
-    """Of all responses; one that the judge could not judge counts as wrong."""
+    """The share of right verdicts of all responses; an unknown verdict counts as wrong."""
     kappa: float
     """Cohen's kappa (Cohen 1960); NaN where both sides use one label only."""
     low: float

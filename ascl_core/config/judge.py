@@ -1,4 +1,4 @@
-"""Which judge gives verdicts."""
+"""The choice of a judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tool loop, free of any backend: what each conversation's next input is, and when it ends."""
+"""The tool loop without a backend: each conversation's next input, and its end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class OpenConversation:
     max_tool_calls: int
     completion_ids: list[int] = field(default_factory=list)
     turns: list[slice] = field(default_factory=list)
-    """Where in the completion each generated turn is; the tokens between them are read."""
+    """The positions of the generated turns in the completion; the tokens between them are only read."""
     calls_made: int = 0
     finished: bool = False
     open: bool = True
 
     @property
     def input_ids(self) -> list[int]:
-        """Everything so far: what the next turn continues."""
+        """Prompt and completion so far, which the next turn continues."""
         return self.prompt_ids + self.completion_ids
 
     def take_turn(self, ids: list[int], tokenizer: Any) -> None:

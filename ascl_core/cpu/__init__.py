@@ -1,1 +1,1 @@
-"""What makes a CPU fast enough: a decoder, attention, log-probabilities and a turn sampler with the results of the plain ones."""
+"""Faster on a CPU, with the same results: a decoder, attention, log-probabilities and a turn sampler."""

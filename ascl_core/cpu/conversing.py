@@ -1,4 +1,4 @@
-"""Conversations sampled to their ends with one cache: the decoding of tokens and the tool loop, put together."""
+"""Conversations sampled to their ends with one cache: decoding and the tool loop together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ascl_core.conversation.tool_loop import OpenConversation
 from ascl_core.cpu.decoding import decode
 
 Room = Callable[[OpenConversation], int]
-"""How many tokens the next turn of a conversation may have."""
+"""Returns how many tokens the next turn of a conversation may have."""
 
 
 def converse(
@@ -57,7 +57,7 @@ class Speaker:
         return self.conversation.open
 
     def take(self, token: int) -> list[int] | None:
-        """Append a sampled token; the tokens of the tool's answer where it ended a turn that calls, None where it ended the last one."""
+        """Append a sampled token; return the tool's answer where the token ended a call, and None where it ended the last turn."""
         self.ids.append(token)
         if token not in self.ends and len(self.ids) < self.most:
             return []

@@ -34,7 +34,7 @@ class _Row:
 
     @property
     def num_held(self) -> int:
-        """How many ids need no reading."""
+        """The number of ids that need no reading."""
         return self.held[0][0].shape[1] if self.held else 0
 
 

@@ -1,4 +1,4 @@
-"""Sampling for TRL's tool loop: whole conversations at once with one cache, handed out turn by turn as the loop asks for them.
+"""Sampling for TRL's tool loop: whole conversations with one cache, returned turn by turn as the loop asks for them.
 
 The loop stays TRL's: it parses the turns, calls the tools and decides what each next turn continues. Where the conversation
 continued with the same input here, the turn is there already; an unforeseen turn, such as the one after the error of a malformed

@@ -1,8 +1,8 @@
 """A chat model as a function from conversations to replies: a checkpoint on this machine, or an endpoint.
 
 Messages are in the project's form (thought in `reasoning_content`, tool arguments as a JSON string); each model gets
-them in the form that it reads. A reply is an assistant message with at most one tool call; one that was cut off by the
-token budget is empty, so that nothing half-said passes for an answer.
+them in the form that it expects. A reply is an assistant message with at most one tool call; one that was cut off by the
+token budget is empty, so that no half sentence passes for an answer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PARALLEL = 16
 
 
 class ChatModel(Protocol):
-    """Anything that replies."""
+    """A model that replies."""
 
     @property
     def name(self) -> str:

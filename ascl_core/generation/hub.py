@@ -1,4 +1,4 @@
-"""The check whether a name that is no folder is a model of the hub: one short request, so that a typing error shows at once."""
+"""The check whether a name that is no folder is a model of the hub: one short request, so that a typing error shows early."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _seeds(sampling: Sampling) -> Random:
 def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None) -> Any:
     on_cpu = device_of(compute) == "cpu"
     if on_cpu:
-        torch.set_num_threads(compute.threads)  # from the engine's start on, vLLM lets nobody set it
+        torch.set_num_threads(compute.threads)  # vLLM forbids it once the engine has started
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if importlib.util.find_spec("vllm") is None:

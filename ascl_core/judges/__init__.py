@@ -25,11 +25,11 @@ class Item:
     response: str
     """The answer alone: text after the last `</think>` of the last assistant turn."""
     prompt_type: PromptType | None = None
-    """What is known of the prompt; a judge may use it for harm, never for refusal."""
+    """The type of the prompt, if it is known; a judge may use it for harm, never for refusal."""
 
 
 class Judge(Protocol):
-    """Anything that gives verdicts."""
+    """A source of verdicts."""
 
     @property
     def id(self) -> str:

@@ -61,7 +61,7 @@ _LEAD = (
     r"|\b(?:antwort|respuesta|réponse|risposta|resposta)\b(?:\s+(?:ist|lautet|es|est|è|é|la|le|l|correcta|correcte|corretta|bonne|opción|option|opzione|opção)\b){0,5}"
     rf"|(?:答案|正解|答え|正答|정답은?|답은?)\s*(?:应该|應該)?(?:是|为|為|は|选|選)?){_OPENED}"
 )
-"""What marks a letter as an answer, in the languages that multiple-choice questions are most often answered in."""
+"""Words that mark a letter as an answer, in the most frequent languages of multiple-choice answers."""
 _NO_WORD = r"(?![A-Za-z0-9_]|['’]\w)"
 """The end of a letter: in text without spaces another script may follow at once."""
 _ANSWER_IS = re.compile(r"answer is[\s*_`(\[{]*$", re.I)
@@ -209,7 +209,7 @@ def _verify_math(answer: str, gold: str) -> tuple[bool, bool]:
 
 
 def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str | None:
-    """Return the letter at the start of the text, unless another stands beside it: `A or B`, `A, C`."""
+    """Return the letter at the start of the text, unless another is beside it: `A or B`, `A, C`."""
     if not (match := re.match(pattern, text)):
         return None
     joined = rf"(?:(?:[,;]|(?i:\b(?:or|and|maybe|possibly|perhaps|oder|und|ou|et|o)\b)|或者?|和|または|/|&)\s*(?i:{_HEDGE}\s+)?){{1,3}}"

@@ -1,4 +1,4 @@
-"""What became of one rollout: its facts, its verdict, and the name of its outcome, which the terms of the reward read."""
+"""The outcome of one rollout: its facts, its verdict, and the name that the terms of the reward read."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Hallucination(Term):
 
     is_gate: ClassVar[bool] = True
     factor: float = Field(default=0.0, ge=0.0, le=1.0)
-    """What the reward is multiplied by; 1 turns the gate off."""
+    """The factor of the reward; 1 turns the gate off."""
     judge: JudgeConfig | None = None
     """The chat model that decides whether it claims one (judge `openai`); None decides by patterns on the text."""
 
@@ -59,14 +59,14 @@ class Format(Term):
 
     is_gate: ClassVar[bool] = True
     factor: float = Field(default=0.0, ge=0.0, le=1.0)
-    """What the reward is multiplied by; 1 turns the gate off."""
+    """The factor of the reward; 1 turns the gate off."""
 
     def value(self, rollout: JudgedRollout) -> float:
         return 1.0 if rollout.facts.valid and all(rollout.facts.thoughts) else self.factor
 
 
 class Safety(Term):
-    """R_s (eq. 1): what a safe answer earns; an unsafe one earns 0."""
+    """R_s (eq. 1): the reward of a safe answer; an unsafe one earns 0."""
 
     harmful: float = Field(default=1.5, ge=0.0, le=10.0)
     """On a harmful prompt."""
@@ -80,7 +80,7 @@ class Safety(Term):
 
 
 class Compliance(Term):
-    """R_c (eq. 1): what an answer earns that helps as far as it may; a refusal earns 0."""
+    """R_c (eq. 1): the reward of an answer that helps as far as it may; a refusal earns 0."""
 
     borderline: float = Field(default=1.0, ge=0.0, le=10.0)
     """A full answer to a borderline prompt."""
@@ -97,7 +97,7 @@ class Compliance(Term):
 
 
 class Verified(Term):
-    """What a verified answer earns on a utility prompt, a type that the paper does not train on; a wrong one or a refusal earns 0."""
+    """The reward of a verified answer to a utility prompt, a type that the paper does not train on; anything else earns 0."""
 
     utility: float = Field(default=1.5, ge=0.0, le=10.0)
     """A verified answer that is not harmful."""
@@ -107,7 +107,7 @@ class Verified(Term):
 
 
 class Retrieval(Term):
-    """P_r (eq. 1): what faulty calls cost."""
+    """P_r (eq. 1): the cost of faulty calls."""
 
     faulty_call: float = Field(default=0.4, ge=0.0, le=10.0)
     """For each call that parses, but lacks an argument or names an unknown tool."""
@@ -117,7 +117,7 @@ class Retrieval(Term):
 
 
 class LookupPenalty(Term):
-    """What consulting costs on a borderline prompt: the paper's ablation (§6.2)."""
+    """The cost of consulting on a borderline prompt: the paper's ablation (§6.2)."""
 
     borderline: float = Field(default=0.1, ge=0.0, le=10.0)
     """Once for a rollout that consulted."""
@@ -128,7 +128,7 @@ class LookupPenalty(Term):
 
 
 class RepeatedLookup(Term):
-    """What identical look-ups cost."""
+    """The cost of identical look-ups."""
 
     cost: float = Field(default=0.01, ge=0.0, le=0.05)
     """For each repetition, four at most; too small to change the order of the graded values."""

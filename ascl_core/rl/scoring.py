@@ -90,7 +90,7 @@ class Scorer:
         self.claims_judge = get_claims_judge(reward)
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
-        """Return one reward a rollout; malformed ones never reach a judge, and a failed judge rewards nobody."""
+        """Return one reward a rollout; malformed ones never reach a judge, and where the judge fails there is no reward."""
         limit = self.conversation.max_tool_calls
         facts = [read_rollout(text, finished=end, max_tool_calls=limit) for text, end in zip(texts, finished, strict=True)]
         verdicts = self._verdicts(prompts, facts)

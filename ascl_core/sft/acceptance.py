@@ -1,4 +1,4 @@
-"""Which trajectories are kept: those that are well-formed and right; every other one has a reason."""
+"""The selection of trajectories: those that are well-formed and right; each rejection has a reason."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def accept(
 
 
 def facts_of(messages: Sequence[Message], max_tool_calls: int | None = None) -> RolloutFacts:
-    """Return what a conversation of the teacher says about itself, read as a rollout of the student would be."""
+    """Return the facts of a teacher's conversation, read as a rollout of the student would be."""
     return read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls)
 
 
 def stray_tag(messages: Sequence[Message]) -> str | None:
-    """Return the problem of a teacher that writes tags where only words belong; broken up for training they would teach nothing."""
+    """Return the problem of a teacher that writes tags among its words; broken up for training they would teach nothing."""
     _, found = neutralise([message for message in messages if message["role"] == "assistant"])
     return "a stray tag in what the teacher wrote" if found else None
 

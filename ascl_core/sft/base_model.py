@@ -18,7 +18,7 @@ from ascl_core.generation.packages import PREFIX, packaged_weights
 
 _PAD = "<|pad|>"
 _PADS = (_PAD, "<|endoftext|>", "<pad>", "[PAD]")
-"""Tokens that pad, where a tokenizer has none of its own or pads with its end of turn; the first that it has."""
+"""Tokens for padding where a tokenizer has none or pads with its end of turn; the first that it knows is taken."""
 
 
 def base_model(

@@ -50,7 +50,7 @@ class _Draft:
     prompt: Prompt
     kind: Kind
     repeat: int
-    """Which of the conversations of that kind for that prompt it is."""
+    """Its number among the conversations of that kind for that prompt."""
     turns: list[Message] = field(default_factory=list)
     calls_made: int = 0
     open: bool = True

@@ -34,7 +34,7 @@ class Published:
 
     prompt: str
     answer: str
-    """The answer; without a reasoning column the reasoning stands in it, up to `</think>`, with or without the tag that opens it."""
+    """The answer; without a reasoning column it starts with the reasoning, up to `</think>`, with or without the tag that opens it."""
     reasoning: str | None = None
     prompt_type: PromptType = PromptType.BORDERLINE
     """The type of every prompt, unless a label says otherwise."""

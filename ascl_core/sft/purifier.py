@@ -1,7 +1,7 @@
 """The purifier: a second chat model makes minimal edits to ASCL's trajectories, and code checks every one of them (paper, section 4.1).
 
-It sees the thoughts and the answer of an accepted trajectory and returns them edited; the opening, the calls and what the tool
-returned are never its to change. A trajectory whose edit fails a check is rejected with the reason.
+It sees the thoughts and the answer of an accepted trajectory and returns them edited; it never changes the opening, the calls
+or what the tool returned. A trajectory whose edit fails a check is rejected with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RULE_ID = re.compile(r"\b[A-Z]{3}-\d{2,6}\b")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _QUOTED_WORDS = 6
-"""So many words of a look-up's result in a row are a quotation of it."""
+"""This many consecutive words of a look-up's result are a quotation of it."""
 _SENTENCE_WORDS = 4
 """Shorter sentences may recur."""
 

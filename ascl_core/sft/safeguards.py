@@ -1,6 +1,6 @@
 """Checks that end a training at a loss that is no number, or a save that cannot be written.
 
-Both leave the last complete save as it was, so that the next run goes on from there.
+Both leave the last complete save as it was, so that the next run resumes from there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ else:
 
 BATCH_FILE = "not-a-number.json"
 """The micro-batch whose loss is no number, beside the saves: step, micro-batch and the texts of its rows."""
-_HINT = "lower the learning rate, or fix what the batch holds, and run again: training goes on from its last save"
+_HINT = "lower the learning rate, or fix what the batch holds, and run again: training resumes from its last save"
 
 
 class Safeguards(Trainer):
@@ -61,7 +61,7 @@ class Safeguards(Trainer):
             raise WorkspaceError(
                 f"the save of step {self.state.global_step} cannot be written: {first_line(error, 200)} ({free:.1f} MB are free there)",
                 file=folder,
-                hint="free some space, or fix the disk, and run again: training goes on from its last save",
+                hint="free some space, or fix the disk, and run again: training resumes from its last save",
             ) from error
 
 

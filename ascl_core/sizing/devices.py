@@ -1,4 +1,4 @@
-"""The GPUs on which a plan can be reckoned: memory and speed, from their data sheets."""
+"""The GPUs for which needs can be estimated: memory and speed, from their data sheets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def get_device(name: str) -> Device:
     by_name = {device.name.lower(): device for device in DEVICES}
     if name.lower() not in by_name:
         known = ", ".join(device.name for device in DEVICES)
-        raise ConfigError("is no GPU that is known here", field="--gpu", value=name, hint=f"one of {known}")
+        raise ConfigError("is not a known GPU", field="--gpu", value=name, hint=f"one of {known}")
     return by_name[name.lower()]
 
 

@@ -18,12 +18,12 @@ RESERVE = 0.08
 """Share of a GPU that is left for the CUDA context, NCCL's buffers and fragmentation."""
 _MASTER, _ADAM = 4, 8
 BYTES = {"bfloat16": 2, "float32": 4}
-"""Of one value, by `compute.dtype`."""
+"""Bytes of one value, by `compute.dtype`."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one GPU holds at once, in bytes by part."""
+    """The memory of one GPU, in bytes by part."""
 
     parts: dict[str, float]
 

@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def embedding(self) -> int:
-        """Parameters of the embedding, and of the head where it is one of its own."""
+        """Parameters of the embedding, or of an untied head."""
         return self.vocabulary * self.hidden
 
     @property
@@ -89,7 +89,7 @@ def shape_from_config(config: Mapping[str, Any], file: object = None) -> Shape:
     kind = config.get("model_type")
     if kind not in _KNOWN_TYPES:
         raise ModelError(
-            "its memory cannot be reckoned", file=file, field="model_type", value=kind, hint=f"known: {', '.join(_KNOWN_TYPES)}"
+            "its memory cannot be estimated", file=file, field="model_type", value=kind, hint=f"known: {', '.join(_KNOWN_TYPES)}"
         )
     try:
         heads = int(config["num_attention_heads"])
