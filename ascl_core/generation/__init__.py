@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.tool import Tool
@@ -71,3 +73,14 @@ class Generator(ABC):
     @abstractmethod
     def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
         """Continue every conversation to its end, yielding whenever some have advanced."""
+
+
+def make_generator(checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> Generator:
+    """Return a generator of the configured backend for that checkpoint; each backend is imported only where it is configured."""
+    if compute.backend == "vllm":
+        from ascl_core.generation.vllm import VllmGenerator
+
+        return VllmGenerator(checkpoint, compute, revision)
+    from ascl_core.generation.transformers import TransformersGenerator
+
+    return TransformersGenerator(checkpoint, compute, revision)

@@ -18,8 +18,7 @@ from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
 from ascl_core.conversation.trajectory import read_calls
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
 from ascl_core.generation.load import identity
 

@@ -19,8 +19,7 @@ from ascl_core.config.judge import JUDGES
 from ascl_core.contracts import Verdict
 from ascl_core.conversation.content import markup_of
 from ascl_core.errors import ModelError
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import identity
 from ascl_core.judges import AnyConfig, Item
 from ascl_core.vocabulary import Harm, Refusal

@@ -25,8 +25,7 @@ from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, E
 from ascl_core.conversation.tool import format_call
 from ascl_core.conversation.trajectory import read_calls, read_rollout
 from ascl_core.errors import AsclError, ConfigError
-from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
