@@ -10,6 +10,7 @@ from ascl_core.conversation.template import completion_text
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.judges import Item, Judge
 from ascl_core.rewards.answers import verify
+from ascl_core.rewards.outcome import missing_elements
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, Refusal
 
@@ -62,6 +63,6 @@ def _wrong(prompt: Prompt, answer: str, refusal: Refusal, corpus: Corpus) -> str
     if prompt.answer is not None and not verify(answer, prompt.answer, prompt.answer_kind or "math", prompt.choices)[0]:
         return "the answer is wrong"
     if prompt.prompt_type is PromptType.SENSITIVE and prompt.rule_id:
-        missing = [e.id for e in corpus.rule(prompt.rule_id).safe_completion if not any(p in answer.lower() for p in e.any_of)]
+        missing = missing_elements(answer, corpus.rule(prompt.rule_id).safe_completion)
         return f"lacks {', '.join(missing)}" if missing else None
     return None
