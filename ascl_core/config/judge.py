@@ -29,9 +29,9 @@ JUDGES = Registry(
     "judge",
     "ascl_core.judges",
     {
-        "rules": JudgePart("ascl_core.judges.rules:RulesJudge", "how models phrase refusals; no weights, no network", is_cached=False),
+        "rules": JudgePart("ascl_core.judges.rules:RulesJudge", "how models phrase refusals (no weights, no network)", is_cached=False),
         "exemplars": JudgePart(
-            "ascl_core.judges.exemplars:ExemplarsJudge", "the most similar labelled answers; no weights, no network", is_cached=False
+            "ascl_core.judges.exemplars:ExemplarsJudge", "the most similar labelled answers (no weights, no network)", is_cached=False
         ),
         "qwen3guard": JudgePart(
             "ascl_core.judges.model:Qwen3Guard", "Qwen3Guard-Gen (arXiv 2510.14276)", "Qwen/Qwen3Guard-Gen-0.6B", is_graded=True
