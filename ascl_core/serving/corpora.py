@@ -17,12 +17,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.retrieval import BY_WORDS
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, ConfigError, RuleError
-from ascl_core.generation.chat import ANYWHERE
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
 from ascl_core.rules.corpus import Corpus, read_corpus
 from ascl_core.rules.findings import LocatedRule
 from ascl_core.rules.index import CorpusIndex, Indexer
 from ascl_core.rules.retrieval import OnLookUp, RuleTool
+from ascl_core.serving.chat import ANYWHERE
 from ascl_core.serving.problems import RequestError
 
 LOG = logging.getLogger("ascl.serving")

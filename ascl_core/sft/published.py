@@ -34,7 +34,7 @@ class Published:
 
     prompt: str
     answer: str
-    """The answer; without a reasoning column the reasoning stands in it, up to `</think>`, with or without the tag that opens it."""
+    """The answer; without a reasoning column it starts with the reasoning, up to `</think>`, with or without the tag that opens it."""
     reasoning: str | None = None
     prompt_type: PromptType = PromptType.BORDERLINE
     """The type of every prompt, unless a label says otherwise."""
@@ -123,7 +123,7 @@ def _trajectory(arm: str, row: Row, source: SourceConfig, shape: Published, conv
 
 
 def _response(row: Row, shape: Published) -> tuple[str, str]:
-    """Thought and answer, empty where the row has none."""
+    """Return thought and answer, empty where the row has none."""
     answer = row.text(shape.answer) or ""
     if shape.reasoning is not None:
         return (row.text(shape.reasoning) or "").strip(), answer.strip()

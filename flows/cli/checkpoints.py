@@ -70,7 +70,7 @@ def chat(
     start, root = Path.cwd(), repository_root()
     prepare(root)
     found = named_checkpoint(root, start, checkpoint, corpus)
-    command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
+    command = [sys.executable, "-m", "ascl_core.serving.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
     command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus, found.index)]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, check=False).returncode)

@@ -27,10 +27,10 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, RESPONSE, opening
 from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ConfigError, ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from flows.forms import EvaluateForm, RetrainForm, WatchForm, checked

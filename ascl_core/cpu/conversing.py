@@ -1,4 +1,4 @@
-"""Conversations sampled to their ends with one cache: the decoding of tokens and the tool loop, put together."""
+"""Conversations sampled to their ends with one cache: decoding and the tool loop together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ascl_core.generation.decoding import decode
-from ascl_core.generation.tool_loop import OpenConversation
+from ascl_core.conversation.tool_loop import OpenConversation
+from ascl_core.cpu.decoding import decode
 
 Room = Callable[[OpenConversation], int]
-"""How many tokens the next turn of a conversation may have."""
+"""Returns how many tokens the next turn of a conversation may have."""
 
 
 def converse(
@@ -26,7 +26,7 @@ def converse(
     generator: torch.Generator | None,
     top_p: float = 1.0,
 ) -> None:
-    """Every conversation to its end; one whose next turn has no room ends there, unfinished.
+    """Continue every conversation to its end; one whose next turn has no room ends there, unfinished.
 
     A turn ends with one of the token ids `ends`. Temperature, generator and top_p are those of `decode`.
     """
@@ -50,14 +50,14 @@ class Speaker:
     """The most tokens that the turn may have."""
 
     def starts(self) -> bool:
-        """Whether there is room for the next turn; a conversation without ends here, unfinished."""
+        """Return whether there is room for the next turn; a conversation without room ends here, unfinished."""
         self.most = self.room(self.conversation)
         if self.most <= 0:
             self.conversation.take_turn([], self.tokenizer)
         return self.conversation.open
 
     def take(self, token: int) -> list[int] | None:
-        """Append a sampled token; the tokens of the tool's answer where it ended a turn that calls, None where it ended the last one."""
+        """Append a sampled token; return the tool's answer where the token ended a call, and None where it ended the last turn."""
         self.ids.append(token)
         if token not in self.ends and len(self.ids) < self.most:
             return []

@@ -1,9 +1,8 @@
-"""Sampling for TRL's tool loop: whole conversations at once with one cache, handed out turn by turn as the loop asks for them.
+"""Sampling for TRL's tool loop: whole conversations with one cache, returned turn by turn as the loop asks for them.
 
-The loop stays TRL's: it parses the turns, calls the tools and says what each next turn continues. Where that is what the
-conversation continued with here, the turn is there already; a turn that nobody foresaw, such as the one after the error of
-a malformed call, is sampled when it is asked for. Either way it is drawn given its input alone, so that rollouts come with
-TRL's probabilities.
+The loop stays TRL's: it parses the turns, calls the tools and decides what each next turn continues. Where the conversation
+continued with the same input here, the turn is there already; an unforeseen turn, such as the one after the error of a malformed
+call, is sampled when it is asked for. Either way it depends on its input alone, so that rollouts have TRL's probabilities.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ascl_core.conversation.tool import Tool
-from ascl_core.generation.conversing import converse
-from ascl_core.generation.tool_loop import OpenConversation
+from ascl_core.conversation.tool_loop import OpenConversation
+from ascl_core.cpu.conversing import converse
 
 _NEUTRAL = {"do_sample": True, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "use_cache": True}
 _WITHOUT_EFFECT = {
@@ -31,7 +30,7 @@ _TAKEN = {"max_new_tokens", "temperature", "eos_token_id"}
 
 
 def samples_plainly(options: Any, defaults: Any) -> bool:
-    """Whether `generate` with these options, over the model's own defaults, draws from softmax(logits / temperature) alone.
+    """Return whether `generate` with these options, over the model's own defaults, draws from softmax(logits / temperature) alone.
 
     Both are `GenerationConfig`s.
     """
@@ -52,15 +51,15 @@ class TurnSampler:
         self._ahead: dict[tuple[int, ...], list[list[int]]] = defaultdict(list)
         """Turns that were not asked for yet, by their input."""
 
-    def begin(self, prompts: Sequence[list[int]], tools: Sequence[Tool]) -> list[list[int]]:
-        """The first turn (token ids) of each rollout; the turns after its tool's answers are sampled with it.
+    def start(self, prompts: Sequence[list[int]], tools: Sequence[Tool]) -> list[list[int]]:
+        """Return the first turn (token ids) of each rollout, and sample the turns after its look-ups with it.
 
         A rollout writes and reads `budget` tokens at most.
         """
         return self._sample(prompts, tools)
 
     def follow(self, inputs: Sequence[list[int]]) -> list[list[int]]:
-        """The turn (token ids) that continues each input; one that is sampled only now has `budget` tokens at most."""
+        """Return the turn (token ids) that continues each input; one that is sampled only now has `budget` tokens at most."""
         turns = [ahead.pop(0) if (ahead := self._ahead.get(tuple(ids))) else None for ids in inputs]
         unforeseen = [ids for ids, turn in zip(inputs, turns, strict=True) if turn is None]
         sampled = iter(self._sample(unforeseen, [None] * len(unforeseen)))

@@ -21,7 +21,7 @@ _SCALED = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_he
 
 
 def can_share_prompts(model: Any) -> bool:
-    """Whether the model's cache is plain keys and values, and its logits are the head's."""
+    """Return whether the model's cache is plain keys and values, and its logits are the head's."""
     config = model.config.get_text_config()
     plain = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or [])
     plain &= not getattr(config, "sliding_window", None) or not getattr(config, "use_sliding_window", True)
@@ -33,7 +33,7 @@ def can_share_prompts(model: Any) -> bool:
 def completion_log_probs(
     model: Any, input_ids: Tensor, attention_mask: Tensor, scored: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (B, C) of the completion tokens where `scored` (B, C) is True; 0 elsewhere.
+    """Return log-probabilities and entropies (B, C) of the completion tokens where `scored` (B, C) is True; 0 elsewhere.
 
     No gradient flows through the entropies.
     """
@@ -59,7 +59,7 @@ def completion_log_probs(
 
 
 def _prompts(decoder: Any, ids: Tensor, mask: Tensor) -> tuple[Any, Tensor, Tensor]:
-    """The cache (U, ...) of the different prompts, their last hidden states (U, H), and each rollout's prompt (B,)."""
+    """Return the cache (U, ...) of the different prompts, their last hidden states (U, H), and each rollout's prompt (B,)."""
     both, prompt_of = torch.unique(torch.cat([ids, mask.to(ids)], dim=1), dim=0, return_inverse=True)
     unique_ids, unique_mask = both.chunk(2, dim=1)
     output = decoder(input_ids=unique_ids, attention_mask=unique_mask, use_cache=True)
@@ -67,7 +67,7 @@ def _prompts(decoder: Any, ids: Tensor, mask: Tensor) -> tuple[Any, Tensor, Tens
 
 
 def _continued(decoder: Any, cache: Any, own: Tensor, last: Tensor, completion: Tensor, mask: Tensor) -> Tensor:
-    """Hidden states (b, C, H) that predict the completion: the prompt's last, then those after each of its tokens."""
+    """Return hidden states (b, C, H) that predict the completion: the prompt's last, then those after each of its tokens."""
     first = last[own][:, None]
     if completion.shape[1] == 0:
         return first
@@ -77,7 +77,7 @@ def _continued(decoder: Any, cache: Any, own: Tensor, last: Tensor, completion: 
 
 
 def _score(hidden: Tensor, head: Any, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (N,) of the targets."""
+    """Return log-probabilities and entropies (N,) of the targets."""
     size = max(1, _MAX_LOGITS // head.weight.shape[0])
     if len(hidden) <= size:
         return _score_part(hidden, head, targets, temperature)

@@ -28,7 +28,7 @@ def use_grouped_attention(model: Any) -> None:
 def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None, **named: Any
 ) -> tuple[Tensor, None]:
-    """The heads' outputs (B, 1, heads, D) for queries (B, heads, 1, D) on keys and values (B, shared heads, T, D)."""
+    """Return the heads' outputs (B, 1, heads, D) for queries (B, heads, 1, D) on keys and values (B, shared heads, T, D)."""
     rows, heads, queries, size = query.shape
     if queries != 1 or heads == key.shape[1] or named.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **named)

@@ -1,4 +1,4 @@
-"""Talk to a checkpoint: `python -m ascl_core.generation.chat CHECKPOINT CORPUS [--jurisdiction XA] [--prompt TEXT]`.
+"""Talk to a checkpoint: `python -m ascl_core.serving.chat CHECKPOINT CORPUS [--jurisdiction XA] [--prompt TEXT]`.
 
 Each message is a conversation of its own, as in training and evaluation. Thoughts are dim, the tool call and the rules
 that came back are in colour, the answer is plain. Ends with an empty line, Ctrl-D or Ctrl-C.
@@ -25,8 +25,7 @@ from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, E
 from ascl_core.conversation.tool import format_call
 from ascl_core.conversation.trajectory import read_calls, read_rollout
 from ascl_core.errors import AsclError, ConfigError
-from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
@@ -54,15 +53,15 @@ class Part:
 
 
 class Chat:
-    """One checkpoint, and the rules where the conversation takes place."""
+    """One checkpoint, and the rules of one jurisdiction."""
 
     def __init__(
         self, checkpoint: str, corpus: Path, jurisdiction: str, params: Params, sampling: Sampling, index_folder: Path | None = None
     ) -> None:
         loaded_corpus = load_corpus(corpus)
-        places = (*loaded_corpus.jurisdictions, ANYWHERE)
-        if jurisdiction not in places:
-            raise ConfigError("no such jurisdiction", field="--jurisdiction", value=jurisdiction, hint=f"one of {', '.join(places)}")
+        known = (*loaded_corpus.jurisdictions, ANYWHERE)
+        if jurisdiction not in known:
+            raise ConfigError("no such jurisdiction", field="--jurisdiction", value=jurisdiction, hint=f"one of {', '.join(known)}")
         self.jurisdiction = jurisdiction
         self.params = params
         self.sampling = sampling
@@ -71,7 +70,7 @@ class Chat:
         self.generator: Generator = make_generator(checkpoint, params.compute)
 
     def ask(self, text: str) -> Rollout:
-        """The rollout that answers a message."""
+        """Return the rollout that answers a message."""
         prompt = Prompt("chat", text, PromptType.BORDERLINE, ResponsePolicy.COMPLY, "chat", "none", self.jurisdiction)
         [rollout] = self.generator.rollouts(
             [prompt],
@@ -87,7 +86,7 @@ class Chat:
 
 
 def parts(text: str) -> list[Part]:
-    """The thoughts, calls, rules and answers of a rollout, in order; a tag that is never closed runs to the end."""
+    """Return the thoughts, calls, rules and answers of a rollout, in order; a tag that is never closed runs to the end."""
     found: list[Part] = []
     position = 0
     for match in _PARTS.finditer(text):
@@ -164,10 +163,10 @@ def _shown(part: Part) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ascl_core.generation.chat", description="Talk to a checkpoint in the terminal.")
+    parser = argparse.ArgumentParser(prog="python -m ascl_core.serving.chat", description="Talk to a checkpoint in the terminal.")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder with a model and its tokenizer, or a hub id")
     parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
-    parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"where the conversation takes place (default: {ANYWHERE})")
+    parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"the jurisdiction of the conversation (default: {ANYWHERE})")
     parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules; made here if not given")
     parser.add_argument("--prompt", metavar="TEXT", help="ask this one message and exit")
     parser.add_argument("--params", metavar="FILE", type=Path, help="take conversation, rules and compute from this params.yaml")

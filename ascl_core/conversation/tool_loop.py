@@ -1,4 +1,4 @@
-"""The tool loop, free of any backend: what each conversation's next input is, and when it ends."""
+"""The tool loop without a backend: each conversation's next input, and its end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class OpenConversation:
     max_tool_calls: int
     completion_ids: list[int] = field(default_factory=list)
     turns: list[slice] = field(default_factory=list)
-    """Where in the completion each generated turn is; the tokens between them are read."""
+    """The positions of the generated turns in the completion; the tokens between them are only read."""
     calls_made: int = 0
     finished: bool = False
     open: bool = True
 
     @property
     def input_ids(self) -> list[int]:
-        """Everything so far: what the next turn continues."""
+        """Prompt and completion so far, which the next turn continues."""
         return self.prompt_ids + self.completion_ids
 
     def take_turn(self, ids: list[int], tokenizer: Any) -> None:
@@ -58,13 +58,13 @@ class OpenRollout(OpenConversation):
     sample: int
 
     def rollout(self, tokenizer: Any) -> Rollout:
-        """The finished conversation."""
+        """Return the finished conversation."""
         num_tokens = sum(turn.stop - turn.start for turn in self.turns)
         return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
 
 
 def prompt_ids(tokenizer: Any, messages: list[Message], conversation: ConversationConfig = _DEFAULT) -> list[int]:
-    """Token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
+    """Return token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
 
     `conversation` says whether and how the tool is offered. Our own template describes it to an untrained model alone (the variants but
     `ascl`); a model's own template does so always.
@@ -77,7 +77,7 @@ def prompt_ids(tokenizer: Any, messages: list[Message], conversation: Conversati
 
 
 def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
-    """Token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
+    """Return token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
 
     Nothing in the results is markup.
     """
@@ -94,7 +94,7 @@ def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
 def open_rollouts(
     tokenizer: Any, prompts: list[Prompt], samples: int, tool_for: Any, conversation: ConversationConfig, rules: RuleIndex | None = None
 ) -> list[OpenRollout]:
-    """One open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
+    """Return one open conversation for each prompt and sample, prompt-major; some variants of the opening need the rules."""
     opened: list[OpenRollout] = []
     for prompt in prompts:
         ids = prompt_ids(tokenizer, open_conversation(prompt, conversation, rules), conversation)

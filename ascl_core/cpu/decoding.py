@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 Took = Callable[[int, int, float], Sequence[int] | None]
-"""Told of row, sampled token and its log-probability; the tokens to read before the next is sampled, or None where the row ends."""
+"""Takes row, sampled token and its log-probability; returns the tokens to read before the next is sampled, or None at the row's end."""
 _ROOM = 64
 """Columns by which a cache grows; each growth copies it."""
 _LIVE_SHARE = 0.8
@@ -25,16 +25,16 @@ _LIVE_SHARE = 0.8
 
 @dataclass
 class _Row:
-    """A row that is to be read."""
+    """A row that the model has not read to its end."""
 
     number: int
     ids: list[int]
     held: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """Keys and values (heads, T, D) of the first T ids, by layer; empty where nothing was read, or is kept otherwise."""
+    """Keys and values (heads, T, D) of the first T ids, by layer; empty where nothing was read, or the cache is of another kind."""
 
     @property
     def num_held(self) -> int:
-        """How many ids need no reading."""
+        """The number of ids that need no reading."""
         return self.held[0][0].shape[1] if self.held else 0
 
 
@@ -59,7 +59,7 @@ def decode(
 
 
 def _sample_turns(model: Any, rows: list[_Row], took: Took, draw: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[_Row]:
-    """Read the rows and continue each until it ends or has something to read; those that have."""
+    """Read the rows and continue each until it ends or has something to read; return those that have."""
     logits, cache, mask = _read(model, rows)
     waiting: list[_Row] = []
     live = [True] * len(rows)
@@ -87,7 +87,7 @@ def _sample_turns(model: Any, rows: list[_Row], took: Took, draw: Callable[[Tens
 
 
 def _read(model: Any, rows: Sequence[_Row]) -> tuple[Tensor, Any, Tensor]:
-    """Logits (B, V) after each row's ids, the cache and the mask (B, T) of all; equal rows are read once."""
+    """Return logits (B, V) after each row's ids, the cache and the mask (B, T) of all; equal rows are read once."""
     unique = {tuple(row.ids): row for row in rows}
     number_of = {ids: number for number, ids in enumerate(unique)}
     cache, mask = _cache_of(model, list(unique.values()))
@@ -104,7 +104,7 @@ def _read(model: Any, rows: Sequence[_Row]) -> tuple[Tensor, Any, Tensor]:
 
 
 def _cache_of(model: Any, rows: Sequence[_Row]) -> tuple[Any, Tensor]:
-    """A cache of what the rows hold, and its mask (B, T)."""
+    """Return a cache of what the rows hold, and its mask (B, T)."""
     cache: Any = DynamicCache(config=model.config)
     cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     width = max(row.num_held for row in rows)
@@ -118,26 +118,26 @@ def _cache_of(model: Any, rows: Sequence[_Row]) -> tuple[Any, Tensor]:
 
 
 def _padded(states: Iterable[Tensor], width: int) -> Tensor:
-    """Keys or values (B, heads, width, D), with zeros in front of shorter rows."""
+    """Return keys or values (B, heads, width, D), with zeros in front of shorter rows."""
     return torch.stack([torch.nn.functional.pad(of_row, (0, 0, width - of_row.shape[1], 0)) for of_row in states])
 
 
 def _held(cache: Any, i: int, there: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """A copy of the row's keys and values by layer, without padding; nothing where a layer keeps something else."""
+    """Return a copy of the row's keys and values by layer, without padding; nothing where a layer keeps something else."""
     if not all(type(layer) is _GrowingLayer for layer in cache.layers):
         return []
     return [(layer.keys[i][:, there], layer.values[i][:, there]) for layer in cache.layers]
 
 
 def _forward(model: Any, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
-    """Logits (B, V) after the last of the ids."""
+    """Return logits (B, V) after the last of the ids."""
     positions = (mask.cumsum(1) - 1).clamp_min(0)[:, -ids.shape[1] :]
     output = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return output.logits[:, -1]
 
 
 def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """One token (B,) a row and its log-probability, by the inverse of the distribution function: one random number a row."""
+    """Return one token (B,) a row and its log-probability, by the inverse of the distribution function: one random number a row."""
     logits = logits.float()
     probs = (logits if temperature in (0, 1) else logits / temperature).softmax(-1)
     if temperature:
@@ -153,7 +153,7 @@ def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.G
 
 
 def _nucleus(probs: Tensor, top_p: float) -> Tensor:
-    """The probabilities (B, V) of the fewest most probable tokens that have `top_p` together, made to sum to 1; 0 elsewhere."""
+    """Return the probabilities (B, V) of the fewest most probable tokens that have `top_p` together, rescaled to sum to 1; 0 elsewhere."""
     ordered, order = probs.sort(dim=-1, descending=True, stable=True)
     outside = ordered.cumsum(-1) - ordered >= top_p
     outside[:, 0] = False
@@ -162,7 +162,7 @@ def _nucleus(probs: Tensor, top_p: float) -> Tensor:
 
 
 class _GrowingLayer(DynamicLayer):
-    """Keys and values in room that is kept free behind them, so that a step writes one column and copies none."""
+    """Keys and values with free room behind them, so that a step writes one column and copies none."""
 
     _rooms: tuple[Tensor, Tensor] | None = None
 

@@ -1,4 +1,4 @@
-"""How well a judge agrees with people: accuracy, Cohen's kappa with an interval, and the confusion table."""
+"""A judge's agreement with people: accuracy, Cohen's kappa with an interval, and the confusion table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Labelled:
 
     @property
     def held_out(self) -> bool:
-        """Which half it belongs to, by the hash of its content; the same for ever, whatever stands beside it."""
+        """Whether it is in the held-out half, by the hash of its content; no other row changes that."""
         return hashlib.sha256(f"{self.item.prompt}\n{self.item.response}".encode()).digest()[0] % 2 == 1
 
 
@@ -40,7 +40,7 @@ class Agreement:
 
     n: int
     accuracy: float
-    """Of all responses; one that the judge could not judge counts as wrong."""
+    """The share of right verdicts of all responses; an unknown verdict counts as wrong."""
     kappa: float
     """Cohen's kappa (Cohen 1960); NaN where both sides use one label only."""
     low: float
@@ -51,20 +51,20 @@ class Agreement:
 
 
 def measure(people: Sequence[Refusal], judge: Sequence[Refusal], labels: Sequence[Refusal] = LABELS, seed: int = 0) -> Agreement:
-    """The agreement of two parallel lists of labels; `ValueError` if they are empty or of unlike length."""
+    """Return the agreement of two parallel lists of labels; `ValueError` if they are empty or of different lengths."""
     if not people or len(people) != len(judge):
         raise ValueError(f"{len(people)} labels of people and {len(judge)} of the judge")
     rows, columns = (np.array([labels.index(label) for label in side]) for side in (people, judge))
-    cells = rows * len(labels) + columns
-    draws = np.random.default_rng(seed).integers(0, len(cells), (_RESAMPLES, len(cells)))
-    kappas = [cohen_kappa(_table(cells[draw], len(labels))) for draw in draws]
-    table = _table(cells, len(labels))
+    cells, size = rows * len(labels) + columns, len(labels)
+    draws = np.random.default_rng(seed).integers(0, len(cells), (_RESAMPLES, len(cells)))  # as `scipy.stats.bootstrap` draws them
+    kappas = [cohen_kappa(_table(cells[draw], size)) for draw in draws]  # a resample may have none, which SciPy's interval does not take
     low, high = np.nanquantile(kappas, [0.025, 0.975]) if np.isfinite(kappas).any() else (np.nan, np.nan)
+    table = _table(cells, size)
     return Agreement(len(people), float(np.trace(table) / table.sum()), cohen_kappa(table), float(low), float(high), table)
 
 
 def cohen_kappa(table: np.ndarray) -> float:
-    """(p_o - p_e) / (1 - p_e) of an (L, L) table of counts; NaN where chance alone agrees always.
+    """Return (p_o - p_e) / (1 - p_e) of an (L, L) table of counts; NaN where chance alone always agrees.
 
     >>> round(cohen_kappa(np.array([[20, 5], [10, 15]])), 3)
     0.4
@@ -76,12 +76,12 @@ def cohen_kappa(table: np.ndarray) -> float:
 
 
 def merged(label: Refusal) -> Refusal:
-    """The label for judges that know no partial refusal: partial counts as full, as XSTest's strict rate does."""
+    """Return the label for judges that know no partial refusal: partial counts as full, as XSTest's strict rate does."""
     return Refusal.FULL if label is Refusal.PARTIAL else label
 
 
 def read_labelled(path: Path) -> list[Labelled]:
-    """The rows of a CSV or JSON-lines file with a prompt, a completion (or response) and a label.
+    """Return the rows of a CSV or JSON-lines file with a prompt, a completion (or response) and a label.
 
     Labels are XSTest's (`1_full_compliance`, `2_full_refusal`, `3_partial_refusal`) or none, partial and full;
     `DataError` names the file, the line and the value otherwise.
@@ -115,7 +115,7 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError as error:
         raise DataError("file does not exist", file=path, hint="check the path") from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not valid CSV: {error}", file=path, hint="hint or restore the file") from error
+        raise DataError(f"not valid CSV: {error}", file=path, hint="repair or restore the file") from error
 
 
 def _table(cells: np.ndarray, size: int) -> np.ndarray:
