@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,29 @@ from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import split_batch
 from ascl_core.config.reward import RewardConfig
+from ascl_core.registry import Part, Registry
 
-Rebalance = Literal["ifpo", "none", "all", "one_sided", "balanced", "reward", "within_mode", "conditional", "mode_mean"]
+_MODULE = "ascl_core.rl.advantages"
+STRATEGIES = Registry(
+    "rebalancing rule",
+    _MODULE,
+    {
+        "ifpo": Part(f"{_MODULE}:inverse_frequency", "the published rule (arXiv 2602.13562, eq. 3 and 4)"),
+        "none": Part(f"{_MODULE}:standardised_rewards", "GRPO (arXiv 2402.03300)"),
+        "all": Part(f"{_MODULE}:full_inverse_frequency", "`ifpo` at tau 1"),
+        "one_sided": Part(f"{_MODULE}:one_sided", "weights on advantages above 0 alone"),
+        "balanced": Part(f"{_MODULE}:mode_balanced", "a baseline in which both modes count alike"),
+        "reward": Part(f"{_MODULE}:weighted_reward", "Ada-GRPO (arXiv 2505.20258)"),
+        "within_mode": Part(f"{_MODULE}:within_mode", "a baseline for each mode"),
+        "conditional": Part(f"{_MODULE}:conditional", "HDPO (arXiv 2604.08545)"),
+        "mode_mean": Part(f"{_MODULE}:mode_mean", "after AMPO (arXiv 2505.02156)"),
+    },
+)
+"""The rules for the advantages: functions of `ascl_core.rl.advantages.Groups`."""
+if TYPE_CHECKING:
+    Rebalance = str
+else:
+    Rebalance = Literal[tuple(STRATEGIES)]
 PromptKind = Literal["harmful", "borderline", "dual_use", "sensitive", "utility"]
 
 
@@ -27,10 +48,7 @@ class IfpoConfig(Config):
     """`vllm_colocate`: the engine's share of the GPU's memory, weights and cache together."""
     vllm_sleep: bool = False
     """`vllm_colocate`: give that memory back during the update; each step then takes seconds longer."""
-    rebalance: Rebalance = "ifpo"
-    """How advantages are rebalanced: `ifpo` is the published rule (arXiv 2602.13562, eq. 3 and 4), `none` is GRPO, `all` is `ifpo` at
-    tau 1, `one_sided` weights only advantages above 0, `reward` is Ada-GRPO (arXiv 2505.20258), `conditional` is HDPO (arXiv 2604.08545),
-    `mode_mean` follows AMPO (arXiv 2505.02156)."""
+    rebalance: Rebalance = Field(default="ifpo", description=f"How advantages are rebalanced. {STRATEGIES.description}.")
     tau: float = Field(default=0.5, ge=0.0, le=4.0)
     """`ifpo`: the exponent of the inverse frequency; 0 is GRPO. The paper takes 0.5."""
     min_weight: float | None = Field(default=None, ge=0.0, le=1.0)

@@ -18,8 +18,7 @@ from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts,
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.attacks import summarise_all
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress

@@ -15,10 +15,10 @@ from typing import get_args
 
 from ascl_core.config.params import Params, load_params
 from ascl_core.errors import AsclError
-from ascl_core.generation.chat import ANYWHERE, quieten
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.serving.access import access
+from ascl_core.serving.chat import ANYWHERE, quieten
 from ascl_core.serving.corpora import ServedCorpora
 from ascl_core.serving.engine import Engine
 from ascl_core.serving.exchange import OnInvalid

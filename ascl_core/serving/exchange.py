@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ascl_core.contracts import RolloutFacts
+from ascl_core.conversation.tool_loop import OpenConversation
 from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.cpu.conversing import Speaker
 from ascl_core.errors import AsclError
-from ascl_core.generation.conversing import Speaker
-from ascl_core.generation.tool_loop import OpenConversation
 from ascl_core.serving.splitting import Said, Splitter, TextStream
 
 OnInvalid = Literal["resample", "refuse", "return"]

@@ -8,7 +8,7 @@ import threading
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.serving.corpora import Served
 from ascl_core.serving.engine import Backend
 from ascl_core.serving.exchange import Drawing, Exchange, OnInvalid, Tell

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.generation.decoding import decode
+from ascl_core.cpu.decoding import decode
 from ascl_core.generation.transformers import TransformersGenerator
 from ascl_core.serving.engine import Waiting, failed
 from ascl_core.serving.exchange import Exchange

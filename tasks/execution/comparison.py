@@ -29,8 +29,8 @@ _NEEDED = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one arm runs with one seed."""
+class ArmRun:
+    """One arm with one seed, and the worktree in which it runs."""
 
     arm: Arm
     seed: int
@@ -64,10 +64,10 @@ def _available(params: Params) -> set[str]:
     return published | ({"instruct_model"} if params.base_model.path is not None else set())
 
 
-def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> Place:
+def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> ArmRun:
     """Open the worktree of the arm: all arms that keep the profile's parameters share one a seed, and each other arm has its own."""
     name = f"seed-{seed}" + (f"-{arm.name}" if arm.settings else "")
-    return Place(arm, seed, open_worktree(root, name, tree, _of_arm(params, seed, arm)))
+    return ArmRun(arm, seed, open_worktree(root, name, tree, _of_arm(params, seed, arm)))
 
 
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
@@ -80,13 +80,13 @@ def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     return worktree
 
 
-def open_changed(root: Path, place: Place, tree: str, params: Params) -> Place:
+def open_changed(root: Path, place: ArmRun, tree: str, params: Params) -> ArmRun:
     """Open the worktree in which the arm's checkpoint is evaluated under the changed rules."""
     name = f"changed-seed-{place.seed}-{place.arm.name}"
-    return Place(place.arm, place.seed, open_worktree(root, name, tree, _of_arm(params, place.seed, place.arm)))
+    return ArmRun(place.arm, place.seed, open_worktree(root, name, tree, _of_arm(params, place.seed, place.arm)))
 
 
-def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, object]]:
+def gather(root: Path, places: Iterable[ArmRun], folder: str) -> list[dict[str, object]]:
     """Copy the results of each arm to `data/comparison`, and return the entries of the page's manifest."""
     gathered: list[dict[str, object]] = []
     for place in places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +56,23 @@ class Plan:
     def seconds(self) -> float:
         """The sum of their last times, without those that never ran here."""
         return sum(step.seconds or 0.0 for step in self.to_run)
+
+    @property
+    def summary(self) -> str:
+        """Return in one line how many stages run, follow others, are restored or reused, and how long that takes at most."""
+        counts = Counter(step.action for step in self.steps)
+        said: dict[Action, str] = {
+            "run": f"{{}} of {len(self.steps)} stages would run",
+            "follow": "{} run only if these change their inputs",
+            "restore": "{} would be restored",
+            "reuse": "{} are up to date",
+        }
+        stages = ", ".join(text.format(counts[action]) for action, text in said.items() if counts[action])
+        if not self.to_run:
+            return f"nothing would run: {stages}"
+        never = sum(step.seconds is None for step in self.to_run)
+        known = [f"at most {self.seconds:.0f} s by their last times"] if never < len(self.to_run) else []
+        return f"{stages}: {', '.join([*known, *([f'{never} never ran here'] if never else [])])}"
 
 
 def make_plan(

@@ -20,7 +20,6 @@ database.py         the tables that both are kept in
 page.py             all of it as one file for a browser; its template, script and style are in explorer/
 drawing.py          the graphs of one or two snapshots as boxes and lines
 layout.py           where those go
-mermaid.py          a graph as a flowchart
 embedded_rows.py    the rows, packed for a browser
 export/             for tools of others: OpenLineage, CycloneDX, the evidence pack
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ascl_core.errors import ConfigError
+from ascl_core.registry import REGISTRIES
 from tasks.registry.stages import Stage
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
 
 @functools.cache
 def _import_graph() -> grimp.ImportGraph:
+    """Return what imports what in the package; the parts of a registry count as imports of the module that uses them."""
     import grimp
 
-    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    import ascl_core.config.params  # noqa: F401  every registry is made by a section of the parameters
+
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    for registry in REGISTRIES:
+        for part in registry.values():
+            graph.add_import(importer=registry.loaded_by, imported=part.target.partition(":")[0])
+    return graph
 
 
 def _parents(module: str) -> list[str]:

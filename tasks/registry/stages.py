@@ -334,6 +334,12 @@ STAGES: tuple[Stage, ...] = (
     REPORT,
 )
 """Every stage, in an order in which they can run."""
+_PRODUCERS = {artifact: stage for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
+
+
+def upstream(stage: Stage) -> dict[Artifact, Stage]:
+    """Return each input that another stage makes, with that stage: the order in which stages run follows from it."""
+    return {artifact: _PRODUCERS[artifact] for artifact in stage.input_artifacts() if artifact in _PRODUCERS}
 
 
 def paths_of(*kinds: ArtifactKind) -> dict[str, ArtifactKind]:

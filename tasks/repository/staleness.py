@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import read_yaml, to_json, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import StageCrashed, WorkspaceError
@@ -25,6 +25,7 @@ from tasks.repository import dvc, dvc_lock
 
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
 _SHOWN = 3
+_VALUE_CHARS = 80
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _dvc_status(targets: list[str], root: Path) -> dict[str, list[Any]]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # below that it draws progress bars
     try:
         with Repo(str(root)) as repo:
             return dict(repo.status(targets=targets))
@@ -119,7 +120,7 @@ def _staleness(
     reasons: list[str] = []
     before = recorded.get("params", {}).get(PARAMETERS, {})
     other = [one for section in stage.sections for one in differing(section, before.get(section), parameters.get(section))]
-    parameter_reasons = [f"{key}: {was} → {now}" for key, was, now in other]
+    parameter_reasons = [f"{key}: {_shown(was)} → {_shown(now)}" for key, was, now in other]
     source_reasons = sources.reasons(_changed_dependencies(problems))
     only_outputs = not parameter_reasons and not source_reasons
     for problem in problems:
@@ -130,6 +131,14 @@ def _staleness(
             reasons += found
     reasons += source_reasons + parameter_reasons
     return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
+
+
+def _shown(value: Any) -> str:
+    """Return a parameter's value as YAML on one line, without the middle of a long one."""
+    if value is None:
+        return "not set"
+    text = value if isinstance(value, str) else to_json(value, indent=None).strip()
+    return text if len(text) <= _VALUE_CHARS else f"{text[: _VALUE_CHARS // 2]} … {text[-_VALUE_CHARS // 2 :]}"
 
 
 def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,11 +78,10 @@ def remove_worktree(root: Path, worktree: Path) -> None:
         git(root, "worktree", "prune")
 
 
-def fetch_inputs(stage: Stage, worktree: Path, sources: Sequence[Path], made_here: Collection[Artifact]) -> None:
-    """Copy the stage's inputs that other worktrees make into `worktree`, each from the first source that has it."""
-    for artifact in stage.input_artifacts():
-        source = next((source for source in sources if (source / artifact.path).exists()), None)
-        if source is not None and not artifact.source and artifact not in made_here:
+def fetch_inputs(worktree: Path, made_in: Mapping[Artifact, Path]) -> None:
+    """Copy each artifact from the root in which it was made, unless that is the worktree itself."""
+    for artifact, source in made_in.items():
+        if source != worktree:
             _copy(source / artifact.path, worktree / artifact.path)
 
 

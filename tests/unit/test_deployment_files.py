@@ -10,6 +10,7 @@ import pytest
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import ConfigError
+from flows.forms import RetrainForm
 from tasks.deployment import deployments, pools
 from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, retrain_on_change, tell
 
@@ -63,12 +64,34 @@ def test_a_run_that_says_anything_at_all_is_not_called_dead() -> None:
     assert crash_dead_runs().trigger.expect == {"prefect.flow-run.*"}  # type: ignore[union-attr]
 
 
-def test_the_rules_of_the_event_are_what_is_retrained() -> None:
+def test_the_rules_of_the_event_are_what_is_retrained_and_pushed_only_if_asked() -> None:
     [action] = retrain_on_change(ID).actions
-    rules = action.parameters["form"]["rules"]  # type: ignore[union-attr]
-    assert rules == {
-        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"place": "place", "digest": "new_digest", "watched": "watched"}.items()
+    form = action.parameters["form"]  # type: ignore[union-attr]
+    assert form["rules"] == {
+        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"source": "place", "digest": "new_digest", "watched": "watched"}.items()
     }
+    assert form["push"] is False
+    [pushing] = retrain_on_change(ID, push=True).actions
+    assert pushing.parameters["form"]["push"] is True  # type: ignore[union-attr]
+    RetrainForm.model_validate(form | {"rules": dict.fromkeys(form["rules"], "")} | {"rules": {"source": "HEAD"}})
+
+
+def test_no_deployment_runs_by_itself_until_somebody_turns_its_schedule_on() -> None:
+    schedules = [schedule for one in deployments.read_file(ROOT).deployments for schedule in one.schedules]
+    assert schedules
+    assert not any(schedule.active for schedule in schedules)
+
+
+@pytest.mark.parametrize(
+    ("on_server", "asked", "active"),
+    [(None, None, False), (None, True, True), (True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_a_schedule_stays_as_it_is_on_the_server_unless_a_deploy_turns_it_on_or_off(
+    on_server: bool | None, asked: bool | None, active: bool
+) -> None:
+    described = next(one for one in deployments.read_file(ROOT).deployments if one.schedules)
+    [schedule] = deployments.with_schedules(described, on_server, asked).schedules
+    assert schedule.active is active
 
 
 def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:

@@ -56,7 +56,7 @@ def test_a_chat_keeps_to_the_parameters_of_the_repository(tmp_path: Path, monkey
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(checkpoints, "repository_root", lambda: tmp_path)
-    monkeypatch.setattr("tasks.host.environment.prepare", lambda _: None)
+    monkeypatch.setattr("tasks.host.environment.prepare_environment", lambda _: None)
     monkeypatch.setattr(checkpoints.subprocess, "run", run)
     with pytest.raises(typer.Exit):
         checkpoints.chat("data/models/ifpo", None, "ANY", "Hello")

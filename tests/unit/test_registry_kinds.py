@@ -46,7 +46,7 @@ def test_a_new_stage_is_one_entry_in_the_registry(tmp_path: Path) -> None:
     (tmp_path / "ascl_core").symlink_to(ROOT / "ascl_core")
     registry = tmp_path / "tasks" / "registry" / "stages.py"
     text = registry.read_text(encoding="utf-8")
-    before, found, after = text.partition("\ndef paths_of(")
+    before, found, after = text.partition("\n_PRODUCERS = ")
     assert found
     registry.write_text(before + ADDED + found + after, encoding="utf-8")
     known = ask(tmp_path)

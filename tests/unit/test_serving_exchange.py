@@ -9,8 +9,8 @@ import pytest
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import END, opening
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids, tool_suffix
 from ascl_core.errors import ConfigError, RuleError
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import ServedCorpora, check_corpus

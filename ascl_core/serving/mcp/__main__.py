@@ -16,10 +16,10 @@ import anyio
 
 from ascl_core.config.params import Params, load_params
 from ascl_core.errors import AsclError
-from ascl_core.generation.chat import ANYWHERE
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.serving.access import access
+from ascl_core.serving.chat import ANYWHERE
 from ascl_core.serving.corpora import ServedCorpora
 from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.mcp.server import RuleServer

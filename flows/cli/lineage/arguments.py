@@ -1,4 +1,4 @@
-"""What the commands of `ascl lineage` take and say."""
+"""The arguments and messages that the commands of `ascl lineage` share."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import err, out
+from tasks.evidence.graph import Found
 
-Thing = Annotated[
-    str,
-    typer.Argument(metavar="X", help="A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."),
-]
-Fetch = Annotated[bool, typer.Option("--fetch", help="Bring from the remote what is not at hand.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
+Thing = Annotated[str, typer.Argument(metavar="X", help=NAMES)]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch missing data from the remote.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the complete answer as JSON.")]
+SHORT = 12
+"""As many digits of a digest as a table shows."""
 _SHOWN = 4
 
 
+def describe(found: Found) -> str:
+    """Return the artifact's path, the working tree or commit that holds it, and its digest."""
+    return f"{found.path} in {found.place.name}, sha256 {found.sha256}"
+
+
 def print_json(value: Any) -> None:
-    """One value on standard output."""
+    """Print one value on standard output."""
     out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), soft_wrap=True, markup=False)
 
 
-def say_made(data_set: str) -> None:
-    """Say that an answer takes longer now."""
+def print_progress(data_set: str) -> None:
+    """Say on standard error why the answer takes longer this time."""
     err.print(f"reading {data_set} for the first time", markup=False, style="dim")
 
 
-def say_not_at_hand(names: Sequence[str]) -> None:
-    """Say what the answer does not cover."""
+def print_missing(names: Sequence[str]) -> None:
+    """Say on standard error which data sets the answer leaves out."""
     if names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        err.print(f"not looked into, as not at hand: {', '.join(names[:_SHOWN])}{more}; --fetch brings them", markup=False, style="yellow")
+        err.print(f"left out, as missing here: {', '.join(names[:_SHOWN])}{more}; --fetch gets them", markup=False, style="yellow")
 
 
 def _plain(value: Any) -> Any:
