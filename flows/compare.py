@@ -56,18 +56,18 @@ def compare(
 @flow(name="compare-arms", flow_run_name=partial(own_run.own_id, "compare"), task_runner=THREADS, persist_result=False)
 def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
     """Train every arm with every seed, evaluate all on the same suites, and write one page."""
-    return own_run.ended(_compare_arms, *start(form))
+    return own_run.crash_state(_compare_arms, *start(form))
 
 
 def _compare_arms(form: CompareForm, root: Path) -> State[Any]:
     training, limits = form.training, form.limits
     with own_run.own_run(root, "compare") as run:
         result = train_and_compare(
-            *(run.place, training.chosen, training.settings, form.seeds, form.arms, form.changed_rules),
+            *(run.worktree, training.chosen, training.settings, form.seeds, form.arms, form.changed_rules),
             *(limits.stages_at_a_time or None, limits.policy),
         )
-        summary = {"page": str(result.page.relative_to(run.place)), "stages": len(result.outcomes)}
-        own_run.finish(root, run, summary, push=form.push)
+        summary = {"page": str(result.page.relative_to(run.worktree)), "stages": len(result.outcomes)}
+        own_run.finish_run(root, run, summary, push=form.push)
     return Completed(message=f"{run.id}: {result.page}")
 
 

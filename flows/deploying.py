@@ -45,7 +45,7 @@ def deploy_all(
         wanted = [automations.retrain_on_change(ids["retrain"], push=push), automations.crash_dead_runs()]
         if applied := webhook.apply_webhook(client):
             changes.append(applied[1])
-            wanted += automations.tell(applied[0])
+            wanted += automations.notify(applied[0])
         return [*changes, *(automations.apply_automation(client, one) for one in wanted)], scheduled
 
 

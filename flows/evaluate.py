@@ -23,7 +23,7 @@ _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers
 @flow(name="evaluate", flow_run_name=partial(own_run.own_id, "evaluate"), task_runner=_THREADS, persist_result=False)
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
     """Evaluate each checkpoint as a task of its own, and write one table of figures and one commit on runs/ID."""
-    return own_run.ended(_evaluate, *start(form))
+    return own_run.crash_state(_evaluate, *start(form))
 
 
 def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
@@ -32,7 +32,7 @@ def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
             for name in dict.fromkeys(form.checkpoints):
                 evaluations.submit(name)
             done = evaluations.results()
-        own_run.finish(root, run, summary(run, done), push=form.push)
+        own_run.finish_run(root, run, summary(run, done), push=form.push)
         table = pages.figures({one.name: read_json(one.metrics)["headline"] for one in done})
     create_markdown_artifact(table, key="evaluations", description="The figures of each checkpoint, with intervals")
     return Completed(message=f"{run.id}: {len(done)} checkpoints evaluated")

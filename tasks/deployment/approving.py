@@ -1,4 +1,4 @@
-"""What is asked of the person who approves a release, and what is checked of the answer before anything is released."""
+"""The question to the person who approves a release, and the checks of the answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tasks.releases.candidate import Candidate, candidate
 
 
 def require_candidate(root: Path, run_id: str, *, override: bool) -> Candidate:
-    """The candidate of the run, whose digests agree; `WorkspaceError` where its gate did not pass and no override was asked for."""
+    """Return the candidate of the run, whose digests agree; `WorkspaceError` if its gate did not pass and `override` is not set."""
     found = candidate(root, run_id)
     if not found.judged.passed and not override:
         why = "; ".join(_failing(found))
-        raise WorkspaceError(f"the gate did not pass: {why}", field="run", value=run_id, hint="retrain; an override needs two persons")
+        raise WorkspaceError(f"the gate did not pass: {why}", field="run", value=run_id, hint="retrain; an override needs two people")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The automations: rules that changed start a retraining, dead runs are called so, and a webhook is told what needs a person."""
+"""The automations: changed rules start a retraining, dead runs are marked as crashed, and a webhook is notified of failures."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from prefect.events import ResourceSpecification
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from tasks.deployment.changes import Change, bring_about
+from tasks.deployment.changes import Change, apply
 from tasks.deployment.events import GATE_FAILED, RULES_CHANGED
 
 HEARTBEAT_S = 30
-"""How often a flow run says that it lives; every worker that `ascl worker` starts is told so."""
+"""Seconds between the heartbeats of a flow run, set for every worker that `ascl worker` starts."""
 LEAST_MISSED = 3
-"""With fewer heartbeats missed than so many, healthy runs would be called dead."""
+"""The least number of missed heartbeats after which a run may be marked as crashed; a healthy one may miss fewer."""
 MISSED = 5
-"""How many must be missed: SQLite alone may hold one back for a minute."""
+"""The number of missed heartbeats after which a run is marked as crashed: SQLite may delay one for a minute."""
 _RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
 _RULES = {
-    "source": "{{ event.payload.place }}",
+    "source": "{{ event.payload.source }}",
     "digest": "{{ event.payload.new_digest }}",
     "watched": "{{ event.payload.watched }}",
 }
-_TOLD = (
+_NOTIFICATION = (
     '{"text": {{ ("ascl: " ~ event.resource.name|default(event.resource.id) ~ ": " ~ event.event) | tojson }}, '
     '"event": {{ event.event | tojson }}, "resource": {{ event.resource.id | tojson }}, "payload": {{ event.payload | tojson }}}'
 )
@@ -54,10 +54,10 @@ def retrain_on_change(retrain: UUID, *, push: bool = False) -> AutomationCore:
 
 
 def crash_dead_runs(heartbeat_s: int = HEARTBEAT_S, within_s: int = MISSED * HEARTBEAT_S) -> AutomationCore:
-    """A flow run that runs and then says nothing for `within_s` is dead; one that waits for an approval has said so, and is not."""
+    """Return the automation that marks a running flow run without events for `within_s` as crashed; one that waits has posted an event."""
     if within_s < LEAST_MISSED * heartbeat_s:
         raise ValueError(
-            f"within {within_s} s is less than {LEAST_MISSED} heartbeats of {heartbeat_s} s: healthy runs would be called dead"
+            f"within {within_s} s is less than {LEAST_MISSED} heartbeats of {heartbeat_s} s: healthy runs would be marked as crashed"
         )
     return AutomationCore(
         name="ascl: dead runs are crashed",
@@ -79,25 +79,25 @@ def crash_dead_runs(heartbeat_s: int = HEARTBEAT_S, within_s: int = MISSED * HEA
     )
 
 
-def tell(webhook: UUID) -> list[AutomationCore]:
-    """The webhook is told of a gate that did not pass, and of runs that failed or crashed."""
+def notify(webhook: UUID) -> list[AutomationCore]:
+    """Return the automations that notify the webhook of a gate that did not pass, and of runs that failed or crashed."""
     expected = {"a gate that did not pass": {GATE_FAILED}, "crashed runs": {"prefect.flow-run.Crashed", "prefect.flow-run.Failed"}}
     return [
         AutomationCore(
             name=f"ascl: tell of {what}",
             description=f"Calls the webhook of the block ascl-webhook for {what}.",
             trigger=EventTrigger(expect=names, match=_RUNS, posture=Posture.Reactive, threshold=1, within=timedelta(0)),
-            actions=[CallWebhook(block_document_id=webhook, payload=_TOLD)],
+            actions=[CallWebhook(block_document_id=webhook, payload=_NOTIFICATION)],
         )
         for what, names in expected.items()
     ]
 
 
 def apply_automation(client: SyncPrefectClient, wanted: AutomationCore) -> Change:
-    """Have the automation of that name be as wanted."""
+    """Create or update the automation of that name."""
     found = client.read_automations_by_name(wanted.name)
     present = AutomationCore.model_validate(found[0].model_dump()) if found else None
-    return bring_about(
+    return apply(
         *("automation", wanted.name, _values(wanted), present and _values(present)),
         lambda: client.create_automation(wanted),
         lambda: client.update_automation(found[0].id, wanted),

@@ -1,4 +1,4 @@
-"""What a deployment changed on the server: one line for each thing that it looked at."""
+"""Changes that a deployment makes on the server."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ Action = Literal["created", "updated", "unchanged"]
 
 @dataclass(frozen=True)
 class Change:
-    """One thing on the server, and what was done about it."""
+    """One object on the server, and what was done about it."""
 
     kind: str
     name: str
     action: Action
 
 
-def bring_about(kind: str, name: str, wanted: Any, present: Any, create: Callable[[], object], update: Callable[[], object]) -> Change:
-    """Create what is not there (`present` is None), update what is otherwise than wanted, and leave the rest alone."""
-    if present is None:
-        create()
-        return Change(kind, name, "created")
-    if present != wanted:
-        update()
-        return Change(kind, name, "updated")
-    return Change(kind, name, "unchanged")
+def apply(kind: str, name: str, wanted: Any, present: Any, create: Callable[[], object], update: Callable[[], object]) -> Change:
+    """Create the object if it is missing (`present` is None), or update it if it differs from `wanted`; return what was done."""
+    if present == wanted:
+        return Change(kind, name, "unchanged")
+    (create if present is None else update)()
+    return Change(kind, name, "created" if present is None else "updated")

@@ -1,4 +1,4 @@
-"""The deployments that `prefect.yaml` describes, brought to the server; `prefect deploy` reads the same file."""
+"""Create or update the deployments of `prefect.yaml` on the server; `prefect deploy` reads the same file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pydantic import Field
 
 from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
-from tasks.deployment.changes import Change, bring_about
+from tasks.deployment.changes import Change, apply
 
 FILE = "prefect.yaml"
 TRAINS = "trains"
-"""The tag of deployments that train or evaluate, and so may want another pool."""
+"""The tag of deployments that train or evaluate, which another pool may run."""
 
 
 class Schedule(Config):
-    """When a deployment runs by itself."""
+    """A schedule of a deployment."""
 
     cron: str
     timezone: str = "UTC"
@@ -34,14 +34,14 @@ class Schedule(Config):
 
 
 class WorkPool(Config):
-    """Where its runs go."""
+    """The pool of its runs."""
 
     name: str
     job_variables: dict[str, Any] = {}
 
 
 class Limit(Config):
-    """How many of its runs go at a time, and what the others do."""
+    """How many of its runs may run at a time, and what happens to others."""
 
     limit: int = Field(ge=1)
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
@@ -71,7 +71,7 @@ class PrefectFile(Config):
 
 @dataclass(frozen=True)
 class Flow:
-    """What the server must know of a deployment's flow."""
+    """A deployment's flow."""
 
     name: str
     schema: dict[str, Any]
@@ -79,7 +79,7 @@ class Flow:
 
 
 def read_file(root: Path) -> PrefectFile:
-    """What `prefect.yaml` says; `ConfigError` names what is wrong in it."""
+    """Read `prefect.yaml`; `ConfigError` names what is wrong in it."""
     return parse(PrefectFile, read_yaml(root / FILE), file=root / FILE)
 
 
@@ -102,7 +102,7 @@ def with_schedules(described: Deployment, on_server: bool | None, wanted: bool |
 def apply_deployment(
     client: SyncPrefectClient, described: Deployment, pull: list[dict[str, Any]], flow: Flow, pool: str
 ) -> tuple[UUID, Change]:
-    """Have the deployment be as described, in that pool; returns its id."""
+    """Create or update the deployment in that pool; return its id and what changed."""
     wanted = _wanted(described, pull, flow, pool)
     try:
         found = client.read_deployment_by_name(f"{flow.name}/{described.name}")
@@ -120,7 +120,7 @@ def apply_deployment(
             else None,
         )
 
-    change = bring_about("deployment", f"{flow.name}/{described.name}", _comparable(described, wanted), present, save, save)
+    change = apply("deployment", f"{flow.name}/{described.name}", _comparable(described, wanted), present, save, save)
     return client.read_deployment_by_name(f"{flow.name}/{described.name}").id, change
 
 

@@ -24,7 +24,7 @@ _STAGE = EVALUATE[CANDIDATE.name]
 
 
 class Evaluations:
-    """Evaluates checkpoints, so many at a time; where one fails the others go on, and the first failure is raised at the end."""
+    """Evaluates checkpoints, `at_a_time` in parallel; if one fails the others continue, and the first failure is raised at the end."""
 
     def __init__(self, root: Path, run: Run, rules: str, suites: str, at_a_time: int, policy: RetryPolicy) -> None:
         self._root, self._run, self._asked, self._policy = root, run, (rules, suites), policy
@@ -43,7 +43,7 @@ class Evaluations:
             self._interruption.set()
 
     def submit(self, name: str) -> None:
-        """Have the checkpoint of that name evaluated."""
+        """Submit the evaluation of the checkpoint of that name."""
 
         @task(
             name="evaluate a checkpoint",
@@ -55,29 +55,29 @@ class Evaluations:
         )
         def run_evaluation() -> Any:
             interruption.set(self._interruption)
-            with self._slots, gpu_slot(_STAGE, self._run.place, self._policy, self._interruption):
-                return evaluate_recorded(self._root, self._run.place, name, *self._asked, self._folder(name), lambda _: None)
+            with self._slots, gpu_slot(_STAGE, self._run.worktree, self._policy, self._interruption):
+                return evaluate_recorded(self._root, self._run.worktree, name, *self._asked, self._folder(name), lambda _: None)
 
         self._futures.append(cast(PrefectFuture[Any], cast(Any, run_evaluation).submit()))
 
     def results(self) -> list[Evaluated]:
-        """What was evaluated, in the order in which it was asked for."""
+        """Return the results in the order in which they were submitted; raises the first failure."""
         for future in self._futures:
             future.wait()
         return [future.result() for future in self._futures]
 
     def _folder(self, name: str) -> Path:
-        return self._run.place / FOLDER / sha256_json([name, *self._asked])[:12]
+        return self._run.worktree / FOLDER / sha256_json([name, *self._asked])[:12]
 
 
 def summary(run: Run, done: Sequence[Evaluated]) -> dict[str, Any]:
-    """What `data/run.json` says of the evaluations."""
+    """Return the evaluations as `data/run.json` lists them."""
     return {
         "evaluations": [
             {
                 "checkpoint": one.name,
                 "sha256": one.checkpoint_sha256,
-                "metrics": str(one.metrics.relative_to(run.place)),
+                "metrics": str(one.metrics.relative_to(run.worktree)),
                 "headline": read_json(one.metrics)["headline"],
             }
             for one in done

@@ -12,22 +12,22 @@ from tasks.deployment.own_run import flow_run
 RULES_CHANGED = "ascl.rules.changed"
 GATE_FAILED = "ascl.gate.failed"
 WAITS = "prefect.flow-run.waits-for-approval"
-"""Named as Prefect names what happens to a run, so that whoever waits for a sign of life hears it."""
+"""Named like Prefect's own events of flow runs, so that automations for those react to it."""
 
 
-def rules_changed(client: SyncPrefectClient, place: str, payload: dict[str, Any]) -> None:
-    """Say that the rules at `place` changed."""
-    resource = {"prefect.resource.id": f"ascl.rules.{place}", "prefect.resource.name": place}
+def rules_changed(client: SyncPrefectClient, source: str, payload: dict[str, Any]) -> None:
+    """Post that the rules of a source changed."""
+    resource = {"prefect.resource.id": f"ascl.rules.{source}", "prefect.resource.name": source}
     _post(client, Event(event=RULES_CHANGED, resource=Resource(resource), payload=payload))
 
 
 def waits(client: SyncPrefectClient, run: Any) -> None:
-    """Say that a flow run waits for a person, and is not dead."""
+    """Post that a flow run waits for a person."""
     _post(client, Event(event=WAITS, resource=Resource(_named(run))))
 
 
 def gate_failed(client: SyncPrefectClient, payload: dict[str, Any]) -> None:
-    """Say that the gate did not let this flow run's checkpoint pass."""
+    """Post that this flow run's checkpoint did not pass the gate."""
     _post(client, Event(event=GATE_FAILED, resource=Resource(_named(flow_run())), payload=payload))
 
 
@@ -36,5 +36,5 @@ def _named(run: Any) -> dict[str, str]:
 
 
 def _post(client: SyncPrefectClient, event: Event) -> None:
-    """Wait until the server has it: the process may end right after."""
+    """Post the event and wait until the server has it, as the process may end right after."""
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()

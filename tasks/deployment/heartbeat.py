@@ -1,8 +1,8 @@
 """Heartbeats of a flow run that suspends itself.
 
-Prefect's own heartbeats go on while a run is being suspended, and one that reaches the server after the news of the suspension makes the
-automation call the waiting run dead. So the deployment `promote` has Prefect's beat once, at the start, beats by itself while it works,
-and has the last word about its suspension.
+Prefect's own heartbeats continue while a run is being suspended, and one that reaches the server after the suspension makes the automation
+mark the waiting run as crashed. So in the deployment `promote` Prefect sends one heartbeat at the start, this module sends those while it
+works, and the event that it waits is the last one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _DELIVER_S = 30.0
 
 @contextmanager
 def suspending() -> Iterator[None]:
-    """Around what suspends the run: the server hears of it after every heartbeat of this process."""
+    """Post that the run waits, after every heartbeat of this process, if the block suspends the run."""
     try:
         yield
     except Pause:
         EventsWorker.drain_all(timeout=_DELIVER_S)
-        say = partial(_waits, flow_run())
-        say()
-        atexit.register(say)  # once more when Prefect's threads have ended: on a busy machine a beat of theirs may come late
+        post = partial(_waits, flow_run())
+        post()
+        atexit.register(post)  # again when Prefect's threads have ended: on a busy machine one of their heartbeats may come late
         raise
 
 
@@ -48,7 +48,7 @@ def _waits(run: Any) -> None:
 
 @contextmanager
 def beating(every_s: float = EVERY_S) -> Iterator[None]:
-    """Say at the start of the block, and then every so often until its end, that this flow run lives."""
+    """Send a heartbeat of this flow run at the start of the block, and then every `every_s` seconds until its end."""
     resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run().id}", "prefect.resource.name": str(flow_run().name)}
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The run that a flow run of a deployment is: its id, its worktree, and its end."""
+"""The run of a deployment's flow run: its id, its worktree, its rules and its result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ P = ParamSpec("P")
 
 
 def flow_run() -> Any:
-    """The flow run that this code is part of, as the server knew it when it started."""
+    """Return the flow run of this code, as it was on the server when it started."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise WorkspaceError("not inside a flow run", hint="start the deployment")
@@ -38,29 +38,29 @@ def flow_run() -> Any:
 
 
 def own_id(kind: str) -> str:
-    """The id of this flow run's run: the day and the beginning of its own id, so that a retry goes on in the same worktree."""
+    """Return the id of this flow run's run: the day and the start of the flow run's id, so that a retry uses the same worktree."""
     run = flow_run()
     return f"{run.created:%Y%m%d}-{kind}-{str(run.id)[:8]}"
 
 
 @contextmanager
 def own_run(root: Path, kind: str, *, ref: str = "HEAD", rules: Path | None = None) -> Iterator[Run]:
-    """The worktree of this flow run, in which no other process works; it ends with the worker, so that nobody is left behind."""
+    """Yield the run of this flow run, with its worktree for this process only; the process ends when its worker does."""
     follow_parent(signal.SIGTERM)
     run_id = own_id(kind)
     with runs.only_process(root, run_id):
         yield runs.open_run(root, run_id, ref=ref, rules=rules)
 
 
-def ended(work: Callable[P, State[Any]], *arguments: P.args, **named: P.kwargs) -> State[Any]:
-    """The state in which the work ends: Crashed, and not Failed, where a process was ended from outside: another try may do."""
+def crash_state(work: Callable[P, State[Any]], *arguments: P.args, **named: P.kwargs) -> State[Any]:
+    """Return the final state of the work: Crashed instead of Failed if a process was killed from outside, as a retry may succeed."""
     try:
         return work(*arguments, **named)
     except StageCrashed as error:
         return Crashed(message=str(error))
 
 
-def finish(root: Path, run: Run, summary: dict[str, Any], *, push: bool) -> str:
+def finish_run(root: Path, run: Run, summary: dict[str, Any], *, push: bool) -> str:
     """Commit the end of the run, publish it if `push` says so, and collect old worktrees; return the commit."""
     commit = runs.finish_run(root, run, {"flow_run": str(flow_run().id), **summary})
     if push:
@@ -73,27 +73,27 @@ def finish(root: Path, run: Run, summary: dict[str, Any], *, push: bool) -> str:
 
 
 @contextmanager
-def fetched(root: Path, place: str) -> Iterator[tuple[Path, Corpus]]:
-    """The rule files at `place`, in a folder for the time of the block, and compiled; `RuleError` where they do not compile."""
-    parts.refresh(root, place)
+def fetched_rules(root: Path, source: str) -> Iterator[tuple[Path, Corpus]]:
+    """Yield the rule files of a source, in a temporary folder, and their corpus; `RuleError` if they do not compile."""
+    parts.fetch_remote(root, source)
     with tempfile.TemporaryDirectory() as folder:
-        files = fetch_rules(root, place, Path(folder))
-        yield files, compiled(files, load_params(root / "params.yaml").rules, place)
+        files = fetch_rules(root, source, Path(folder))
+        yield files, compiled(files, load_params(root / "params.yaml").rules, source)
 
 
-def changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
-    """What changed from the rules that are released, or where nothing is from those of the revision `since`, to these.
+def rule_changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
+    """Return the changes from the released rules to these; before the first release, from those of the revision `since`.
 
-    Rules that were seen in a store are gone once they are replaced: then they are compared with those of the repository.
+    Earlier rules in a store cannot be read once they are replaced; then these are compared with the rules of the repository.
     """
     config = load_params(root / "params.yaml").rules
     old = read_rules(root, released_commit(root) or (since if since and "://" not in since else "HEAD"), config)
     return diff_corpora(old, new, config.at)
 
 
-def fork(root: Path, place: str) -> str:
-    """The commit since which the rules at `place` go a way of their own: seen from a commit that is older than HEAD, HEAD has gone on."""
-    commit = None if "://" in place else resolve(root, place)
+def merge_base(root: Path, source: str) -> str:
+    """Return the merge base of HEAD and the revision that `source` names; HEAD if it names none, or has no history in common."""
+    commit = None if "://" in source else resolve(root, source)
     try:
         return git(root, "merge-base", "HEAD", commit) if commit else "HEAD"
     except WorkspaceError:  # no history in common
@@ -101,7 +101,7 @@ def fork(root: Path, place: str) -> str:
 
 
 def require_versions(diff: RuleDiff) -> None:
-    """`RuleError` that names the first rule whose version does not say what changed."""
+    """Raise `RuleError` that names the first rule whose version does not match its change."""
     if diff.problems:
         rule = diff.problems[0]
         raise RuleError(f"{rule.rule_id}: {rule.problem}", file=RULES.path, field=rule.rule_id, value=rule.versions, hint=rule.hint)

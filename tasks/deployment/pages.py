@@ -12,18 +12,19 @@ from ascl_core.report.wording import FIGURES
 from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import working_tree
 from tasks.execution.plan import Plan
+from tasks.execution.up_to_date import Outcome
 from tasks.registry.stages import CANDIDATE, EVALUATE, checkpoint_of
 from tasks.repository.released import released_tag
 from tasks.runs.advice import advise
 from tasks.runs.runs import Run
-from tasks.runs.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
+from tasks.runs.summary import gate_markdown, read_decision, report_page, shortened, stages_markdown
 
 _ACROSS = 5
-"""As many checkpoints as a page has room for side by side; more of them stand below each other."""
+"""The number of checkpoints that a page shows as columns; more of them are rows."""
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; a bar within a cell does not end it."""
+    """Return a table in Markdown, with bars in cells escaped."""
     lines = [list(columns), ["---"] * len(columns), *([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -34,16 +35,16 @@ def plan_page(plan: Plan) -> str:
     return f"**{plan.summary}.**\n\n{table(('stage', 'would', 'why', 'last time'), rows)}"
 
 
-def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str, *, pushed: bool) -> str:
-    """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
+def report(root: Path, run: Run, done: Sequence[Outcome], commit: str, checkpoint: str, *, pushed: bool) -> str:
+    """Return the result of a run: the gate, the checkpoint to approve, the figures of every arm, and the stages."""
     candidate_first = reversed(EVALUATE.items())
-    arms = {name.replace("_", " "): read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
+    arms = {name.replace("_", " "): read_json(run.worktree / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
     copies = "pushed to the DVC remote and to origin" if pushed else "in the worker's repository only: nothing was pushed"
     where = (
         f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`, {copies}.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
-        f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.place), root)}`\n"
+        f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.worktree), root)}`\n"
     )
-    decision, stages = read_decision(run.place), stages_markdown(done)
+    decision, stages = read_decision(run.worktree), stages_markdown(done)
     advice = "".join(f"- {line}\n" for line in advise(decision.failing, released_tag(root), run.id))
     gate = gate_markdown(decision) + (f"\nWhat helps:\n\n{advice}" if advice else "")
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
@@ -51,7 +52,7 @@ def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: 
 
 def lineage(run: Run, commit: str) -> str:
     """Return what the checkpoint of a run was made from: its record in short, all records upstream of it, and the commands for more."""
-    graph = read_graph(working_tree(run.place))
+    graph = read_graph(working_tree(run.worktree))
     node = graph.nodes[CANDIDATE.name]
     record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
     rows = [(edge.path, f"`{edge.sha256[:12]}`", edge.producer.stage.name if edge.producer else "people") for edge in graph.edges(node)]
@@ -76,7 +77,7 @@ def _upstream(graph: Graph, node: Node) -> tuple[str, str, str, str]:
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """The headline figures with their intervals, a column an arm or checkpoint; a row where there are too many for that."""
+    """Return the headline figures with their intervals, one column for each arm or checkpoint, or one row if there are many."""
     names = [(key, name) for key, name, _, _ in FIGURES if any(headline.get(key) for headline in arms.values())]
     if len(arms) > _ACROSS:
         rows = [(arm, *(_figure(headline.get(key)) for key, _ in names)) for arm, headline in arms.items()]
@@ -88,6 +89,6 @@ def _figure(estimate: Mapping[str, Any] | None) -> str:
     return "" if not estimate else f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
-def read_report(place: Path) -> str:
-    """The tables of a comparison."""
-    return (place / "data" / "comparison" / "comparison.md").read_text(encoding="utf-8")
+def read_report(worktree: Path) -> str:
+    """Return the tables of a comparison."""
+    return (worktree / "data" / "comparison" / "comparison.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What flow runs ask of other parts of `tasks` in more than one call."""
+"""Calls of other parts of `tasks` that flow runs need in combination."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tasks.repository.git import git
 from tasks.runs import rule_sources
 
 
-def refresh(root: Path, place: str) -> None:
-    """Fetch from the git remote that `place` names, such as `origin` of `origin/main`; nothing where it names none."""
-    remote = place.partition("/")[0]
-    if "://" not in place and "/" in place and remote in git(root, "remote").splitlines():
+def fetch_remote(root: Path, source: str) -> None:
+    """Fetch from the git remote that a source names, if any, such as `origin` in `origin/main`."""
+    remote = source.partition("/")[0]
+    if "://" not in source and "/" in source and remote in git(root, "remote").splitlines():
         git(root, "fetch", "--quiet", "--tags", remote)
 
 
 def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
-    """What a run with these rules would do with every stage, as JSON."""
+    """Return the plan of a run with these rules, as JSON."""
     return plan_to_json(make_plan(root, rules=rule_sources.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
 
 

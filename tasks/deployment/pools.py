@@ -1,7 +1,7 @@
 """Work pools and the limit of the GPUs, as `profiles/pools/` describes them.
 
 A file there names a type of Prefect's infrastructure and the job variables that differ from its own defaults; the pool's base job
-template is Prefect's template for that type with those defaults laid over it.
+template is Prefect's template for that type with these defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import Field
 from ascl_core.artifacts import read_json, read_yaml
 from ascl_core.config.base import Config, parse
 from ascl_core.errors import ConfigError
-from tasks.deployment.changes import Change, bring_about
+from tasks.deployment.changes import Change, apply
 from tasks.execution.policy import GPU_LIMIT
 
 FOLDER = Path("profiles") / "pools"
@@ -36,7 +36,7 @@ class Pool(Config):
 
 
 def read_pool(root: Path, name: str) -> Pool:
-    """The pool that the file of that name describes; `ConfigError` where there is none or something in it is wrong."""
+    """Read the pool of that name; `ConfigError` if there is none or its file is wrong."""
     path = root / FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in (root / FOLDER).glob("*.yaml")))
@@ -45,7 +45,7 @@ def read_pool(root: Path, name: str) -> Pool:
 
 
 def base_job_template(pool: Pool, *, file: object = None) -> dict[str, Any]:
-    """Prefect's template for the pool's type with the job variables as defaults; `ConfigError` where it does not know one, or its value."""
+    """Return Prefect's template for the pool's type with the job variables as defaults; `ConfigError` for an unknown variable or value."""
     template = deepcopy(_template(pool.type, file))
     variables = template["variables"]
     for name, value in pool.job_variables.items():
@@ -63,7 +63,7 @@ def base_job_template(pool: Pool, *, file: object = None) -> dict[str, Any]:
 
 
 def apply_pool(client: SyncPrefectClient, root: Path, name: str, described_by: str | None = None) -> Change:
-    """Have the pool of that name be as its file, or that of `described_by`, says."""
+    """Create or update the pool of that name from its file, or from that of `described_by`."""
     pool = read_pool(root, described_by or name)
     template = base_job_template(pool, file=root / FOLDER / f"{described_by or name}.yaml")
     limit = pool.concurrency_limit or None
@@ -78,20 +78,20 @@ def apply_pool(client: SyncPrefectClient, root: Path, name: str, described_by: s
     wanted = (pool.type, pool.description, limit, template)
     new = WorkPoolCreate(name=name, type=pool.type, description=pool.description, base_job_template=template, concurrency_limit=limit)
     new_values = WorkPoolUpdate(description=pool.description, base_job_template=template, concurrency_limit=limit)
-    return bring_about(
+    return apply(
         "work pool", name, wanted, present, lambda: client.create_work_pool(new), lambda: client.update_work_pool(name, new_values)
     )
 
 
 def apply_gpu_limit(client: SyncPrefectClient, slots: int | None, found_gpus: int) -> Change:
-    """Have the limit of the GPUs exist, with so many slots; without a number it keeps what it has, or gets one a GPU found here."""
+    """Create or update the limit of the GPUs; without `slots` it keeps its number, or gets one for each GPU of this machine."""
     try:
         present = client.read_global_concurrency_limit_by_name(GPU_LIMIT).limit
     except ObjectNotFound:
         present = None
     wanted = slots or present or max(1, found_gpus)
     new = GlobalConcurrencyLimitCreate(name=GPU_LIMIT, limit=wanted)
-    return bring_about(
+    return apply(
         *("concurrency limit", f"{GPU_LIMIT} ({wanted} at a time)", wanted, present),
         lambda: client.create_global_concurrency_limit(new),
         lambda: client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, wanted),
@@ -99,7 +99,7 @@ def apply_gpu_limit(client: SyncPrefectClient, slots: int | None, found_gpus: in
 
 
 def _template(kind: str, file: object) -> dict[str, Any]:
-    """Prefect's own base job template of that type of pool, out of the list that is installed with it."""
+    """Return Prefect's own base job template for that type of pool, from its installed list."""
     import prefect.server.api
 
     listed = Path(prefect.server.api.__file__).parent / "collections_data" / "views" / "aggregate-worker-metadata.json"

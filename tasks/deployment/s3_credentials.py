@@ -1,6 +1,6 @@
-"""The store's credentials, for flow runs whose worker has none: a block of the server, filled from the environment of `ascl deploy`.
+"""The store's credentials for flow runs whose worker has none: a block on the server, filled from the environment of `ascl deploy`.
 
-They are in no form, parameter, record or log: a flow run puts them into the environment of its own process, where S3 clients find them.
+They are in no form, parameter, record or log: a flow run sets them in the environment of its own process, where S3 clients find them.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from pydantic import SecretStr
 
 from ascl_core.artifacts import to_json
 from ascl_core.errors import ConfigError
-from tasks.deployment.changes import Change, bring_about
+from tasks.deployment.changes import Change, apply
 
 BLOCK = "ascl-s3"
 GIVEN, USED = "ASCL_S3_", "AWS_"
-"""What the variables begin with that `ascl deploy` reads, and those that S3 clients read."""
+"""The prefixes of the variables that `ascl deploy` and S3 clients read."""
 _NEEDED, _ALL = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 _OWN = ("ACCESS_KEY_ID", "PROFILE", "WEB_IDENTITY_TOKEN_FILE", "CONTAINER_CREDENTIALS_RELATIVE_URI", "CONTAINER_CREDENTIALS_FULL_URI")
 
 Credentials = dict[str, str]
-"""By the names of the variables, without what these begin with."""
+"""Values by the names of the variables without their prefix."""
 
 
 def apply_credentials(client: SyncPrefectClient) -> Change | None:
-    """Have the block hold the credentials of the environment; None where neither of them has any. They are never shown."""
+    """Write the credentials of the environment to the block; None if neither has any. They are never shown."""
     given, present = _given(), _read(client)
     wanted = given or present
     if wanted is None:
         return None
 
     def save() -> None:
-        text = to_json(wanted, indent=None)  # Prefect's API shows to everybody what is secret in an object
+        text = to_json(wanted, indent=None)  # Prefect's API shows secrets within an object to everybody
         Secret(value=SecretStr(text)).save(BLOCK, overwrite=True)
 
-    return bring_about("credentials block", BLOCK, wanted, present, save, save)
+    return apply("credentials block", BLOCK, wanted, present, save, save)
 
 
 def take_credentials() -> None:
-    """Put those of the block into the environment of this process, unless it has some of its own; nothing where there is no block."""
+    """Set the credentials of the block, if there is one, in the environment of this process, unless it has its own."""
     if any(os.environ.get(f"{USED}{name}") for name in _OWN):
         return
     with get_client(sync_client=True) as client:
@@ -53,12 +53,12 @@ def take_credentials() -> None:
 def _given() -> Credentials | None:
     given = {name: value for name in _ALL if (value := os.environ.get(f"{GIVEN}{name}"))}
     if missing := [f"{GIVEN}{name}" for name in _NEEDED if given and name not in given]:
-        raise ConfigError("an access key needs both of its parts", field=missing[0], hint=f"export {missing[0]}=…, or neither of them")
+        raise ConfigError("an access key needs both of its parts", field=missing[0], hint=f"export {missing[0]}=…, or neither")
     return given or None
 
 
 def _read(client: SyncPrefectClient) -> Credentials | None:
-    """What the block holds; `ConfigError`, which does not repeat it, where these are no credentials."""
+    """Return the credentials in the block; `ConfigError`, which does not repeat its content, if it has anything else."""
     try:
         document = client.read_block_document_by_name(BLOCK, Secret.get_block_type_slug(), include_secrets=True)
     except ObjectNotFound:

@@ -1,7 +1,7 @@
-"""The rule watcher: what it compares, and what it tells.
+"""The rule watcher: find changed rules, and post the event that starts a retraining.
 
-A place is compared with what was seen there last, and, before anything was seen, with what is released. Rules that are seen for the first
-time where nothing is released are what later ones are compared with, and start nothing.
+A source is compared with what was last seen there, and the first time with the current release. If nothing is released either, its rules
+are only stored for later comparisons.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff
-from tasks.deployment import events, own_run, parts, seen
+from tasks.deployment import events, last_seen, own_run, parts
 from tasks.repository.git import commit_of
 from tasks.repository.released import released_commit
 
@@ -23,38 +23,38 @@ RETRAIN = "retrain"
 
 
 @dataclass(frozen=True)
-class Changed:
+class RuleChange:
     """Rules that are neither released nor announced yet."""
 
-    place: str
-    """Where the watcher looks."""
-    exactly: str
-    """The commit, where the place is one of git, so that the run trains on just these."""
+    source: str
+    """The source that is watched."""
+    revision: str
+    """The commit, if the source is one of git, so that the run trains on exactly these rules; else the source."""
     diff: RuleDiff
-    """From the released rules, or where nothing is released from those seen before."""
+    """From the released rules, or if nothing is released from those seen before."""
     plan: dict[str, Any]
 
 
-def look(root: Path, place: str, files: Path, corpus: Corpus) -> Changed | None:
-    """What changed at the place since the last look; None where nothing did, or where the rules are the released ones again."""
-    exactly = place if "://" in place else str(commit_of(root, place))
-    before, released = seen.seen_at(place), released_commit(root)
-    if before is not None and before["digest"] == corpus.digest:
+def find_change(root: Path, source: str, files: Path, corpus: Corpus) -> RuleChange | None:
+    """Return how the rules of a source changed since the last time; None if they did not, or are the released ones again."""
+    revision = source if "://" in source else str(commit_of(root, source))
+    known, released = last_seen.load(source), released_commit(root)
+    if known is not None and known["digest"] == corpus.digest:
         return None
-    diff = own_run.changes(root, corpus, None if before is None else before["exactly"])
-    if (before is None and released is None) or diff.old_digest == diff.new_digest:
-        seen.remember(place, corpus.digest, exactly)
+    diff = own_run.rule_changes(root, corpus, None if known is None else known.get("revision"))
+    if (known is None and released is None) or diff.old_digest == diff.new_digest:
+        last_seen.dump(source, corpus.digest, revision)
         return None
-    return Changed(place, exactly, diff, parts.plan_for_rules(root, files))
+    return RuleChange(source, revision, diff, parts.plan_for_rules(root, files))
 
 
-def announce(client: SyncPrefectClient, change: Changed, *, end_older: bool) -> list[str]:
-    """Post the event, then remember the rules as seen; returns the names of the runs for older rules that were ended."""
+def announce(client: SyncPrefectClient, change: RuleChange, *, cancel_older: bool) -> list[str]:
+    """Post the event, then store the rules as seen; return the names of the runs for older rules that were cancelled."""
     digest = change.diff.new_digest
-    ended = seen.end_older(client, RETRAIN, change.place, digest) if end_older else []
+    cancelled = last_seen.cancel_older_runs(client, RETRAIN, change.source, digest) if cancel_older else []
     payload = {
-        "watched": change.place,
-        "place": change.exactly,
+        "watched": change.source,
+        "source": change.revision,
         "old_digest": change.diff.old_digest,
         "new_digest": digest,
         "change_class": str(change.diff.change_class),
@@ -62,6 +62,6 @@ def announce(client: SyncPrefectClient, change: Changed, *, end_older: bool) -> 
         "reasons": list(change.diff.reasons),
         "plan": change.plan,
     }
-    events.rules_changed(client, change.place, payload)
-    seen.remember(change.place, digest, change.exactly)
-    return ended
+    events.rules_changed(client, change.source, payload)
+    last_seen.dump(change.source, digest, change.revision)
+    return cancelled

@@ -1,4 +1,4 @@
-"""The webhook that is told what needs a person; its URL is a secret, known to the environment and to a block of the server."""
+"""The webhook for notifications; its URL is a secret in the environment and in a block on the server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from ascl_core.errors import ConfigError
-from tasks.deployment.changes import Change, bring_about
+from tasks.deployment.changes import Change, apply
 
 URL = "ASCL_WEBHOOK_URL"
 _BLOCK = "ascl-webhook"
 
 
 def apply_webhook(client: SyncPrefectClient) -> tuple[UUID, Change] | None:
-    """Have the block hold the URL of the environment; None where neither of them has one. The URL is never shown."""
+    """Write the URL of the environment to the block and return its id; None if neither has one. The URL is never shown."""
     given = os.environ.get(URL)
     if given and not given.startswith(("http://", "https://")):
         raise ConfigError("expected a URL of http or https", field=URL, hint=f"export {URL}=https://…")
@@ -36,5 +36,5 @@ def apply_webhook(client: SyncPrefectClient) -> tuple[UUID, Change] | None:
     def save() -> None:
         saved.append(cast(UUID, block.save(_BLOCK, overwrite=True)))
 
-    change = bring_about("webhook block", _BLOCK, given or present, present, save, save)
+    change = apply("webhook block", _BLOCK, given or present, present, save, save)
     return (saved[0] if saved else document.id), change

@@ -13,6 +13,17 @@ def lock_file(root: Path, name: str) -> Path:
     return root / ".ascl" / "locks" / f"{name}.lock"
 
 
+def is_locked(lock: Path) -> bool:
+    """Return whether a process holds the file locked."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def exclusive(lock: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the file locked for the block; the kernel releases it if the process dies.

@@ -1,4 +1,4 @@
-"""What was recorded once: the checkpoints, suites and rules of runs and releases, by a name that a person types.
+"""The recorded checkpoints, suites and rules of runs and releases, by a name that a person types.
 
 A name is a run's id, a release's tag, `released`, any other commit, or a path within the repository.
 """
@@ -23,7 +23,7 @@ from tasks.runs.rule_sources import read_rules
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One checkpoint, and where its figures are."""
+    """One checkpoint, and the file with its metrics."""
 
     name: str
     checkpoint_sha256: str
@@ -31,7 +31,7 @@ class Evaluated:
 
 
 def commit_named(root: Path, name: str) -> str | None:
-    """The commit of a run, of a release or of any other revision; None where the name is a path."""
+    """Return the commit of a run, a release or any other revision; None if there is none of that name."""
     if name == CURRENT:
         commit = released_commit(root)
         if commit is None:
@@ -40,25 +40,21 @@ def commit_named(root: Path, name: str) -> str | None:
     return head_of(root, f"{runs.BRANCHES}/{name}") or commit_of(root, f"refs/tags/{name}") or commit_of(root, name)
 
 
-def evaluate_recorded(root: Path, place: Path, name: str, rules: str, suites: str, folder: Path, on_event: OnEvent) -> Evaluated:
-    """Evaluate the checkpoint of that name with the code and parameters of the worktree `place`; its results go to `folder`.
+def evaluate_recorded(root: Path, worktree: Path, name: str, rules: str, suites: str, folder: Path, on_event: OnEvent) -> Evaluated:
+    """Evaluate the checkpoint of that name with the code and parameters of a worktree; its results go to `folder`.
 
-    Without `rules` and `suites` they are the checkpoint's own: of its run, or what the repository has where it is given by its path.
+    The defaults of `rules` and `suites` are those of the checkpoint's run, or of the repository if the checkpoint is given by its path.
     """
-    commit, into = _where(root, name), place / ".ascl" / "recorded" / folder.name
+    commit, into = None if (root / name).is_dir() else commit_named(root, name), worktree / ".ascl" / "recorded" / folder.name
     wanted = checkpoint_of(CANDIDATE).path
     checkpoint = _inside(root, name) if commit is None else outputs.fetch_recorded(root, commit, wanted, into)
-    asked = _commit(root, suites) if suites else commit
-    if asked is not None:
+    suites_commit = _commit(root, suites) if suites else commit
+    if suites_commit is not None:
         for artifact in (SUITES, SUITES_MANIFEST):
-            outputs.fetch_recorded(root, asked, artifact.path, into)
+            outputs.fetch_recorded(root, suites_commit, artifact.path, into)
     corpus = _corpus(root, rules, commit, into)
-    metrics = evaluate_checkpoint(place, checkpoint, folder, corpus, on_event, suites=root if asked is None else into)
+    metrics = evaluate_checkpoint(worktree, checkpoint, folder, corpus, on_event, suites=root if suites_commit is None else into)
     return Evaluated(name, digest(checkpoint), metrics)
-
-
-def _where(root: Path, name: str) -> str | None:
-    return None if (root / name).is_dir() else commit_named(root, name)
 
 
 def _inside(root: Path, name: str) -> Path:
@@ -79,10 +75,9 @@ def _commit(root: Path, name: str) -> str:
 
 
 def _corpus(root: Path, rules: str, commit: str | None, into: Path) -> Path:
-    """A compiled corpus: that of the rules asked for, else of the checkpoint's own run, else of the repository."""
+    """Return the compiled corpus of `rules`, else of the checkpoint's own run, else of the repository."""
     if not rules:
         return root / CORPUS.path if commit is None else outputs.fetch_recorded(root, commit, CORPUS.path, into)
-    place = commit_named(root, rules) or rules
     path = into / CORPUS.path
-    write_json(path, read_rules(root, place, load_params(root / "params.yaml").rules).to_json())
+    write_json(path, read_rules(root, commit_named(root, rules) or rules, load_params(root / "params.yaml").rules).to_json())
     return path

@@ -1,4 +1,4 @@
-"""Rules from wherever a person names them: a folder of rule files, a compiled corpus, a git revision, or a prefix on S3."""
+"""Read rules from any source: a folder of rule files, a compiled corpus, a git revision, or a prefix on S3."""
 
 from __future__ import annotations
 
@@ -16,58 +16,54 @@ from tasks.repository.released import CURRENT, released_commit
 from tasks.runs.rules_on_s3 import download_rules, is_on_s3, list_rules
 
 
-def read_rules(root: Path, place: str, config: RulesConfig) -> Corpus:
-    """The corpus at `place`: a folder, a compiled `corpus.json`, `s3://bucket/prefix`, a revision of this repository, or `released`.
+def read_rules(root: Path, source: str, config: RulesConfig) -> Corpus:
+    """Return the corpus of a folder, a compiled `corpus.json`, `s3://bucket/prefix`, a revision of this repository, or `released`.
 
-    A path counts before a revision of the same name. `RuleError` where it is none of these, or does not compile.
+    A path takes precedence over a revision of the same name. `RuleError` if it is none of these, or does not compile.
     """
-    if place and Path(place).is_file():
-        return load_corpus(Path(place))
+    if source and Path(source).is_file():
+        return load_corpus(Path(source))
     with tempfile.TemporaryDirectory() as folder:
-        return compiled(fetch_rules(root, place, Path(folder) / "rules"), config, _named(place))
+        label = source if is_on_s3(source) or Path(source).is_dir() else f"{source}:{RULES.path}"
+        return compiled(fetch_rules(root, source, Path(folder) / "rules"), config, label)
 
 
-def fetch_rules(root: Path, place: str, into: Path) -> Path:
-    """A folder with the rule files at `place`: that folder itself, or for a git revision and a prefix on S3 one at or under `into`.
+def fetch_rules(root: Path, source: str, into: Path) -> Path:
+    """Return a folder with the rule files of a source: the folder itself, or a copy at or under `into` of a git revision or S3 prefix.
 
-    `RuleError` where it is none of these; `DataError` where S3 does not give them, or gives what cannot be rules.
+    `RuleError` if it is none of these; `DataError` if S3 fails, or has files that cannot be rules.
     """
-    if is_on_s3(place):
-        return download_rules(place, into)
-    if place and Path(place).is_dir():
-        return Path(place)
-    commit = released_commit(root) if place == CURRENT else resolve(root, place)
-    if commit is None and place == CURRENT:
-        raise RuleError("nothing is released yet", field="rules", value=place, hint="name a git revision such as HEAD~1")
+    if is_on_s3(source):
+        return download_rules(source, into)
+    if source and Path(source).is_dir():
+        return Path(source)
+    commit = released_commit(root) if source == CURRENT else resolve(root, source)
+    if commit is None and source == CURRENT:
+        raise RuleError("nothing is released yet", field="rules", value=source, hint="name a git revision such as HEAD~1")
     if commit is None:
         hint = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
-        raise RuleError("no such folder, file or git revision", field="rules", value=place, hint=hint)
+        raise RuleError("no such folder, file or git revision", field="rules", value=source, hint=hint)
     return export(root, commit, Path(RULES.path), into)
 
 
-def digest_of_place(root: Path, place: str) -> str:
-    """A digest that changes where the rule files at `place` do, without reading their content from git or S3.
+def source_digest(root: Path, source: str) -> str:
+    """Return a digest that changes whenever the rule files of a source do, without reading their content from git or S3.
 
-    Two places with the same rules may have different ones: it is for comparing one place with itself at another time.
+    It compares a source with itself at another time: two sources with the same rules may differ in it.
     """
-    if is_on_s3(place):
-        return sha256_json(sorted(list_rules(place).items()))
-    if place and Path(place).exists():
-        return digest(place)
-    commit = resolve(root, place)
+    if is_on_s3(source):
+        return sha256_json(sorted(list_rules(source).items()))
+    if source and Path(source).exists():
+        return digest(source)
+    commit = resolve(root, source)
     if commit is None:
-        raise RuleError("no such folder, file or git revision", field="rules", value=place, hint="git log --oneline")
+        raise RuleError("no such folder, file or git revision", field="rules", value=source, hint="git log --oneline")
     return git(root, "rev-parse", "--verify", f"{commit}:{RULES.path}")
 
 
-def _named(place: str) -> str:
-    """How a place is called in a message."""
-    return place if is_on_s3(place) or Path(place).is_dir() else f"{place}:{RULES.path}"
-
-
-def compiled(folder: Path, config: RulesConfig, named: str, *, against_lock: bool = False) -> Corpus:
-    """The rules of a folder; `RuleError` with the first problem, said of the place as it was named, where they do not compile."""
+def compiled(folder: Path, config: RulesConfig, label: str, *, against_lock: bool = False) -> Corpus:
+    """Compile the rules of a folder; `RuleError` with the first problem, about the source as `label` names it, if they do not compile."""
     result = check_folder(folder, config, against_lock=against_lock)
     if result.corpus is None:
-        raise RuleError(f"the rules do not compile: {result.errors[0]}", file=named, hint="ascl rules check lists every problem")
+        raise RuleError(f"the rules do not compile: {result.errors[0]}", file=label, hint="ascl rules check lists every problem")
     return result.corpus

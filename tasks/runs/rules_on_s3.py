@@ -1,4 +1,4 @@
-"""A folder of rules under a prefix on S3: listed, bounded, and brought as a whole or not at all."""
+"""Download a folder of rules from a prefix on S3, within limits, and completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,76 +22,80 @@ _SUFFIXES = (".yaml", ".yml")
 _ATTEMPTS = 5
 
 
-def is_on_s3(place: str) -> bool:
-    """Whether a place is a prefix on S3."""
-    return place.startswith(S3)
+def is_on_s3(source: str) -> bool:
+    """Return whether a source is a prefix on S3."""
+    return source.startswith(S3)
 
 
-def list_rules(place: str) -> dict[str, str]:
-    """The rule files under the prefix, each with what S3 calls its state; `DataError` where they cannot be rules, or nothing is there."""
-    _check(place)
-    prefix = place.removeprefix(S3).strip("/")
+def list_rules(source: str) -> dict[str, str]:
+    """Return the rule files under the prefix, each with its ETag and size; `DataError` if they cannot be rules, or there are none."""
+    _check(source)
+    prefix = source.removeprefix(S3).strip("/")
     try:
         found: Mapping[str, Mapping[str, Any]] = s3_system().find(prefix, detail=True)
-    except Exception as error:  # of whichever layer of the client
-        raise as_data_error(error, place) from error
+    except Exception as error:  # from any layer of the client
+        raise as_data_error(error, source) from error
     files = {key.removeprefix(f"{prefix}/"): entry for key, entry in found.items()}
     rules = {name: entry for name, entry in files.items() if name.endswith((*_SUFFIXES, LOCK_FILE))}
     for name, entry in rules.items():
-        check_file(place, name, int(entry["size"]))
+        check_file(source, name, int(entry["size"]))
     total = sum(int(entry["size"]) for entry in rules.values())
     if len(rules) > MAX_FILES or total > MAX_TOTAL_BYTES:
-        hint = f"at most {MAX_FILES} files and {MAX_TOTAL_BYTES:,} bytes; give the prefix that has the rules alone"
-        raise DataError(f"{len(rules)} files with {total:,} bytes are too much for a folder of rules", file=place, hint=hint)
+        hint = f"at most {MAX_FILES} files and {MAX_TOTAL_BYTES:,} bytes; give a prefix with nothing but the rules"
+        raise DataError(f"{len(rules)} files with {total:,} bytes are too many for a folder of rules", file=source, hint=hint)
     if not rules:
         raise DataError(
-            "there is no rule file (*.yaml) under this prefix", file=place, hint="check the bucket, the prefix and AWS_ENDPOINT_URL"
+            "there is no rule file (*.yaml) under this prefix", file=source, hint="check the bucket, the prefix and AWS_ENDPOINT_URL"
         )
     return {name: f"{entry['ETag']} {entry['size']}" for name, entry in rules.items()}
 
 
-def download_rules(place: str, into: Path) -> Path:
-    """The rule files under the prefix as the folder `into`, all of one state: those that change meanwhile are read again."""
+def download_rules(source: str, into: Path) -> Path:
+    """Download the rule files to the folder `into`, all of one state: if one changes meanwhile, all are read again."""
     for _ in range(_ATTEMPTS):
-        before = list_rules(place)
+        before = list_rules(source)
         with tempfile.TemporaryDirectory(dir=_parent(into)) as folder:
             for name in before:
-                _download(place, name, Path(folder) / "rules" / name)
-            if list_rules(place) == before:
+                _download(source, name, Path(folder) / "rules" / name)
+            if list_rules(source) == before:
                 shutil.rmtree(into, ignore_errors=True)
                 return (Path(folder) / "rules").rename(into)
-    raise DataError("the rules change all the time", file=place, hint="write them under a new prefix, and name that once they are whole")
+    raise DataError(
+        "the rules keep changing while they are read",
+        file=source,
+        hint="write them under a new prefix, and name that once they are complete",
+    )
 
 
-def _download(place: str, name: str, target: Path) -> None:
-    """One file, and not a byte more than a rule file may have, whatever its listing said."""
+def _download(source: str, name: str, target: Path) -> None:
+    """Download one file, and never more bytes than a rule file may have, whatever its listing says."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    url = f"{place.rstrip('/')}/{name}"
+    url = f"{source.rstrip('/')}/{name}"
     try:
         content = s3_system().cat_file(url, start=0, end=MAX_FILE_BYTES + 1)
-    except Exception as error:  # of whichever layer of the client
+    except Exception as error:  # from any layer of the client
         raise as_data_error(error, url) from error
-    check_file(place, name, len(content))
+    check_file(source, name, len(content))
     target.write_bytes(content)
 
 
-def _check(place: str) -> None:
-    if has_credentials(place):
+def _check(source: str) -> None:
+    if has_credentials(source):
         hint = "leave them out of the URL, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        raise DataError("a URL with credentials in it", file=place, hint=hint)
-    if {".", ".."} & set(place.removeprefix(S3).split("/")):
-        raise DataError("'.' and '..' lead nowhere in a bucket", file=place, hint="write the prefix out: s3://BUCKET/PREFIX")
+        raise DataError("a URL with credentials in it", file=source, hint=hint)
+    if {".", ".."} & set(source.removeprefix(S3).split("/")):
+        raise DataError("'.' and '..' have no meaning in a bucket", file=source, hint="write the prefix out: s3://BUCKET/PREFIX")
 
 
-def check_file(place: str, name: str, size: int) -> None:
-    """`DataError` unless an object may be a rule file: by its name, which becomes a path here, and by its size."""
+def check_file(source: str, name: str, size: int) -> None:
+    """Raise `DataError` unless an object may be a rule file, by its size and by its name, which becomes a local path."""
     parts = PurePosixPath(name).parts
     if name != "/".join(parts) or not parts or not all(_NAME.fullmatch(part) for part in parts):
         hint = "letters, digits, dots, dashes and blanks, in folders below the prefix"
-        raise DataError("an object has a name that no rule file may have", file=place, value=name, hint=hint)
+        raise DataError("an object has a name that no rule file may have", file=source, value=name, hint=hint)
     if size > MAX_FILE_BYTES:
         raise DataError(
-            f"{size:,} bytes, over the {MAX_FILE_BYTES:,} that a rule file may have", file=f"{place}/{name}", hint="split the file"
+            f"{size:,} bytes, over the {MAX_FILE_BYTES:,} that a rule file may have", file=f"{source}/{name}", hint="split the file"
         )
 
 

@@ -1,43 +1,42 @@
-"""Runs of their own: each works in a git worktree over the shared DVC cache and ends as a commit on `runs/<id>`.
+"""Runs: each works in its own git worktree over the shared DVC cache and ends as a commit on `runs/<id>`.
 
-    .ascl/runs/<id>/            the worktree: the code of a commit, the rules asked for, what is released, params.yaml
-    .ascl/runs/<id>/.ascl/run.json   what it was opened with; written last, so that a half-made worktree is made anew
-    runs/<id>                   the branch with its end: dvc.lock, params.yaml, rules, `data/run.json` and `data/lineage.jsonl`
+    .ascl/runs/<id>/                 the worktree: the code of a commit, the rules to train on, the current release, params.yaml
+    .ascl/runs/<id>/.ascl/run.json   from which commit it was opened; written last, so that an incomplete worktree is made again
+    runs/<id>                        the branch with its result: dvc.lock, params.yaml, rules, `data/run.json` and `data/lineage.jsonl`
 
-Nobody's working tree is touched, two runs at a time share nothing but the cache, and a run that was killed goes on in its worktree.
+A run never changes the working tree of people, simultaneous runs share only the cache, and a run that was killed continues in its worktree.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
+from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
 from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
 from tasks.registry.stages import RELEASED, REPORT, RULES
 from tasks.repository import dvc_lock, outputs, released, transfer
 from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import commit_of, git, head_of, resolve, show
+from tasks.repository.locking import exclusive, lock_file
 from tasks.repository.worktrees import NOBODY, add_worktree, remove_worktree
 
 FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
 SUMMARY = Path("data") / "run.json"
-"""What a run was and gave, in its commit."""
+"""The summary of a run, in its commit."""
 KEPT = 5
-"""Worktrees of ended runs that are kept for a look; their commits stay anyway."""
+"""The number of worktrees of ended runs that are kept for inspection; commits are always kept."""
 ABANDONED_S = 7 * 24 * 3600.0
-"""When a worktree whose run never ended, and in which nobody works, is collected."""
+"""The age at which a worktree is collected whose run never ended."""
 _OPENED = Path(".ascl") / "run.json"
 _ATTEMPTS = 4
 _WAIT_S = 1.0
@@ -49,60 +48,60 @@ class Run:
     """One run and the worktree in which it works."""
 
     id: str
-    place: Path
+    worktree: Path
     base: str
     """The commit that it started from."""
 
     @property
     def branch(self) -> str:
-        """Where its end is committed."""
+        """The branch on which its result is committed."""
         return f"{BRANCHES}/{self.id}"
 
 
 def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None = None) -> Run:
-    """The run of that id: its worktree as an earlier attempt left it, or a new one at the commit `ref`.
+    """Open the run of that id: its worktree as an earlier attempt left it, or a new one at the commit `ref`.
 
-    A new one has the rules of the folder `rules` where one is given, what is released now, and what DVC has recorded: of the
-    released run, else of the commit, else of `root`; so whatever did not change is restored and not made again.
-    `WorkspaceError` where the id or the ref is none.
+    A new one has the rules of the folder `rules`, if given, the current release, and DVC's record of each stage: that of the released run,
+    else of the commit, else of `root`, so that unchanged outputs are restored. `WorkspaceError` if the id or the ref is invalid.
     """
-    place = (root / FOLDER / checked_id(run_id)).resolve()
-    if (place / _OPENED).exists():
-        return Run(run_id, place, str(read_json(place / _OPENED)["base"]))
+    worktree = (root / FOLDER / checked_id(run_id)).resolve()
+    if (worktree / _OPENED).exists():
+        return Run(run_id, worktree, str(read_json(worktree / _OPENED)["base"]))
     base = resolve(root, ref)
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, hint="git log --oneline, and give a commit, a branch or a tag")
-    add_worktree(root, place, base)
-    released.bring_up_to_date(place)
+    add_worktree(root, worktree, base)
+    released.bring_up_to_date(worktree)
     if rules is not None:
-        shutil.rmtree(place / RULES.path)
-        shutil.copytree(rules, place / RULES.path)
-    _know_what_was_recorded(root, place, released.released_commit(root))
-    write_json(place / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": base, "ref": ref})
-    return Run(run_id, place, base)
+        shutil.rmtree(worktree / RULES.path)
+        shutil.copytree(rules, worktree / RULES.path)
+    _merge_records(root, worktree, released.released_commit(root))
+    _mark_opened(worktree, run_id, base, ref)
+    return Run(run_id, worktree, base)
+
+
+def _mark_opened(worktree: Path, run_id: str, base: str, ref: str) -> None:
+    write_json(worktree / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": base, "ref": ref})
 
 
 def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
-    """Commit what the run left on its branch, with `summary` as `data/run.json` and its log as `data/lineage.jsonl`; returns the commit.
-
-    Nothing else moves.
-    """
-    bring_up_to_date(run.place)
-    (run.place / COMMITTED).unlink(missing_ok=True)
-    if (run.place / LOG).exists():
-        shutil.copyfile(run.place / LOG, run.place / COMMITTED)
-    write_json(run.place / SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
-    git(run.place, "add", "--all", "--", ".")
-    git(run.place, "add", "--force", "--all", "--", RELEASED.path)
-    tree = git(run.place, "write-tree")
-    commit = git(run.place, "commit-tree", tree, "-p", run.base, "-m", f"run {run.id}", environment=NOBODY)
+    """Commit the run's worktree on its branch, with `summary` as `data/run.json` and its log as `data/lineage.jsonl`; return the commit."""
+    bring_up_to_date(run.worktree)
+    (run.worktree / COMMITTED).unlink(missing_ok=True)
+    if (run.worktree / LOG).exists():
+        shutil.copyfile(run.worktree / LOG, run.worktree / COMMITTED)
+    write_json(run.worktree / SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
+    git(run.worktree, "add", "--all", "--", ".")
+    git(run.worktree, "add", "--force", "--all", "--", RELEASED.path)
+    tree = git(run.worktree, "write-tree")
+    commit = git(run.worktree, "commit-tree", tree, "-p", run.base, "-m", f"run {run.id}", environment=NOBODY)
     git(root, "update-ref", f"refs/heads/{run.branch}", commit)
-    git(run.place, "update-ref", "--no-deref", "HEAD", commit)
+    git(run.worktree, "update-ref", "--no-deref", "HEAD", commit)
     return commit
 
 
 def read_run(root: Path, run_id: str) -> dict[str, Any]:
-    """The summary in the run's commit; `WorkspaceError` where no run of that id has ended."""
+    """Return the summary in the run's commit; `WorkspaceError` if no run of that id has ended."""
     commit = head_of(root, f"{BRANCHES}/{checked_id(run_id)}")
     if commit is None:
         known = ", ".join(ended_runs(root)[:5]) or "none has ended yet"
@@ -111,14 +110,14 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
 
 
 def ended_runs(root: Path) -> list[str]:
-    """The ids of all runs that have ended, here or as `origin` knows them, newest first."""
+    """Return the ids of all runs that have ended, here or at `origin`, newest first."""
     return list(ended_commits(root))
 
 
 def ended_commits(root: Path) -> dict[str, str]:
-    """The commit of each run that has ended, here or as `origin` knows it, by id, newest first; asks git once however many there are."""
-    places = [f"{where}/{BRANCHES}/" for where in ("refs/heads", "refs/remotes/origin")]
-    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", *places)
+    """Return the commit of each run that has ended, here or at `origin`, by id, newest first, with one call of git for all."""
+    prefixes = [f"{heads}/{BRANCHES}/" for heads in ("refs/heads", "refs/remotes/origin")]
+    listed = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", *prefixes)
     heads: dict[str, set[str]] = {}
     for commit, name in (line.split(" ", 1) for line in listed.splitlines()):
         heads.setdefault(name.partition(f"/{BRANCHES}/")[2], set()).add(commit)
@@ -126,85 +125,86 @@ def ended_commits(root: Path) -> dict[str, str]:
 
 
 def publish_run(root: Path, run: Run) -> str:
-    """Send the ended run to others: its data to the remote, and then its branch to `origin` where there is one; returns its commit.
+    """Push the data of the ended run to the remote, then its branch to `origin`, if there is one; return its commit.
 
-    May be repeated. `WorkspaceError` where it has not ended, or a store does not take it; then nobody sees a branch without its data.
+    May be repeated. `WorkspaceError` if the run has not ended or a push fails; a branch is never pushed without its data.
     """
     commit = commit_of(root, f"refs/heads/{run.branch}")
     if commit is None:
-        raise WorkspaceError("the run has not ended", field="run", value=run.id, hint="let it end: its branch is made then")
-    transfer.push(run.place)
+        raise WorkspaceError("the run has not ended", field="run", value=run.id, hint="wait for its end")
+    transfer.push(run.worktree)
     if "origin" in git(root, "remote").splitlines():
         _push_branch(root, run.branch)
     return commit
 
 
 def open_report(root: Path, run_id: str) -> Path:
-    """The folder of the ended run's report, brought back into its worktree, which is made anew where it was collected."""
-    commit, place = read_run(root, run_id)["commit"], (root / FOLDER / run_id).resolve()
-    if not (place / _OPENED).exists():
-        add_worktree(root, place, commit)
-        write_json(
-            place / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": git(root, "rev-parse", f"{commit}^"), "ref": commit}
-        )
+    """Return the folder of the ended run's report, restored in its worktree, which is made again if it was collected."""
+    commit, worktree = read_run(root, run_id)["commit"], (root / FOLDER / run_id).resolve()
+    if not (worktree / _OPENED).exists():
+        add_worktree(root, worktree, commit)
+        _mark_opened(worktree, run_id, git(root, "rev-parse", f"{commit}^"), commit)
     report = REPORT.outputs["page"].path
-    if not (place / report).exists():
-        outputs.fetch(place, [report])
-    if not (place / report).exists():
+    if not (worktree / report).exists():
+        outputs.fetch(worktree, [report])
+    if not (worktree / report).exists():
         raise WorkspaceError("the run has no report", field="run", value=run_id, hint="ascl runs list")
-    return place / report
+    return worktree / report
 
 
 @contextmanager
 def only_process(root: Path, run_id: str) -> Iterator[None]:
-    """Be the only process that works in the run's worktree; `WorkspaceError` where another one does."""
-    with open(lock_file(root, run_id), "w", encoding="utf-8") as file:
+    """Be the only process that works in the run's worktree; `WorkspaceError` if another one does."""
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(exclusive(run_lock(root, run_id), wait=False))
         except BlockingIOError:
             raise WorkspaceError("another process works on this run", field="run", value=run_id, hint="wait for its end") from None
         yield
 
 
 def collect(root: Path, *, keep: int = KEPT, abandoned_s: float = ABANDONED_S) -> list[str]:
-    """Remove the worktrees of ended runs but the newest `keep`, and of abandoned ones; returns their ids. Commits and cache stay."""
-    places = sorted((root / FOLDER).glob("*/"), key=last_touched, reverse=True)
-    ended = set(ended_runs(root))
-    over = [place for place in places if place.name in ended][keep:]
-    old = [place for place in places if place.name not in ended and time.time() - last_touched(place) > abandoned_s]
-    return [place.name for place in (*over, *old) if _remove(root, place)]
+    """Remove the worktrees of abandoned runs and of ended ones except the newest `keep`; return their ids. Commits and cache stay."""
+    ended, worktrees = set(ended_runs(root)), run_worktrees(root)
+    over = [worktree for worktree in worktrees if worktree.name in ended][keep:]
+    old = [one for one in worktrees if one.name not in ended and time.time() - last_modified(one) > abandoned_s]
+    return [worktree.name for worktree in (*over, *old) if _remove(root, worktree)]
+
+
+def run_worktrees(root: Path) -> list[Path]:
+    """Return the worktrees of all runs, the last modified one first."""
+    return sorted((root / FOLDER).glob("*/"), key=last_modified, reverse=True)
 
 
 def checked_id(run_id: str) -> str:
-    """The id; `WorkspaceError` unless it is lower-case letters, digits and dashes, as it names a folder and a branch."""
+    """Return the id; `WorkspaceError` unless it is lower-case letters, digits and dashes, as it names a folder and a branch."""
     if not _ID.fullmatch(run_id):
         raise WorkspaceError("not a run's id", field="run", value=run_id, hint="3 to 63 lower-case letters, digits and dashes")
     return run_id
 
 
-def last_touched(place: Path) -> float:
-    """When something was last recorded or written in a worktree, at the level of its folders."""
-    return max(path.stat().st_mtime for path in (place, place / "data", place / LOCK, place / ".ascl") if path.exists())
+def last_modified(worktree: Path) -> float:
+    """Return when a worktree, its `dvc.lock` or one of its main folders last changed."""
+    paths = (worktree, worktree / "data", worktree / LOCK, worktree / ".ascl")
+    return max(path.stat().st_mtime for path in paths if path.exists())
 
 
-def _remove(root: Path, place: Path) -> bool:
+def run_lock(root: Path, run_id: str) -> Path:
+    """Return the file that the process of a run holds locked."""
+    return lock_file(root, f"run-{checked_id(run_id)}")
+
+
+def _remove(root: Path, worktree: Path) -> bool:
     try:
-        with only_process(root, place.name):
-            remove_worktree(root, place)
+        with only_process(root, worktree.name):
+            remove_worktree(root, worktree)
     except WorkspaceError:
         return False
     return True
 
 
-def lock_file(root: Path, name: str) -> Path:
-    """The file that the only process of a run holds locked."""
-    folder = root / ".ascl" / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"run-{checked_id(name)}.lock"
-
-
 def _push_branch(root: Path, branch: str) -> None:
-    """Push the branch, again where it fails: another run may push at the same moment, or the network be away."""
+    """Push the branch, with retries: another run may push at the same moment, or the network may be down."""
     for attempt in range(_ATTEMPTS):
         try:
             git(root, "push", "--quiet", "origin", f"+refs/heads/{branch}:refs/heads/{branch}")
@@ -216,16 +216,10 @@ def _push_branch(root: Path, branch: str) -> None:
             time.sleep(_WAIT_S * 2**attempt)
 
 
-def _know_what_was_recorded(root: Path, place: Path, released_commit: str | None) -> None:
-    """Merge what is recorded of each stage: the released run's entry counts first, then the commit's, then that of `root`."""
-    known: dict[str, Any] = {}
-    for folder in (root, place):
-        known |= dvc_lock.recorded(folder)
+def _merge_records(root: Path, worktree: Path, released_commit: str | None) -> None:
+    """Write the worktree's `dvc.lock`: the released run's entry of each stage, else the commit's, else that of `root`."""
+    known = dvc_lock.recorded(root) | dvc_lock.recorded(worktree)
     if released_commit:
-        known |= (parse_yaml(show(root, released_commit, Path(LOCK), missing=b"").decode(), file=LOCK) or {}).get("stages") or {}
+        known |= dvc_lock.stages_in(show(root, released_commit, Path(LOCK), missing=b"").decode())
     if known:
-        from ruamel.yaml import YAML
-
-        merged = StringIO()
-        YAML(typ="safe", pure=True).dump({"schema": "2.0", "stages": known}, merged)
-        write_text(place / LOCK, merged.getvalue())
+        dvc_lock.write_stages(worktree, known)

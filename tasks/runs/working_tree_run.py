@@ -1,6 +1,6 @@
-"""The finished run of a working tree, as a commit on `runs/<id>`: what `ascl run` left, in the form that approvals and releases are about.
+"""Commit the finished run of a working tree on `runs/<id>`, so that it can be approved and released like any other run.
 
-HEAD, the index and the files stay as they are: the commit is written through an index of its own.
+HEAD, the index and the files do not change: the commit is written through a temporary index.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tasks.runs import runs
 from tasks.runs.summary import run_summary
 
 _READ = ("ascl_core", "data", "flows", "profiles", "requirements", "tasks", "dvc.yaml", "params.yaml")
-"""What a run reads of a working tree, besides what git ignores."""
+"""What a run reads from a working tree, besides files that git ignores."""
 _SHOWN = 3
 _NEW = "0" * 40
 
 
 def run_id(root: Path) -> str:
-    """Return the id of the working tree's run: the same as long as HEAD and `dvc.lock` are; `WorkspaceError` where nothing ran."""
+    """Return the id of the working tree's run, which follows from HEAD and `dvc.lock`; `WorkspaceError` if nothing ran."""
     if not (root / LOCK).is_file():
         raise WorkspaceError("nothing has run here", file=LOCK, hint="ascl run")
     base = git(root, "rev-parse", "HEAD")
@@ -38,9 +38,9 @@ def run_id(root: Path) -> str:
 
 
 def keep_run(root: Path) -> str:
-    """Commit the working tree's finished run on its branch `runs/<id>`, unless it is there, and return the id.
+    """Commit the working tree's finished run on its branch `runs/<id>`, unless that exists, and return the id.
 
-    `WorkspaceError` where code, rules or parameters are in no commit, or where a stage is not up to date.
+    `WorkspaceError` if code, rules or parameters are not committed, or if a stage is not up to date.
     """
     require_committed(root)
     found = run_id(root)
@@ -52,7 +52,7 @@ def keep_run(root: Path) -> str:
 
 
 def require_committed(root: Path, but: Iterable[str] = ()) -> None:
-    """`WorkspaceError` that names what a run reads and no commit has, apart from the paths in `but`."""
+    """Raise `WorkspaceError` if files that a run reads are not committed, except for the paths in `but`."""
     excluded = [f":(exclude){path}" for path in (LOCK, str(runs.SUMMARY), str(COMMITTED), RELEASED.path, *but)]
     listed = git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "-z", "--", *_READ, *excluded)
     changed = [entry[3:] if entry[2:3] == " " else entry[2:] for entry in listed.split("\0") if entry]
@@ -65,7 +65,7 @@ def require_committed(root: Path, but: Iterable[str] = ()) -> None:
 
 
 def require_finished(root: Path) -> None:
-    """`WorkspaceError` that names the first stage whose outputs are not those of the files as they are and of what is released."""
+    """Raise `WorkspaceError` that names the first stage that is not up to date with the current files and release."""
     with released_folder(root) as released:
         stale = staleness(root, list(STAGES), inputs={RELEASED.path: cache.md5(released)})
     for name, why in stale.items():

@@ -50,12 +50,12 @@ def make_runs(root: Path) -> None:
     for name, settings in (("tuned", TUNED), ("changed", OTHER_RULES_AND_ROWS)):
         run = runs.open_run(root, name)
         if name == "changed":
-            edit(Workspace(run.place), ("version: 1.0.0", "version: 2.0.0"), ("comply_with_disclaimer", "refuse_explain"))
-            rows = run.place / "data/raw/utility.yaml"
+            edit(Workspace(run.worktree), ("version: 1.0.0", "version: 2.0.0"), ("comply_with_disclaimer", "refuse_explain"))
+            rows = run.worktree / "data/raw/utility.yaml"
             rows.write_text(rows.read_text(encoding="utf-8").replace("largest: 6, count: 144", "largest: 6, count: 143"), encoding="utf-8")
-        write_params(run.place, None, list(settings))
-        outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
-        runs.finish_run(root, run, run_summary(run.place, outcomes))
+        write_params(run.worktree, None, list(settings))
+        outcomes = [bring_up_to_date(stage, root=run.worktree) for stage in STAGES]
+        runs.finish_run(root, run, run_summary(run.worktree, outcomes))
 
 
 def told(found: Diff) -> list[tuple[str, str]]:

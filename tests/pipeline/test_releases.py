@@ -126,11 +126,11 @@ def no(made: World) -> Candidate:
 def run_to_the_end(root: Path, name: str, settings: list[str]) -> str:
     """A run with these settings that has the finished one's outputs, and a decision and a report of its own."""
     run = runs.open_run(root, name)
-    write_params(run.place, None, settings)
-    outputs.check_out(run.place, list(STAGES))
-    give_every_figure(run.place)
-    outcomes = [bring_up_to_date(stage, root=run.place) for stage in (VALIDATE_RULES, GATE, REPORT)]
-    return runs.finish_run(root, run, run_summary(run.place, outcomes))
+    write_params(run.worktree, None, settings)
+    outputs.check_out(run.worktree, list(STAGES))
+    give_every_figure(run.worktree)
+    outcomes = [bring_up_to_date(stage, root=run.worktree) for stage in (VALIDATE_RULES, GATE, REPORT)]
+    return runs.finish_run(root, run, run_summary(run.worktree, outcomes))
 
 
 def give_every_figure(place: Path) -> None:

@@ -24,9 +24,9 @@ def test_a_run_has_what_was_recorded_and_restores_it_and_ends_as_a_commit(finish
     root, before = finished.root, finished.snapshot()
     head, status = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
     run = runs.open_run(root, "first")
-    outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
+    outcomes = [bring_up_to_date(stage, root=run.worktree) for stage in STAGES]
     assert {outcome.action for outcome in outcomes} == {"restored"}, [o for o in outcomes if o.action != "restored"]
-    commit = runs.finish_run(root, run, run_summary(run.place, outcomes))
+    commit = runs.finish_run(root, run, run_summary(run.worktree, outcomes))
     said = runs.read_run(root, "first")
     assert (said["commit"], said["base"], said["checkpoint"]["path"]) == (commit, head, "data/models/ifpo")
     assert said["checkpoint"]["sha256"] == read_json(root / "data/records/ifpo.json")["outputs"]["data/models/ifpo"]
@@ -37,12 +37,12 @@ def test_a_run_has_what_was_recorded_and_restores_it_and_ends_as_a_commit(finish
 
 def test_a_run_that_was_killed_goes_on_in_its_worktree_and_a_half_made_one_is_made_anew(fresh: Workspace) -> None:
     run = runs.open_run(fresh.root, "again")
-    write_json(run.place / "data" / "left.json", {"by": "the first attempt"})
-    assert (runs.open_run(fresh.root, "again").place / "data" / "left.json").exists()
-    (run.place / ".ascl" / "run.json").unlink()
+    write_json(run.worktree / "data" / "left.json", {"by": "the first attempt"})
+    assert (runs.open_run(fresh.root, "again").worktree / "data" / "left.json").exists()
+    (run.worktree / ".ascl" / "run.json").unlink()
     again = runs.open_run(fresh.root, "again")
-    assert not (again.place / "data" / "left.json").exists()
-    assert (again.place / "data" / "rules").is_dir()
+    assert not (again.worktree / "data" / "left.json").exists()
+    assert (again.worktree / "data" / "rules").is_dir()
 
 
 def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(fresh: Workspace, tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(
     file = tmp_path / "rules" / "CYB.yaml"
     file.write_text(file.read_text() + "# another line\n")
     run = runs.open_run(root, "rules", rules=tmp_path / "rules")
-    assert (run.place / "data/rules/CYB.yaml").read_text().endswith("# another line\n")
-    assert (run.place / "data/released/note.txt").read_text() == "what was released\n"
+    assert (run.worktree / "data/rules/CYB.yaml").read_text().endswith("# another line\n")
+    assert (run.worktree / "data/released/note.txt").read_text() == "what was released\n"
     assert not (root / "data/released/note.txt").exists()
-    bring_up_to_date(VALIDATE_RULES, root=run.place)
+    bring_up_to_date(VALIDATE_RULES, root=run.worktree)
     commit = runs.finish_run(root, run, {})
     assert "another line" in git(root, "show", f"{commit}:data/rules/CYB.yaml")
 

@@ -78,12 +78,12 @@ def test_the_report_of_a_run_comes_back_where_its_worktree_was_collected(root: P
     write_text(root / ".gitignore", "/data/models\n/data/report\n.ascl\n")
     run = runs.open_run(root, "with-report")
     for name in ("dvc.yaml", ".gitignore"):
-        write_text(run.place / name, (root / name).read_text())
-    write_text(run.place / report.path / "index.html", "<p>the report</p>")
-    outputs.record(run.place, Stage(name="report", function="x:y", summary="", sections=(), inputs={}, outputs={"page": report}))
+        write_text(run.worktree / name, (root / name).read_text())
+    write_text(run.worktree / report.path / "index.html", "<p>the report</p>")
+    outputs.record(run.worktree, Stage(name="report", function="x:y", summary="", sections=(), inputs={}, outputs={"page": report}))
     runs.finish_run(root, run, {})
     runs.collect(root, keep=0)
-    assert not run.place.exists()
+    assert not run.worktree.exists()
     assert (runs.open_report(root, "with-report") / "index.html").read_text() == "<p>the report</p>"
 
 

@@ -26,9 +26,9 @@ from tasks.runs.summary import run_summary
 root, name, setting = Path.cwd(), sys.argv[1], sys.argv[2]
 with runs.only_process(root, name):
     run = runs.open_run(root, name)
-    write_params(run.place, None, [setting])
-    outcomes = [bring_up_to_date(stage, root=run.place) for stage in STAGES]
-    runs.finish_run(root, run, run_summary(run.place, outcomes))
+    write_params(run.worktree, None, [setting])
+    outcomes = [bring_up_to_date(stage, root=run.worktree) for stage in STAGES]
+    runs.finish_run(root, run, run_summary(run.worktree, outcomes))
     print("ran:", *(outcome.stage for outcome in outcomes if outcome.action == "ran"))
 """
 

@@ -64,9 +64,9 @@ def test_another_user_in_an_empty_directory_completes_a_stage_with_the_same_resu
 ) -> None:
     publish(finished, server, origin)
     run = runs.open_run(finished.root, "here")
-    write_params(run.place, None, [CHANGED])
-    assert bring_up_to_date(GATE, root=run.place).action == "ran"
-    expected = (run.place / DECISION).read_bytes()
+    write_params(run.worktree, None, [CHANGED])
+    assert bring_up_to_date(GATE, root=run.worktree).action == "ran"
+    expected = (run.worktree / DECISION).read_bytes()
     runs.finish_run(finished.root, run, {})
     runs.publish_run(finished.root, run)
     subprocess.run(["chown", "-R", "nobody:nogroup", str(origin)], check=True)  # git serves no repository of somebody else
@@ -94,8 +94,8 @@ def test_a_run_is_published_data_first_and_nobody_sees_a_branch_without_its_data
 ) -> None:
     publish(finished, server, origin)
     run = runs.open_run(finished.root, "there")
-    write_params(run.place, None, [CHANGED])
-    bring_up_to_date(GATE, root=run.place)
+    write_params(run.worktree, None, [CHANGED])
+    bring_up_to_date(GATE, root=run.worktree)
     with pytest.raises(WorkspaceError, match="has not ended"):
         runs.publish_run(finished.root, run)
     commit = runs.finish_run(finished.root, run, {})
@@ -114,6 +114,6 @@ def test_a_run_is_published_data_first_and_nobody_sees_a_branch_without_its_data
     assert runs.read_run(clone, "there")["commit"] == commit
     other = runs.open_run(clone, "from-there", ref="runs/there")
     assert other.base == commit
-    assert bring_up_to_date(GATE, root=other.place).action in ("reused", "restored")
-    assert (other.place / DECISION).read_bytes() == (run.place / DECISION).read_bytes()
-    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in (other.place / ".dvc" / "config.local").read_text()
+    assert bring_up_to_date(GATE, root=other.worktree).action in ("reused", "restored")
+    assert (other.worktree / DECISION).read_bytes() == (run.worktree / DECISION).read_bytes()
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in (other.worktree / ".dvc" / "config.local").read_text()

@@ -581,12 +581,12 @@ def world(made: Guarded, tmp_path_factory: pytest.TempPathFactory) -> World:
 def other_checkpoint(root: Path, name: str) -> None:
     """A run that trained other weights, and passed the gate, too."""
     run = runs.open_run(root, name)
-    write_params(run.place, None, [*PASSING, "ifpo.seed=7"])
-    outputs.check_out(run.place, list(STAGES))
-    outcomes = [bring_up_to_date(stage, root=run.place) for stage in (VALIDATE_RULES, IFPO, EVALUATE[IFPO.name])]
-    give_every_figure(run.place)
-    outcomes += [bring_up_to_date(stage, root=run.place) for stage in (GATE, REPORT)]
-    runs.finish_run(root, run, run_summary(run.place, outcomes))
+    write_params(run.worktree, None, [*PASSING, "ifpo.seed=7"])
+    outputs.check_out(run.worktree, list(STAGES))
+    outcomes = [bring_up_to_date(stage, root=run.worktree) for stage in (VALIDATE_RULES, IFPO, EVALUATE[IFPO.name])]
+    give_every_figure(run.worktree)
+    outcomes += [bring_up_to_date(stage, root=run.worktree) for stage in (GATE, REPORT)]
+    runs.finish_run(root, run, run_summary(run.worktree, outcomes))
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def test_the_rules_of_the_event_are_what_is_retrained_and_pushed_only_if_asked()
     [action] = retrain_on_change(ID).actions
     form = action.parameters["form"]  # type: ignore[union-attr]
     assert form["rules"] == {
-        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"source": "place", "digest": "new_digest", "watched": "watched"}.items()
+        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"source": "source", "digest": "new_digest", "watched": "watched"}.items()
     }
     assert form["push"] is False
     [pushing] = retrain_on_change(ID, push=True).actions

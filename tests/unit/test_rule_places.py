@@ -17,7 +17,7 @@ from ascl_core.rules.lock import write_lock
 from flows.cli import app
 from tasks.deployment import own_run
 from tasks.repository.git import git
-from tasks.runs.rule_sources import digest_of_place, read_rules
+from tasks.runs.rule_sources import read_rules, source_digest
 from tasks.runs.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
 from tests.pipeline.workspace import write_tiny_params
@@ -82,14 +82,14 @@ def test_an_object_on_s3_whose_name_leads_elsewhere_is_no_rule_file(name: str) -
 
 
 def test_the_digest_of_a_place_follows_its_rules_and_nothing_else(repository: Path) -> None:
-    before = digest_of_place(repository, "v1")
+    before = source_digest(repository, "v1")
     git(repository, "commit", "--quiet", "--allow-empty", "-m", "nothing", environment=NOBODY)
-    assert digest_of_place(repository, "HEAD") == before
+    assert source_digest(repository, "HEAD") == before
     git(repository, "commit", "--quiet", "--all", "-m", "a rule", environment=NOBODY)
-    assert digest_of_place(repository, "HEAD") != before
-    folder = digest_of_place(repository, "data/rules")
+    assert source_digest(repository, "HEAD") != before
+    folder = source_digest(repository, "data/rules")
     write_rules(repository / RULES, {"more.yaml": []})
-    assert digest_of_place(repository, "data/rules") != folder
+    assert source_digest(repository, "data/rules") != folder
 
 
 def asked(*words: str) -> Result:
@@ -132,6 +132,6 @@ def test_rules_of_an_older_commit_are_compared_with_themselves_and_those_of_a_br
     first = git(repository, "rev-parse", "HEAD")
     git(repository, "branch", "aside")
     git(repository, "commit", "--quiet", "--allow-empty", "-m", "gone on", environment=NOBODY)
-    assert own_run.fork(repository, first) == own_run.fork(repository, "aside") == first
-    assert own_run.fork(repository, "HEAD") == git(repository, "rev-parse", "HEAD")
-    assert own_run.fork(repository, "s3://bucket/rules") == own_run.fork(repository, "no-such-branch") == "HEAD"
+    assert own_run.merge_base(repository, first) == own_run.merge_base(repository, "aside") == first
+    assert own_run.merge_base(repository, "HEAD") == git(repository, "rev-parse", "HEAD")
+    assert own_run.merge_base(repository, "s3://bucket/rules") == own_run.merge_base(repository, "no-such-branch") == "HEAD"
