@@ -80,23 +80,23 @@ def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     return worktree
 
 
-def open_changed(root: Path, place: ArmRun, tree: str, params: Params) -> ArmRun:
+def open_changed(root: Path, arm_run: ArmRun, tree: str, params: Params) -> ArmRun:
     """Open the worktree in which the arm's checkpoint is evaluated under the changed rules."""
-    name = f"changed-seed-{place.seed}-{place.arm.name}"
-    return ArmRun(place.arm, place.seed, open_worktree(root, name, tree, _of_arm(params, place.seed, place.arm)))
+    name = f"changed-seed-{arm_run.seed}-{arm_run.arm.name}"
+    return ArmRun(arm_run.arm, arm_run.seed, open_worktree(root, name, tree, _of_arm(params, arm_run.seed, arm_run.arm)))
 
 
-def gather(root: Path, places: Iterable[ArmRun], folder: str) -> list[dict[str, object]]:
+def gather(root: Path, arm_runs: Iterable[ArmRun], folder: str) -> list[dict[str, object]]:
     """Copy the results of each arm to `data/comparison`, and return the entries of the page's manifest."""
     gathered: list[dict[str, object]] = []
-    for place in places:
-        target = root / FOLDER / folder / f"seed-{place.seed}" / place.arm.name
+    for arm_run in arm_runs:
+        target = root / FOLDER / folder / f"seed-{arm_run.seed}" / arm_run.arm.name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        logs = [artifact for artifact in place.trained.outputs.values() if artifact.kind == ArtifactKind.LOG and folder == "runs"]
-        for artifact in (*place.evaluation.outputs.values(), *logs):
-            shutil.copy(place.root / artifact.path, target / Path(artifact.path).name)
-        gathered.append({"arm": place.arm.name, "label": place.arm.label, "seed": place.seed})
+        logs = [artifact for artifact in arm_run.trained.outputs.values() if artifact.kind == ArtifactKind.LOG and folder == "runs"]
+        for artifact in (*arm_run.evaluation.outputs.values(), *logs):
+            shutil.copy(arm_run.root / artifact.path, target / Path(artifact.path).name)
+        gathered.append({"arm": arm_run.arm.name, "label": arm_run.arm.label, "seed": arm_run.seed})
     return gathered
 
 

@@ -1,4 +1,4 @@
-"""The code that a stage runs: its function's module, all that this imports, and the data files of those packages."""
+"""The code that a stage runs: its function's module, all that it imports, and the data files of these packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGE = "ascl_core"
 
 
 def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
-    """The paths of the files, from `root`, sorted; imports inside functions count, too."""
+    """Return the paths of the files relative to `root`, sorted; imports inside functions count."""
     module = stage.function.partition(":")[0]
     graph = _import_graph()
     if module not in graph.modules:

@@ -1,7 +1,7 @@
 """`dvc.yaml`, rendered from the stage registry; nobody edits it by hand.
 
-The prompt sources are the one thing in it that follows the parameters and not the code: they are where the parameters
-say, so whoever writes `params.yaml`, and every run, brings them up to date. Everything else changes by `ascl stages write`.
+Only its prompt sources follow from the parameters and not from the code, so every command that writes `params.yaml`, and every run, updates
+them. `ascl stages write` updates the rest.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Sources = Mapping[str, Sequence[str]]
 
 
 def render(root: Path, sources: Sources | None = None) -> str:
-    """The text of `dvc.yaml`: for each stage its command, data and code dependencies, parameter sections and outputs.
+    """Return the text of `dvc.yaml`: for each stage its command, data and code dependencies, parameter sections and outputs.
 
-    Without `sources` those count that `params.yaml` names and that exist.
+    The default of `sources` are those that `params.yaml` names and that exist.
     """
     sources = _wanted(root) if sources is None else sources
     yaml = YAML()
@@ -43,7 +43,7 @@ def render(root: Path, sources: Sources | None = None) -> str:
 
 
 def check(root: Path, sources: Sources | None = None) -> None:
-    """`WorkspaceError` unless `dvc.yaml` is what the registry, the imports and the sources say."""
+    """Raise `WorkspaceError` unless `dvc.yaml` agrees with the registry, the imports and the sources."""
     path = root / FILE
     if not path.exists() or path.read_text(encoding="utf-8") != render(root, sources):
         problem = "is not what tasks/registry/stages.py, the imports of ascl_core and the sources in params.yaml say"
@@ -51,9 +51,9 @@ def check(root: Path, sources: Sources | None = None) -> None:
 
 
 def follow_sources(root: Path) -> None:
-    """Have `dvc.yaml` name the prompt sources that `params.yaml` names and that exist; where it does, it is left alone.
+    """Write the prompt sources that `params.yaml` names and that exist to `dvc.yaml`, if it names others.
 
-    `WorkspaceError` where it would have to be written and is wrong in something else, too: that is not for a run to change.
+    `WorkspaceError` if anything else in it is wrong as well, which a run does not change.
     """
     named, wanted = _named(root), _wanted(root)
     if named != wanted:
@@ -62,7 +62,7 @@ def follow_sources(root: Path) -> None:
 
 
 def check_sources(root: Path, stage: Stage) -> None:
-    """`WorkspaceError` unless `dvc.yaml` names the stage's prompt sources of now: DVC would record the run without them."""
+    """Raise `WorkspaceError` unless `dvc.yaml` names the stage's current prompt sources: DVC would record the run without them."""
     if stage.sources is None:
         return
     named, wanted = _named(root).get(stage.name, ()), _wanted(root).get(stage.name, ())
@@ -96,7 +96,7 @@ def _wanted(root: Path) -> Sources:
 
 
 def _named(root: Path) -> Sources:
-    """The sources that the file names: what it has beside a stage's data and code."""
+    """Return the sources that the file names: the dependencies of a stage that are neither data nor code."""
     content = read_yaml(root / FILE) if (root / FILE).exists() else None
     named = {}
     for stage in STAGES:
@@ -107,7 +107,7 @@ def _named(root: Path) -> Sources:
 
 
 def _listed(content: Any, *keys: str) -> list[Any]:
-    """The list under these keys; empty where the content has another shape, which `check` reports."""
+    """Return the list under these keys; empty if the content has another shape, which `check` reports."""
     for key in keys:
         content = content.get(key) if isinstance(content, dict) else None
     return content if isinstance(content, list) else []

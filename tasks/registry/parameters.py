@@ -1,4 +1,4 @@
-"""`params.yaml`: resolving a profile into it without ever losing an edit that a person made there."""
+"""`params.yaml`: resolve a profile into it without losing edits that people made there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXPLAINED = "Every key is explained in docs/configuration.md."
 
 @dataclass(frozen=True)
 class Origin:
-    """Which profile and which settings `params.yaml` was resolved from."""
+    """The profile and the settings from which `params.yaml` was resolved."""
 
     profile: str
     settings: tuple[str, ...] = ()
@@ -31,9 +31,9 @@ class Origin:
 
 
 def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), *, overwrite: bool = False) -> Params:
-    """Resolve into `params.yaml` and return what is in it now; without profile and settings the file is left alone.
+    """Resolve the profile and settings into `params.yaml` and return its parameters; without them, the file is only read.
 
-    `ConfigError` where a profile would replace values that neither a profile nor git's HEAD could give back.
+    `ConfigError` if a profile would replace values that are neither in a profile nor in git's HEAD.
     """
     path = root / FILE
     if profile is None and not settings:
@@ -52,7 +52,7 @@ def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), 
 
 
 def planned_values(root: Path, profile: str | None, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """What `params.yaml` would say in a run with this profile and these settings; writes nothing."""
+    """Return what `params.yaml` would contain in a run with this profile and these settings; writes nothing."""
     if profile is None and not settings:
         load_params(root / FILE)
         return dict(read_yaml(root / FILE) or {})
@@ -60,7 +60,7 @@ def planned_values(root: Path, profile: str | None, settings: Sequence[str] = ()
 
 
 def read_origin(root: Path) -> Origin | None:
-    """The profile and settings that the file's first line names, if they still give exactly its values."""
+    """Return the profile and settings that the file's first line names, if they still give exactly its values."""
     path = root / FILE
     try:
         first = path.read_text(encoding="utf-8").partition("\n")[0]
@@ -73,7 +73,7 @@ def read_origin(root: Path) -> Origin | None:
 
 
 def parse_origin(line: str) -> Origin | None:
-    """The profile and settings that a first line names, whatever the file says now; None where it names none."""
+    """Return the profile and settings that a first line names, whatever the rest of the file says; None if it names none."""
     if not line.startswith(f"# {_COMMAND} --profile "):
         return None
     try:
@@ -86,7 +86,7 @@ def parse_origin(line: str) -> Origin | None:
 
 
 def _resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[Params, Origin | None]:
-    """With a profile: the defaults, the profile, the settings. Without: what is there, with the settings laid over it."""
+    """Resolve the defaults, the profile and the settings; without a profile, the current file and the settings."""
     if profile is None:
         origin = read_origin(root)
         if origin is None:
@@ -96,7 +96,7 @@ def _resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[
 
 
 def _only_copy(root: Path) -> bool:
-    """Whether the file's present text is in no commit at HEAD."""
+    """Return whether the file differs from that at HEAD."""
     path = root / FILE
     if not path.exists():
         return False
@@ -105,7 +105,7 @@ def _only_copy(root: Path) -> bool:
 
 
 def flat(values: Any, above: str = "") -> dict[str, Any]:
-    """Nested values by dotted key.
+    """Return nested values by dotted key.
 
     >>> flat({"a": {"b": 1, "c": []}, "d": None})
     {'a.b': 1, 'a.c': [], 'd': None}
@@ -116,14 +116,14 @@ def flat(values: Any, above: str = "") -> dict[str, Any]:
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Each key, sorted, under which the two have another value, with both; None where one of them has none."""
+    """Yield each key, sorted, whose values differ, with both values; None for a missing one."""
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
             yield key, before.get(key), after.get(key)
 
 
 def differing(name: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The same for nested values, in their own order and by dotted key below `name`: a value within only one of them is one difference."""
+    """Yield the differences of nested values in their own order, by dotted key below `name`; a value in only one of them is one difference."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from differing(f"{name}.{key}", before.get(key), after.get(key))

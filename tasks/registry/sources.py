@@ -1,7 +1,7 @@
 """The prompt sources of a stage: files and folders that the parameters name, anywhere on this machine.
 
-DVC looks at those that `dvc.yaml` names. The parameters of now may name others, as a plan with changed parameters does, or one
-that was missing before; so those of now are compared with the record of the stage's last run, too.
+DVC compares those that `dvc.yaml` names. The current parameters may name others, as in a plan with changed parameters, or one that was missing
+before, so the current ones are also compared with the record of the stage's last run.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from tasks.registry.stages import Stage
 
 @dataclass(frozen=True)
 class SourceChanges:
-    """How the prompt sources of now stand to those of a stage's last run."""
+    """The current prompt sources of a stage, and those of its last run."""
 
     root: Path
-    now: Mapping[str, str]
-    """SHA-256 of each that the parameters name and that exists, by path."""
-    before: Mapping[str, str] | None
-    """SHA-256 of each that the record names, by path; None where there is no record to read."""
+    current: Mapping[str, str]
+    """SHA-256 of each source that the parameters name and that exists, by path."""
+    recorded: Mapping[str, str] | None
+    """SHA-256 of each source that the record names, by path; None without a record."""
 
     def reasons(self, found: Collection[str]) -> list[str]:
-        """What differs, in words; `found` are paths of which DVC says that they changed."""
-        places = {_place(self.root, path) for path in found}
-        before = dict(self.now) if self.before is None else self.before
+        """Return what differs, in words; `found` are the paths that DVC found changed."""
+        changed_paths = {_absolute(self.root, path) for path in found}
+        before = dict(self.current) if self.recorded is None else self.recorded
         words = {path: "is missing" if not os.path.exists(self.root / path) else "is no source any more" for path in before}  # noqa: PTH110
-        for path, sha256 in self.now.items():
-            changed = before.get(path) != sha256 or _place(self.root, path) in places
+        for path, sha256 in self.current.items():
+            changed = before.get(path) != sha256 or _absolute(self.root, path) in changed_paths
             words[path] = "is new" if path not in before else "changed" if changed else ""
         return [f"{path} {word}" for path, word in words.items() if word]
 
 
 def source_paths(root: Path, stage: Stage, params: Params) -> tuple[str, ...]:
-    """The files and folders that the parameters name for the stage and that exist, each once, as `dvc.yaml` names them.
+    """Return the existing files and folders that the parameters name for the stage, each once, as `dvc.yaml` names them.
 
-    One under the root counts from there. What is behind a hub id or a URL, and what is an input of the stage anyway,
-    is not among them; nor is one that is missing: whether that is an error is for the stage to say.
+    A path under the root is relative to it. Hub ids, URLs and inputs of the stage are left out, and so are missing files, about which the
+    stage decides.
     """
     inputs = {artifact.path for artifact in stage.input_artifacts()}
     paths = (_path(root, source) for source in _sources(stage, params))
@@ -52,9 +52,9 @@ def source_paths(root: Path, stage: Stage, params: Params) -> tuple[str, ...]:
 
 
 def source_changes(root: Path, stage: Stage, params: Params) -> SourceChanges:
-    """The sources of now beside those of the stage's record."""
-    now = {path: digest(root / path) for path in source_paths(root, stage, params)}
-    return SourceChanges(root, now, _recorded(root, stage))
+    """Return the current sources and those of the stage's record."""
+    current = {path: digest(root / path) for path in source_paths(root, stage, params)}
+    return SourceChanges(root, current, _recorded(root, stage))
 
 
 def _recorded(root: Path, stage: Stage) -> dict[str, str] | None:
@@ -76,15 +76,15 @@ def _sources(stage: Stage, params: Params) -> tuple[SourceConfig, ...]:
 
 def _path(root: Path, source: SourceConfig) -> str | None:
     try:
-        place = local_path(source.path) if source.path and source.format != "own" else None
+        location = local_path(source.path) if source.path and source.format != "own" else None
     except DataError:
         return None
-    if place is None or not os.path.exists(root / place):  # noqa: PTH110  # False, too, where nobody may look
+    if location is None or not os.path.exists(root / location):  # noqa: PTH110  # False without permission to look
         return None
-    path = Path(os.path.normpath(place))
+    path = Path(os.path.normpath(location))
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
-def _place(root: Path, path: str) -> str:
-    """The absolute path, as DVC writes that of what lies outside the repository."""
+def _absolute(root: Path, path: str) -> str:
+    """Return the absolute path, as DVC writes paths outside the repository."""
     return os.path.normpath(root.resolve() / path)
