@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from ascl_core.artifacts import read_json, sha256_json
-from tasks.execution.policy import RetryPolicy, TimeLimit, gpu_slot, is_retryable
+from tasks.execution.policy import RetryPolicy, gpu_slot, is_retryable, time_limit
 from tasks.execution.supervisor import interruption
 from tasks.registry.stages import CANDIDATE, EVALUATE
 from tasks.runs.recorded import Evaluated, evaluate_recorded
@@ -30,7 +30,7 @@ class Evaluations:
         self._root, self._run, self._asked, self._policy = root, run, (rules, suites), policy
         self._slots = threading.BoundedSemaphore(at_a_time)
         self._interruption = threading.Event()
-        self._limit = TimeLimit(policy, self._interruption.set)
+        self._limit = time_limit(policy, self._interruption.set)
         self._futures: list[PrefectFuture[Any]] = []
 
     def __enter__(self) -> Evaluations:
@@ -38,7 +38,7 @@ class Evaluations:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._limit.stop()
+        self._limit.cancel()
         if error is not None:
             self._interruption.set()
 

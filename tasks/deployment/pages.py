@@ -87,8 +87,3 @@ def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _figure(estimate: Mapping[str, Any] | None) -> str:
     return "" if not estimate else f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-
-
-def read_report(worktree: Path) -> str:
-    """Return the tables of a comparison."""
-    return (worktree / "data" / "comparison" / "comparison.md").read_text(encoding="utf-8")

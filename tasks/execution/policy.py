@@ -41,22 +41,11 @@ class RetryPolicy:
         return {"retries": self.retries, "retry_delay_seconds": list(self.retry_delays_s)[: self.retries] or 0}
 
 
-class TimeLimit:
-    """Calls `reached` when the policy's time is up, unless it was stopped before."""
-
-    def __init__(self, policy: RetryPolicy, reached: Callable[[], None]) -> None:
-        self._timer = None if policy.timeout_s is None else threading.Timer(policy.timeout_s, reached)
-
-    def start(self) -> None:
-        """Start the timer."""
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-
-    def stop(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
+def time_limit(policy: RetryPolicy, reached: Callable[[], None]) -> threading.Timer:
+    """Return a timer that calls `reached` when the policy's time is up, once it is started and unless it is cancelled."""
+    timer = threading.Timer(policy.timeout_s or threading.TIMEOUT_MAX, reached)
+    timer.daemon = True
+    return timer
 
 
 def is_retryable(error: object) -> bool:

@@ -31,7 +31,7 @@ from prefect.states import Cancelled
 from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.evidence.record import read_record
-from tasks.execution.policy import RetryPolicy, TimeLimit, gpu_slot, is_retryable
+from tasks.execution.policy import RetryPolicy, gpu_slot, is_retryable, time_limit
 from tasks.execution.supervisor import interruption
 from tasks.execution.up_to_date import Outcome, bring_up_to_date
 from tasks.registry.stages import Artifact, Stage, upstream
@@ -64,7 +64,7 @@ class StageRunner:
     ) -> None:
         self._root = root or Path.cwd()
         self._policy = policy or RetryPolicy()
-        self._limit = TimeLimit(self._policy, self._run_out)
+        self._limit = time_limit(self._policy, self._run_out)
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
@@ -76,7 +76,7 @@ class StageRunner:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._limit.stop()
+        self._limit.cancel()
         if error is not None:
             self._failure = self._failure or error
             self._interruption.set()

@@ -123,7 +123,7 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tup
 
 
 def differing(name: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the differences of nested values in their own order, by dotted key below `name`; a value in only one of them is one difference."""
+    """Yield the differences of nested values in their own order, by dotted key below `name`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from differing(f"{name}.{key}", before.get(key), after.get(key))

@@ -1,7 +1,7 @@
 """The prompt sources of a stage: files and folders that the parameters name, anywhere on this machine.
 
-DVC compares those that `dvc.yaml` names. The current parameters may name others, as in a plan with changed parameters, or one that was missing
-before, so the current ones are also compared with the record of the stage's last run.
+DVC compares those that `dvc.yaml` names. The current parameters may name others, as in a plan with changed parameters, or one that was
+missing before, so the current ones are also compared with the record of the stage's last run.
 """
 
 from __future__ import annotations

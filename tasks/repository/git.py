@@ -22,14 +22,15 @@ def git(
     root: Path,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    given: str | None = None,
+    given: str = "",
     timeout_s: float | None = None,
 ) -> str:
     """Return what `git` prints with these arguments and `given` as its input, in `root` whatever repository the environment names.
 
     `WorkspaceError` if it fails, or has not ended after `timeout_s`.
     """
-    return _run(root, arguments, environment, given, timeout_s).decode(errors="replace").strip()
+    done = _run(root, *arguments, environment=environment, given=given, timeout_s=timeout_s)
+    return done.stdout.decode(errors="replace").strip()
 
 
 def commit_of(root: Path, revision: str) -> str | None:
@@ -37,11 +38,8 @@ def commit_of(root: Path, revision: str) -> str | None:
 
     `WorkspaceError` if git refuses to look, as in a folder that belongs to somebody else.
     """
-    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    done = _ended(root, arguments)
-    if done.returncode == _NO:
-        return None
-    return _checked(root, arguments, done).decode().strip()
+    done = _run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", may_deny=True)
+    return done.stdout.decode().strip() or None
 
 
 def resolve(root: Path, revision: str) -> str | None:
@@ -62,24 +60,19 @@ def is_uncommitted(root: Path, path: str) -> bool:
 
 def is_ancestor(root: Path, older: str, newer: str) -> bool:
     """Return whether `older` is an ancestor of `newer`, or `newer` itself."""
-    arguments = ("merge-base", "--is-ancestor", older, newer)
-    done = _ended(root, arguments)
-    if done.returncode == _NO:
-        return False
-    _checked(root, arguments, done)
-    return True
+    return _run(root, "merge-base", "--is-ancestor", older, newer, may_deny=True).returncode == 0
 
 
 def show(root: Path, commit: str, path: Path, *, missing: bytes | None = None) -> bytes:
     """Return the bytes of a file at that commit, or `missing` if it is not there; without `missing`, `WorkspaceError`."""
     if missing is not None and not git(root, "ls-tree", commit, "--", str(path)):
         return missing
-    return _run(root, ("cat-file", "blob", f"{commit}:{path}"))
+    return _run(root, "cat-file", "blob", f"{commit}:{path}").stdout
 
 
 def export(root: Path, commit: str, path: Path, into: Path) -> Path:
     """Write the folder or file `path` as of that commit under `into`, and return its new path."""
-    packed = _run(root, ("archive", "--format=tar", commit, "--", str(path)))
+    packed = _run(root, "archive", "--format=tar", commit, "--", str(path)).stdout
     try:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(into, filter="data")
@@ -91,39 +84,23 @@ def export(root: Path, commit: str, path: Path, into: Path) -> Path:
 
 def _run(
     root: Path,
-    arguments: tuple[str, ...],
+    *arguments: str,
     environment: Mapping[str, str] | None = None,
-    given: str | None = None,
+    given: str = "",
     timeout_s: float | None = None,
-) -> bytes:
-    return _checked(root, arguments, _ended(root, arguments, environment, given, timeout_s))
-
-
-def _ended(
-    root: Path,
-    arguments: tuple[str, ...],
-    environment: Mapping[str, str] | None = None,
-    given: str | None = None,
-    timeout_s: float | None = None,
+    may_deny: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
+    """Run git; `WorkspaceError` if it fails, for which with `may_deny` the status for "no" does not count."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_OF_THE_PERSON)}
+    env = {**kept, **_ASKS_NOTHING, **(environment or {})}
     try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            env={**kept, **_ASKS_NOTHING, **(environment or {})},
-            capture_output=True,
-            check=False,
-            input=(given or "").encode(),
-            timeout=timeout_s,
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, env=env, capture_output=True, check=False, input=given.encode(), timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
         problem = f"git {arguments[0]} had no answer after {timeout_s:.0f} s"
         raise WorkspaceError(problem, file=root, hint="git remote -v, and check that it can be reached") from None
-
-
-def _checked(root: Path, arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> bytes:
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise WorkspaceError(f"git {arguments[0]} failed: {said[-1]}", file=root, hint="git status, and fix what it says")
-    return done.stdout
+    if done.returncode != 0 and not (may_deny and done.returncode == _NO):
+        messages = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise WorkspaceError(f"git {arguments[0]} failed: {messages[-1]}", file=root, hint="git status, and fix what it says")
+    return done

@@ -5,15 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, load_corpus
 from tasks.registry.stages import RULES
-from tasks.repository.git import export, git, resolve
+from tasks.repository.git import export, resolve
 from tasks.repository.released import CURRENT, released_commit
-from tasks.runs.rules_on_s3 import download_rules, is_on_s3, list_rules
+from tasks.runs.rules_on_s3 import download_rules, is_on_s3
 
 
 def read_rules(root: Path, source: str, config: RulesConfig) -> Corpus:
@@ -44,21 +43,6 @@ def fetch_rules(root: Path, source: str, into: Path) -> Path:
         hint = "give a folder with rule files, a compiled corpus.json, s3://BUCKET/PREFIX, or a git revision such as HEAD~1"
         raise RuleError("no such folder, file or git revision", field="rules", value=source, hint=hint)
     return export(root, commit, Path(RULES.path), into)
-
-
-def source_digest(root: Path, source: str) -> str:
-    """Return a digest that changes whenever the rule files of a source do, without reading their content from git or S3.
-
-    It compares a source with itself at another time: two sources with the same rules may differ in it.
-    """
-    if is_on_s3(source):
-        return sha256_json(sorted(list_rules(source).items()))
-    if source and Path(source).exists():
-        return digest(source)
-    commit = resolve(root, source)
-    if commit is None:
-        raise RuleError("no such folder, file or git revision", field="rules", value=source, hint="git log --oneline")
-    return git(root, "rev-parse", "--verify", f"{commit}:{RULES.path}")
 
 
 def compiled(folder: Path, config: RulesConfig, label: str, *, against_lock: bool = False) -> Corpus:

@@ -9,7 +9,8 @@ import pytest
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, DataError
 from ascl_core.rules.yaml_file import MAX_FILE_BYTES
-from tasks.runs.rule_sources import fetch_rules, read_rules, source_digest
+from tasks.runs.rule_sources import fetch_rules, read_rules
+from tasks.runs.rules_on_s3 import list_rules
 from tests.builders import make_rule_values, write_rules
 from tests.services.s3_server import BUCKET, S3Server
 
@@ -32,17 +33,19 @@ def place(server: S3Server, tmp_path: Path) -> str:
     return f"s3://{BUCKET}/{tmp_path.name}"
 
 
-def test_a_prefix_gives_the_corpus_of_the_same_folder_and_its_digest_follows_a_change(place: str, server: S3Server, tmp_path: Path) -> None:
+def test_a_prefix_gives_the_corpus_of_the_same_folder_and_its_listing_follows_a_change(
+    place: str, server: S3Server, tmp_path: Path
+) -> None:
     config = RulesConfig()
     corpus = read_rules(tmp_path, place, config)
     assert corpus.digest == read_rules(tmp_path, str(tmp_path / "rules"), config).digest
-    before = source_digest(tmp_path, place)
-    assert source_digest(tmp_path, f"{place}/") == before
+    before = list_rules(place)
+    assert list_rules(f"{place}/") == before
     server.client().pipe_file(f"{place}/README.md", b"no rule")
-    assert source_digest(tmp_path, place) == before, "what is no rule file is not looked at"
+    assert list_rules(place) == before, "what is no rule file is not looked at"
     write_rules(tmp_path / "new", {"rules.yaml": [make_rule_values(title="Another title", version="1.0.1")]})
     server.client().pipe_file(f"{place}/rules.yaml", (tmp_path / "new" / "rules.yaml").read_bytes())
-    assert source_digest(tmp_path, place) != before
+    assert list_rules(place) != before
     assert read_rules(tmp_path, place, config).digest != corpus.digest
 
 

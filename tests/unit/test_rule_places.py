@@ -17,7 +17,7 @@ from ascl_core.rules.lock import write_lock
 from flows.cli import app
 from tasks.deployment import own_run
 from tasks.repository.git import git
-from tasks.runs.rule_sources import read_rules, source_digest
+from tasks.runs.rule_sources import read_rules
 from tasks.runs.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
 from tests.pipeline.workspace import write_tiny_params
@@ -79,17 +79,6 @@ def test_rules_that_do_not_compile_are_named_as_they_were_given(repository: Path
 def test_an_object_on_s3_whose_name_leads_elsewhere_is_no_rule_file(name: str) -> None:
     with pytest.raises(DataError, match="a name that no rule file may have"):
         check_file("s3://bucket/rules", name, 1)
-
-
-def test_the_digest_of_a_place_follows_its_rules_and_nothing_else(repository: Path) -> None:
-    before = source_digest(repository, "v1")
-    git(repository, "commit", "--quiet", "--allow-empty", "-m", "nothing", environment=NOBODY)
-    assert source_digest(repository, "HEAD") == before
-    git(repository, "commit", "--quiet", "--all", "-m", "a rule", environment=NOBODY)
-    assert source_digest(repository, "HEAD") != before
-    folder = source_digest(repository, "data/rules")
-    write_rules(repository / RULES, {"more.yaml": []})
-    assert source_digest(repository, "data/rules") != folder
 
 
 def asked(*words: str) -> Result:
