@@ -18,7 +18,9 @@ Rows = Sequence[EvaluatedRollout]
 Measure = Callable[[EvaluatedRollout], float | None]
 """The value of one response; None where it does not count."""
 Combine = Callable[..., Any]
-"""One figure of the means of several measures."""
+"""Makes one figure of the means of several measures."""
+Groups = Mapping[str, Mapping[str, float]]
+"""The value of each prompt, by suite; one group with an empty name where suites do not count."""
 
 
 @dataclass(frozen=True)
@@ -39,60 +41,78 @@ class SeedEstimate:
         return asdict(self)
 
 
-def itself(value: Any) -> Any:
-    """The one measure as it is."""
+def identity(value: Any) -> Any:
+    """Return the one measure as it is."""
     return value
 
 
 def over_seeds(
-    rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = itself, over_suites: bool = False
+    rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = identity, over_suites: bool = False
 ) -> SeedEstimate | None:
-    """The mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
+    """Return the mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
 
-    With `over_suites`, a measure's mean is that of the suites' means. With one seed only the prompts are resampled, within their
-    suites with `over_suites`. Seeds are few, so the interval is a rough one.
+    With `over_suites`, a measure's mean is the mean of the suites' means, and prompts are resampled within their suites. With one seed
+    only the prompts are resampled. Seeds are few, so the interval is rough.
     """
-    by_seed = [[_groups(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
-    return _estimate([values for values in by_seed if all(values)], combine)
+    by_seed = [[_by_group(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    return _estimate([groups for groups in by_seed if all(groups)], combine)
 
 
 def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], measure: Measure) -> SeedEstimate | None:
-    """The mean over the seeds that both have of ours less theirs, on the prompts that count in both; None where there are none.
+    """Return the mean over the common seeds of ours minus theirs, on the prompts that count in both; None where there are none.
 
-    Pairs what shares luck, a seed and a prompt, so its interval says of a difference what those of the two means do not.
+    The difference is paired by seed and prompt, so its interval is narrower than the intervals of the two means suggest.
     """
     by_seed = []
     for seed in sorted(ours.keys() & theirs.keys()):
         a, b = _by_prompt(ours[seed], measure), _by_prompt(theirs[seed], measure)
-        by_seed.append([a[prompt] - b[prompt] for prompt in a if prompt in b])
-    return _estimate([[[np.array(values)]] for values in by_seed if values], itself)
+        by_seed.append({prompt: a[prompt] - b[prompt] for prompt in a if prompt in b})
+    return _estimate([[{"": values}] for values in by_seed if values], identity)
 
 
-def _estimate(by_seed: Sequence[Sequence[Sequence[np.ndarray]]], combine: Combine) -> SeedEstimate | None:
-    """Of each seed the values of each measure, in groups that weigh the same."""
+def _estimate(by_seed: Sequence[Sequence[Groups]], combine: Combine) -> SeedEstimate | None:
+    """Return the estimate from the values of each measure at each seed.
+
+    Every seed answers the same prompts, so each resample draws its prompts once for all seeds (the two factors are crossed: Owen 2007,
+    doi 10.1214/07-AOAS122). Drawn for each seed apart, a second seed that repeats the first would halve the variance.
+    """
     if not by_seed:
         return None
     random = np.random.default_rng(0)
-    resampled = [combine(*(np.mean([_resampled(v, random) for v in groups], axis=0) for groups in values)) for values in by_seed]
+    by_measure = [_resampled(groups, random) for groups in zip(*by_seed, strict=True)]
+    resampled = np.stack([combine(*means) for means in zip(*by_measure, strict=True)])  # (seeds, resamples)
     chosen = random.integers(0, len(by_seed), (_RESAMPLES, len(by_seed)))
-    draws = np.stack(resampled)[chosen, np.arange(_RESAMPLES)[:, None]].mean(1)
-    means = tuple(float(combine(*(np.mean([v.mean() for v in groups]) for groups in values))) for values in by_seed)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = np.quantile(resampled[chosen, np.arange(_RESAMPLES)[:, None]].mean(1), [0.025, 0.975])
+    means = tuple(float(combine(*(np.mean([np.mean([*v.values()]) for v in groups.values()]) for groups in values))) for values in by_seed)
     value = float(np.mean(means))
-    num_responses = sum(len(v) for values in by_seed for groups in values for v in groups)
-    return SeedEstimate(value, min(float(low), value), max(float(high), value), num_responses, means)
+    num_values = sum(len(v) for values in by_seed for groups in values for v in groups.values())
+    return SeedEstimate(value, min(float(low), value), max(float(high), value), num_values, means)
 
 
-def _resampled(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return np.asarray(values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(1))
+def _resampled(by_seed: Sequence[Groups], random: np.random.Generator) -> list[np.ndarray]:
+    """Return for each seed the mean over the groups of the means of the drawn prompts, (resamples,)."""
+    means: list[list[np.ndarray]] = [[] for _ in by_seed]
+    for group in dict.fromkeys(name for groups in by_seed for name in groups):
+        prompts = [*dict.fromkeys(prompt for groups in by_seed for prompt in groups.get(group, ()))]
+        drawn = random.integers(0, len(prompts), (_RESAMPLES, len(prompts)))
+        for of_seed, groups in zip(means, by_seed, strict=True):
+            if group in groups:
+                of_seed.append(_means_of_drawn(np.array([groups[group].get(prompt, np.nan) for prompt in prompts]), drawn))
+    return [np.mean(of_seed, axis=0) for of_seed in means]
 
 
-def _groups(rows: Rows, measure: Measure, over_suites: bool) -> list[np.ndarray]:
-    """The values by prompt of each suite, or of all suites together."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for key, value in _by_prompt(rows, measure).items():
-        groups[key.partition("\n")[0] if over_suites else ""].append(value)
-    return [np.array(values) for values in groups.values()]
+def _means_of_drawn(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the mean of each draw; NaN is a prompt without a value, and a draw of only those has the mean of all values."""
+    found = values[drawn]
+    counts = (~np.isnan(found)).sum(1)
+    return np.where(counts, np.nansum(found, 1) / np.maximum(counts, 1), np.nanmean(values))
+
+
+def _by_group(rows: Rows, measure: Measure, over_suites: bool) -> Groups:
+    groups: dict[str, dict[str, float]] = defaultdict(dict)
+    for prompt, value in _by_prompt(rows, measure).items():
+        groups[prompt.partition("\n")[0] if over_suites else ""][prompt] = value
+    return groups
 
 
 def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:
