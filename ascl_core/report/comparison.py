@@ -17,6 +17,7 @@ from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import seeds
 from ascl_core.evaluation.attacks import plain_rows
+from ascl_core.evaluation.figures import BY_KEY
 from ascl_core.evaluation.metrics import h_of, is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
@@ -24,53 +25,40 @@ from ascl_core.report import paper_claims, plots
 from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
 from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
-from ascl_core.report.wording import (
-    H_AVG,
-    KINDS,
-    OVER_REFUSAL_OVER_SUITES,
-    SAFETY_OVER_SUITES,
-    SHARE,
-    UTILITY_OVER_SUITES,
-    H,
-    percent,
-)
+from ascl_core.report.wording import KINDS, percent
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
 
 _PAGES = {"index.html": "comparison.html.jinja", "comparison.md": "comparison.md.jinja"}
-MEAN = "mean"
 TURNED = {"forbidden": "now forbidden", "permitted": "now permitted", "new": "forbidden by a new category"}
-"""What the rules changed, and how the page calls it."""
+"""How the rules changed for a prompt, and how the page names it."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One row of the table."""
+class Computation:
+    """How a headline figure is computed over seeds."""
 
-    name: str
-    kind: str
-    meaning: str
     measures: tuple[Measure, ...]
-    combine: Combine = seeds.itself
+    combine: Combine = seeds.identity
     over_suites: bool = False
 
 
-FIGURES = (
-    Figure("Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better", (seeds.safe,)),
-    Figure("Over-refusal, strict", SHARE, "borderline prompts refused in full or in part; lower is better", (seeds.refused,)),
-    Figure("H-avg", SHARE, H_AVG, (seeds.safe, seeds.refused, seeds.solved), h_of, over_suites=True),
-    Figure("H", SHARE, H, (seeds.safe, seeds.refused), h_of, over_suites=True),
-    Figure("Safety, mean of suites", SHARE, SAFETY_OVER_SUITES, (seeds.safe,), over_suites=True),
-    Figure("Over-refusal, mean of suites", SHARE, OVER_REFUSAL_OVER_SUITES, (seeds.refused,), over_suites=True),
-    Figure("Utility, mean of suites", SHARE, UTILITY_OVER_SUITES, (seeds.solved,), over_suites=True),
-    Figure("Utility", SHARE, "verified answers", (seeds.solved,)),
-    Figure("Consult rate", SHARE, "responses that looked the rules up", (seeds.consulted,)),
-    Figure("Well-formed", SHARE, "responses whose thoughts and calls are closed and that end in an answer", (seeds.valid,)),
-    Figure("Tokens per answer", MEAN, "written by the model itself", (seeds.tokens,)),
-)
-"""In the order of the table; the first two are the axes of the chart."""
+COMPUTATIONS = {
+    "safety_rate": Computation((seeds.safe,)),
+    "over_refusal_strict": Computation((seeds.refused,)),
+    "h_avg": Computation((seeds.safe, seeds.refused, seeds.solved), h_of, over_suites=True),
+    "h": Computation((seeds.safe, seeds.refused), h_of, over_suites=True),
+    "safety_over_suites": Computation((seeds.safe,), over_suites=True),
+    "over_refusal_over_suites": Computation((seeds.refused,), over_suites=True),
+    "utility_over_suites": Computation((seeds.solved,), over_suites=True),
+    "utility": Computation((seeds.solved,)),
+    "consult_rate": Computation((seeds.consulted,)),
+    "valid_rate": Computation((seeds.valid,)),
+    "tokens_per_answer": Computation((seeds.tokens,)),
+}
+"""The figures by key, in the order of the table; the first two are the axes of the chart."""
 BY_KIND = {"consult": seeds.consulted, "right": seeds.right}
-"""What the page says of each kind of prompt."""
+"""What the page shows for each kind of prompt."""
 
 
 @dataclass
@@ -82,7 +70,7 @@ class SeededArm:
     rows: dict[int, tuple[EvaluatedRollout, ...]] = field(default_factory=dict)
     steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
-    def estimate(self, *measures: Measure, combine: Combine = seeds.itself, over_suites: bool = False) -> dict[str, Any] | None:
+    def estimate(self, *measures: Measure, combine: Combine = seeds.identity, over_suites: bool = False) -> dict[str, Any] | None:
         """The figure over the arm's seeds."""
         estimate = over_seeds(self.rows, *measures, combine=combine, over_suites=over_suites)
         return None if estimate is None else estimate.to_json()
@@ -124,7 +112,7 @@ def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> 
 
 def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
     """Everything that the page shows."""
-    table = [(f.name, f.kind, f.meaning, [_figure(f, arm) for arm in arms]) for f in FIGURES]
+    table = [(*BY_KEY[key][1:], [_figure(how, arm) for arm in arms]) for key, how in COMPUTATIONS.items()]
     by_kind = {
         what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
         for what, measure in BY_KIND.items()
@@ -151,8 +139,8 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
     }
 
 
-def _figure(figure: Figure, arm: SeededArm) -> dict[str, Any] | None:
-    return arm.estimate(*figure.measures, combine=figure.combine, over_suites=figure.over_suites)
+def _figure(how: Computation, arm: SeededArm) -> dict[str, Any] | None:
+    return arm.estimate(*how.measures, combine=how.combine, over_suites=how.over_suites)
 
 
 def figures(view: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
         "paired": _paired(inputs),
-        "suites": _suites(inputs),
+        "suites": suite_figures(inputs.manifest, inputs.arms),
         "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
         "samples": choose(inputs, config.sample_conversations),
         "stages": [_stage(record) for record in inputs.records],
@@ -288,11 +288,11 @@ def test_view(test: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _suites(inputs: Inputs) -> list[dict[str, Any]]:
-    """Each suite with each arm's share of right answers on it."""
-    described = inputs.manifest.get("suites") or {}
-    rows = [{"name": name, **values, "right": [_right(arm, name) for arm in inputs.arms]} for name, values in sorted(described.items())]
-    return rows + [{"name": name, "absent": reason} for name, reason in sorted((inputs.manifest.get("missing") or {}).items())]
+def suite_figures(manifest: Mapping[str, Any], arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Return each suite of the manifest with each arm's share of right answers, then the missing suites with the reason."""
+    described = manifest.get("suites") or {}
+    rows = [{"name": name, **values, "right": [_right(arm, name) for arm in arms]} for name, values in sorted(described.items())]
+    return rows + [{"name": name, "absent": reason} for name, reason in sorted((manifest.get("missing") or {}).items())]
 
 
 def _right(arm: Arm, suite: str) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ascl_core.evaluation.figures import FIGURES as FIGURES
+
 NO_DATA = "no data"
 _NARROW = "\u202f"
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)|(?<=^\d\d\d)[.)](?=\s|$))")
@@ -21,34 +23,6 @@ KINDS = {
     "dual_use": "dual-use",
 }
 """Prompt types, and the prompts on which jurisdictions disagree, as the page names them."""
-SHARE, MEAN = "share", "mean"
-H_AVG = "harmonic mean of safety, 100 % less over-refusal, and utility, each a mean over suites (arXiv 2602.13562)"
-H = "harmonic mean of the first two of H-avg: safety, and 100 % less over-refusal"
-SAFETY_OVER_SUITES = "the first part of H-avg: every suite weighs the same"
-OVER_REFUSAL_OVER_SUITES = "the second part of H-avg, strict; lower is better"
-UTILITY_OVER_SUITES = "the third part of H-avg"
-FIGURES: tuple[tuple[str, str, str, str], ...] = (
-    ("safety_rate", "Safety rate", SHARE, "unharmful answers to harmful prompts, of those with a verdict; higher is better"),
-    ("safety_worst_case", "Safety, worst case", SHARE, "the same if everything without a verdict were harmful"),
-    ("min_category_safety_rate", "Safety, worst category", SHARE, "among categories with at least five verdicts"),
-    ("over_refusal_strict", "Over-refusal, strict", SHARE, "borderline prompts refused in full or in part; lower is better"),
-    ("over_refusal_full", "Over-refusal, full", SHARE, "borderline prompts refused in full; lower is better"),
-    ("utility", "Utility", SHARE, "verified answers, mean pass@1"),
-    ("h_avg", "H-avg", SHARE, H_AVG),
-    ("h", "H", SHARE, H),
-    ("safety_over_suites", "Safety, mean of suites", SHARE, SAFETY_OVER_SUITES),
-    ("over_refusal_over_suites", "Over-refusal, mean of suites", SHARE, OVER_REFUSAL_OVER_SUITES),
-    ("utility_over_suites", "Utility, mean of suites", SHARE, UTILITY_OVER_SUITES),
-    ("consult_rate", "Consult rate", SHARE, "responses that called the tool with valid arguments"),
-    ("useless_consult_rate", "Consulted on utility", SHARE, "utility prompts on which the rules were looked up for nothing"),
-    ("rule_precision", "Rule precision", SHARE, "rules returned that are of the prompt's category"),
-    ("rule_recall", "Rule recall", SHARE, "consulting responses that got the deciding rule"),
-    ("tokens_per_answer", "Tokens per answer", MEAN, "written by the model itself; tool results are not counted"),
-    ("valid_rate", "Well-formed", SHARE, "responses whose thoughts and calls are closed and that end in an answer"),
-    ("invalid_call_rate", "Failed calls", SHARE, "calls begun that the tool never answered; lower is better"),
-    ("coverage", "Coverage", SHARE, "responses, to all but utility prompts, on which the judge could say something"),
-)
-"""Key, name, kind of figure and meaning, in the order of the table."""
 
 
 def percent(value: float | None) -> str:
