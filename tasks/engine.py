@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ascl_core.config.engine import EngineConfig
-from ascl_core.contracts import Job, Result, one_by_one
+from ascl_core.contracts import Engine, Job, Result, one_by_one
 from ascl_core.errors import ConfigError
 from tasks.environment import prepare
 from tasks.local_server import prefect_server
@@ -21,7 +20,7 @@ _PACKAGE = "prefect_dask"
 _ANSWER_S = 5.0
 
 
-def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     """What the function returns for each job, in their order, as `ascl_core.contracts.Mapper` says; jobs and results are small.
 
     A job names files: the workers of another machine must see them under the same path.
@@ -31,7 +30,7 @@ def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: En
     return one_by_one(function, jobs, engine) if engine.workers == 1 else _in_processes(function, jobs, engine.workers)
 
 
-def engine_problem(engine: EngineConfig) -> ConfigError | None:
+def engine_problem(engine: Engine) -> ConfigError | None:
     """Why nothing can run on the engine now: its packages are not installed, or its scheduler does not answer."""
 
     def problem(field: str, found: str, hint: str) -> ConfigError:
@@ -57,7 +56,7 @@ def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], worker
         yield from pool.map(function, jobs)
 
 
-def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     if (problem := engine_problem(engine)) is not None:
         raise problem
     prepare(Path.cwd())
@@ -65,7 +64,7 @@ def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Eng
         yield from _as_tasks(function, jobs, engine)
 
 
-def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
@@ -79,7 +78,7 @@ def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: En
     yield from in_shards()
 
 
-def _runner(engine: EngineConfig) -> Any:
+def _runner(engine: Engine) -> Any:
     from prefect_dask import DaskTaskRunner
 
     if engine.address is not None:

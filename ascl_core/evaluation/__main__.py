@@ -11,7 +11,7 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params, load_params, merge
 from ascl_core.contracts import StageContext
-from ascl_core.errors import AsclError, leave
+from ascl_core.errors import AsclError, dump_error
 from ascl_core.evaluation.run import evaluate
 
 
@@ -39,7 +39,7 @@ def main() -> int:
         )
         shutil.rmtree(state.parent)
     except AsclError as error:
-        return leave(error, folder / "error.json")
+        return dump_error(error, folder / "error.json")
     return 0
 
 
