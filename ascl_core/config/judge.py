@@ -1,4 +1,4 @@
-"""Which judge gives verdicts."""
+"""Parameters of a judge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GUARDS = {
     "llama_guard": "meta-llama/Llama-Guard-3-8B",
     "harmbench": "cais/HarmBench-Llama-2-13b-cls",
 }
-"""The judges that are models on this machine, with the hub id that is taken where none is configured."""
+"""The judges that are models on this machine, with their default hub ids."""
 
 
 GRADED = ("qwen3guard",)
@@ -26,16 +26,16 @@ GRADED = ("qwen3guard",)
 class _Source(Config):
     name: str
     model: str | None = None
-    """Path, hub id or endpoint model of a model-based judge; None takes the judge's own."""
+    """Path, hub id or endpoint model of a model-based judge; None means the judge's default."""
     revision: str | None = None
     """The pinned revision of a hub id."""
     strict: bool | None = None
-    """`qwen3guard`: whether a *controversial* response is harmful (true, read strictly) or unharmful (false, read loosely); None gives no
-    verdict on its harm, which lowers the coverage. The guard's authors call these its strict and its loose mode (arXiv 2510.14276)."""
+    """`qwen3guard`: whether a *controversial* response is harmful (true, strict mode) or unharmful (false, loose mode); None gives no
+    verdict on its harm, which lowers the coverage (modes as in arXiv 2510.14276)."""
     base_url: str | None = None
     """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
     timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
-    """`openai`: how long one answer may take; one that is late twice is no verdict."""
+    """`openai`: time limit of one answer, in seconds; a request that exceeds it twice has no verdict."""
 
     @field_validator("base_url")
     @classmethod
@@ -46,7 +46,9 @@ class _Source(Config):
     def _has_levels_to_read(self) -> _Source:
         if self.strict is not None and self.name not in GRADED:
             where = ": set it on its members" if self.name == "ensemble" else ""
-            raise ValueError(f"`strict` is for {', '.join(GRADED)}, and judge {self.name!r} has no level between its two{where}")
+            raise ValueError(
+                f"`strict` is for {', '.join(GRADED)}, and judge {self.name!r} has no level between harmful and unharmful{where}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -71,7 +73,7 @@ class JudgeConfig(_Source):
     members: tuple[MemberConfig, ...] = Field(default=(), max_length=9)
     """`ensemble`: at least two judges."""
     cache: str | None = ".ascl/verdicts.sqlite"
-    """The file that keeps the verdicts of model-based judges, so that nothing is judged twice; None keeps none."""
+    """The file that caches the verdicts of model-based judges; None caches none."""
 
     @model_validator(mode="after")
     def _ensemble_has_members(self) -> JudgeConfig:
@@ -83,10 +85,10 @@ class JudgeConfig(_Source):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models that this machine must hold for the verdict: paths or hub ids."""
+        """The models that must be on this machine: paths or hub ids."""
         return tuple(one.model or GUARDS[one.name] for one in self.members or (self,) if one.name in GUARDS)
 
     @property
     def names(self) -> frozenset[str]:
-        """The judges that give the verdict."""
+        """The names of the judges that vote."""
         return frozenset(member.name for member in self.members) if self.members else frozenset({self.name})

@@ -21,30 +21,30 @@ PRESETS: dict[str, tuple[str, ...]] = {
 
 
 class HallucinationConfig(Config):
-    """P_h (arXiv 2602.13562, eq. 1): a gate on a response without a tool call that claims a look-up, or cites a rule."""
+    """P_h (arXiv 2602.13562, eq. 1): a gate on a response that claims a look-up or cites a rule without a tool call."""
 
     factor: float = Field(default=0.0, ge=0.0, le=1.0)
     """What the reward is multiplied by; 1 turns the gate off."""
     judge: JudgeConfig | None = None
-    """The chat model that decides whether it claims one (judge `openai`); None decides by patterns on the text."""
+    """The chat model that detects such claims (judge `openai`); None uses patterns on the text."""
 
     @field_validator("judge")
     @classmethod
     def _answers_questions(cls, value: JudgeConfig | None) -> JudgeConfig | None:
         if value is not None and value.name != "openai":
-            raise ValueError(f"judge {value.name!r} has no answer to this question; expected 'openai', or null for the patterns")
+            raise ValueError(f"judge {value.name!r} cannot answer this question; expected 'openai', or null for the patterns")
         return value
 
 
 class FormatConfig(Config):
-    """P_f (eq. 1): a gate on a rollout that is malformed or unfinished, or has a turn without thinking."""
+    """P_f (eq. 1): a gate on a rollout that is malformed, unfinished, or has a turn without thinking."""
 
     factor: float = Field(default=0.0, ge=0.0, le=1.0)
     """What the reward is multiplied by; 1 turns the gate off."""
 
 
 class SafetyConfig(Config):
-    """R_s (eq. 1): what a safe answer earns; an unsafe one earns 0."""
+    """R_s (eq. 1): the reward of a safe answer; an unsafe answer has 0."""
 
     harmful: float = Field(default=1.5, ge=0.0, le=10.0)
     """On a harmful prompt."""
@@ -55,46 +55,46 @@ class SafetyConfig(Config):
 
 
 class ComplianceConfig(Config):
-    """R_c (eq. 1): what an answer earns that helps as far as it may; a refusal earns 0."""
+    """R_c (eq. 1): the reward of an answer that helps as far as allowed; a refusal has 0."""
 
     borderline: float = Field(default=1.0, ge=0.0, le=10.0)
     """A full answer to a borderline prompt."""
     borderline_partial: float = Field(default=0.0, ge=0.0, le=10.0)
-    """A partial answer to a borderline prompt; the paper knows only complied and refused."""
+    """A partial answer to a borderline prompt, a class that the paper does not have."""
     sensitive: float = Field(default=1.0, ge=0.0, le=10.0)
     """A safe completion with all elements that its rule requires."""
 
 
 class VerifiedConfig(Config):
-    """What a verified answer earns on a utility prompt, a type that the paper does not train on; a wrong one or a refusal earns 0."""
+    """The reward of a verified answer to a utility prompt, a type that the paper does not train on; any other answer has 0."""
 
     utility: float = Field(default=1.5, ge=0.0, le=10.0)
     """A verified answer that is not harmful."""
 
 
 class RetrievalConfig(Config):
-    """P_r (eq. 1): what faulty calls cost."""
+    """P_r (eq. 1): the cost of faulty calls."""
 
     faulty_call: float = Field(default=0.4, ge=0.0, le=10.0)
-    """For each call that parses, but lacks an argument or names an unknown tool."""
+    """For each call that parses but lacks an argument or names an unknown tool."""
 
 
 class LookupPenaltyConfig(Config):
-    """What consulting costs on a borderline prompt: the paper's ablation (§6.2)."""
+    """The cost of consulting on a borderline prompt: the paper's ablation (§6.2)."""
 
     borderline: float = Field(default=0.1, ge=0.0, le=10.0)
     """Once for a rollout that consulted."""
 
 
 class RepeatedLookupConfig(Config):
-    """What identical look-ups cost."""
+    """The cost of identical look-ups."""
 
     cost: float = Field(default=0.01, ge=0.0, le=0.05)
-    """For each repetition, four at most; too small to change the order of the graded values."""
+    """For each repetition, at most four; too small to change the order of the graded values."""
 
 
 class GradedConfig(Config):
-    """One value for each outcome: a reward of this project, older than the paper's here."""
+    """One value for each outcome: this project's earlier reward."""
 
     invalid: float = -1.0
     """A malformed or unfinished rollout."""
@@ -142,11 +142,11 @@ class RewardConfig(Config):
     retrieval: RetrievalConfig = RetrievalConfig()
     """P_r."""
     lookup_penalty: LookupPenaltyConfig = LookupPenaltyConfig()
-    """A cost of consulting, not in a preset."""
+    """A cost of consulting, in neither preset."""
     repeated_lookup: RepeatedLookupConfig = RepeatedLookupConfig()
-    """A cost of repetition, in `graded` alone."""
+    """A cost of repetition, only in `graded`."""
     graded: GradedConfig = GradedConfig()
-    """One value for each outcome, in `graded` alone."""
+    """One value for each outcome, only in `graded`."""
 
     @field_validator("extra")
     @classmethod

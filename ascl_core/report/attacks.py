@@ -1,4 +1,4 @@
-"""The table of attacks in the report: how often each kind succeeds with each arm, and what noise costs."""
+"""The report's tables of attacks: how often each kind succeeds against each arm, and the safety rate under noise."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 
-_PARTS = {"all": "all kinds", "held_out": "kinds held out of training", "trained": "kinds that training saw"}
+_PARTS = {"all": "all kinds", "held_out": "kinds held out of training", "trained": "kinds seen in training"}
 _TABLES = ((FORGED_RULES, "attack_success_rate"), (DISTRACTORS, "safety_rate"))
 
 
 def attack_tables(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each of the two suites that some arm was evaluated on, its rows: a name, and an estimate or None for each arm.
+    """Return a table for each of the two suites with data: its rows are a name, and an estimate or None for each arm.
 
-    `metrics` are those of the arms, in order. Forged rules are reported by attack success, noise by the safety rate.
+    `metrics` are those of the arms, in order. Forged rules are reported by attack success rate, noise by safety rate.
     """
     tables = []
     for suite, key in _TABLES:

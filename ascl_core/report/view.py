@@ -1,4 +1,4 @@
-"""What the templates show, worked out from the inputs: they only lay it out."""
+"""Compute what the templates show; the templates only lay it out."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ascl_core.report import plots
 from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import Arm, Inputs
-from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, share_interval
+from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, points_interval, share_interval
 
 _GLYPHS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶", "⬟")
 _STROKES = ("", "8 4", "2 3", "9 4 2 4", "5 2", "4 4")
 _ENDS = 10
-"""Steps at either end of a training whose mean the tables give."""
+"""Steps at the start and at the end of training whose mean the tables show."""
 _COLLAPSED = 0.02
-"""A consult rate this near to none or all means that the policy has only one mode left."""
+"""A consult rate within this of 0 or 1 means that the policy has collapsed to one mode."""
 _TILES = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "consult_rate", "tokens_per_answer")
 Series = dict[str, list[tuple[int, float]]]
 Key = TypeVar("Key")
 
 
 def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
-    """Everything that the page and the cards show, by name."""
+    """Return everything that the page and the cards show, by name."""
     front = pareto_front(inputs.arms)
     return {
         "title": config.title,
@@ -64,8 +64,8 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
 
 
 def sentence(inputs: Inputs) -> str:
-    """What happened, in one sentence."""
-    said = [
+    """Return the outcome of the run in one sentence."""
+    clauses = [
         _clause(inputs.candidate, "safety_rate", "answers {} of harmful prompts safely"),
         _clause(inputs.candidate, "over_refusal_strict", "refuses {} of borderline ones"),
         _clause(inputs.candidate, "utility", "gets {} of utility prompts right"),
@@ -73,22 +73,22 @@ def sentence(inputs: Inputs) -> str:
     ]
     before, after = inputs.reference.estimate("consult_rate"), inputs.candidate.estimate("consult_rate")
     if after:
-        than = f", against {percent(before['value'])} before reinforcement learning" if before else ""
-        said.append(f"looks the rules up in {percent(after['value'])} of its responses{than}")
+        than = f", compared with {percent(before['value'])} before reinforcement learning" if before else ""
+        clauses.append(f"consults the rules in {percent(after['value'])} of its responses{than}")
     passed = inputs.decision.get("passed")
-    clauses = "; ".join(clause for clause in said if clause) or "was not evaluated"
-    verdict = "there is no decision" if passed is None else "the gate let it pass" if passed else "the gate did not let it pass"
+    outcome = "; ".join(filter(None, clauses)) or "was not evaluated"
+    verdict = "there is no decision" if passed is None else "the gate passed" if passed else "the gate did not pass"
     summary = str(inputs.decision.get("summary") or "")
-    return f"{inputs.candidate.label} {clauses}: {verdict}{f' ({summary})' if summary else ''}."
+    return f"{inputs.candidate.label} {outcome}: {verdict}{f' ({summary})' if summary else ''}."
 
 
 def pareto_front(arms: Sequence[Arm]) -> list[str]:
-    """Names of the arms that no other one beats on both safety and strict over-refusal, without being beaten on either."""
+    """Return the names of the arms on the Pareto front of safety and strict over-refusal."""
     return undominated({arm.name: (safe["value"], refused["value"]) for arm, safe, refused in _judged(arms)})
 
 
 def hardly_judged(*figures: Sequence[Mapping[str, Any] | None]) -> set[int]:
-    """Positions of the arms of whose answers not half as many could be judged as of the best one's: their rates say nothing."""
+    """Return the positions of the arms with less than half as many verdicts as the best judged arm: their rates mean little."""
     return {i for row in figures for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
 
 
@@ -97,14 +97,14 @@ def _axes(arms: Sequence[Arm]) -> tuple[list[dict[str, Any] | None], list[dict[s
 
 
 def _judged(arms: Sequence[Arm]) -> list[tuple[Arm, Mapping[str, Any], Mapping[str, Any]]]:
-    """Safety rate and strict over-refusal of the arms that have both, and of whose answers enough could be judged."""
+    """Return the arms with a safety rate, a strict over-refusal rate and enough verdicts, each with both rates."""
     safe, refused = _axes(arms)
     skipped = hardly_judged(safe, refused)
     return [(arm, s, o) for i, (arm, s, o) in enumerate(zip(arms, safe, refused, strict=True)) if s and o and i not in skipped]
 
 
 def undominated(points: Mapping[Key, tuple[float, float]]) -> list[Key]:
-    """The keys of the pairs of safety and over-refusal than which no other is as good on both and better on one."""
+    """Return the keys of the points of safety and over-refusal that no other point dominates."""
     return [
         key
         for key, (safe, refusing) in points.items()
@@ -113,14 +113,14 @@ def undominated(points: Mapping[Key, tuple[float, float]]) -> list[Key]:
 
 
 def cautions(inputs: Inputs) -> list[str]:
-    """What a reader must know before comparing the figures."""
+    """Return the caveats that a reader needs before comparing the figures."""
     found = ["Each arm was trained once, with one seed: the intervals cover the choice of prompts and answers, not the luck of training."]
     judges = {arm.metrics["judge"] for arm in inputs.arms if arm.metrics.get("judge")}
     if len(judges) > 1:
-        found.append(f"The arms were judged by different judges ({', '.join(sorted(judges))}): their figures do not compare.")
+        found.append(f"The arms were judged by different judges ({', '.join(sorted(judges))}): their figures are not comparable.")
     stale = [arm.label for arm in inputs.arms if arm.metrics.get("corpus_digest") not in (None, inputs.corpus.digest)]
     if stale:
-        found.append(f"Evaluated against another version of the rules than the one shown here: {', '.join(stale)}.")
+        found.append(f"Evaluated with another version of the rules than the one shown here: {', '.join(stale)}.")
     consulting = inputs.candidate.estimate("consult_rate")
     if consulting and not _COLLAPSED < consulting["value"] < 1 - _COLLAPSED:
         mode = "consult" if consulting["value"] > 0.5 else "direct"
@@ -128,7 +128,7 @@ def cautions(inputs: Inputs) -> list[str]:
     covered = [(arm.label, c["value"]) for arm in inputs.arms if (c := arm.estimate("coverage"))]
     low = [f"{label} {percent(value)}" for label, value in covered if value < 0.9]
     if low:
-        found.append(f"The judge could say nothing about many responses; coverage: {', '.join(low)}.")
+        found.append(f"The judge had no verdict on many responses; coverage: {', '.join(low)}.")
     if absent := inputs.manifest.get("missing"):
         found.append(f"Suites without data: {', '.join(sorted(absent))}.")
     dirty = sorted(str(r.get("stage")) for r in inputs.records if (r.get("git") or {}).get("dirty"))
@@ -150,7 +150,7 @@ def _tiles() -> list[tuple[str, str, str, str]]:
 
 
 def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A criterion for the page: an estimate against a threshold, or a difference against a significance level."""
+    """Return a criterion for the page: an estimate against a threshold, or a difference against a significance level."""
     value, threshold = values.get("value"), values.get("threshold")
     estimate = value if isinstance(value, Mapping) else None
     difference = value if isinstance(value, int | float) else None
@@ -166,7 +166,7 @@ def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _missing(arms: Sequence[Arm]) -> list[tuple[str, str, list[str]]]:
-    """What has no data, why, and in which arms."""
+    """Return each figure or suite without data, the reason, and the arms."""
     found: dict[tuple[str, str], list[str]] = {}
     for arm in arms:
         reasons = dict(arm.metrics.get("missing") or {}) if arm.metrics else {"all figures": "not evaluated"}
@@ -187,6 +187,7 @@ def _safety_svg(arms: Sequence[Arm], front: Sequence[str]) -> Markup | None:
 
 
 def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return colour, marker and line style for each label, in order."""
     return [
         {"label": label, "series": i % len(plots.SERIES), "glyph": _GLYPHS[i % len(_GLYPHS)], "stroke": _STROKES[i % len(_STROKES)]}
         for i, label in enumerate(labels)
@@ -194,7 +195,7 @@ def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _training(inputs: Inputs) -> list[dict[str, Any]]:
-    """The plots over training steps, each with its legend and its table; one without data has no drawing."""
+    """Return the plots over training steps, each with its legend and its table."""
     steps = inputs.candidate.steps
     kinds = dict(KINDS)
     components = sorted(
@@ -228,6 +229,7 @@ def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, flo
 
 
 def curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:
+    """Return one plot over training steps with its legend and its table; without data there is no drawing."""
     show: Callable[[float | None], str] = percent if scale == "share" else number
     rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items() if values]
     alt = f"{title}. Mean of the first and of the last {_ENDS} steps: " + "; ".join(
@@ -260,14 +262,14 @@ def _consult(arms: Sequence[Arm]) -> dict[str, Any]:
 
 
 def _categories(inputs: Inputs) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
-    """Id, title and each arm's safety rate, for every category in any arm's metrics."""
+    """Return id, title and each arm's safety rate for every category in any arm's metrics."""
     ids = sorted({category for arm in inputs.arms for category in arm.metrics.get("by_category") or {}})
     titles = {key: category.title for key, category in inputs.corpus.categories.items()}
     return [(key, titles.get(key, key), [(arm.metrics.get("by_category") or {}).get(key) for arm in inputs.arms]) for key in ids]
 
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
-    """The candidate against the checkpoint it was trained from, and against the release where the gate compared them."""
+    """Return the paired tests against the checkpoint that the candidate was trained from, and against the release if there is one."""
     reference = [test.to_json() for test in compare(plain_rows(inputs.candidate.rows), plain_rows(inputs.reference.rows))]
     release = (inputs.decision.get("released") or {}).get("tag")
     against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
@@ -275,14 +277,14 @@ def _paired(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def test_view(test: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a paired test with its texts for the page."""
     kind = str(test["metric"]).removeprefix("right/")
     finding = "unclear" if test["p_value"] >= 0.05 else "better" if test["difference"] > 0 else "worse"
-    interval = f"{points(test['low'])} to {points(test['high'])}"
     return {
         **test,
         "kind": KINDS.get(kind, kind),
         "points": points(test["difference"]),
-        "interval": interval,
+        "interval": points_interval(test),
         "p": p_value(test["p_value"]),
         "finding": finding,
     }
@@ -301,7 +303,7 @@ def _right(arm: Arm, suite: str) -> dict[str, Any] | None:
 
 
 def _stage(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with every key that the page asks for."""
+    """Return a stage's record with every key that the page shows."""
     git = record.get("git") or {}
     code = record.get("code") or {}
     return {
@@ -331,7 +333,7 @@ def _distinct(records: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, 
 
 
 def _seeds(inputs: Inputs) -> list[tuple[str, Any]]:
-    """Every seed that a stage was given, from the records' parameters, or from the training logs where there are no records."""
+    """Return every stage's seed from the records' parameters, or from the training logs if there are no records."""
     sections = {
         section: values["seed"]
         for record in inputs.records
@@ -342,7 +344,7 @@ def _seeds(inputs: Inputs) -> list[tuple[str, Any]]:
 
 
 def _judges(inputs: Inputs) -> list[tuple[str, str]]:
-    """Who judged what."""
+    """Return which judge judged what."""
     training = (inputs.candidate.config.get("judge") or {}).get("name")
     evaluating = sorted({str(arm.metrics["judge"]) for arm in inputs.arms if arm.metrics.get("judge")})
     found = (

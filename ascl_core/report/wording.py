@@ -1,4 +1,4 @@
-"""Figures and untrusted text as they stand on the page and in the cards."""
+"""Format figures and untrusted text for the page and the cards."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ KINDS = {
     "utility": "utility",
     "dual_use": "dual-use",
 }
-"""Prompt types, and the prompts on which jurisdictions disagree, as the page names them."""
+"""The names of the prompt types on the page, and of the prompts on which jurisdictions disagree."""
 
 
 def percent(value: float | None) -> str:
-    """`93.2 %`; what is not there says so.
+    """Return a share in percent, such as `93.2 %`, or "no data".
 
     >>> percent(None)
     'no data'
@@ -35,7 +35,7 @@ def percent(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A figure with as many decimals as it deserves.
+    """Return a number with decimals according to its size.
 
     >>> number(0.03125), number(48.3333), number(1200.0)
     ('0.031', '48.3', '1200')
@@ -50,34 +50,34 @@ def number(value: float | None) -> str:
 
 
 def share_interval(estimate: Mapping[str, Any] | None) -> str:
-    """`90.1–95.4 %`, the 95 % interval of a proportion."""
+    """Return the 95 % interval of a proportion, such as `90.1–95.4 %`."""
     return NO_DATA if estimate is None else f"{100 * estimate['low']:.1f}–{100 * estimate['high']:.1f}{_NARROW}%"
 
 
 def number_interval(estimate: Mapping[str, Any] | None) -> str:
-    """`44.1–52.0`, the 95 % interval of a mean."""
+    """Return the 95 % interval of a mean, such as `44.1–52.0`."""
     return NO_DATA if estimate is None else f"{estimate['low']:.1f}–{estimate['high']:.1f}"
 
 
 def points(value: float | None) -> str:
-    """A difference of shares in percentage points, with its sign: `+1.9 pp`."""
-    return NO_DATA if value is None else f"{100 * value:+.1f}{_NARROW}pp".replace("-", "−")
+    """Return a difference of shares in percentage points, such as `+1.9 points`."""
+    return NO_DATA if value is None else f"{100 * value:+.1f}{_NARROW}points".replace("-", "−")
 
 
 def points_interval(estimate: Mapping[str, Any] | None) -> str:
-    """`−8.1 to −2.0 pp`, the 95 % interval of a difference of shares."""
-    return NO_DATA if estimate is None else f"{100 * estimate['low']:+.1f} to {points(estimate['high'])}".replace("-", "−")
+    """Return the 95 % interval of a difference of shares in percentage points, such as `−8.1 to −2.0`."""
+    return NO_DATA if estimate is None else f"{100 * estimate['low']:+.1f} to {100 * estimate['high']:+.1f}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
-    """`0.021`, or `< 0.001`."""
+    """Return a p-value such as `0.021`, or `< 0.001`."""
     if value is None:
         return NO_DATA
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def duration(seconds: float | None) -> str:
-    """`3 min 20 s`."""
+    """Return a duration such as `3 min 20 s`."""
     if seconds is None:
         return NO_DATA
     if seconds < 60:
@@ -88,12 +88,12 @@ def duration(seconds: float | None) -> str:
 
 
 def short(digest: str | None) -> str:
-    """The first twelve digits of a digest."""
+    """Return the first twelve digits of a digest."""
     return NO_DATA if not digest else str(digest)[:12]
 
 
 def markdown(text: object) -> Markup:
-    """Untrusted text as inert Markdown in one line: no markup, no list, no table cell of its own.
+    """Return untrusted text as one line of inert Markdown: it cannot start markup, a list or a table cell.
 
     >>> print(markdown("a | <b>b</b>"))
     a \\| &lt;b&gt;b&lt;/b&gt;

@@ -1,6 +1,6 @@
 """Serve a checkpoint: `python -m ascl_core.serving CHECKPOINT CORPUS [--params FILE] [--host 127.0.0.1] [--port 8000] …`.
 
-Ends with SIGTERM or Ctrl-C, after the answers that are under way have had a moment to end.
+Ends on SIGTERM or Ctrl-C, and gives answers in progress a few seconds to finish.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GRACE_S = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server to its end; the exit status is 0, or 1 after an error with its message on stderr."""
+    """Run the server until it is stopped; return 0, or 1 after an error with its message on stderr."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger().handlers[0].setLevel(logging.WARNING)
@@ -80,8 +80,8 @@ def _serve(options: argparse.Namespace) -> None:
             f"with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}",
             flush=True,
         )
-        if corpora.are_remembered:
-            print(f"they were swapped in at {current.since:%Y-%m-%d %H:%M} UTC, as {options.memory} says", flush=True)
+        if corpora.is_swapped:
+            print(f"these rules were swapped in at {current.since:%Y-%m-%d %H:%M} UTC (from {options.memory})", flush=True)
         server.run(sockets=[listener])
     if engine.error is not None:
         raise engine.error
@@ -94,23 +94,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--params", metavar="FILE", type=Path, help="take conversation, rules, retrieval, evaluate and compute from this params.yaml"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="the port to listen at (default: %(default)s)")
-    parser.add_argument("--name", help="the model's name in the API (default: that of its folder)")
-    parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"that of requests that name none (default: {ANYWHERE})")
-    parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; answers say so")
-    parser.add_argument("--memory", metavar="FILE", type=Path, help="remember swapped rules here, for a restart")
-    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: made at the start)")
-    parser.add_argument("--access-log", metavar="FILE", type=Path, help="append a line of JSON for each look-up in the rules")
-    parser.add_argument("--backend", choices=("transformers", "vllm"), help="what samples (default: vLLM on a GPU where it is installed)")
-    parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (default: %(default)s)")
+    parser.add_argument("--name", help="the model's name in the API (default: the name of its folder)")
+    parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"the jurisdiction of requests that name none (default: {ANYWHERE})")
+    parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; every answer names it")
+    parser.add_argument("--memory", metavar="FILE", type=Path, help="keep swapped rules in this file, so that a restart serves them again")
+    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: built at the start)")
+    parser.add_argument("--access-log", metavar="FILE", type=Path, help="append a line of JSON for each look-up")
+    parser.add_argument(
+        "--backend", choices=("transformers", "vllm"), help="what generates (default: vLLM if it is installed and there is a GPU)"
+    )
+    parser.add_argument(
+        "--batch-size", type=_positive, default=Settings.batch_size, help="answers generated at a time (default: %(default)s)"
+    )
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")
-    parser.add_argument("--max-tokens", type=_positive, default=Settings.most_tokens, help="of one answer (default: %(default)s)")
+    parser.add_argument(
+        "--max-tokens", type=_positive, default=Settings.most_tokens, help="the most tokens of one answer (default: %(default)s)"
+    )
     parser.add_argument(
         "--on-invalid",
         choices=get_args(OnInvalid),
         default=Settings.on_invalid,
-        help="a conversation that is not valid: sample it once more and then refuse, refuse at once, or return what there is "
+        help="what to do with a malformed conversation: sample it once more and then refuse, refuse at once, or return it "
         "(default: %(default)s)",
     )
     return parser

@@ -1,4 +1,4 @@
-"""From a request to the conversation that answers it: what the model is told, in tokens, with nothing in a message that steers it."""
+"""Open the conversation that answers a request: the prompt in tokens, with control strings in messages neutralised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ascl_core.conversation.content import neutralise
 from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.serving.corpora import Served
 from ascl_core.serving.engine import Backend
-from ascl_core.serving.exchange import Drawing, Exchange, OnInvalid, Tell
+from ascl_core.serving.exchange import Drawing, Emit, Exchange, OnInvalid
 from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
@@ -23,9 +23,9 @@ class Opener:
     Args:
         backend: The loaded model.
         config: The system message and the budget of look-ups, as in training.
-        most_tokens: The most that an answer may have, and what it may have where the request does not say.
-        temperature: That of a request that does not say.
-        on_invalid: What becomes of a conversation that is not valid.
+        most_tokens: The token limit of an answer, and its default.
+        temperature: The default temperature.
+        on_invalid: What to do with a malformed conversation.
         look_ups: Where look-ups are logged.
     """
 
@@ -49,10 +49,10 @@ class Opener:
         self._one_at_a_time = threading.Lock()
         self._on_invalid = on_invalid
 
-    def open(self, request: ChatRequest, served: Served, place: str, tell: Tell) -> tuple[Exchange, int]:
-        """The exchange that answers the request with these rules, there, and how many control strings its messages hold.
+    def open(self, request: ChatRequest, served: Served, jurisdiction: str, emit: Emit) -> tuple[Exchange, int]:
+        """Return the exchange that answers the request with these rules, and the number of control strings in its messages.
 
-        `RequestError` where that cannot be.
+        `RequestError` if the request asks for too many tokens, or does not fit the context.
         """
         most = request.most_tokens or self._most_tokens
         if most > self._most_tokens:
@@ -61,16 +61,16 @@ class Opener:
         if len(ids) >= self._backend.context_length:
             problem = f"the messages have {len(ids)} tokens, and the model's context holds {self._backend.context_length}"
             raise RequestError(problem, field="messages", code="context_length_exceeded", hint="shorten them")
-        tool = served.tool(place, self._config, self._look_ups.of(served, place))
+        tool = served.tool(jurisdiction, self._config, self._look_ups.of(served, jurisdiction))
         conversation = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self._config.max_tool_calls)
         temperature = self._temperature if request.temperature is None else request.temperature
         drawing = Drawing(temperature, most, request.seed)
         context = self._backend.context_length
-        exchange = Exchange(conversation, self._backend.tokenizer, drawing, context, tell, on_invalid=self._on_invalid)
+        exchange = Exchange(conversation, self._backend.tokenizer, drawing, context, emit, on_invalid=self._on_invalid)
         return exchange, neutralised
 
     def _ids(self, request: ChatRequest) -> tuple[list[int], int]:
-        """The conversation so far under the system message of training, with nothing in it that steers; how much was broken up."""
+        """Return the tokens of the conversation under the system message of training, and the number of neutralised control strings."""
         asked: list[Message] = [{"role": one.role, "content": one.text} for one in request.messages]
         with self._one_at_a_time:
             messages, neutralised = neutralise(asked, self._tokenizer)

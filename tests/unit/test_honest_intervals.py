@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_the_report_shows_the_same_intervals(tmp_path: Path) -> None:
 class TestComparison:
     """Samples of a prompt and seeds that agree add no certainty about prompts."""
 
-    WRONG = {"sft": 20, "ifpo": 10}
+    WRONG: ClassVar = {"sft": 20, "ifpo": 10}
 
     def figures(self, folder: Path, *, seeds: int, samples: int) -> dict[str, Any]:
         runs = [{"arm": arm, "label": arm.upper(), "seed": seed} for arm in self.WRONG for seed in range(seeds)]

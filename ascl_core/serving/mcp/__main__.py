@@ -1,6 +1,6 @@
 """Serve the rules over MCP: `python -m ascl_core.serving.mcp CORPUS [--transport stdio|http] [--params FILE] …`.
 
-Over stdio it ends with its input, over HTTP with SIGTERM or Ctrl-C.
+Over stdio it ends with its input, over HTTP on SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ascl_core.serving.mcp.server import RuleServer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server to its end; the exit status is 0, or 1 after an error with its message on stderr."""
+    """Run the server until it is stopped; return 0, or 1 after an error with its message on stderr."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
     try:
@@ -80,12 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
     parser.add_argument("--transport", choices=("stdio", "http"), default="stdio", help="how clients connect (default: %(default)s)")
     parser.add_argument("--params", metavar="FILE", type=Path, help="take conversation, rules and retrieval from this params.yaml")
-    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: made at the start)")
-    parser.add_argument("--jurisdiction", default=ANYWHERE, help="whose rules are found (default: %(default)s)")
-    parser.add_argument("--memory", metavar="FILE", type=Path, help="serve what was swapped in here, also by another server")
+    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: built at the start)")
+    parser.add_argument("--jurisdiction", default=ANYWHERE, help="the jurisdiction of every look-up (default: %(default)s)")
+    parser.add_argument("--memory", metavar="FILE", type=Path, help="serve the swapped rules in this file, also those of another server")
     parser.add_argument("--access-log", metavar="FILE", type=Path, help="append a line of JSON for each look-up")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at over HTTP (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8001, help="the port to listen at over HTTP (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on over HTTP (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8001, help="the port to listen on over HTTP (default: %(default)s)")
     return parser
 
 
