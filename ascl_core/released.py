@@ -1,7 +1,8 @@
 """The newest release, as the folder `data/released` holds it: a copy that git ignores.
 
-`release.json` names the tag, `results.parquet` is its evaluation, and `corpora/` holds the rules that it was trained and evaluated
-with, by use. Before the first release the folder holds only its `.gitignore`, or a `release.json` whose tag is null.
+`release.json` names the tag, `results.parquet` is its evaluation, `corpora/` holds the rules that it was trained and evaluated with, by
+use, and `index/` the index of its evaluation. Before the first release the folder holds only its `.gitignore`, or a `release.json`
+whose tag is null.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ PLACEHOLDER = ".gitignore"
 """The file by which git keeps the empty folder."""
 RELEASE_RESULTS = "results.parquet"
 RELEASE_CORPORA = "corpora"
+RELEASE_INDEX = "index"
 
 
 def read_release(folder: Path) -> dict[str, Any]:

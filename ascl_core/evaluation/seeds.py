@@ -19,8 +19,8 @@ Measure = Callable[[EvaluatedRollout], float | None]
 """Returns the value of one response, or None if it does not count."""
 Combine = Callable[..., Any]
 """Makes one figure of the means of several measures."""
-Groups = Mapping[str, Mapping[str, float]]
-"""The value of each prompt, by suite; one group with an empty name where suites do not count."""
+Groups = Mapping[str, Mapping[str, tuple[float, ...]]]
+"""The values of each prompt, one for each side, by suite; one group with an empty name if suites do not count."""
 
 
 @dataclass(frozen=True)
@@ -44,33 +44,39 @@ class SeedEstimate:
 def over_seeds(
     rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = identity, over_suites: bool = False
 ) -> SeedEstimate | None:
-    """Return the mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
+    """Return the mean over the seeds of what `combine` makes of the measures' means over prompts; None if one has no data.
 
     With `over_suites`, a measure's mean is the mean of the suites' means, and prompts are resampled within their suites. With one seed
     only the prompts are resampled. Seeds are few, so the interval is rough.
     """
-    by_seed = [[_by_group(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
-    return _estimate([groups for groups in by_seed if all(groups)], combine)
+    by_seed = [[_by_group([rows], measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    return _estimate(by_seed, lambda *means: combine(*means)[..., 0])
 
 
-def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], measure: Measure) -> SeedEstimate | None:
-    """Return the mean over the common seeds of ours minus theirs, on the prompts that count in both; None where there are none.
+def difference_over_seeds(
+    ours: Mapping[int, Rows], theirs: Mapping[int, Rows], *measures: Measure, combine: Combine = identity, over_suites: bool = False
+) -> SeedEstimate | None:
+    """Return the mean over the common seeds of ours minus theirs, on the prompts that count in both; None if there are none.
 
-    The difference is paired by seed and prompt, so its interval is narrower than the intervals of the two means suggest.
+    The difference is paired by seed and prompt, so its interval is narrower than those of the two means suggest. `combine` and
+    `over_suites` are those of `over_seeds`.
     """
-    by_seed = []
-    for seed in sorted(ours.keys() & theirs.keys()):
-        a, b = _by_prompt(ours[seed], measure), _by_prompt(theirs[seed], measure)
-        by_seed.append({prompt: a[prompt] - b[prompt] for prompt in a if prompt in b})
-    return _estimate([[{"": values}] for values in by_seed if values], identity)
+
+    def difference(*means: Any) -> Any:
+        both = combine(*means)
+        return both[..., 0] - both[..., 1]
+
+    shared = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    return _estimate([[_by_group(sides, measure, over_suites) for measure in measures] for sides in shared], difference)
 
 
 def _estimate(by_seed: Sequence[Sequence[Groups]], combine: Combine) -> SeedEstimate | None:
-    """Return the estimate from the values of each measure at each seed.
+    """Return the estimate from the values of each measure at each seed; a seed without data for a measure is left out.
 
-    Every seed answers the same prompts, so each resample draws its prompts once for all seeds (the two factors are crossed: Owen 2007,
-    doi 10.1214/07-AOAS122). Drawn for each seed apart, a second seed that repeats the first would halve the variance.
+    Every seed answers the same prompts, so each resample draws its prompts once for all seeds (crossed factors: Owen 2007,
+    doi 10.1214/07-AOAS122). If each seed drew its own, a second seed that repeats the first would halve the variance.
     """
+    by_seed = [groups for groups in by_seed if all(groups)]
     if not by_seed:
         return None
     random = np.random.default_rng(0)
@@ -78,21 +84,22 @@ def _estimate(by_seed: Sequence[Sequence[Groups]], combine: Combine) -> SeedEsti
     resampled = np.stack([combine(*means) for means in zip(*by_measure, strict=True)])  # (seeds, resamples)
     chosen = random.integers(0, len(by_seed), (RESAMPLES, len(by_seed)))
     low, high = np.quantile(resampled[chosen, np.arange(RESAMPLES)[:, None]].mean(1), [0.025, 0.975])
-    means = tuple(float(combine(*(np.mean([np.mean([*v.values()]) for v in groups.values()]) for groups in values))) for values in by_seed)
+    means = tuple(float(combine(*(np.mean([_mean(v) for v in groups.values()], axis=0) for groups in values))) for values in by_seed)
     value = float(np.mean(means))
     num_values = sum(len(v) for values in by_seed for groups in values for v in groups.values())
     return SeedEstimate(value, min(float(low), value), max(float(high), value), num_values, means)
 
 
 def _resampled(by_seed: Sequence[Groups], random: np.random.Generator) -> list[np.ndarray]:
-    """Return for each seed the mean over the groups of the means of the drawn prompts, (resamples,)."""
+    """Return for each seed the mean over the groups of the means of the drawn prompts, (resamples, sides)."""
     means: list[list[np.ndarray]] = [[] for _ in by_seed]
     for group in dict.fromkeys(name for groups in by_seed for name in groups):
         prompts = [*dict.fromkeys(prompt for groups in by_seed for prompt in groups.get(group, ()))]
         drawn = random.integers(0, len(prompts), (RESAMPLES, len(prompts)))
         for of_seed, groups in zip(means, by_seed, strict=True):
             if group in groups:
-                of_seed.append(_means_of_drawn(np.array([groups[group].get(prompt, np.nan) for prompt in prompts]), drawn))
+                sides = zip(*(groups[group].get(prompt, (np.nan, np.nan)) for prompt in prompts), strict=False)
+                of_seed.append(np.stack([_means_of_drawn(np.array(values), drawn) for values in sides], axis=-1))
     return [np.mean(of_seed, axis=0) for of_seed in means]
 
 
@@ -103,10 +110,18 @@ def _means_of_drawn(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return np.where(counts, np.nansum(found, 1) / np.maximum(counts, 1), np.nanmean(values))
 
 
-def _by_group(rows: Rows, measure: Measure, over_suites: bool) -> Groups:
-    groups: dict[str, dict[str, float]] = defaultdict(dict)
-    for prompt, value in _by_prompt(rows, measure).items():
-        groups[prompt.partition("\n")[0] if over_suites else ""][prompt] = value
+def _mean(values: Mapping[str, tuple[float, ...]]) -> list[float]:
+    """Return the mean over the prompts of each side."""
+    return [float(np.mean(side)) for side in zip(*values.values(), strict=True)]
+
+
+def _by_group(sides: Sequence[Rows], measure: Measure, over_suites: bool) -> Groups:
+    """Return the values on each side of the prompts that count on all sides, by suite or all together."""
+    by_prompt = [_by_prompt(rows, measure) for rows in sides]
+    groups: dict[str, dict[str, tuple[float, ...]]] = defaultdict(dict)
+    for prompt in by_prompt[0]:
+        if all(prompt in values for values in by_prompt):
+            groups[prompt.partition("\n")[0] if over_suites else ""][prompt] = tuple(values[prompt] for values in by_prompt)
     return groups
 
 
