@@ -1,8 +1,7 @@
 """Estimates with 95 % intervals: Wilson for proportions, a seeded bootstrap over prompts for means and functions of means.
 
 Several answers to one prompt are a cluster: a bootstrap resamples them together, and a proportion counts them as their effective
-number. SciPy offers neither: its Wilson interval takes whole counts only, and `scipy.stats.bootstrap` resamples single observations
-and refuses a sample of one.
+number. That number is not whole, so the Wilson formula is here: SciPy's takes whole counts only.
 """
 
 from __future__ import annotations
@@ -54,9 +53,21 @@ class Clustered:
 
     def resampled(self, random: np.random.Generator) -> np.ndarray:
         """Return the means of 2,000 resamples of the clusters."""
-        sums, counts = self.by_cluster()
-        draws = random.integers(0, len(sums), (RESAMPLES, len(sums)))
-        return np.asarray(sums[draws].sum(1) / counts[draws].sum(1))
+        return resampled_ratio(*self.by_cluster(), random)
+
+
+def resampled_ratio(numerators: np.ndarray, denominators: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return Σ numerators / Σ denominators of 2,000 resamples of the pairs; one pair, which SciPy refuses, gives its own ratio."""
+    from scipy.stats import bootstrap
+
+    def ratio(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(numerator.sum(axis) / denominator.sum(axis))
+
+    if len(numerators) == 1:
+        return np.full(RESAMPLES, ratio(numerators, denominators))
+    pairs = (numerators, denominators)
+    drawn = bootstrap(pairs, ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=random)
+    return np.asarray(drawn.bootstrap_distribution)
 
 
 def wilson(successes: int, n: int, effective_n: float | None = None) -> Estimate | None:

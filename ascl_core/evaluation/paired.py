@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout
-from ascl_core.evaluation.intervals import RESAMPLES
+from ascl_core.evaluation.intervals import resampled_ratio
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.vocabulary import PromptType
 
@@ -70,7 +70,6 @@ def _test(name: str, candidate: dict[tuple[str, str], float], reference: dict[tu
         return None
     a = np.array([candidate[key] for key in common])
     b = np.array([reference[key] for key in common])
-    draws = np.random.default_rng(seed).integers(0, len(common), (RESAMPLES, len(common)))
-    low, high = np.quantile((a - b)[draws].mean(1), [0.025, 0.975])
+    low, high = np.quantile(resampled_ratio(a - b, np.ones(len(common)), np.random.default_rng(seed)), [0.025, 0.975])
     better, worse = int(((a > 0.5) & (b <= 0.5)).sum()), int(((a <= 0.5) & (b > 0.5)).sum())
     return PairedTest(name, len(common), float((a - b).mean()), float(low), float(high), better, worse, mcnemar(better, worse))
