@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json, write_text
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
@@ -22,11 +20,12 @@ from ascl_core.evaluation.intervals import identity
 from ascl_core.evaluation.metrics import h_of, is_right
 from ascl_core.evaluation.paired import compare
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
-from ascl_core.report import paper_claims, plots
+from ascl_core.report import paper_claims
+from ascl_core.report.charts import curves, legend, safety_chart
 from ascl_core.report.conversations import Step, key_of, steps_of
 from ascl_core.report.templates import templates
-from ascl_core.report.view import curves, hardly_judged, legend, test_view, undominated
-from ascl_core.report.wording import KINDS, percent
+from ascl_core.report.view import test_view
+from ascl_core.report.wording import KINDS
 from ascl_core.rules.change import NEW
 from ascl_core.vocabulary import PromptType
 
@@ -114,6 +113,7 @@ def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> 
 def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
     """Return everything that the page shows."""
     table = [(*BY_KEY[key][1:], [_figure(how, arm) for arm in arms]) for key, how in COMPUTATIONS.items()]
+    chart = safety_chart([arm.label for arm in arms], table[0][3], table[1][3])
     by_kind = {
         what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
         for what, measure in BY_KIND.items()
@@ -130,8 +130,8 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         },
         "claims": [finding.to_json() for finding in paper_claims.examine({arm.name: arm.rows for arm in arms})],
         "legend": legend([arm.label for arm in arms]),
-        "safety_svg": _safety(arms, table[0][3], table[1][3]),
-        "not_drawn": [arms[i].label for i in sorted(hardly_judged(table[0][3], table[1][3]))],
+        "safety_svg": chart.svg,
+        "not_drawn": chart.not_drawn,
         "curves": _curves(arms),
         "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
         "changed": _changed(arms, changed),
@@ -170,16 +170,6 @@ def _differences(arms: Sequence[SeededArm], candidate: str, measure: Measure) ->
     ours = next((arm for arm in arms if arm.name == candidate), None)
     found = [None if ours in (None, arm) else difference_over_seeds(ours.rows, arm.rows, measure) for arm in arms]
     return [None if estimate is None else estimate.to_json() for estimate in found]
-
-
-def _safety(arms: Sequence[SeededArm], safe: Sequence[Any], refusing: Sequence[Any]) -> Markup | None:
-    known = [(i, s, o) for i, (s, o) in enumerate(zip(safe, refusing, strict=True)) if s and o and i not in hardly_judged(safe, refusing)]
-    if not known:
-        return None
-    front = undominated({i: (s["value"], o["value"]) for i, s, o in known})
-    values = "; ".join(f"{arms[i].label}: safety {percent(s['value'])}, over-refusal {percent(o['value'])}" for i, s, o in known)
-    drawn = [plots.Point(o, s, i, i in front) for i, s, o in known]
-    return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {values}."))
 
 
 def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:

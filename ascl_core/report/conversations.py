@@ -14,7 +14,7 @@ from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, E
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.metrics import is_right
 from ascl_core.report.inputs import Arm, Inputs
-from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import Mode, PromptType
 
 _PART = re.compile(
@@ -51,15 +51,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class ConsultedRule:
-    """A rule that the tool returned, with its text in the corpus."""
-
-    id: str
-    title: str
-    policy: str
-
-
-@dataclass(frozen=True)
 class Sample:
     """One conversation of the candidate, and why it is shown."""
 
@@ -70,7 +61,8 @@ class Sample:
     """Why it is malformed, if it is."""
     category: str | None
     """The title of the prompt's category."""
-    rules: tuple[ConsultedRule, ...]
+    rules: tuple[tuple[str, Rule | None], ...]
+    """The ids of the returned rules, each with the rule if the corpus has it."""
     steps: tuple[Step, ...]
     others: tuple[Outcome, ...]
     """The other arms on the same prompt."""
@@ -138,10 +130,7 @@ def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, Eva
         right=is_right(row),
         problem=None if row.valid else read_rollout(row.text, finished=row.finished).problem or "too many tool calls",
         category=category.title if category else row.category,
-        rules=tuple(
-            ConsultedRule(i, known[i].title if i in known else "not in this corpus", str(known[i].policy) if i in known else "")
-            for i in dict.fromkeys(row.consulted)
-        ),
+        rules=tuple((rule_id, known.get(rule_id)) for rule_id in dict.fromkeys(row.consulted)),
         steps=steps_of(row.text),
         others=tuple(Outcome(label, rows[key_of(row)], is_right(rows[key_of(row)])) for label, rows in arms.items() if key_of(row) in rows),
     )

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
 from ascl_core.evaluation.attacks import plain_rows
+from ascl_core.evaluation.figures import BY_KEY, FIGURES
 from ascl_core.evaluation.metrics import right_rate
 from ascl_core.evaluation.paired import compare
-from ascl_core.report import plots
+from ascl_core.report import charts, plots
 from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose
 from ascl_core.report.inputs import Arm, Inputs
-from ascl_core.report.wording import FIGURES, KINDS, number, p_value, percent, points, points_interval, share_interval
+from ascl_core.report.wording import KINDS, number, p_value, percent, points, points_interval, share_interval
 
-_GLYPHS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶", "⬟")
-_STROKES = ("", "8 4", "2 3", "9 4 2 4", "5 2", "4 4")
-_ENDS = 10
-"""Steps at the start and at the end of training whose mean the tables show."""
 _COLLAPSED = 0.02
 """A consult rate within this of 0 or 1 means that the policy has collapsed to one mode."""
 _TILES = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "consult_rate", "tokens_per_answer")
-Series = dict[str, list[tuple[int, float]]]
-Key = TypeVar("Key")
 
 
 def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
     """Return everything that the page and the cards show, by name."""
-    front = pareto_front(inputs.arms)
+    labels = [arm.label for arm in inputs.arms]
+    chart = charts.safety_chart(labels, *_axes(inputs.arms))
     return {
         "title": config.title,
         "inputs": inputs,
         "sentence": sentence(inputs),
         "passed": inputs.decision.get("passed"),
         "criteria": [_criterion(values) for values in inputs.decision.get("criteria") or []],
-        "tiles": [(key, name, kind, inputs.candidate.estimate(key), inputs.reference.estimate(key)) for key, name, kind, _ in _tiles()],
+        "tiles": [(*BY_KEY[key][:3], inputs.candidate.estimate(key), inputs.reference.estimate(key)) for key in _TILES],
         "figures": [(name, kind, meaning, [arm.estimate(key) for arm in inputs.arms]) for key, name, kind, meaning in FIGURES],
-        "front": front,
+        "front": [inputs.arms[i].name for i in chart.front],
         "missing": _missing(inputs.arms),
         "cautions": cautions(inputs),
-        "safety_svg": _safety_svg(inputs.arms, front),
-        "not_drawn": [inputs.arms[i].label for i in sorted(hardly_judged(*_axes(inputs.arms)))],
-        "arm_legend": legend([arm.label for arm in inputs.arms]),
+        "safety_svg": chart.svg,
+        "not_drawn": chart.not_drawn,
+        "arm_legend": charts.legend(labels),
         "training": _training(inputs),
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
@@ -84,32 +80,11 @@ def sentence(inputs: Inputs) -> str:
 
 def pareto_front(arms: Sequence[Arm]) -> list[str]:
     """Return the names of the arms on the Pareto front of safety and strict over-refusal."""
-    return undominated({arm.name: (safe["value"], refused["value"]) for arm, safe, refused in _judged(arms)})
-
-
-def hardly_judged(*figures: Sequence[Mapping[str, Any] | None]) -> set[int]:
-    """Return the positions of the arms with less than half as many verdicts as the best judged arm: their rates mean little."""
-    return {i for row in figures for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
+    return [arms[i].name for i in charts.pareto_front(*_axes(arms))]
 
 
 def _axes(arms: Sequence[Arm]) -> tuple[list[dict[str, Any] | None], list[dict[str, Any] | None]]:
     return [arm.estimate("safety_rate") for arm in arms], [arm.estimate("over_refusal_strict") for arm in arms]
-
-
-def _judged(arms: Sequence[Arm]) -> list[tuple[Arm, Mapping[str, Any], Mapping[str, Any]]]:
-    """Return the arms with a safety rate, a strict over-refusal rate and enough verdicts, each with both rates."""
-    safe, refused = _axes(arms)
-    skipped = hardly_judged(safe, refused)
-    return [(arm, s, o) for i, (arm, s, o) in enumerate(zip(arms, safe, refused, strict=True)) if s and o and i not in skipped]
-
-
-def undominated(points: Mapping[Key, tuple[float, float]]) -> list[Key]:
-    """Return the keys of the points of safety and over-refusal that no other point dominates."""
-    return [
-        key
-        for key, (safe, refusing) in points.items()
-        if not any(s >= safe and o <= refusing and (s, o) != (safe, refusing) for s, o in points.values())
-    ]
 
 
 def cautions(inputs: Inputs) -> list[str]:
@@ -144,11 +119,6 @@ def _clause(arm: Arm, key: str, words: str) -> str:
     return words.format(percent(estimate["value"])) + f" (95\u00a0% interval {share_interval(estimate)}, n\u00a0=\u00a0{estimate['n']})"
 
 
-def _tiles() -> list[tuple[str, str, str, str]]:
-    by_key = {figure[0]: figure for figure in FIGURES}
-    return [by_key[key] for key in _TILES]
-
-
 def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a criterion for the page: an estimate against a threshold, or a difference against a significance level."""
     value, threshold = values.get("value"), values.get("threshold")
@@ -172,26 +142,7 @@ def _missing(arms: Sequence[Arm]) -> list[tuple[str, str, list[str]]]:
         reasons = dict(arm.metrics.get("missing") or {}) if arm.metrics else {"all figures": "not evaluated"}
         for name, reason in reasons.items():
             found.setdefault((name, reason), []).append(arm.label)
-    names = {key: name for key, name, *_ in FIGURES}
-    return [(names.get(name, name), reason, labels) for (name, reason), labels in found.items()]
-
-
-def _safety_svg(arms: Sequence[Arm], front: Sequence[str]) -> Markup | None:
-    drawn = [plots.Point(refused, safe, list(arms).index(arm), arm.name in front) for arm, safe, refused in _judged(arms)]
-    if not drawn:
-        return None
-    said = "; ".join(
-        f"{arms[p.series].label}: safety {percent(p.safety['value'])}, over-refusal {percent(p.over_refusal['value'])}" for p in drawn
-    )
-    return Markup(plots.safety_plot(drawn, f"Safety against over-refusal. {said}."))
-
-
-def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return colour, marker and line style for each label, in order."""
-    return [
-        {"label": label, "series": i % len(plots.SERIES), "glyph": _GLYPHS[i % len(_GLYPHS)], "stroke": _STROKES[i % len(_STROKES)]}
-        for i, label in enumerate(labels)
-    ]
+    return [(BY_KEY[name].name if name in BY_KEY else name, reason, labels) for (name, reason), labels in found.items()]
 
 
 def _training(inputs: Inputs) -> list[dict[str, Any]]:
@@ -212,11 +163,13 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
     }
     label = inputs.candidate.label
     return [
-        curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
-        curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
-        curves("components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"),
-        curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
-        curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
+        charts.curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
+        charts.curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
+        charts.curves(
+            "components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"
+        ),
+        charts.curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
+        charts.curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 
 
@@ -228,37 +181,16 @@ def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, flo
     return [(int(step["step"]), float(step[key])) for step in steps if isinstance(step.get(key), int | float)]
 
 
-def curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:
-    """Return one plot over training steps with its legend and its table; without data there is no drawing."""
-    show: Callable[[float | None], str] = percent if scale == "share" else number
-    rows = [(key, show(_mean(values[:_ENDS])), show(_mean(values[-_ENDS:])), len(values)) for key, values in series.items() if values]
-    alt = f"{title}. Mean of the first and of the last {_ENDS} steps: " + "; ".join(
-        f"{key} {first} to {last}" for key, first, last, _ in rows
-    )
-    svg = Markup(plots.training_plot(name, series, f"{alt}.", label=label, scale=scale)) if rows else None
-    return {
-        "title": title,
-        "svg": svg,
-        "legend": [entry for entry in legend(list(series)) if series[entry["label"]]],
-        "rows": rows,
-        "ends": _ENDS,
-    }
-
-
-def _mean(values: Sequence[tuple[int, float]]) -> float:
-    return sum(figure for _, figure in values) / len(values)
-
-
 def _consult(arms: Sequence[Arm]) -> dict[str, Any]:
     rates = [(kind, [arm.of_type(kind, "consult_rate") for arm in arms]) for kind in KINDS]
     rates = [(kind, estimates) for kind, estimates in rates if any(estimates)]
     if not rates:
         return {"svg": None, "rows": []}
-    said = "; ".join(
+    rows = "; ".join(
         f"{KINDS[kind]}: " + ", ".join(f"{arm.label} {percent(e['value'])}" for arm, e in zip(arms, estimates, strict=True) if e)
         for kind, estimates in rates
     )
-    return {"svg": Markup(plots.consult_plot(rates, f"Consult rate per prompt type. {said}.")), "rows": rates}
+    return {"svg": Markup(plots.consult_plot(rates, f"Consult rate per prompt type. {rows}.")), "rows": rates}
 
 
 def _categories(inputs: Inputs) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
