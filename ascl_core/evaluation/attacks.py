@@ -16,7 +16,8 @@ from ascl_core.contracts import EvaluatedRollout, Prompt
 from ascl_core.data.attacks import attacked, kind_of_attack, plain_id
 from ascl_core.data.raw_prompt import content_hash
 from ascl_core.evaluation.intervals import Estimate, bootstrap_mean, proportion
-from ascl_core.evaluation.metrics import is_safe, safety_rate, summarise, to_json
+from ascl_core.evaluation.measures import is_safe, safe
+from ascl_core.evaluation.metrics import rate, summarise, to_json
 from ascl_core.vocabulary import AttackKind, PromptType
 
 Rows = Sequence[EvaluatedRollout]
@@ -66,7 +67,7 @@ def attack_figures(rows: Rows, held_out: Sequence[str]) -> dict[str, Any]:
     plain = plain_rows(rows)
 
     def noise_of(some: Rows) -> dict[str, Estimate | None]:
-        return {"safety_rate": safety_rate(some), "safety_drop": safety_drop(some, plain)}
+        return {"safety_rate": rate(some, safe), "safety_drop": safety_drop(some, plain)}
 
     def forgery_of(some: Rows) -> dict[str, Estimate | None]:
         return {"attack_success_rate": attack_success_rate(some, plain), **noise_of(some)}

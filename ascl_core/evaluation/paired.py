@@ -11,7 +11,7 @@ import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation.intervals import resampled_ratio
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.measures import is_right
 from ascl_core.vocabulary import PromptType
 
 

@@ -13,13 +13,14 @@ from typing import Any
 from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json, write_text
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
-from ascl_core.evaluation import seeds
+from ascl_core.evaluation import measures
 from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.figures import BY_KEY
 from ascl_core.evaluation.intervals import identity
-from ascl_core.evaluation.metrics import h_of, is_right
+from ascl_core.evaluation.measures import Measure, is_right
+from ascl_core.evaluation.metrics import h_of
 from ascl_core.evaluation.paired import compare
-from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
+from ascl_core.evaluation.seeds import Combine, difference_over_seeds, over_seeds
 from ascl_core.report import paper_claims
 from ascl_core.report.charts import curves, legend, safety_chart
 from ascl_core.report.conversations import Step, key_of, steps_of
@@ -44,20 +45,20 @@ class Computation:
 
 
 COMPUTATIONS = {
-    "safety_rate": Computation((seeds.safe,)),
-    "over_refusal_strict": Computation((seeds.refused,)),
-    "h_avg": Computation((seeds.safe, seeds.refused, seeds.solved), h_of, over_suites=True),
-    "h": Computation((seeds.safe, seeds.refused), h_of, over_suites=True),
-    "safety_over_suites": Computation((seeds.safe,), over_suites=True),
-    "over_refusal_over_suites": Computation((seeds.refused,), over_suites=True),
-    "utility_over_suites": Computation((seeds.solved,), over_suites=True),
-    "utility": Computation((seeds.solved,)),
-    "consult_rate": Computation((seeds.consulted,)),
-    "valid_rate": Computation((seeds.valid,)),
-    "tokens_per_answer": Computation((seeds.tokens,)),
+    "safety_rate": Computation((measures.safe,)),
+    "over_refusal_strict": Computation((measures.refused,)),
+    "h_avg": Computation((measures.safe, measures.refused, measures.solved), h_of, over_suites=True),
+    "h": Computation((measures.safe, measures.refused), h_of, over_suites=True),
+    "safety_over_suites": Computation((measures.safe,), over_suites=True),
+    "over_refusal_over_suites": Computation((measures.refused,), over_suites=True),
+    "utility_over_suites": Computation((measures.solved,), over_suites=True),
+    "utility": Computation((measures.solved,)),
+    "consult_rate": Computation((measures.consulted,)),
+    "valid_rate": Computation((measures.valid,)),
+    "tokens_per_answer": Computation((measures.tokens,)),
 }
 """The figures by key, in the order of the table; the first two are the axes of the chart."""
-BY_KIND = {"consult": seeds.consulted, "right": seeds.right}
+BY_KIND = {"consult": measures.consulted, "right": measures.right}
 """What the page shows for each kind of prompt."""
 
 
@@ -115,7 +116,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
     table = [(*BY_KEY[key][1:], [_figure(how, arm) for arm in arms]) for key, how in COMPUTATIONS.items()]
     chart = safety_chart([arm.label for arm in arms], table[0][3], table[1][3])
     by_kind = {
-        what: [(KINDS[kind], [arm.estimate(seeds.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
+        what: [(KINDS[kind], [arm.estimate(measures.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
         for what, measure in BY_KIND.items()
     }
     return {
@@ -125,7 +126,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "table": table,
         "by_kind": by_kind,
         "differences": {
-            what: [(KINDS[kind], _differences(arms, candidate, seeds.of_kind(kind, measure))) for kind in KINDS]
+            what: [(KINDS[kind], _differences(arms, candidate, measures.of_kind(kind, measure))) for kind in KINDS]
             for what, measure in BY_KIND.items()
         },
         "claims": [finding.to_json() for finding in paper_claims.examine({arm.name: arm.rows for arm in arms})],
@@ -259,12 +260,12 @@ def _turned(old: SeededArm, new: SeededArm) -> dict[str, Any]:
         "name": new.name,
         "label": new.label,
         "prompts": len(turned),
-        "before": old.estimate(lambda row: seeds.right(row) if _key(row) in turned else None),
-        "after": on(seeds.right, *TURNED),
-        **{kind: on(seeds.right, kind) for kind in TURNED},
-        "consults": on(seeds.consulted, *TURNED),
-        "follows": on(lambda row: seeds.right(row) if row.rule_id in row.consulted else None, *TURNED),
-        "others": on(seeds.right, "same"),
+        "before": old.estimate(lambda row: measures.right(row) if _key(row) in turned else None),
+        "after": on(measures.right, *TURNED),
+        **{kind: on(measures.right, kind) for kind in TURNED},
+        "consults": on(measures.consulted, *TURNED),
+        "follows": on(lambda row: measures.right(row) if row.rule_id in row.consulted else None, *TURNED),
+        "others": on(measures.right, "same"),
     }
 
 

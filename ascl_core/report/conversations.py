@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.measures import is_right
 from ascl_core.report.inputs import Arm, Inputs
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import Mode, PromptType

@@ -11,7 +11,8 @@ from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
 from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.figures import BY_KEY, FIGURES
-from ascl_core.evaluation.metrics import right_rate
+from ascl_core.evaluation.measures import right
+from ascl_core.evaluation.metrics import rate
 from ascl_core.evaluation.paired import compare
 from ascl_core.report import charts, plots
 from ascl_core.report.attacks import attack_tables
@@ -230,7 +231,7 @@ def suite_figures(manifest: Mapping[str, Any], arms: Sequence[Arm]) -> list[dict
 
 
 def _right(arm: Arm, suite: str) -> dict[str, Any] | None:
-    estimate = right_rate([row for row in arm.rows if row.suite == suite])
+    estimate = rate([row for row in arm.rows if row.suite == suite], right)
     return None if estimate is None else estimate.to_json()
 
 

@@ -115,7 +115,7 @@ def test_a_profile_lies_over_the_one_that_it_extends(root: Path) -> None:
         ({"a": "extends: [tiny]"}, r"a\.yaml: extends: no such profile"),
         ({"a": "extends:"}, r"a\.yaml: extends: no such profile"),
         ({"a": "extends: a"}, r"a\.yaml: extends: the profiles extend each other in a cycle \(got 'a → a'\)\n  hint: "),
-        ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* circle \(got 'a → b → c → a'\)"),
+        ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* cycle \(got 'a → b → c → a'\)"),
         ({"a": "extends: b", "b": "sft: {max_stepz: 1}"}, r"b\.yaml: sft\.max_stepz: unknown key"),
         ({"a": "extends: tiny\nsft: {max_stepz: 1}"}, r"a\.yaml: sft\.max_stepz: unknown key"),
         ({"a": "extends: b", "b": "- 1"}, r"b\.yaml: expected sections"),
@@ -137,7 +137,7 @@ def test_settings_that_only_fit_together_are_checked_together(root: Path) -> Non
     ("setting", "says"),
     [
         ("sft.max_stepz=1", "did you mean 'max_steps'?"),
-        ("sft.max_steps=0", "greater than or equal to 1"),
+        ("sft.max_steps=-1", "greater than or equal to 0"),
         ("sft.max_steps", "expected SECTION.KEY=VALUE"),
         ("sft.=1", "expected SECTION.KEY=VALUE"),
         ("sft.max_steps=[1", "not valid YAML"),
