@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import Params
+from ascl_core.contracts import Message
+from ascl_core.conversation.content import neutralise
 from ascl_core.generation.load import device_of
+from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import Served, ServedCorpora
 from ascl_core.serving.engine import Backend, Engine
-from ascl_core.serving.exchange import Emit, Exchange, OnInvalid
+from ascl_core.serving.exchange import Drawing, Emit, Exchange, OnInvalid
 from ascl_core.serving.look_up_log import LookUpLog
-from ascl_core.serving.opening import Opener
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest
 
@@ -59,29 +63,49 @@ class Service:
     """The digest of the checkpoint; known once it is loaded."""
     look_ups: LookUpLog = field(default_factory=LookUpLog)
 
+    _tokenizing: threading.Lock = field(default_factory=threading.Lock)
+
     @cached_property
-    def _opener(self) -> Opener:
-        most, temperature = self.settings.most_tokens, self.params.evaluate.temperature
-        limits: dict[str, Any] = {"most_tokens": most, "temperature": temperature, "on_invalid": self.settings.on_invalid}
-        return Opener(self.engine.ready_backend(), self.params.conversation, **limits, look_ups=self.look_ups)
+    def _tokenizer(self) -> Any:
+        """A copy for the threads of requests: a fast tokenizer must not be used by two threads at once."""
+        return copy.deepcopy(self.engine.ready_backend().tokenizer)
 
     def open(self, request: ChatRequest, emit: Emit) -> tuple[Exchange, Answer]:
         """Return the exchange that answers the request with the current rules, and the form of its answer.
 
         `RequestError` if the model or the jurisdiction does not exist, or the request does not fit.
         """
-        self.engine.ready_backend()
-        if request.model != self.settings.name:
-            hint = f"this server has {self.settings.name!r}"
+        backend, settings, conversation = self.engine.ready_backend(), self.settings, self.params.conversation
+        if request.model != settings.name:
+            hint = f"this server has {settings.name!r}"
             raise RequestError(f"no model {request.model[:80]!r}", 404, field="model", code="model_not_found", hint=hint)
-        served = self.corpora.current
-        jurisdiction = request.jurisdiction or self.settings.jurisdiction
+        served, jurisdiction = self.corpora.current, request.jurisdiction or settings.jurisdiction
         if jurisdiction not in served.jurisdictions:
             hint = f"one of {', '.join(served.jurisdictions)}"
             raise RequestError(f"no jurisdiction {jurisdiction[:40]!r}", field="jurisdiction", code="invalid_value", hint=hint)
-        exchange, neutralised = self._opener.open(request, served, jurisdiction, emit)
+        ids, neutralised = self._prompt(request, backend.context_length)
+        tool = served.tool(jurisdiction, conversation, self.look_ups.of(served, jurisdiction))
+        opened = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)
+        temperature = self.params.evaluate.temperature if request.temperature is None else request.temperature
+        drawing = Drawing(temperature, request.most_tokens or settings.most_tokens, request.seed)
+        exchange = Exchange(opened, backend.tokenizer, drawing, backend.context_length, emit, on_invalid=settings.on_invalid)
         release = self.release_of(served)
-        return exchange, Answer(self.settings.name, served.digest, release, jurisdiction, request.include_reasoning, neutralised)
+        return exchange, Answer(settings.name, served.digest, release, jurisdiction, request.include_reasoning, neutralised)
+
+    def _prompt(self, request: ChatRequest, context_length: int) -> tuple[list[int], int]:
+        """Return the tokens of the messages under the system message of training, and the number of neutralised control strings."""
+        if (request.most_tokens or 0) > self.settings.most_tokens:
+            problem = f"an answer may have at most {self.settings.most_tokens} tokens"
+            raise RequestError(problem, field="max_tokens", code="invalid_value")
+        asked: list[Message] = [{"role": one.role, "content": one.text} for one in request.messages]
+        with self._tokenizing:
+            messages, neutralised = neutralise(asked, self._tokenizer)
+            opened: list[Message] = [{"role": "system", "content": self.params.conversation.system_prompt}, *messages]
+            ids = prompt_ids(self._tokenizer, opened, self.params.conversation)
+        if len(ids) >= context_length:
+            problem = f"the messages have {len(ids)} tokens, and the model's context holds {context_length}"
+            raise RequestError(problem, field="messages", code="context_length_exceeded", hint="shorten them")
+        return ids, neutralised
 
     def release_of(self, served: Served) -> str | None:
         """Return the release of an answer with these rules; None after a swap to rules that were not released with the checkpoint."""
