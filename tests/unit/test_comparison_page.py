@@ -41,15 +41,15 @@ def test_differences_are_those_of_the_candidate(tmp_path: Path) -> None:
     assert difference["sft"]["value"] == pytest.approx(0.3)
     assert difference["sft"]["by_seed"] == pytest.approx([0.3, 0.3])
     assert "| SFT | no data | +30.0" in tables
-    assert "IFPO less each arm" in tables
+    assert "IFPO minus each arm" in tables
     assert "+30.0" in page
-    assert "The candidate less each arm" in page
+    assert "The candidate minus each arm" in page
 
 
 @pytest.mark.parametrize("arms", [("sft", "grpo"), ("grpo",), ("ifpo",)], ids=", ".join)
 def test_a_comparison_without_two_sides_has_no_differences(tmp_path: Path, arms: tuple[str, ...]) -> None:
     page, tables, figures = compared(tmp_path, *arms)
-    assert "less each arm" not in page + tables
+    assert "minus each arm" not in page + tables
     assert all(value is None for rows in figures["differences"].values() for of_kind in rows.values() for value in of_kind.values())
     assert "GRPO" in tables or "IFPO" in tables
 
