@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ascl_core.arms import BASELINE
 from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json, write_text
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
@@ -58,6 +59,8 @@ COMPUTATIONS = {
     "tokens_per_answer": Computation((measures.tokens,)),
 }
 """The figures by key, in the order of the table; the first two are the axes of the chart."""
+COMPARED = ("h_avg", "safety_over_suites", "over_refusal_over_suites", "utility_over_suites", "consult_rate")
+"""The figures of which the page shows differences: H-avg, its parts, and how often the rules are consulted."""
 BY_KIND = {"consult": measures.consulted, "right": measures.right}
 """What the page shows for each kind of prompt."""
 
@@ -125,10 +128,7 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "seeds": sorted({seed for arm in arms for seed in arm.rows}),
         "table": table,
         "by_kind": by_kind,
-        "differences": {
-            what: [(KINDS[kind], _differences(arms, candidate, measures.of_kind(kind, measure))) for kind in KINDS]
-            for what, measure in BY_KIND.items()
-        },
+        "differences": {reference: _differences_of(arms, reference) for reference in dict.fromkeys((candidate, BASELINE))},
         "claims": [finding.to_json() for finding in paper_claims.examine({arm.name: arm.rows for arm in arms})],
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": chart.svg,
@@ -157,7 +157,7 @@ def figures(view: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": view["seeds"],
         "figures": {name: dict(zip(names, estimates, strict=True)) for name, _, _, estimates in view["table"]},
         "by_kind": of_arms(view["by_kind"]),
-        "differences": of_arms(view["differences"]),
+        "differences": {reference: of_arms(tables) for reference, tables in view["differences"].items()},
         "claims": view["claims"],
         "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
         "changed_rules": {
@@ -166,10 +166,25 @@ def figures(view: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _differences(arms: Sequence[SeededArm], candidate: str, measure: Measure) -> list[dict[str, Any] | None]:
-    """Return the candidate minus each arm, in the order of the arms; None for the candidate itself."""
-    ours = next((arm for arm in arms if arm.name == candidate), None)
-    found = [None if ours in (None, arm) else difference_over_seeds(ours.rows, arm.rows, measure) for arm in arms]
+def _differences_of(arms: Sequence[SeededArm], reference: str) -> dict[str, list[tuple[str, list[dict[str, Any] | None]]]]:
+    """Return the tables of differences to one arm: of the main figures, and by kind of prompt."""
+    main = [(BY_KEY[key].name, _differences(arms, reference, COMPUTATIONS[key])) for key in COMPARED]
+    by_kind = {
+        what: [(KINDS[kind], _differences(arms, reference, Computation((measures.of_kind(kind, measure),)))) for kind in KINDS]
+        for what, measure in BY_KIND.items()
+    }
+    return {"main": main, **by_kind}
+
+
+def _differences(arms: Sequence[SeededArm], reference: str, how: Computation) -> list[dict[str, Any] | None]:
+    """Return the reference minus each arm, in the order of the arms; None for the reference itself."""
+    ours = next((arm for arm in arms if arm.name == reference), None)
+    found = [
+        None
+        if ours in (None, arm)
+        else difference_over_seeds(ours.rows, arm.rows, *how.measures, combine=how.combine, over_suites=how.over_suites)
+        for arm in arms
+    ]
     return [None if estimate is None else estimate.to_json() for estimate in found]
 
 
