@@ -65,6 +65,7 @@ lint: setup ## Check formatting and lint
 
 types: setup ## Check types
 	@$(BIN)/mypy
+	@MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 
 format: setup ## Format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix-only --quiet .

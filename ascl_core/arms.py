@@ -6,7 +6,7 @@ stage whose checkpoint it is and the parameters in which it differs from the pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
@@ -15,8 +15,9 @@ from ascl_core.config.params import merge
 from ascl_core.config.profiles import parse_setting
 from ascl_core.errors import ConfigError, nearest
 
-Needs = Literal["nothing", "instruct_model"]
-"""What an arm needs besides the profile: nothing, or a base model that follows instructions (`base_model.path`)."""
+Need = Literal["instruct_model", "star1", "star1_benign", "safechain"]
+"""What an arm may need besides a profile: a base model that follows instructions (`base_model.path`), or a public set of
+`build_sft.published`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Arm:
     """The arm whose checkpoint reinforcement learning starts from."""
     after_change: bool = False
     """Whether it is asked again after the rules changed, with no training in between."""
-    needs: Needs = "nothing"
+    needs: frozenset[Need] = frozenset()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -49,19 +50,28 @@ class Arm:
         return reduce(merge, map(parse_setting, self.settings), {})
 
 
+_INSTRUCT: frozenset[Need] = frozenset({"instruct_model"})
 PAPER = "the paper"
 OURS = "this project"
 
 
 def _untrained(variant: str, label: str) -> Arm:
     """Return a zero-shot variant: the base model with another opening of the conversation."""
-    return Arm(variant, label, "base_model", f"{PAPER}, §3.2", (f"conversation.variant={variant}",), needs="instruct_model")
+    return Arm(variant, label, "base_model", f"{PAPER}, §3.2", (f"conversation.variant={variant}",), needs=_INSTRUCT)
+
+
+def _published(name: str, label: str, *sets: Need) -> Arm:
+    """Return a baseline that is trained on a public set, and asked without a safety prompt and without the tool."""
+    return Arm(name, label, "sft", PAPER, (f"sft.arm={name}", "conversation.variant=pure"), needs=_INSTRUCT | {*sets})
 
 
 def _rl(name: str, label: str, source: str, *settings: str, after_change: bool = False) -> Arm:
     """Return a recipe of reinforcement learning that starts from the SFT checkpoint; without settings it is the profile's own."""
     return Arm(name, label, "ifpo", source, settings, start="sft", after_change=after_change)
 
+
+_SURROGATE = ("ifpo.rebalance=none", "ifpo.reward.hallucination.factor=1.0", "ifpo.reward.retrieval.faulty_call=0.0")
+"""Reinforcement learning of the surrogate: GRPO without P_h and P_r, as it has no look-ups."""
 
 ARMS: tuple[Arm, ...] = (
     Arm("base", "Base model", "base_model", f"{PAPER} (untrained)"),
@@ -71,6 +81,11 @@ ARMS: tuple[Arm, ...] = (
     _untrained("rag", "Untrained, rules in the prompt (RAG)"),
     _untrained("agent", "Untrained, with the tool"),
     Arm("surrogate", "Surrogate, SFT", "sft", PAPER, ("sft.arm=surrogate",), after_change=True),
+    Arm("surrogate_rl", "Surrogate, SFT + GRPO", "ifpo", f'{PAPER} ("w/ BC")', (*_SURROGATE, "sft.arm=surrogate"), start="surrogate"),
+    Arm("surrogate_rl_only", "Surrogate, GRPO alone", "ifpo", f'{PAPER} ("w/o BC")', (*_SURROGATE, "sft.max_steps=0"), needs=_INSTRUCT),
+    _published("safechain", "SafeChain", "safechain"),
+    _published("star1", "STAR-1", "star1"),
+    _published("star1_mix", "STAR-1-mix", "star1", "star1_benign"),
     Arm("sft_direct_refusal", "Direct refusal", "sft_direct_refusal", OURS, after_change=True),
     Arm("sft_context_distillation", "Context distillation", "sft_context_distillation", OURS, after_change=True),
     Arm("sft", "ASCL, SFT", "sft", f"{PAPER} (BC)", after_change=True),
@@ -101,9 +116,9 @@ def get_arm(name: str) -> Arm:
     return _BY_NAME[name]
 
 
-def arms_that_run(*, instruct_model: bool) -> tuple[Arm, ...]:
-    """Return the arms that a profile can train, or evaluate where nothing is trained."""
-    return tuple(arm for arm in ARMS if arm.needs == "nothing" or instruct_model)
+def arms_that_run(available: Collection[str]) -> tuple[Arm, ...]:
+    """Return the arms that need nothing besides what is available."""
+    return tuple(arm for arm in ARMS if arm.needs <= set(available))
 
 
 def page() -> str:
@@ -115,12 +130,12 @@ def page() -> str:
         "Each starts from the profile and differs by the parameters in its row.",
         "This page is made by `ascl arms docs` from `ascl_core/arms.py`.",
         "",
-        "| arm | on the page | from | evaluated checkpoint | trained from | differs by | needs an instruct model |",
+        "| arm | on the page | from | evaluated checkpoint | trained from | differs by | needs |",
         "|---|---|---|---|---|---|---|",
     ]
     for arm in ARMS:
         differs = "<br>".join(f"`{setting}`" for setting in arm.settings)
-        needs = "yes" if arm.needs == "instruct_model" else ""
+        needs = ", ".join(need.replace("_", " ") for need in sorted(arm.needs))
         lines.append(f"| `{arm.name}` | {arm.label} | {arm.source} | `{arm.stage}` | {arm.start or ''} | {differs} | {needs} |")
     after = ", ".join(f"`{arm.name}`" for arm in ARMS if arm.after_change)
     return "\n".join([*lines, "", f"Asked again after the rules changed, with no training in between: {after}.", ""])
@@ -128,7 +143,13 @@ def page() -> str:
 
 def label_of(stage: str, section: Mapping[str, Any]) -> str:
     """Return the label of the arm that a stage's checkpoint is, by the parameters of its section that it was trained with."""
-    arms = [arm for arm in ARMS if arm.stage == stage]
-    trained_with = {stage: dict(section)}
-    arms.sort(key=lambda arm: (merge(trained_with, arm.values) != trained_with, arm.name != stage))
+
+    def rank(arm: Arm) -> tuple[bool, int, bool]:
+        """Order first those whose settings it was trained with, the most particular of them ahead, then the profile's own."""
+        own = arm.values.get(stage, {})
+        differs = merge(trained_with, own) != trained_with
+        return differs, 0 if differs else -len(own), arm.name != stage
+
+    trained_with = dict(section)
+    arms = sorted((arm for arm in ARMS if arm.stage == stage), key=rank)
     return arms[0].label if arms else stage.replace("_", " ")

@@ -67,6 +67,12 @@ class Arm(StrEnum):
     CONTEXT_DISTILLATION = "context_distillation"
     SURROGATE = "surrogate"
     """ASCL's trajectories rewritten without look-ups; only the comparison trains on it."""
+    STAR1 = "star1"
+    """The public set STAR-1 as it is; like the next two, empty unless `build_sft.published` says where the set is."""
+    STAR1_MIX = "star1_mix"
+    """STAR-1 with its benign part."""
+    SAFECHAIN = "safechain"
+    """The public set SafeChain as it is."""
 
 
 class Split(StrEnum):

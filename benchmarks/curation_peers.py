@@ -96,7 +96,7 @@ def _datasketch(texts: Sequence[str], *, exact: bool) -> list[int]:
     index = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _PERMUTATIONS // _BANDS))
     sets = [[piece.encode() for piece in shingles(text)] for text in texts]
     signed = MinHash.bulk(sets, num_perm=_PERMUTATIONS, seed=1)
-    dropped = []
+    dropped: list[int] = []
     for i, signature in enumerate(signed):
         near = (jaccard(shingles(texts[i]), shingles(texts[j])) if exact else signed[j].jaccard(signature) for j in index.query(signature))
         if any(similarity >= _SIMILARITY for similarity in near):
@@ -116,7 +116,7 @@ def _every_pair(texts: Sequence[str]) -> list[int]:
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     matrix = csr_array((np.ones(len(columns), dtype=np.int32), np.array(columns), offsets), shape=(len(texts), len(ids)))
     kept: list[int] = []
-    dropped = []
+    dropped: list[int] = []
     for i in range(len(texts)):
         shared = (matrix[[i]] @ matrix[kept].T).toarray()[0] if kept else np.zeros(0)
         union = sizes[i] + sizes[kept] - shared

@@ -26,8 +26,8 @@ from ascl_core.contracts import StageContext
 from ascl_core.data.curate import curate
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
-from tasks.engine import on_engine
-from tasks.environment import prepare
+from tasks.execution.engine import on_engine
+from tasks.host.environment import prepare
 
 LIMIT_GIB = 4.0
 _ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from trl import GRPOTrainer
@@ -19,13 +19,22 @@ from trl import GRPOTrainer
 from ascl_core.artifacts import read_parquet
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, from_table
-from ascl_core.conversation.content import Markup
+from ascl_core.conversation.content import markup_of
+from ascl_core.conversation.template import opening
 from ascl_core.data.resolve import resolve_again
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.judges import get_judge
 from ascl_core.rl.environment import environment_factory
 from ascl_core.rl.scoring import ScoredBatch, Scorer
-from ascl_core.rl.train import _arguments, _dataset, _reward_of_the_scorer, schedule_editions, schedule_prompts, training_prompts
+from ascl_core.rl.train import (
+    _arguments,
+    _dataset,
+    _reward_of_the_scorer,
+    schedule_editions,
+    schedule_prompts,
+    training_prompts,
+    under_attack,
+)
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import RuleEdition, editions_of
@@ -92,7 +101,7 @@ class StockTrainer(GRPOTrainer):
             decided = [editions[e].decide(prompts_by_id[i]) for e, i in zip(edition, prompt_id, strict=True)]
             return scorer.score(decided, texts, finished).rewards
 
-        super().__init__(reward_funcs=[reward], **kwargs)
+        super().__init__(reward_funcs=[cast(Any, reward)], **kwargs)
 
 
 class DrawnScorer(Scorer):
@@ -116,18 +125,21 @@ class Side:
         params, config = inputs.params, inputs.params.ifpo
         self.schedule = schedule_prompts(inputs.prompts, config, Path("prompts"))
         editions = editions_of(inputs.corpus, inputs.index, params.conversation, changed=config.rule_variation > 0)
-        self.trainer: Any = kind(
+        tokenizer = load_tokenizer(inputs.checkpoint)
+        asked = under_attack([opening(prompt, params.conversation) for prompt in self.schedule], config, params.attacks.trained)
+        trainer = cast(Any, kind)(
             ifpo=config,
             scorer=scorer(inputs.corpus, get_judge(config.judge, params.compute), config.reward, params.conversation),
             prompts_by_id={prompt.id: prompt for prompt in inputs.prompts},
             editions=editions,
             model=load_model(inputs.checkpoint, params.compute),
-            reward_funcs=[_reward_of_the_scorer],
+            reward_funcs=[cast(Any, _reward_of_the_scorer)],
             args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
-            train_dataset=_dataset(self.schedule, schedule_editions(len(self.schedule), len(editions), config), params.conversation),
-            processing_class=load_tokenizer(inputs.checkpoint),
-            environment_factory=environment_factory(editions, self.params.conversation, Markup()),
+            train_dataset=_dataset(self.schedule, asked, schedule_editions(len(self.schedule), len(editions), config), tokenizer),
+            processing_class=tokenizer,
+            environment_factory=environment_factory(editions, params.conversation, markup_of(tokenizer)),
         )
+        self.trainer: Any = trainer
         rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
         self.batch = [row for row in rows for _ in range(config.group_size)]
         self.trainer.create_optimizer()

@@ -18,6 +18,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ from side_by_side import parser, write
 
 from ascl_core.artifacts import sha256_bytes, write_text
 from ascl_core.vocabulary import Arm
-from tasks.git import git
 from tasks.lineage.database import insert, keep
 from tasks.lineage.manifests import BATCH_ROWS, MANIFESTS, schema, write_manifest
 from tasks.lineage.reads import INDEX, STARTED_FROM, TRAINED_ON, TRAINED_UNDER, Read
 from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule
-from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, checkpoint_of
+from tasks.registry.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, checkpoint_of
+from tasks.repository.git import git
 
 TARGET_S = 1.0
 _RULES = [
@@ -87,12 +88,12 @@ def measure(size: int, given: Namespace) -> Iterator[dict[str, Any]]:
         yield {**built, "question": "--version", "process": "cold", **_timed(lambda _: _ascl(root, "--version"), [""] * given.cold)}
         for question, (values, ask) in questions.items():
             option = "--rule" if question == "rule" else "--row"
-            yield {**built, "question": question, "process": "warm", **_timed(lambda value, ask=ask: _check(ask(root, value)), values)}
+            yield {**built, "question": question, "process": "warm", **_timed(partial(_asked, root, ask), values)}
             yield {
                 **built,
                 "question": question,
                 "process": "cold",
-                **_timed(lambda value, o=option: _command(root, o, value), values[: given.cold]),
+                **_timed(partial(_command, root, option), values[: given.cold]),
             }
 
 
@@ -189,6 +190,10 @@ def _ascl(root: Path, *arguments: str) -> bytes:
     command = [sys.executable, "-c", "import sys; from flows.cli import main; sys.exit(main())", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True).stdout
+
+
+def _asked(root: Path, ask: Callable[[Path, str], Any], value: str) -> None:
+    _check(ask(root, value))
 
 
 def _check(answer: Any) -> None:

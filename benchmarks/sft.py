@@ -14,7 +14,7 @@ import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from side_by_side import Timing, parser, ratios, write
@@ -23,8 +23,10 @@ from trl import SFTTrainer
 from ascl_core.artifacts import read_jsonl
 from ascl_core.config.parallel import ONE_PROCESS
 from ascl_core.config.params import load_params
+from ascl_core.conversation.content import neutralise
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.sft.train import _arguments, _plain
+from ascl_core.sft.samples import to_examples
+from ascl_core.sft.train import _arguments
 from ascl_core.sft.trainer import AssistantLossTrainer
 
 _PACKED_ROWS = 8
@@ -42,10 +44,11 @@ class Side:
         compute = params.compute.model_copy(update={"device": "cpu", "threads": given.threads})
         args = _arguments(section, compute, ONE_PROCESS, Path(tempfile.mkdtemp()))
         args.packing = packing
-        rows = [{"messages": _plain(row["messages"])} for row in read_jsonl(given.data / "sft/ascl.jsonl")]
         base = given.data / "models/base"
-        data, tokenizer = Dataset.from_list(rows), load_tokenizer(base)
-        self.trainer: Any = kind(model=load_model(base, compute), args=args, train_dataset=data, processing_class=tokenizer)
+        tokenizer = load_tokenizer(base)
+        rows = [{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(given.data / "sft/ascl.jsonl")]
+        data = Dataset.from_list(to_examples(rows))
+        self.trainer = cast(Any, kind(model=load_model(base, compute), args=args, train_dataset=data, processing_class=tokenizer))
         self.trainer.create_optimizer()
         self.trainer.model.train()
         self.chunks = args.gradient_accumulation_steps

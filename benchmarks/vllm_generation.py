@@ -52,7 +52,7 @@ def main() -> None:
             repeats.append(sample(backends[name], prompts, index, inputs, given, number))
     for repeats in sides.values():
         del repeats[0]  # the warm-up
-    stock = backends["transformers"]
+    stock: Any = backends["transformers"]
     ids = [prompt_ids(stock.tokenizer, opening(prompt, inputs.params.conversation)) for prompt in prompts]
     limit = floor(stock.model, ids, sides["transformers"], given.prompts * given.samples)
     report(sides, "transformers' tokens per second with vLLM", limit, given.json)

@@ -16,14 +16,16 @@ from pydantic import Field
 
 from ascl_core.arms import Arm, get_arm
 from ascl_core.config.params import Params
-from tasks import comparison, dvcfile, preflight, stages
-from tasks.comparison import Place
-from tasks.materialise import Outcome
-from tasks.parameters import write_params
-from tasks.prefect_policy import Policy
-from tasks.prefect_stage import StageRunner
-from tasks.stages import Artifact, Stage
-from tasks.workspaces import adopt, fetch_inputs, snapshot
+from tasks.execution import comparison
+from tasks.execution.comparison import Place
+from tasks.execution.materialise import Outcome
+from tasks.execution.policy import Policy
+from tasks.execution.prefect_stage import StageRunner
+from tasks.host import preflight
+from tasks.registry import dvcfile, stages
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import Artifact, Stage
+from tasks.repository.worktrees import adopt, fetch_inputs, snapshot
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
 
@@ -99,6 +101,8 @@ class _Comparison:
         sources = [self.root]
         if arm.start is not None:
             sources = [self.train(get_arm(arm.start), seed).root, self.root]
+        if place.trained == stages.IFPO and arm.start is None:
+            self._submit(stages.SFT, place.root, *sources, after=self.root)
         if place.trained not in stages.DATA_STAGES:
             self._submit(place.trained, place.root, *sources, after=sources[0])
         self._submit(place.evaluation, place.root, *sources, after=place.root)

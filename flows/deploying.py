@@ -12,7 +12,7 @@ from ascl_core.errors import ConfigError
 from tasks.deployment import automations, deployments, pools, s3_credentials, webhook
 from tasks.deployment.changes import Change
 from tasks.deployment.deployments import TRAINS, Deployment, Flow
-from tasks.gpus import gpus
+from tasks.host.gpus import gpus
 
 _POOLS = ("cpu", "gpu")
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
 from flows.form_fields import ArmName, Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
-from tasks.prefect_policy import GPU_LIMIT, Policy
+from tasks.execution.policy import GPU_LIMIT, Policy
 
 F = TypeVar("F", bound=Form)
 

@@ -17,8 +17,8 @@ from typing import NoReturn
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
 from ascl_core.urls import is_loopback
-from tasks.environment import HEARTBEAT, TELEMETRY_OFF
-from tasks.local_server import APP, SERVER_AUTH, check_answers, use_server_credentials
+from tasks.execution.local_server import APP, SERVER_AUTH, check_answers, use_server_credentials
+from tasks.host.environment import HEARTBEAT, TELEMETRY_OFF
 
 PORT = 4200
 _ADDRESS = Path(".ascl") / "server.json"

@@ -13,12 +13,14 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks import dvcfile, preflight, released, stages, versioning
-from tasks.materialise import Outcome
-from tasks.parameters import write_params
-from tasks.prefect_policy import Policy
-from tasks.prefect_stage import StageRunner
-from tasks.summary import Decision, markdown, read_decision
+from tasks.execution.materialise import Outcome
+from tasks.execution.policy import Policy
+from tasks.execution.prefect_stage import StageRunner
+from tasks.host import preflight
+from tasks.registry import dvcfile, stages
+from tasks.registry.parameters import write_params
+from tasks.repository import released, transfer
+from tasks.runs.summary import Decision, markdown, read_decision
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,6 @@ def train_and_gate(
         outcomes = run.outcomes()
     decision = read_decision(root)
     create_markdown_artifact(markdown(outcomes, decision), key="post-train", description="What every stage did, and the gate's decision")
-    if versioning.owes_push(root):
-        versioning.push(root)
+    if transfer.owes_push(root):
+        transfer.push(root)
     return PostTrainResult(outcomes, decision)

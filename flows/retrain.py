@@ -16,12 +16,12 @@ from ascl_core.report.rules_diff import markdown as diff_page
 from flows.beginning import begin
 from flows.forms import RetrainForm
 from flows.post_train import PostTrainResult, train_and_gate
-from tasks import stages
 from tasks.deployment import events, own_run, pages, seen
-from tasks.parameters import planned_values
-from tasks.plan import make_plan
-from tasks.runs import Run
-from tasks.summary import run_summary
+from tasks.execution.plan import make_plan
+from tasks.registry import stages
+from tasks.registry.parameters import planned_values
+from tasks.runs.runs import Run
+from tasks.runs.summary import run_summary
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=len(stages.STAGES)))
 

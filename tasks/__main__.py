@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from ascl_core.errors import AsclError, WorkspaceError
-from tasks.dvcfile import check_sources
-from tasks.released import is_current, released_tag
-from tasks.runner import is_published, run_stage
-from tasks.stages import RELEASED, STAGES, Stage, get_stage
-from tasks.supervisor import end_with_parent
+from tasks.execution.runner import is_published, run_stage
+from tasks.execution.supervisor import end_with_parent
+from tasks.registry.dvcfile import check_sources
+from tasks.registry.stages import RELEASED, STAGES, Stage, get_stage
+from tasks.repository.released import is_current, released_tag
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from tasks.runs import read_run
+from tasks.runs.runs import read_run
 from tests.pipeline.test_rule_changes import add, edit, reword
 from tests.pipeline.workspace import Workspace, make_workspace, wait_until
 from tests.services.prefect_server import Deployed, started

@@ -11,8 +11,8 @@ from ascl_core.artifacts import digest, sha256_bytes, write_json, write_jsonl, w
 from ascl_core.contracts import Prompt, to_table
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import Arm
-from tasks.git import git
-from tasks.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES
+from tasks.registry.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES
+from tasks.repository.git import git
 
 Change = Callable[[str, dict[str, Any]], None]
 """Called with each stage's name and record before it is written."""

@@ -10,6 +10,7 @@ from pydantic_core.core_schema import ValidationInfo
 from ascl_core.config.base import Config, without_credentials
 from ascl_core.config.chat import ChatConfig, PurifierConfig
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.config.sources import SourceConfig
 from ascl_core.vocabulary import Mode, PromptType
 
 Kind = tuple[PromptType, Mode]
@@ -47,6 +48,8 @@ class BuildSftConfig(Config):
     samples: Literal["whole", "by_turn"] = "whole"
     """`whole`: a conversation is one sample with loss on every assistant turn; `by_turn`: one sample for each assistant turn, with loss
     on its last turn alone (the paper's)."""
+    published: tuple[SourceConfig, ...] = ()
+    """Where the public sets of the paper's baselines are: `star1`, `star1_benign` and `safechain`, by their format."""
     purifier: PurifierConfig | None = None
     """A second chat model that makes minimal edits to the ASCL trajectories; None keeps them as the teacher wrote them."""
     rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -73,6 +76,14 @@ class BuildSftConfig(Config):
         if self.rule_variation and self.teacher != "templated":
             raise ValueError(f"rule_variation is for the teacher templated; {self.teacher} would have to write against its own habits")
         return self
+
+    @field_validator("published")
+    @classmethod
+    def _are_baselines(cls, values: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
+        known = ("star1", "star1_benign", "safechain")
+        if unknown := [source.format for source in values if source.format not in known]:
+            raise ValueError(f"{unknown[0]!r} is the set of no baseline; expected one of {', '.join(known)}")
+        return values
 
     @field_validator("mix")
     @classmethod

@@ -14,13 +14,13 @@ from ascl_core.config.parallel import split_batch
 class SftConfig(Config):
     """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
 
-    arm: Literal["ascl", "surrogate"] = "ascl"
-    """What the stage `sft` trains on: ASCL's trajectories, or the same without look-ups (the paper's surrogate). The stages of the
-    baselines have their own."""
+    arm: Literal["ascl", "surrogate", "star1", "star1_mix", "safechain"] = "ascl"
+    """What the stage `sft` trains on: ASCL's trajectories, the same without look-ups (the paper's surrogate), or a public set of
+    `build_sft.published`. The stages of this project's own baselines have theirs."""
     lora: LoraConfig | None = None
     """Train low-rank matrices and merge them at the end; None trains every weight."""
-    max_steps: int = Field(default=450, ge=1)
-    """Optimiser steps."""
+    max_steps: int = Field(default=450, ge=0)
+    """Optimiser steps; with 0 the base model is published as it is, so that reinforcement learning starts from it."""
     batch_size: int = Field(default=64, ge=1)
     """Conversations per optimiser step."""
     micro_batch_size: int = Field(default=64, ge=1)

@@ -52,20 +52,26 @@ def over_seeds(
     With `over_suites`, a measure's mean is that of the suites' means. With one seed only the prompts are resampled, within their
     suites with `over_suites`. Seeds are few, so the interval is a rough one.
     """
-    by_seed = [[_groups(rows, measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    by_seed = [[_groups(_by_prompt(rows, measure), over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
     return _estimate([values for values in by_seed if all(values)], combine)
 
 
-def difference_over_seeds(ours: Mapping[int, Rows], theirs: Mapping[int, Rows], measure: Measure) -> SeedEstimate | None:
+def difference_over_seeds(
+    ours: Mapping[int, Rows], theirs: Mapping[int, Rows], *measures: Measure, combine: Combine = itself, over_suites: bool = False
+) -> SeedEstimate | None:
     """The mean over the seeds that both have of ours less theirs, on the prompts that count in both; None where there are none.
 
-    Pairs what shares luck, a seed and a prompt, so its interval says of a difference what those of the two means do not.
+    Pairs what shares luck, a seed and a prompt, so its interval says of a difference what those of the two means do not. `combine` and
+    `over_suites` are those of `over_seeds`.
     """
-    by_seed = []
-    for seed in sorted(ours.keys() & theirs.keys()):
-        a, b = _by_prompt(ours[seed], measure), _by_prompt(theirs[seed], measure)
-        by_seed.append([a[prompt] - b[prompt] for prompt in a if prompt in b])
-    return _estimate([[[np.array(values)]] for values in by_seed if values], itself)
+
+    def difference(*means: Any) -> Any:
+        both = combine(*means)
+        return both[..., 0] - both[..., 1]
+
+    shared = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    by_seed = [[_groups(_paired(*rows, measure), over_suites) for measure in measures] for rows in shared]
+    return _estimate([values for values in by_seed if all(values)], difference)
 
 
 def _estimate(by_seed: Sequence[Sequence[Sequence[np.ndarray]]], combine: Combine) -> SeedEstimate | None:
@@ -76,7 +82,7 @@ def _estimate(by_seed: Sequence[Sequence[Sequence[np.ndarray]]], combine: Combin
     resampled = [combine(*(np.mean([_resampled(v, random) for v in groups], axis=0) for groups in values)) for values in by_seed]
     chosen = random.integers(0, len(by_seed), (_RESAMPLES, len(by_seed)))
     draws = np.stack(resampled)[chosen, np.arange(_RESAMPLES)[:, None]].mean(1)
-    means = tuple(float(combine(*(np.mean([v.mean() for v in groups]) for groups in values))) for values in by_seed)
+    means = tuple(float(combine(*(np.mean([v.mean(0) for v in groups], axis=0) for groups in values))) for values in by_seed)
     low, high = np.quantile(draws, [0.025, 0.975])
     value = float(np.mean(means))
     num_responses = sum(len(v) for values in by_seed for groups in values for v in groups)
@@ -87,12 +93,17 @@ def _resampled(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.asarray(values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(1))
 
 
-def _groups(rows: Rows, measure: Measure, over_suites: bool) -> list[np.ndarray]:
+def _groups(values: Mapping[str, Any], over_suites: bool) -> list[np.ndarray]:
     """The values by prompt of each suite, or of all suites together."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for key, value in _by_prompt(rows, measure).items():
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for key, value in values.items():
         groups[key.partition("\n")[0] if over_suites else ""].append(value)
     return [np.array(values) for values in groups.values()]
+
+
+def _paired(ours: Rows, theirs: Rows, measure: Measure) -> dict[str, tuple[float, float]]:
+    a, b = _by_prompt(ours, measure), _by_prompt(theirs, measure)
+    return {prompt: (a[prompt], b[prompt]) for prompt in a if prompt in b}
 
 
 def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.conversation.content import control_strings
+from ascl_core.conversation.hardened import harden, without_prologue
+from ascl_core.conversation.template import chat_template
 from ascl_core.errors import ModelError
 from ascl_core.generation.hub import hub_problem
 from ascl_core.generation.shards import check_shards
@@ -31,7 +34,19 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
         raise _cannot_load(path, error) from error
     if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
         raise _cannot_load(path, ValueError("its tokenizer has no words: tokenizer.json is missing or empty"))
+    if isinstance(tokenizer.chat_template, str):
+        tokenizer.chat_template = without_prologue(tokenizer.chat_template)
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, path: Path) -> None:
+    """Write the tokenizer with a chat template that keeps control strings in content from being read as such."""
+    own = tokenizer.chat_template
+    strings = control_strings(tokenizer)
+    if isinstance(own, str) and own != chat_template(strings):
+        tokenizer.chat_template = harden(own, strings)
+    tokenizer.save_pretrained(path)
+    tokenizer.chat_template = own
 
 
 def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = None) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation import seeds
-from ascl_core.evaluation.seeds import Measure, SeedEstimate, difference_over_seeds
+from ascl_core.evaluation.metrics import h_of
+from ascl_core.evaluation.seeds import Combine, Measure, SeedEstimate, difference_over_seeds
 from ascl_core.vocabulary import PromptType
 
 Rows = Mapping[int, Sequence[EvaluatedRollout]]
@@ -49,7 +50,9 @@ class Claim:
     ours: str
     side: Side
     theirs: str
-    measure: Measure
+    measures: tuple[Measure, ...]
+    combine: Combine = seeds.itself
+    """One figure of the measures' means; of several, each is a mean over suites, as in the paper."""
     margin: float = 0.0
     """For `NOT_LESS`: by how much the first arm may be lower, as a share."""
 
@@ -80,7 +83,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.MORE,
         theirs="agent",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
     ),
     Claim(
         name="sft_refuses_less",
@@ -90,7 +93,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.LESS,
         theirs="agent",
-        measure=seeds.refused,
+        measures=(seeds.refused,),
     ),
     Claim(
         name="rag_over_refuses",
@@ -100,7 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="rag",
         side=Side.MORE,
         theirs="agent",
-        measure=seeds.refused,
+        measures=(seeds.refused,),
     ),
     Claim(
         name="long_over_refuses",
@@ -110,7 +113,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="long",
         side=Side.MORE,
         theirs="agent",
-        measure=seeds.refused,
+        measures=(seeds.refused,),
     ),
     Claim(
         name="rl_is_safer",
@@ -120,7 +123,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="sft",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
     ),
     Claim(
         name="rl_refuses_less",
@@ -130,7 +133,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.LESS,
         theirs="sft",
-        measure=seeds.refused,
+        measures=(seeds.refused,),
     ),
     Claim(
         name="grpo_drifts",
@@ -140,7 +143,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="grpo",
         side=Side.MORE,
         theirs="sft",
-        measure=_CONSULTS,
+        measures=(_CONSULTS,),
     ),
     Claim(
         name="ifpo_drifts_less",
@@ -150,7 +153,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.LESS,
         theirs="grpo",
-        measure=_CONSULTS,
+        measures=(_CONSULTS,),
     ),
     Claim(
         name="ifpo_spares_utility",
@@ -160,7 +163,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.LESS,
         theirs="grpo",
-        measure=_UTILITY_CONSULTS,
+        measures=(_UTILITY_CONSULTS,),
     ),
     Claim(
         name="ifpo_is_as_safe",
@@ -170,7 +173,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.NOT_LESS,
         theirs="grpo",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
         margin=0.01,
     ),
     Claim(
@@ -181,7 +184,29 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="grpo",
-        measure=seeds.solved,
+        measures=(seeds.solved,),
+    ),
+    Claim(
+        name="ifpo_has_the_better_h_avg",
+        says="IFPO reaches a higher H-avg than GRPO",
+        paper="+0.6 / +0.7 / +0.3 points",
+        where="main results",
+        ours="ifpo",
+        side=Side.MORE,
+        theirs="grpo",
+        measures=(seeds.safe, seeds.refused, seeds.solved),
+        combine=h_of,
+    ),
+    Claim(
+        name="sft_has_the_lower_h_avg",
+        says="IFPO reaches a higher H-avg than SFT alone",
+        paper="+4.3 / +3.8 / +3.9 points",
+        where="main results",
+        ours="ifpo",
+        side=Side.MORE,
+        theirs="sft",
+        measures=(seeds.safe, seeds.refused, seeds.solved),
+        combine=h_of,
     ),
     Claim(
         name="surrogate_is_worse",
@@ -191,7 +216,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.MORE,
         theirs="surrogate",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
     ),
     Claim(
         name="star1_is_less_safe",
@@ -201,7 +226,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="star1",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
     ),
     Claim(
         name="safechain_is_less_safe",
@@ -211,7 +236,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="safechain",
-        measure=seeds.safe,
+        measures=(seeds.safe,),
     ),
     Claim(
         name="a_penalty_ends_consulting",
@@ -221,7 +246,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="grpo_penalty",
         side=Side.LESS,
         theirs="grpo",
-        measure=_on(PromptType.BORDERLINE, seeds.consulted),
+        measures=(_on(PromptType.BORDERLINE, seeds.consulted),),
     ),
 )
 
@@ -258,7 +283,8 @@ def _examine(claim: Claim, arms: Mapping[str, Rows], difference: Callable[..., S
     missing = [name for name in (claim.ours, claim.theirs) if name not in arms]
     if missing:
         return Finding(claim, Verdict.NOT_TESTABLE, None, f"not compared: {', '.join(missing)}")
-    found = difference(arms[claim.ours], arms[claim.theirs], claim.measure)
+    over_suites = len(claim.measures) > 1
+    found = difference(arms[claim.ours], arms[claim.theirs], *claim.measures, combine=claim.combine, over_suites=over_suites)
     if found is None:
         return Finding(claim, Verdict.NOT_TESTABLE, None, "no response of this kind in both arms")
     if claim.holds(found):

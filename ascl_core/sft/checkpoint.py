@@ -10,7 +10,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import ParallelConfig
 from ascl_core.errors import TrainingError
-from ascl_core.generation.load import device_of, read_model
+from ascl_core.generation.load import device_of, read_model, save_tokenizer
 
 
 def processes() -> int:
@@ -67,7 +67,7 @@ def publish(trainer: Any, tokenizer: Any, start: Path, lora: LoraConfig | None, 
         model = read_model(start, "float32" if lora else compute.dtype, compute.threads)
         model = _whole(model, state) if lora is None else _merged(model, state, lora)
         model.to(getattr(torch, compute.dtype)).save_pretrained(checkpoint)
-        tokenizer.save_pretrained(checkpoint)
+        save_tokenizer(tokenizer, checkpoint)
     trainer.accelerator.wait_for_everyone()
 
 

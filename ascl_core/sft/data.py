@@ -15,6 +15,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.data.attacks import dress_up
 from ascl_core.errors import DataError
@@ -25,6 +26,8 @@ from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.acceptance import Draft, Rejected, accept, facts_of
 from ascl_core.sft.mixing import mix, mode_of
+from ascl_core.sft.published import ARMS as PUBLISHED_ARMS
+from ascl_core.sft.published import write_published
 from ascl_core.sft.samples import by_turn
 from ascl_core.sft.selection import select_prompts
 from ascl_core.sft.surrogate import rewrite
@@ -51,6 +54,9 @@ def build_sft(
     direct_refusal: Path,
     context_distillation: Path,
     surrogate: Path,
+    star1: Path,
+    star1_mix: Path,
+    safechain: Path,
     counts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
@@ -79,6 +85,8 @@ def build_sft(
         if arm is Arm.ASCL:
             summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows, kept, training)
             training = _same_prompts(training, kept) if build_sft.mix else training
+    for arm, path in {Arm.STAR1: star1, Arm.STAR1_MIX: star1_mix, Arm.SAFECHAIN: safechain}.items():
+        summary |= _write_published(path, arm, build_sft.published, conversation)
     names = {"teacher": writer.name, "judge": judge.id, "validation": str(validation.name)}
     write_json(counts, {"arms": summary, **names, **selection})
     return {f"{arm}_kept": summary[arm]["kept"] for arm in summary}
@@ -184,6 +192,15 @@ def _write_surrogate(path: Path, rows: list[dict[str, Any]], drafts: list[Draft]
         "reasons": _counted(row for row in rewritten if isinstance(row, str)),
         "examples_rejected": [],
     }
+
+
+def _write_published(path: Path, arm: Arm, published: Sequence[SourceConfig], conversation: ConversationConfig) -> dict[str, Any]:
+    """Write a public set, asked without a safety prompt; an empty file if the set is not configured."""
+    sources = {source.format: source for source in published}
+    if not set(PUBLISHED_ARMS[arm]) <= sources.keys():
+        write_jsonl(path, [])
+        return {}
+    return {arm: write_published(path, arm, sources, conversation.model_copy(update={"variant": "pure"}))}
 
 
 def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:

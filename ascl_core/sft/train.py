@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def sft(
 ) -> dict[str, float | int | str]:
     """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step.
 
-    Of several files of trajectories `sft.arm` names the one; a single one is taken as it is.
+    Of several files of trajectories `sft.arm` names the one; a single one is taken as it is. With no steps the base model is
+    published unchanged.
     """
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
@@ -44,9 +46,17 @@ def sft(
     taught = trajectories[0] if len(trajectories) == 1 else next(path for path in trajectories if path.stem == sft.arm)
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
+    if sft.max_steps == 0:
+        shutil.copytree(base, checkpoint)
+        write_jsonl(log, [])
+        return {"steps": 0}
     arguments = _arguments(sft, compute, parallel, context.state)
     rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(taught)])
     _check_lengths(rows, tokenizer, sft.max_length, taught)
+    if not rows:
+        raise DataError(
+            "there are no trajectories", file=taught, field="sft.arm", value=sft.arm, hint="build_sft.published says where a public set is"
+        )
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),

@@ -29,17 +29,19 @@ class Named:
     corpus: Path
     release: str | None = None
     """The tag, where a release was named and its own rules are used."""
+    index: Path | None = None
+    """The release's own index of these rules."""
 
 
 def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Named:
     """Return the model and the rules that somebody in the folder `start` means: a release, a folder or a hub id; `corpus` counts first."""
+    from tasks.registry.stages import CORPUS
     from tasks.releases.checkpoint import is_release, released_checkpoint
-    from tasks.stages import CORPUS
 
     own = (start / corpus).resolve() if corpus else None
     if is_release(checkpoint):
         found = released_checkpoint(root, checkpoint)
-        return Named(str(found.folder), own or found.corpus, None if own else found.tag)
+        return Named(str(found.folder), own) if own else Named(str(found.folder), found.corpus, found.tag, found.index)
     folders = [folder for folder in ((start / checkpoint).resolve(), (root / checkpoint).resolve()) if folder.exists()]
     return Named(str(folders[0]) if folders else checkpoint, own or root / CORPUS.path)
 
@@ -68,9 +70,9 @@ def evaluate(
     from ascl_core.config.conversation import VARIANTS
     from ascl_core.errors import ConfigError
     from flows.cli.watching import Watching
-    from tasks.adhoc import evaluate_checkpoint
-    from tasks.environment import prepare
-    from tasks.stages import EVALUATE
+    from tasks.execution.adhoc import evaluate_checkpoint
+    from tasks.host.environment import prepare
+    from tasks.registry.stages import EVALUATE
 
     if variant not in (None, *VARIANTS):
         raise ConfigError("no such variant", field="--variant", value=variant, hint=f"one of {', '.join(VARIANTS)}")
@@ -107,14 +109,14 @@ def chat(
 
     Examples:  ascl chat   |   ascl chat release/1   |   ascl chat data/models/sft --jurisdiction XA --prompt "How do I pick a lock?"
     """
-    from tasks.environment import prepare
-    from tasks.serving import index_arguments
+    from tasks.execution.serving import index_arguments
+    from tasks.host.environment import prepare
 
     start = Path.cwd()
     root = repository_root()
     prepare(root)
     found = named(root, start, checkpoint, corpus)
     command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
-    command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus)]
+    command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus, found.index)]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)

@@ -35,7 +35,7 @@ def compare(
     from ascl_core.arms import get_arm
     from ascl_core.errors import ConfigError
     from flows.cli.watching import watched
-    from tasks.environment import prepare
+    from tasks.host.environment import prepare
 
     named = [get_arm(name).name for name in arm or ()]  # before a server starts
     try:

@@ -26,7 +26,7 @@ def new(
 
     Example:  ascl keys new --role approver --name ada
     """
-    from tasks.trust import FILE, Role, new_key
+    from tasks.evidence.trust import FILE, Role, new_key
 
     start = Path.cwd()
     root = repository_root()
@@ -42,7 +42,7 @@ def list_keys() -> None:
 
     Example:  ascl keys list
     """
-    from tasks.trust import FILE, parse_trust, read_trust
+    from tasks.evidence.trust import FILE, parse_trust, read_trust
 
     root = repository_root()
     trusted = read_trust(root)

@@ -65,7 +65,7 @@ def deploy(
 
     Examples:  ascl deploy   |   ascl deploy --training-pool gpu --gpus 2
     """
-    from tasks.environment import prepare
+    from tasks.host.environment import prepare
 
     root = repository_root()
     prepare(root)

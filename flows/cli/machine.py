@@ -17,7 +17,7 @@ def doctor() -> None:
 
     Example:  ascl doctor
     """
-    from tasks.preflight import every
+    from tasks.host.preflight import every
 
     checks = every(repository_root())
     print_table(("check", "", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])

@@ -36,9 +36,9 @@ def mcp(
 
     Examples:  ascl mcp   |   ascl mcp --http --jurisdiction XA   |   ascl rules swap --url http://127.0.0.1:8001
     """
-    from tasks.environment import prepare
-    from tasks.serving import rule_arguments
-    from tasks.stages import CORPUS
+    from tasks.execution.serving import rule_arguments
+    from tasks.host.environment import prepare
+    from tasks.registry.stages import CORPUS
 
     start = Path.cwd()
     root = repository_root()

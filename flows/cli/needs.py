@@ -13,7 +13,7 @@ from flows.cli.console import COLOURS, out, print_table
 
 if TYPE_CHECKING:
     from ascl_core.sizing.devices import Device
-    from tasks.estimate import Need
+    from tasks.host.estimate import Need
 
 
 def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
@@ -21,9 +21,9 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     from ascl_core.config.base import parse
     from ascl_core.config.params import Params
     from ascl_core.sizing.devices import DEFAULT, get_device, recognise
-    from tasks.estimate import disk_of, estimate
-    from tasks.gpus import gpus
-    from tasks.parameters import FILE
+    from tasks.host.estimate import disk_of, estimate
+    from tasks.host.gpus import gpus
+    from tasks.registry.parameters import FILE
 
     params, found = parse(Params, values, file=root / FILE), gpus()
     if gpu is None and (params.compute.device == "cpu" or (params.compute.device == "auto" and not found)):

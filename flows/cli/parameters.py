@@ -41,8 +41,8 @@ def write(profile: Profile = None, setting: Settings = None, overwrite: Overwrit
 
     Example:  ascl params write --profile tiny --set sft.max_steps=100
     """
-    from tasks.dvcfile import follow_sources
-    from tasks.parameters import read_origin, write_params
+    from tasks.registry.dvcfile import follow_sources
+    from tasks.registry.parameters import read_origin, write_params
 
     root = repository_root()
     write_params(root, profile, setting or (), overwrite=overwrite)

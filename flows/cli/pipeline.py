@@ -11,8 +11,8 @@ from flows.cli.console import COLOURS, out, print_table, repository_root, shown
 from flows.cli.parameters import Overwrite, Profile, Settings
 
 if TYPE_CHECKING:
-    from tasks.plan import Plan
-    from tasks.summary import Decision
+    from tasks.execution.plan import Plan
+    from tasks.runs.summary import Decision
 
 GATE_SAID_NO = 3
 Force = Annotated[list[str] | None, typer.Option("--force", "-f", metavar="STAGE", help="Run this stage even where it is up to date.")]
@@ -39,10 +39,10 @@ def run(
     """
     import os
 
-    from tasks.environment import prepare
-    from tasks.parameters import write_params
-    from tasks.stages import get_stage
-    from tasks.summary import report_page
+    from tasks.host.environment import prepare
+    from tasks.registry.parameters import write_params
+    from tasks.registry.stages import get_stage
+    from tasks.runs.summary import report_page
 
     root = repository_root()
     prepare(root, debug="ASCL_DEBUG" in os.environ)
@@ -50,8 +50,8 @@ def run(
     write_params(root, profile, setting or (), overwrite=overwrite)
 
     from flows.cli.watching import watched
-    from tasks import preflight
-    from tasks.git import is_uncommitted
+    from tasks.host import preflight
+    from tasks.repository.git import is_uncommitted
 
     preflight.require_now(root)
     with watched(root):
@@ -93,9 +93,9 @@ def plan(
     from ascl_core.config.params import Params
     from flows.cli.needs import print_needs
     from flows.cli.rules import rules_at
-    from tasks.parameters import planned_values
-    from tasks.plan import make_plan, plan_to_json
-    from tasks.stages import get_stage
+    from tasks.execution.plan import make_plan, plan_to_json
+    from tasks.registry.parameters import planned_values
+    from tasks.registry.stages import get_stage
 
     here = Path.cwd()
     root = repository_root()
@@ -138,13 +138,14 @@ def status() -> None:
 
     Example:  ascl status
     """
-    from tasks import released, versioning
-    from tasks.stages import RELEASED, STAGES
-    from tasks.summary import last_run, read_decision, report_page
+    from tasks.registry.stages import RELEASED, STAGES
+    from tasks.repository import cache, released
+    from tasks.repository.staleness import staleness
+    from tasks.runs.summary import last_run, read_decision, report_page
 
     root = repository_root()
     with released.released_folder(root) as folder:
-        stale = versioning.staleness(root, list(STAGES), inputs={RELEASED.path: versioning.md5(folder)})
+        stale = staleness(root, list(STAGES), inputs={RELEASED.path: cache.md5(folder)})
     rows = [(s.name, "stale" if stale[s.name] else "ok", *last_run(root, s), "; ".join(stale[s.name].reasons)) for s in STAGES]
     print_table(("stage", "state", "last run", "took", "why"), rows)
     out.print()

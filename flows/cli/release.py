@@ -42,11 +42,11 @@ def approve(
     Examples:  ascl approve --reason "criteria hold"   |   ascl approve run-7 --override --reason "..."
     """
     from ascl_core.artifacts import write_json
+    from tasks.evidence.statements import encode
+    from tasks.evidence.trust import Role, read_key, read_trust
     from tasks.releases.approvals import sign_approval, verify_approvals
     from tasks.releases.candidate import candidate
-    from tasks.statements import encode
-    from tasks.trust import Role, read_key, read_trust
-    from tasks.working_tree_run import keep_run
+    from tasks.runs.working_tree_run import keep_run
 
     start = Path.cwd()
     root = repository_root()
@@ -81,10 +81,10 @@ def create(
 
     Example:  ascl release create run-7
     """
+    from tasks.evidence.statements import decode
+    from tasks.evidence.trust import Role, read_key
     from tasks.releases.create import create_release
-    from tasks.statements import decode
-    from tasks.trust import Role, read_key
-    from tasks.working_tree_run import keep_run
+    from tasks.runs.working_tree_run import keep_run
 
     start = Path.cwd()
     root = repository_root()
@@ -127,8 +127,8 @@ def sync() -> None:
 
     Example:  ascl release sync
     """
-    from tasks.released import bring_up_to_date, released_tag
-    from tasks.stages import RELEASED
+    from tasks.registry.stages import RELEASED
+    from tasks.repository.released import bring_up_to_date, released_tag
 
     root = _refreshed()
     changed = bring_up_to_date(root)
@@ -156,9 +156,9 @@ def show(tag: Tag = None) -> None:
 
     Example:  ascl release show release/3
     """
+    from tasks.registry.stages import RELEASED
     from tasks.releases.content import CARDS
     from tasks.releases.verify import verify_release
-    from tasks.stages import RELEASED
 
     root = repository_root()
     release = verify_release(root, tag, even_revoked=True)
@@ -192,8 +192,8 @@ def rollback(
 
     Example:  ascl release rollback release/2 --reason "refuses too much since release/3"
     """
+    from tasks.evidence.trust import Role, read_key
     from tasks.releases.rollback import rollback as go_back
-    from tasks.trust import Role, read_key
 
     start = Path.cwd()
     root = repository_root()

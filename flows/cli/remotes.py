@@ -31,11 +31,11 @@ def set_remote(
 
     Example:  ascl remote set s3://models/ascl --endpoint https://s3.example.org
     """
-    from tasks import versioning
-    from tasks.remotes import FILES, make_remote
+    from tasks.repository import dvc_config
+    from tasks.repository.remotes import FILES, make_remote
 
     remote = make_remote(url, endpoint, region)
-    versioning.use_remote(repository_root(), remote, shared=shared)
+    dvc_config.use_remote(repository_root(), remote, shared=shared)
     out.print(f"{remote}, in {FILES[0 if shared else 1]}; check it: ascl remote check", soft_wrap=True, markup=False)
 
 
@@ -45,7 +45,7 @@ def show() -> None:
 
     Example:  ascl remote show
     """
-    from tasks.remotes import VARIABLE, from_environment, read_remote
+    from tasks.repository.remotes import VARIABLE, from_environment, read_remote
 
     remote = read_remote(repository_root())
     source = f" (from {VARIABLE})" if from_environment() else ""
@@ -58,9 +58,9 @@ def check() -> None:
 
     Example:  ascl remote check
     """
-    from tasks.preflight import remote_check
-    from tasks.remote_check import check_remote
-    from tasks.remotes import read_remote
+    from tasks.host.preflight import remote_check
+    from tasks.repository.remote_check import check_remote
+    from tasks.repository.remotes import read_remote
 
     root = repository_root()
     configured = remote_check(root)
@@ -80,15 +80,15 @@ def push(
 
     Examples:  ascl push   |   ascl push --audit
     """
-    from tasks import versioning
-    from tasks.remotes import read_remote
-    from tasks.store_audit import forget_what_is_not_whole
+    from tasks.repository import transfer
+    from tasks.repository.remotes import read_remote
+    from tasks.repository.store_audit import forget_what_is_not_whole
 
     root = repository_root()
     if audit:
         out.print(f"{counted(len(forget_what_is_not_whole(root)), 'object')} missing or not whole in the store")
     with err.status(escape(f"to {read_remote(root)}")):
-        moved = versioning.push(root)
+        moved = transfer.push(root)
     out.print(f"{counted(moved, 'file')} pushed" if moved else "the remote has everything")
 
 
@@ -97,12 +97,12 @@ def pull(force: Annotated[bool, typer.Option("--force", help="Overwrite outputs 
 
     Example:  ascl pull
     """
-    from tasks import versioning
-    from tasks.remotes import read_remote
+    from tasks.repository import transfer
+    from tasks.repository.remotes import read_remote
 
     root = repository_root()
     with err.status(escape(f"from {read_remote(root)}")):
-        moved = versioning.pull(root, force=force)
+        moved = transfer.pull(root, force=force)
     out.print(f"{counted(moved, 'file')} pulled" if moved else "everything is here")
 
 
@@ -123,8 +123,8 @@ def work(
     import subprocess
     import sys
 
-    from tasks.checkout import clone
-    from tasks.stages import get_stage
+    from tasks.registry.stages import get_stage
+    from tasks.repository.checkout import clone
 
     name = get_stage(stage).name
     place = clone(url, ref, into.resolve())

@@ -118,7 +118,7 @@ def diff(
 
     from ascl_core.config.params import load_params
     from ascl_core.rules.diff import diff_corpora
-    from tasks.released import released_commit
+    from tasks.repository.released import released_commit
 
     here = Path.cwd()
     root = repository_root()
@@ -141,7 +141,7 @@ def diff(
 
 def rules_at(place: str, here: Path, root: Path, config: RulesConfig) -> Corpus:
     """The rules that a person named who stands in the folder `here`."""
-    from tasks.rule_places import read_rules
+    from tasks.runs.rule_sources import read_rules
 
     return read_rules(root, str(here / place) if place and (here / place).exists() else place, config)
 
@@ -202,8 +202,8 @@ def swap(
     """
     from ascl_core.config.params import load_params
     from ascl_core.rules.diff import ChangeClass, diff_corpora
-    from tasks.rule_places import compiled, read_rules
-    from tasks.serving import served_corpus, swap_corpus
+    from tasks.execution.serving import served_corpus, swap_corpus
+    from tasks.runs.rule_sources import compiled, read_rules
 
     here = Path.cwd()
     root = repository_root()
@@ -235,6 +235,6 @@ def _place(folder: Path | None) -> tuple[Path, Path]:
 
 def _corpus(folder: Path, root: Path) -> Corpus:
     from ascl_core.config.params import load_params
-    from tasks.rule_places import compiled
+    from tasks.runs.rule_sources import compiled
 
     return compiled(folder, load_params(root / "params.yaml").rules, str(folder), against_lock=True)

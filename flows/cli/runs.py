@@ -19,7 +19,7 @@ def list_runs() -> None:
 
     Example:  ascl runs list
     """
-    from tasks.run_survey import survey
+    from tasks.runs.survey import survey
 
     found = survey(repository_root())
     if not found:
@@ -34,7 +34,7 @@ def show(run_id: RunId) -> None:
 
     Example:  ascl runs show 2026-11-25-a
     """
-    from tasks.runs import open_report, read_run
+    from tasks.runs.runs import open_report, read_run
 
     root = repository_root()
     run = read_run(root, run_id)
@@ -60,8 +60,8 @@ def collect(
 
     Example:  ascl runs collect --keep 0
     """
-    from tasks.runs import KEPT
-    from tasks.runs import collect as remove
+    from tasks.runs.runs import KEPT
+    from tasks.runs.runs import collect as remove
 
     removed = remove(repository_root(), keep=KEPT if keep is None else keep, abandoned_s=days * 24 * 3600)
     out.print(f"{counted(len(removed), 'worktree')} removed{': ' if removed else ''}{', '.join(removed)}", soft_wrap=True)

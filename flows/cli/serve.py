@@ -11,7 +11,7 @@ import typer
 
 from flows.cli.checkpoints import Corpus, named
 from flows.cli.console import repository_root
-from tasks.released import NOW
+from tasks.repository.released import NOW
 
 Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
@@ -50,9 +50,9 @@ def serve(
     Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
     """
     from ascl_core.errors import ModelError, ReleaseError
-    from tasks.environment import prepare
+    from tasks.execution.serving import rule_arguments
+    from tasks.host.environment import prepare
     from tasks.releases.checkpoint import release_of
-    from tasks.serving import rule_arguments
 
     start = Path.cwd()
     root = repository_root()
@@ -66,7 +66,7 @@ def serve(
         hint = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
         raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
     released_as = ["--release", release] if release else []
-    command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *released_as]
+    command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port, found.index), *released_as]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--backend", backend] if backend else []

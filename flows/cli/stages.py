@@ -8,7 +8,7 @@ import typer
 
 from flows.cli.console import COLOURS, counted, out, print_table, repository_root
 from flows.cli.parameters import Settings
-from tasks.stages import STAGES
+from tasks.registry.stages import STAGES
 
 app = typer.Typer(help="List the stages; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
 
@@ -24,12 +24,12 @@ def list_stages() -> None:
 
 @app.command()
 def write() -> None:
-    """Write dvc.yaml from the registry in tasks/stages.py.
+    """Write dvc.yaml from the registry in tasks/registry/stages.py.
 
     Example:  ascl stages write
     """
     from ascl_core.artifacts import write_text
-    from tasks import dvcfile
+    from tasks.registry import dvcfile
 
     root = repository_root()
     write_text(root / dvcfile.FILE, dvcfile.render(root))
@@ -42,7 +42,7 @@ def check() -> None:
 
     Example:  ascl stages check
     """
-    from tasks import dvcfile
+    from tasks.registry import dvcfile
 
     dvcfile.check(repository_root())
     out.print("dvc.yaml is up to date")
@@ -58,11 +58,12 @@ def run(
 
     Example:  ascl stages run report --set report.examples=5
     """
-    from tasks import preflight, released, versioning
-    from tasks.dvcfile import follow_sources
-    from tasks.materialise import materialise
-    from tasks.parameters import write_params
-    from tasks.stages import get_stage
+    from tasks.execution.materialise import materialise
+    from tasks.host import preflight
+    from tasks.registry.dvcfile import follow_sources
+    from tasks.registry.parameters import write_params
+    from tasks.registry.stages import get_stage
+    from tasks.repository import released, transfer
 
     root, chosen = repository_root(), get_stage(stage)
     write_params(root, None, setting or ())
@@ -73,4 +74,4 @@ def run(
     out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")
     out.print("; ".join(outcome.reasons), markup=False, soft_wrap=True)
     if push:
-        out.print(f"{counted(versioning.push(root), 'file')} pushed")
+        out.print(f"{counted(transfer.push(root), 'file')} pushed")

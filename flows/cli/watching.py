@@ -16,8 +16,8 @@ from flows.cli.console import COLOURS, out
 
 if TYPE_CHECKING:
     from ascl_core.progress import ProgressEvent
-    from tasks.materialise import Outcome
-    from tasks.stages import Stage
+    from tasks.execution.materialise import Outcome
+    from tasks.registry.stages import Stage
 
 _REASON_CHARS = 200
 
@@ -83,10 +83,10 @@ class Watching:
 @contextmanager
 def watched(root: Path) -> Iterator[None]:
     """A Prefect server of this machine's own, unless one is given, and a person who watches the stages of the flow that runs inside."""
-    from tasks.local_server import prefect_server
+    from tasks.execution.local_server import prefect_server
 
     with out.status("starting a local Prefect server"), prefect_server(root) as server:
-        from tasks.prefect_stage import listener
+        from tasks.execution.prefect_stage import listener
 
         with Watching() as watching:
             watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")

@@ -13,12 +13,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from ascl_core.artifacts import read_json, sha256_json
-from tasks.prefect_policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
-from tasks.recorded import Evaluated, evaluate_recorded
-from tasks.runs import Run
-from tasks.stages import EVALUATE
-from tasks.summary import CANDIDATE
-from tasks.supervisor import interruption
+from tasks.execution.policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
+from tasks.execution.supervisor import interruption
+from tasks.registry.stages import CANDIDATE, EVALUATE
+from tasks.runs.recorded import Evaluated, evaluate_recorded
+from tasks.runs.runs import Run
 
 FOLDER = Path("data") / "evaluations"
 _STAGE = EVALUATE[CANDIDATE.name]

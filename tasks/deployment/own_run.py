@@ -16,14 +16,14 @@ from ascl_core.config.params import load_params
 from ascl_core.errors import RuleError, StageCrashed, WorkspaceError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
-from tasks import runs
 from tasks.deployment import parts
-from tasks.git import git, named
-from tasks.released import released_commit
-from tasks.rule_places import compiled, fetch_rules, read_rules
-from tasks.runs import Run
-from tasks.stages import RULES
-from tasks.supervisor import follow_parent
+from tasks.execution.supervisor import follow_parent
+from tasks.registry.stages import RULES
+from tasks.repository.git import git, named
+from tasks.repository.released import released_commit
+from tasks.runs import runs
+from tasks.runs.rule_sources import compiled, fetch_rules, read_rules
+from tasks.runs.runs import Run
 
 P = ParamSpec("P")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from ascl_core.artifacts import read_json
 from ascl_core.report.wording import FIGURES
-from tasks.lineage.graph import read_graph
+from tasks.evidence.graph import read_graph
+from tasks.evidence.snapshot import working_tree
+from tasks.execution.plan import Plan
 from tasks.lineage.mermaid import flowchart
-from tasks.lineage.places import working_tree
-from tasks.plan import Plan
-from tasks.runs import Run
-from tasks.stages import EVALUATE, checkpoint_of
-from tasks.summary import CANDIDATE, Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
+from tasks.registry.stages import CANDIDATE, EVALUATE, checkpoint_of
+from tasks.runs.runs import Run
+from tasks.runs.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
 
 _ACROSS = 5
 """As many checkpoints as a page has room for side by side; more of them stand below each other."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import load_params
-from tasks import rule_places
-from tasks.git import git
-from tasks.plan import make_plan, plan_to_json
+from tasks.evidence.statements import decode
+from tasks.evidence.trust import Role, read_key
+from tasks.execution.plan import make_plan, plan_to_json
 from tasks.releases.create import create_release
-from tasks.statements import decode
-from tasks.trust import Role, read_key
+from tasks.repository.git import git
+from tasks.runs import rule_sources
 
 
 def refresh(root: Path, place: str) -> None:
@@ -24,7 +24,7 @@ def refresh(root: Path, place: str) -> None:
 
 def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
     """What a run with these rules would do with every stage, as JSON."""
-    return plan_to_json(make_plan(root, rules=rule_places.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
+    return plan_to_json(make_plan(root, rules=rule_sources.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
 
 
 def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:

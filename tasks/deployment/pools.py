@@ -21,7 +21,7 @@ from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
 from ascl_core.errors import ConfigError
 from tasks.deployment.changes import Change, bring_about
-from tasks.prefect_policy import GPU_LIMIT
+from tasks.execution.policy import GPU_LIMIT
 
 FOLDER = Path("profiles") / "pools"
 

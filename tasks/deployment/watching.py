@@ -15,8 +15,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff
 from tasks.deployment import events, own_run, parts, seen
-from tasks.git import commit_of
-from tasks.released import released_commit
+from tasks.repository.git import commit_of
+from tasks.repository.released import released_commit
 
 RETRAIN = "retrain"
 """The flow that the automation starts."""

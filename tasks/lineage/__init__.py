@@ -1,17 +1,26 @@
-"""Lineage: what made an artifact, from what, and whether the bytes are still those; read from records, git and the cache alone.
+"""Questions about what made an artifact; read from evidence, git and the cache alone.
 
-places.py   one state of all artifacts: the working tree, or the commit of a run or a release
-graph.py    the records of a place, and which of them read what another wrote
-find.py     from what a person types to an artifact at a place
+snapshots.py        every state of all artifacts that a repository knows
+find.py             from what a person types to an artifact in one of them
+collect.py          collecting the evidence about one artifact
+verify.py           whether all of it matches, and what was judged and released with it
+why.py              why an artifact is as it is
 
-attestations.py  what a record says as an in-toto statement
-log.py           the statements, hash-chained in a file that only grows
-contents.py      the bytes of artifacts, by their digests
-evidence.py      what is looked at to verify an artifact
-verify.py        whether all of it matches
+diff.py             two checkpoints side by side
+pairs.py            which records of both belong together
+causes.py           what made them differ
+package_locks.py    the locks of packages as they were when a stage ran
+row_counts.py       which rows came, went or changed
 
-page.py           all of it as one file for a browser; its template, script and style are in explorer/
-drawing.py        the graphs of one or two places as boxes and lines
-layout.py         where those go
-embedded_rows.py  the rows, packed for a browser
+rows.py             from rows to checkpoints, and back
+reads.py            which checkpoint was made from which data set, rules and checkpoint
+manifests.py        each row of a data set: its content, where it is from, why it was kept
+database.py         the tables that both are kept in
+
+page.py             all of it as one file for a browser; its template, script and style are in explorer/
+drawing.py          the graphs of one or two snapshots as boxes and lines
+layout.py           where those go
+mermaid.py          a graph as a flowchart
+embedded_rows.py    the rows, packed for a browser
+export/             for tools of others: OpenLineage, CycloneDX, the evidence pack
 """

@@ -15,15 +15,15 @@ from typing import Any
 
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
-from tasks.code import PACKAGE
-from tasks.lineage.graph import Node
-from tasks.lineage.locks import installed, lock_text
+from tasks.evidence.graph import Node
+from tasks.evidence.packages import pins
+from tasks.evidence.snapshot import Place
+from tasks.lineage.package_locks import installed, lock_text
 from tasks.lineage.pairs import EVALUATION, Pair, Pairs
-from tasks.lineage.places import Place
 from tasks.lineage.row_counts import KEYS, count_rows
-from tasks.packages import pins
-from tasks.parameters import changed, flat
-from tasks.stages import CORPUS, RELEASED, RL_CORPUS, RULES, SFT_CORPUS, VALIDATE_RULES
+from tasks.registry.code import PACKAGE
+from tasks.registry.parameters import changed, flat
+from tasks.registry.stages import CORPUS, RELEASED, RL_CORPUS, RULES, SFT_CORPUS, VALIDATE_RULES
 
 CORPORA = (RL_CORPUS.path, SFT_CORPUS.path, CORPUS.path)
 _OF_THE_MACHINE = ("compute", "parallel")

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.report.wording import FIGURES
+from tasks.evidence.graph import Found
 from tasks.lineage.causes import Cause, Kind, causes, told_stage
-from tasks.lineage.find import CHECKPOINT, Found, find
+from tasks.lineage.find import find
 from tasks.lineage.pairs import EVALUATION, Pairs
 from tasks.lineage.row_counts import RowCounts, count_rows
-from tasks.parameters import changed, flat
-from tasks.stages import GATE
+from tasks.registry.parameters import changed, flat
+from tasks.registry.stages import CHECKPOINT, GATE
 
 SCHEMA = "ascl.lineage-diff/1"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ascl_core.artifacts import digest
+from tasks.evidence.graph import Graph
 from tasks.lineage.database import FOLDER, database, files, rows_of
-from tasks.lineage.graph import Graph
 from tasks.lineage.manifests import GROUP_ROWS, ROWS, RULES, folder_of, make_manifest
 from tasks.lineage.reads import DATA_SETS
 

@@ -11,35 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.errors import DataError, WorkspaceError
-from tasks.lineage.graph import Graph, Node, read_graph
-from tasks.lineage.places import Place, all_places, working_tree
-from tasks.recorded import commit_named
-from tasks.stages import STAGES, checkpoint_of
-from tasks.summary import CANDIDATE
+from tasks.evidence.graph import Found, read_graph
+from tasks.evidence.snapshot import Place, working_tree
+from tasks.lineage.snapshots import all_places
+from tasks.registry.stages import CHECKPOINT, STAGES
+from tasks.runs.recorded import commit_named
 
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _SHOWN = 8
-CHECKPOINT = checkpoint_of(CANDIDATE).path
-
-
-@dataclass(frozen=True)
-class Found:
-    """An artifact, the record that says who made it, and the graph that both are in."""
-
-    path: str
-    sha256: str
-    """As the record has it."""
-    node: Node
-    graph: Graph
-
-    @property
-    def place(self) -> Place:
-        """Where."""
-        return self.graph.place
 
 
 def find(root: Path, text: str) -> Found:

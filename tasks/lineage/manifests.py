@@ -21,7 +21,7 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import Arm, PromptType
 from tasks.lineage.database import FOLDER, database, files, is_whole
-from tasks.locking import alone
+from tasks.repository.locking import alone
 
 if TYPE_CHECKING:
     import pyarrow as pa

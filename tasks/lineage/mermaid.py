@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.lineage.graph import Graph, Node
+from tasks.evidence.graph import Graph, Node
 
 _SHORT = 12
 

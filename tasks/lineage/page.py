@@ -22,12 +22,12 @@ from ascl_core.artifacts import atomic_path
 from ascl_core.errors import ConfigError
 from ascl_core.report.templates import templates
 from ascl_core.report.wording import FIGURES
+from tasks.evidence.graph import Found, Graph, Node
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.drawing import SIZES, TOLD, State, draw
 from tasks.lineage.embedded_rows import LEFT_OUT, Chunk, DataSet, chunks, data_sets, pack
-from tasks.lineage.find import Found, commit_in, find
-from tasks.lineage.graph import Graph, Node
-from tasks.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
+from tasks.lineage.find import commit_in, find
+from tasks.registry.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
 
 SCHEMA = "ascl.lineage-page/1"
 PAGES = Path(".ascl") / "lineage" / "pages"

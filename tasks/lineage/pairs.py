@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.lineage.find import Found
-from tasks.lineage.graph import Node
-from tasks.stages import EVALUATE, checkpoint_of
+from tasks.evidence.graph import Found, Node
+from tasks.registry.stages import EVALUATE, checkpoint_of
 
 EVALUATION = "evaluate"
 """The name of the pair of evaluations at the end; every other pair has that of its stage."""

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ascl_core.artifacts import sha256_bytes
+from tasks.evidence.graph import Graph, Node, read_graph
+from tasks.evidence.snapshot import Place
 from tasks.lineage.database import FOLDER, insert, keep, load, rows_of
-from tasks.lineage.graph import Graph, Node, read_graph
-from tasks.lineage.places import Place, all_places
-from tasks.stages import (
+from tasks.lineage.snapshots import all_places
+from tasks.registry.stages import (
     BASE,
     BUILD_SFT,
     CORPUS,

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from ascl_core.errors import DataError
 from tasks.lineage.database import files, opened
-from tasks.stages import EVALUATE, PROMPTS, SUITES, TRAJECTORIES
+from tasks.registry.stages import EVALUATE, PROMPTS, SUITES, TRAJECTORIES
 
 KEYS: dict[str, tuple[str, ...]] = {
     PROMPTS.path: ("id",),

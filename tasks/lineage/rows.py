@@ -28,12 +28,12 @@ from tasks.lineage.reads import (
     WRITTEN_UNDER,
     Reads,
 )
-from tasks.stages import IFPO
+from tasks.registry.stages import IFPO
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from tasks.lineage.find import Found
+    from tasks.evidence.graph import Found
 
 LEAST = 4
 """Characters that the beginning of a row's id must have."""

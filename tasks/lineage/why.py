@@ -14,18 +14,19 @@ from ascl_core.artifacts import parse_yaml, sha256_file, tree_digest
 from ascl_core.config.profiles import FOLDER as PROFILES
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import AsclError, ConfigError
-from tasks import runs
-from tasks.code import PACKAGE
-from tasks.git import export
+from tasks.evidence.graph import Edge, Found, Node, read_graph
+from tasks.evidence.provenance import seeds
+from tasks.evidence.snapshot import Place
+from tasks.execution.plan import make_plan
 from tasks.lineage.causes import CORPORA, revision_of
-from tasks.lineage.find import Found, find
-from tasks.lineage.graph import Edge, Node, read_graph
-from tasks.lineage.places import Place, all_places
-from tasks.parameters import FILE as PARAMETERS
-from tasks.parameters import changed, flat, parse_origin
-from tasks.plan import make_plan
-from tasks.provenance import seeds
-from tasks.stages import CHANGE, VALIDATE_RULES
+from tasks.lineage.find import find
+from tasks.lineage.snapshots import all_places
+from tasks.registry.code import PACKAGE
+from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.parameters import changed, flat, parse_origin
+from tasks.registry.stages import CHANGE, VALIDATE_RULES
+from tasks.repository.git import export
+from tasks.runs import runs
 
 _SHOWN_FILES = 5
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError
-from tasks.released import released_commit
+from tasks.evidence.trust import FILE, Role, read_trust
 from tasks.releases.approvals import sign_approval
 from tasks.releases.candidate import candidate
 from tasks.releases.create import create_release
 from tasks.releases.own_keys import FOLDER, own_keys
 from tasks.releases.verify import Release, verify_release
-from tasks.runs import read_run
-from tasks.summary import read_decision
-from tasks.trust import FILE, Role, read_trust
-from tasks.working_tree_run import keep_run, require_committed, require_finished, run_id
+from tasks.repository.released import released_commit
+from tasks.runs.runs import read_run
+from tasks.runs.summary import read_decision
+from tasks.runs.working_tree_run import keep_run, require_committed, require_finished, run_id
 
 
 def release_alone(

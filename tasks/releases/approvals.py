@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.errors import ReleaseError
-from tasks.releases.candidate import CHECKPOINT, Candidate, Judged
-from tasks.statements import APPROVAL, Envelope, Signed, Statement, now, sign, time_of, verify
-from tasks.trust import NAME, PrivateKey, Role, Trust, read_trust
+from tasks.evidence.statements import APPROVAL, Envelope, Signed, Statement, now, sign, time_of, verify
+from tasks.evidence.trust import NAME, PrivateKey, Role, Trust, read_trust
+from tasks.registry.stages import CHECKPOINT
+from tasks.releases.candidate import Candidate, Judged
 
 MAX_AGE = timedelta(days=7)
 """How old an approval may be when the release is made."""

@@ -15,18 +15,29 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
-from tasks import versioning
-from tasks.locking import alone
+from tasks.registry.stages import (
+    CANDIDATE,
+    CHANGE,
+    CHECKPOINT,
+    CORPUS,
+    EVALUATE,
+    GATE,
+    INDEX_RULES,
+    RELEASED,
+    REPORT,
+    RULES,
+    VALIDATE_RULES,
+    Stage,
+)
 from tasks.releases.weights import check_weights
-from tasks.runs import read_run
-from tasks.stages import CHANGE, CORPUS, EVALUATE, GATE, RELEASED, REPORT, RULES, VALIDATE_RULES, Stage, checkpoint_of
-from tasks.summary import CANDIDATE
-from tasks.workspaces import add_worktree, remove_worktree
+from tasks.repository import cache, dvc_lock, outputs
+from tasks.repository.locking import alone
+from tasks.repository.worktrees import add_worktree, remove_worktree
+from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
-CHECKPOINT = checkpoint_of(CANDIDATE).path
 DECISION = GATE.outputs["decision"].path
-_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
+_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, INDEX_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
 _FOLDER = Path(".ascl") / "releases"
 
 
@@ -80,7 +91,7 @@ def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     """The candidate, and a folder with the files of the run's commit and the outputs that were looked at, which is removed after."""
     summary = read_run(root, run_id)
     with worktree(root, str(summary["commit"])) as place:
-        versioning.bring(place, list(_CHAIN))
+        outputs.bring(place, list(_CHAIN))
         yield examine(place, run_id, summary), place
 
 
@@ -117,15 +128,15 @@ def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
 
 def _check_recorded_by_dvc(place: Path) -> None:
     """The bytes are what `dvc.lock` of the commit says that each stage wrote; each read what the one before it wrote, and ran this code."""
-    written = {path: md5 for stage in _CHAIN for path, md5 in versioning.locked(place, stage, "outs").items()}
+    written = {path: md5 for stage in _CHAIN for path, md5 in dvc_lock.locked(place, stage, "outs").items()}
     for stage in _CHAIN:
         for artifact in (*stage.outputs.values(), stage.record):
-            same(f"the MD5 of {artifact.path}", versioning.md5(place / artifact.path), "dvc.lock", written.get(artifact.path))
-        for path, md5 in versioning.locked(place, stage, "deps").items():
+            same(f"the MD5 of {artifact.path}", cache.md5(place / artifact.path), "dvc.lock", written.get(artifact.path))
+        for path, md5 in dvc_lock.locked(place, stage, "deps").items():
             if path in written:
                 same(f"the MD5 of {path} that {stage.name} read", md5, "what was written", written[path])
             elif (place / path).exists():
-                same(f"the MD5 of {path} in the commit", versioning.md5(place / path), f"dvc.lock of {stage.name}", md5)
+                same(f"the MD5 of {path} in the commit", cache.md5(place / path), f"dvc.lock of {stage.name}", md5)
 
 
 def _check_recorded_by_stages(place: Path) -> None:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError
-from tasks import versioning
-from tasks.released import released_commit
+from tasks.evidence.statements import Envelope
+from tasks.evidence.trust import PrivateKey, Role, read_trust
+from tasks.registry.stages import CHECKPOINT, RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import CHECKPOINT, Candidate, examined, worktree
+from tasks.releases.candidate import Candidate, examined, worktree
 from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
-from tasks.runs import BRANCHES, read_run
-from tasks.stages import RELEASED
-from tasks.statements import Envelope
-from tasks.trust import PrivateKey, Role, read_trust
+from tasks.repository import transfer
+from tasks.repository.released import released_commit
+from tasks.runs.runs import BRANCHES, read_run
 
 
 def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], trainer_key: PrivateKey, *, push: bool = True) -> Release:
@@ -38,7 +38,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
             _check_relative(candidate, current)
             approvals = verify_approvals(root, candidate, envelopes)
             if push:
-                versioning.push(place)
+                transfer.push(place)
             tag = history.next_tag(root)
             both = people_in_both_roles(trainer, approvals, trust)
             record = write_content(place, tag, candidate, approvals, envelopes, both)
@@ -57,7 +57,7 @@ def _complete(root: Path, current: Release, *, push: bool) -> None:
     """Finish a release that is there: a tag that a killed process did not make, and what was not pushed until now."""
     if push:
         with worktree(root, current.commit) as place:
-            versioning.push(place)
+            transfer.push(place)
     run = (f"{BRANCHES}/{current.record.run}", current.record.commit)
     history.complete(root, current.commit, current.tag, run, push=push)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ascl_core.artifacts import digest
 from ascl_core.errors import ReleaseError
-from tasks import versioning
-from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.registry.stages import CANDIDATE, CHECKPOINT
+from tasks.releases.candidate import same, worktree
 from tasks.releases.verify import Release, verify_release
 from tasks.releases.weights import check_weights
-from tasks.summary import CANDIDATE
+from tasks.repository import outputs
 
 
 def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
@@ -25,7 +25,7 @@ def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
     release = verify_release(root, tag)
     into.parent.mkdir(parents=True, exist_ok=True)
     with worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:
-        versioning.bring(place, [CANDIDATE])
+        outputs.bring(place, [CANDIDATE])
         check_weights(place / CHECKPOINT)
         copied = Path(beside) / "checkpoint"
         shutil.copytree(place / CHECKPOINT, copied)

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError, WorkspaceError
-from tasks.git import commit_of, git, is_ancestor
-from tasks.lineage.log import COMMITTED
-from tasks.locking import alone
-from tasks.released import RELEASES, released_commit
-from tasks.stages import RELEASED
-from tasks.workspaces import NOBODY
+from tasks.evidence.log import COMMITTED
+from tasks.registry.stages import RELEASED
+from tasks.repository.git import commit_of, git, is_ancestor
+from tasks.repository.locking import alone
+from tasks.repository.released import RELEASES, released_commit
+from tasks.repository.worktrees import NOBODY
 
 BRANCH = f"refs/heads/{RELEASES}"
 TAGS = "refs/tags/release/"

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError
-from tasks.git import show
-from tasks.trust import PASSPHRASE
+from tasks.evidence.trust import PASSPHRASE
+from tasks.repository.git import show
 
 VARIABLE = "ASCL_MODEL_KEY"
 FILE = "model.sig"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError
-from tasks.git import git, show
-from tasks.trust import FILE, PrivateKey, PublicKey, Role, Trust, make_key, parse_trust, public_key, read_key, trust_keys
+from tasks.evidence.trust import FILE, PrivateKey, PublicKey, Role, Trust, make_key, parse_trust, public_key, read_key, trust_keys
+from tasks.repository.git import git, show
 
 FOLDER = Path("~/.config/ascl/keys")
 _SHARED = "ascl approve and ascl release create, by them; or name your keys with ASCL_APPROVER_KEY and ASCL_TRAINER_KEY"

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from ascl_core.artifacts import digest, write_json
 from ascl_core.errors import ReleaseError
-from tasks import versioning
+from tasks.evidence.statements import ROLLBACK, Statement, now, sign
+from tasks.evidence.trust import PrivateKey, Role, read_trust
+from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
 from tasks.releases import history
-from tasks.releases.candidate import CHECKPOINT, same, worktree
+from tasks.releases.candidate import same, worktree
 from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
 from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
-from tasks.stages import RELEASED
-from tasks.statements import ROLLBACK, Statement, now, sign
-from tasks.summary import CANDIDATE
-from tasks.trust import PrivateKey, Role, read_trust
+from tasks.repository import outputs
 
 
 def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool = True) -> Release:
@@ -33,7 +32,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
         if current.tag == tag:
             return current
         with worktree(root, target.commit) as place:
-            versioning.bring(place, [CANDIDATE])
+            outputs.bring(place, [CANDIDATE])
             same(f"SHA-256 of {CHECKPOINT}", digest(place / CHECKPOINT), tag, target.record.checkpoint.sha256)
             statement = _statement(target.record, current, approver, reason)
             write_json(place / RELEASED.path / ROLLBACK_FILE, sign(statement, key))

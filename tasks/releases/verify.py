@@ -10,9 +10,10 @@ from typing import Any
 from ascl_core.artifacts import sha256_bytes
 from ascl_core.config.base import parse
 from ascl_core.errors import AsclError, ReleaseError
-from tasks.git import git, show
-from tasks.lineage.log import COMMITTED, extended
-from tasks.released import released_commit
+from tasks.evidence.log import COMMITTED, extended
+from tasks.evidence.statements import RELEASE, ROLLBACK, Envelope, verify
+from tasks.evidence.trust import PublicKey, Role, Trust, read_trust
+from tasks.registry.stages import RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
 from tasks.releases.content import (
@@ -26,9 +27,8 @@ from tasks.releases.content import (
     release_statement,
     signed_names,
 )
-from tasks.stages import RELEASED
-from tasks.statements import RELEASE, ROLLBACK, Envelope, verify
-from tasks.trust import PublicKey, Role, Trust, read_trust
+from tasks.repository.git import git, show
+from tasks.repository.released import released_commit
 
 FIRST = "ascl release alone --reason '…', or among several people: ascl approve, then ascl release create"
 """How a first release is made."""

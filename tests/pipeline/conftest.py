@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tasks.local_server import local_server
+from tasks.execution.local_server import local_server
 from tests.pipeline.workspace import Workspace, make_workspace
 
 

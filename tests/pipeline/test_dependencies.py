@@ -13,11 +13,11 @@ import pytest
 
 from ascl_core.artifacts import read_yaml, sha256_file
 from ascl_core.errors import ConfigError, WorkspaceError
-from tasks import dvcfile
-from tasks.code import code_files
-from tasks.digests import read_dependencies
-from tasks.record import make_record
-from tasks.stages import CURATE, GATE, STAGES, VALIDATE_RULES, Stage, get_stage
+from tasks.evidence.record import make_record
+from tasks.registry import dvcfile
+from tasks.registry.code import code_files
+from tasks.registry.dependencies import read_dependencies
+from tasks.registry.stages import CURATE, GATE, STAGES, VALIDATE_RULES, Stage, get_stage
 from tests.pipeline.workspace import REPOSITORY, Workspace
 
 
@@ -77,7 +77,7 @@ def test_what_no_stage_reads_does_not_count(fresh: Workspace) -> None:
     edit(fresh.root / "params.yaml", "max_steps: 24", "max_steps: 25")
     edit(fresh.root / "params.yaml", "rules:\n", "rules: # a comment\n")
     edit(fresh.root / "ascl_core/rl/advantages.py", "\n", "\n\n")
-    edit(fresh.root / "tasks/runner.py", "\n", "\n\n")
+    edit(fresh.root / "tasks/execution/runner.py", "\n", "\n\n")
     (fresh.root / "ascl_core/rules/__pycache__").mkdir(exist_ok=True)
     (fresh.root / "ascl_core/rules/__pycache__/checks.pyc").write_text("compiled")
     after = read_dependencies(fresh.root, VALIDATE_RULES)
@@ -135,7 +135,7 @@ def test_code_of_a_stage_is_what_its_imports_reach(stage: Stage) -> None:
 
 
 def test_a_stage_without_its_module_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"tasks/stages\.py: gate: names a module that does not exist"):
+    with pytest.raises(ConfigError, match=r"tasks/registry/stages\.py: gate: names a module that does not exist"):
         code_files(REPOSITORY, replace(GATE, function="ascl_core.evaluation.gaet:gate"))
 
 

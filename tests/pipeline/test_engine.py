@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ascl_core.artifacts import digest, read_yaml, write_text
-from tasks.stages import CURATE, CURATION_COUNTS, PROMPTS
+from tasks.registry.stages import CURATE, CURATION_COUNTS, PROMPTS
 from tests.pipeline.workspace import Running, Workspace, remove, wait_until
 
 pytestmark = pytest.mark.slow

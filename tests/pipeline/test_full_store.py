@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import versioning
-from tasks.remotes import make_remote
+from tasks.repository import dvc_config, transfer
+from tasks.repository.remotes import make_remote
 from tests.namespace import in_namespace
 from tests.services.store_world import make_store_world
 
@@ -21,11 +21,11 @@ _TRIES_TWICE = """
 import json, subprocess, sys
 from pathlib import Path
 from ascl_core.errors import WorkspaceError
-from tasks import versioning
+from tasks.repository import outputs, transfer
 from tests.services.store_world import MODEL, STAGE, StoreWorld
 what, root, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 world = StoreWorld(root)
-attempt = getattr(versioning, what)
+attempt = getattr(outputs if what == "record" else transfer, what)
 arguments = (root, STAGE) if what == "record" else (root,)
 try:
     attempt(*arguments)
@@ -46,11 +46,11 @@ SIZE = 8_000_000
 @pytest.mark.parametrize("what", ["record", "pull", "push"])
 def test_a_full_disk_is_one_error_and_the_next_try_ends_well(tmp_path: Path, what: str) -> None:
     world = make_store_world(tmp_path / "one")
-    versioning.use_remote(world.root, make_remote(str(tmp_path / "store")))
+    dvc_config.use_remote(world.root, make_remote(str(tmp_path / "store")))
     (tmp_path / "store").mkdir()
     sizes = sorted(len(data) for data in world.write({"model.safetensors": SIZE}, record=what != "record").values())
     if what == "pull":
-        versioning.push(world.root)
+        transfer.push(world.root)
         world = world.elsewhere(tmp_path / "two")
     full = tmp_path / "store" if what == "push" else world.root / ".dvc" / "cache"
     full.mkdir(exist_ok=True)

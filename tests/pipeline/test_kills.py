@@ -17,8 +17,8 @@ import pytest
 from ascl_core.artifacts import digest
 from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
-from tasks.runner import run_stage
-from tasks.stages import SFT, get_stage
+from tasks.execution.runner import run_stage
+from tasks.registry.stages import SFT, get_stage
 from tests.pipeline.workspace import Workspace, wait_until
 
 pytestmark = pytest.mark.slow
@@ -31,8 +31,8 @@ WAYS = {
 
 _MATERIALISES = """
 from pathlib import Path
-from tasks.materialise import materialise
-from tasks.stages import get_stage
+from tasks.execution.materialise import materialise
+from tasks.registry.stages import get_stage
 print(materialise(get_stage("{name}"), root=Path.cwd()).action)
 """
 
@@ -99,9 +99,10 @@ def test_ifpo_resumes(finished: Workspace) -> None:
 _DIES_BEFORE_IT_RECORDS = """
 import os
 from pathlib import Path
-from tasks import materialise, versioning
-from tasks.stages import get_stage
-versioning.record = lambda *_: os._exit(9)
+from tasks.execution import materialise
+from tasks.repository import outputs
+from tasks.registry.stages import get_stage
+outputs.record = lambda *_: os._exit(9)
 materialise.materialise(get_stage("curate"), root=Path.cwd())
 """
 
@@ -120,8 +121,8 @@ def test_a_run_that_dies_before_it_records_is_found_finished(finished: Workspace
 _DIES_AMID_THE_PUBLICATION = """
 import os
 from pathlib import Path
-from tasks import runner
-from tasks.stages import get_stage
+from tasks.execution import runner
+from tasks.registry.stages import get_stage
 replace, done = os.replace, []
 def once(source, target):
     if "scratch" in str(source) and "/out/" in str(source):
@@ -208,7 +209,7 @@ def test_two_runs_of_one_stage_are_one_writer_after_the_other(finished: Workspac
     both = [finished.start(*command), finished.start(*command)]
     most = 0
     while any(running.goes_on for running in both):
-        most = max(most, len({p.pid for p in finished.processes() if "tasks.child" in " ".join(_command(p))}))
+        most = max(most, len({p.pid for p in finished.processes() if "tasks.execution.child" in " ".join(_command(p))}))
         time.sleep(0.02)
     assert sorted(running.output.strip() for running in both) == ["ran", "reused"]
     assert most == 1
@@ -240,8 +241,8 @@ _EDITS_WHILE_IT_RUNS = """
 import sys
 from pathlib import Path
 from ascl_core.errors import StageError
-from tasks import runner
-from tasks.stages import VALIDATE_RULES
+from tasks.execution import runner
+from tasks.registry.stages import VALIDATE_RULES
 supervised = runner.run_supervised
 def edit(*arguments, **options):
     status = supervised(*arguments, **options)

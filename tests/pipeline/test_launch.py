@@ -13,12 +13,13 @@ from ascl_core.config.parallel import Strategy
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import ConfigError
-from tasks.launch import accelerate_file, command
-from tasks.runner import failure
-from tasks.stages import BUILD_SFT, IFPO, SFT, STAGES
+from tasks.execution.launch import accelerate_file, command
+from tasks.execution.runner import failure
+from tasks.registry.stages import BUILD_SFT, IFPO, SFT, STAGES
 from tests.pipeline.workspace import REPOSITORY
 
 WORK = Path("scratch/sft/0")
+CHILD = "tasks.execution.child"
 STRATEGIES = get_args(Strategy)
 
 
@@ -41,12 +42,12 @@ def launched(params: Params) -> Namespace:
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("on_gpu", [True, False])
 def test_one_process_needs_no_launcher(stage: Any, on_gpu: bool) -> None:
-    assert command(REPOSITORY, stage, WORK, make_params(), on_gpu=on_gpu) == [sys.executable, "-m", "tasks.child", stage.name, str(WORK)]
+    assert command(REPOSITORY, stage, WORK, make_params(), on_gpu=on_gpu) == [sys.executable, "-m", CHILD, stage.name, str(WORK)]
 
 
 def test_only_training_is_started_as_several() -> None:
     params = make_params(processes=4)
-    several = {stage.name for stage in STAGES if "tasks.child" not in command(REPOSITORY, stage, WORK, params, on_gpu=True)[:3]}
+    several = {stage.name for stage in STAGES if CHILD not in command(REPOSITORY, stage, WORK, params, on_gpu=True)[:3]}
     assert several == {"sft", "sft_direct_refusal", "sft_context_distillation", "ifpo"}
 
 
@@ -65,7 +66,7 @@ def test_accelerate_accepts_the_command_line(strategy: str) -> None:
     arguments = launched(make_params(processes=4, strategy=strategy))
     assert (arguments.multi_gpu, arguments.use_fsdp, arguments.use_deepspeed) == tuple(strategy == name for name in STRATEGIES)
     assert (arguments.num_processes, arguments.mixed_precision, arguments.num_cpu_threads_per_process) == (4, "bf16", 3)
-    assert (arguments.module, arguments.training_script, arguments.training_script_args) == (True, "tasks.child", ["sft", str(WORK)])
+    assert (arguments.module, arguments.training_script, arguments.training_script_args) == (True, CHILD, ["sft", str(WORK)])
 
 
 def test_the_environment_of_fsdp2_is_the_second_version_with_sharded_saves() -> None:
@@ -106,7 +107,7 @@ def test_on_a_cpu_torchs_launcher_starts_them() -> None:
 
     arguments = get_args_parser().parse_args(started[3:])
     assert (started[2], arguments.nproc_per_node, arguments.standalone) == ("torch.distributed.run", "2", True)
-    assert (arguments.module, arguments.training_script, arguments.training_script_args) == (True, "tasks.child", ["ifpo", str(WORK)])
+    assert (arguments.module, arguments.training_script, arguments.training_script_args) == (True, CHILD, ["ifpo", str(WORK)])
 
 
 @pytest.mark.parametrize("strategy", ["fsdp2", "zero3"])

@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 
 from ascl_core.artifacts import digest, read_json, read_parquet
 from flows.cli import app
-from tasks import runs
 from tasks.deployment import pages
+from tasks.execution.materialise import materialise
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.export.openlineage import check
 from tasks.lineage.export.pack import check_pack, export_pack
 from tasks.lineage.why import why
-from tasks.materialise import materialise
-from tasks.parameters import write_params
-from tasks.stages import DATA_STAGES, EVALUATE, GATE, IFPO, PROMPTS, SFT, checkpoint_of
-from tasks.summary import run_summary
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import DATA_STAGES, EVALUATE, GATE, IFPO, PROMPTS, SFT, checkpoint_of
+from tasks.runs import runs
+from tasks.runs.summary import run_summary
 from tests.pipeline.test_rule_changes import edit
 from tests.pipeline.workspace import Workspace
 
@@ -137,7 +137,7 @@ def test_what_is_not_at_hand_is_named_and_the_rest_compared(world: World, tmp_pa
 
 def recorded(root: Path, run: str, stage: str) -> list[dict[str, str]]:
     from ascl_core.artifacts import parse_yaml
-    from tasks.git import git
+    from tasks.repository.git import git
 
     return list(parse_yaml(git(root, "show", f"runs/{run}:dvc.lock"))["stages"][stage]["outs"])
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks.prefect_stage import asset_key
-from tasks.stages import IFPO, STAGES
+from tasks.execution.prefect_stage import asset_key
+from tasks.registry.stages import IFPO, STAGES
 from tests.pipeline.workspace import Workspace, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -13,11 +13,11 @@ from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import Arm
 from flows.cli import app
 from flows.cli.console import out
-from tasks import runs
-from tasks.git import git
 from tasks.lineage.find import find
 from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule, rows_behind
-from tasks.stages import CURATION_COUNTS, IFPO, PROMPTS, RL_CORPUS, SFT, SUITES, TRAJECTORIES, checkpoint_of
+from tasks.registry.stages import CURATION_COUNTS, IFPO, PROMPTS, RL_CORPUS, SFT, SUITES, TRAJECTORIES, checkpoint_of
+from tasks.repository.git import git
+from tasks.runs import runs
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -16,20 +16,20 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import read_json, read_yaml, sha256_bytes, write_json, write_text
 from ascl_core.errors import AsclError, DataError, ReleaseError
 from flows.cli import app
-from tasks import runs, versioning
-from tasks.git import git, show
-from tasks.lineage import log
-from tasks.lineage.attestations import record_of, statement_of
-from tasks.lineage.contents import read_contents
-from tasks.lineage.log import COMMITTED, entries
+from tasks.evidence import log
+from tasks.evidence.attestations import record_of, statement_of
+from tasks.evidence.contents import read_contents
+from tasks.evidence.log import COMMITTED, entries
+from tasks.evidence.statements import APPROVAL, RELEASE, read_statement, sign
+from tasks.evidence.trust import Role, new_key, read_key
+from tasks.execution.materialise import materialise
 from tasks.lineage.verify import verify
-from tasks.materialise import materialise
-from tasks.releases.candidate import CHECKPOINT
+from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, STAGES, Artifact
 from tasks.releases.model_signature import sign_model, verify_model
 from tasks.releases.verify import verify_release
-from tasks.stages import EVALUATE, GATE, IFPO, STAGES, Artifact
-from tasks.statements import APPROVAL, RELEASE, read_statement, sign
-from tasks.trust import Role, new_key, read_key
+from tasks.repository import cache, dvc_lock
+from tasks.repository.git import git, show
+from tasks.runs import runs
 from tests.pipeline.test_releases import PASSING, PEOPLE, World, cached, commit, edited_run, run_to_the_end, runs_lock, weights_in_cache
 from tests.pipeline.workspace import Workspace
 
@@ -184,9 +184,7 @@ def test_a_number_that_is_edited_in_a_record_is_found_even_where_dvc_takes_it_fo
         assert error_of(root, ".").file == EVALUATE["ifpo"].record.path
         before = read_yaml(lock)["stages"]["evaluate_ifpo"]["outs"]
         old = next(out for out in before if out["path"] == EVALUATE["ifpo"].record.path)
-        text = (
-            lock.read_text().replace(old["md5"], versioning.md5(file)).replace(f"size: {old['size']}\n", f"size: {file.stat().st_size}\n")
-        )
+        text = lock.read_text().replace(old["md5"], cache.md5(file)).replace(f"size: {old['size']}\n", f"size: {file.stat().st_size}\n")
         lock.write_text(text)
         error = error_of(root, "data/evaluation/ifpo/metrics.json")
         assert "the log has no statement about this record" in str(error)
@@ -195,7 +193,7 @@ def test_a_number_that_is_edited_in_a_record_is_found_even_where_dvc_takes_it_fo
 
 def test_what_is_edited_in_dvc_lock_is_found(root: Path) -> None:
     lock = root / "dvc.lock"
-    entry = versioning.recorded(root)["ifpo"]
+    entry = dvc_lock.recorded(root)["ifpo"]
     weights = next(out for out in entry["outs"] if out["path"] == CHECKPOINT)
     prompts = next(dep for dep in entry["deps"] if dep["path"] == "data/prompts/prompts.parquet")
     edits: list[tuple[str, str, str]] = [
@@ -364,7 +362,7 @@ def test_a_statement_that_says_other_than_its_record_is_found(root: Path) -> Non
     record = read_json(root / IFPO.record.path)
     forged = {**record, "parameters": {**record["parameters"], "ifpo": {}}}
     with kept(file):
-        from tasks.statements import enclose
+        from tasks.evidence.statements import enclose
 
         sha256 = sha256_bytes((root / IFPO.record.path).read_bytes())
         previous, text = None, b""
@@ -548,7 +546,7 @@ def test_the_md5_of_a_folder_is_what_dvc_says(root: Path) -> None:
         files = {"": place} if place.is_file() else {str(f.relative_to(place)): f for f in place.rglob("*") if f.is_file()}
         seen: list[tuple[int, int]] = []
         content = read_contents({path: files}, lambda done, total, seen=seen: seen.append((done, total)))[path]  # type: ignore[misc]
-        assert content.md5 == versioning.md5(place)
+        assert content.md5 == cache.md5(place)
         assert seen[-1] == (content.size, content.size)
 
 
@@ -559,4 +557,4 @@ def test_a_damaged_list_of_files_in_the_cache_is_an_error_in_words(tmp_path: Pat
     for text in ("{", "[1]", "[{}]"):
         file.write_text(text)
         with pytest.raises(DataError, match="is damaged"):
-            versioning.cached_files(tmp_path, "abcd.dir")
+            cache.cached_files(tmp_path, "abcd.dir")

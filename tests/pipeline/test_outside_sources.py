@@ -12,11 +12,12 @@ from ascl_core.artifacts import read_json, read_yaml, sha256_file
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import WorkspaceError
-from tasks import dvcfile, versioning
-from tasks.digests import read_dependencies
-from tasks.plan import make_plan
-from tasks.sources import source_paths
-from tasks.stages import BUILD_SUITES, CURATE, SFT, STAGES
+from tasks.execution.plan import make_plan
+from tasks.registry import dvcfile
+from tasks.registry.dependencies import read_dependencies
+from tasks.registry.sources import source_paths
+from tasks.registry.stages import BUILD_SUITES, CURATE, SFT, STAGES
+from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace, remove, wait_until
 
 SOURCE = "{name: mine, format: rows, path: PATH, prompt_type: borderline}"
@@ -52,7 +53,7 @@ class World:
 
     def stale(self) -> dict[str, tuple[str, ...]]:
         """Why each of the two stages is stale; a stage that is not, is left out."""
-        found = versioning.staleness(self.root, [BUILD_SUITES, CURATE])
+        found = staleness(self.root, [BUILD_SUITES, CURATE])
         return {name: why.reasons for name, why in found.items() if why}
 
 
@@ -192,9 +193,9 @@ def test_planning_with_the_sources_of_the_last_run_sees_an_edit_although_dvc_yam
     again = parse(Params, read_yaml(world.root / "params.yaml"), file="test").model_dump(mode="json")
     again["curate"]["sources"].append({**again["curate"]["sources"][0], "name": "mine", "format": "rows", "prompt_type": "borderline"})
     again["curate"]["sources"][1]["path"] = "../outside/mine.csv"
-    assert not versioning.staleness(world.root, [CURATE], again)["curate"]
+    assert not staleness(world.root, [CURATE], again)["curate"]
     say(world.source, "Edited.")
-    assert versioning.staleness(world.root, [CURATE], again)["curate"].reasons == ("../outside/mine.csv changed",)
+    assert staleness(world.root, [CURATE], again)["curate"].reasons == ("../outside/mine.csv changed",)
 
 
 @pytest.mark.slow

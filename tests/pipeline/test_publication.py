@@ -16,12 +16,12 @@ import pytest
 
 from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, leave
-from tasks import child, runner
-from tasks.digests import read_dependencies
-from tasks.record import make_record
-from tasks.runner import failure, is_published, run_stage
-from tasks.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
-from tasks.stages import VALIDATE_DATA as STAGE
+from tasks.evidence.record import make_record
+from tasks.execution import child, runner
+from tasks.execution.runner import failure, is_published, run_stage
+from tasks.registry.dependencies import read_dependencies
+from tasks.registry.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
+from tasks.registry.stages import VALIDATE_DATA as STAGE
 from tests.pipeline.workspace import REPOSITORY, write_tiny_params
 
 OLD, NEW = "old", "new"

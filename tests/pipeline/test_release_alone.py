@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from ascl_core.artifacts import digest, read_json
-from tasks.git import commit_of, git
-from tasks.materialise import materialise
-from tasks.parameters import write_params
-from tasks.releases.candidate import CHECKPOINT
+from tasks.execution.materialise import materialise
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import CHECKPOINT, GATE, REPORT, VALIDATE_RULES
 from tasks.releases.verify import verify_release
-from tasks.stages import GATE, REPORT, VALIDATE_RULES
+from tasks.repository.git import commit_of, git
 from tests.pipeline.test_releases import FAILING, PASSING, PEOPLE, give_every_figure
 from tests.pipeline.test_rule_changes import VERDICT, forbid, ran
 from tests.pipeline.workspace import Workspace

@@ -22,23 +22,24 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.errors import AsclError, ReleaseError
 from flows.cli import app
-from tasks import runs, versioning
-from tasks.git import commit_of, git, show
-from tasks.lineage.log import COMMITTED, entries
-from tasks.materialise import materialise
-from tasks.parameters import write_params
+from tasks.evidence.log import COMMITTED, entries
+from tasks.evidence.statements import APPROVAL, RELEASE, ROLLBACK, Envelope
+from tasks.evidence.trust import FILE, PrivateKey, Role, new_key, read_key, read_trust
+from tasks.execution.materialise import materialise
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import CHECKPOINT, EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases import history
 from tasks.releases.approvals import check_approvals, sign_approval, verify_approvals
-from tasks.releases.candidate import CHECKPOINT, DECISION, Candidate, candidate, examine, examined
+from tasks.releases.candidate import DECISION, Candidate, candidate, examine, examined
 from tasks.releases.create import create_release
 from tasks.releases.fetch import fetch
 from tasks.releases.rollback import rollback
 from tasks.releases.verify import Release, verify_release
 from tasks.releases.weights import check_weights
-from tasks.stages import EVALUATE, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
-from tasks.statements import APPROVAL, RELEASE, ROLLBACK, Envelope
-from tasks.summary import run_summary
-from tasks.trust import FILE, PrivateKey, Role, new_key, read_key, read_trust
+from tasks.repository import outputs
+from tasks.repository.git import commit_of, git, show
+from tasks.runs import runs
+from tasks.runs.summary import run_summary
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -109,7 +110,7 @@ def run_to_the_end(root: Path, name: str, settings: list[str]) -> str:
     """A run with these settings that has the finished one's outputs, and a decision and a report of its own."""
     run = runs.open_run(root, name)
     write_params(run.place, None, settings)
-    versioning.bring(run.place, list(STAGES))
+    outputs.bring(run.place, list(STAGES))
     give_every_figure(run.place)
     outcomes = [materialise(stage, root=run.place) for stage in (VALIDATE_RULES, GATE, REPORT)]
     return runs.finish_run(root, run, run_summary(run.place, outcomes))
@@ -125,7 +126,7 @@ def give_every_figure(place: Path) -> None:
         write_json(file, metrics)
         record["outputs"][stage.outputs["metrics"].path] = digest(file)
         write_json(place / stage.record.path, record)
-        versioning.record(place, stage)
+        outputs.record(place, stage)
 
 
 def commit(root: Path, message: str) -> None:
@@ -332,6 +333,7 @@ def test_a_release_holds_what_was_evaluated_who_approved_it_and_who_made_it(worl
     assert {name.removeprefix("data/released/") for name in names if "/approvals/" not in name} == {
         *("release.json", "results.parquet", "statement.json", "model_card.md", "data_card.md"),
         *(f"corpora/{name}.json" for name in ("sft", "rl", "served")),
+        "index/manifest.json",
     }
     assert released.record.checkpoint.sha256 in git(root, "show", "release/1:data/released/model_card.md")
     assert verify_release(root) == verify_release(root, "release/1") == released
@@ -464,7 +466,7 @@ def die(*given, **named):
 module.{name} = die
 from ascl_core.artifacts import read_json
 from tasks.releases.create import create_release
-from tasks.trust import Role, read_key
+from tasks.evidence.trust import Role, read_key
 create_release(Path(sys.argv[1]), "yes", [read_json(sys.argv[3])], read_key(Role.TRAINER, Path(sys.argv[2])))
 """
 
@@ -472,7 +474,7 @@ create_release(Path(sys.argv[1]), "yes", [read_json(sys.argv[3])], read_key(Role
 @pytest.mark.parametrize(
     ("module", "name", "after", "released"),
     [
-        ("versioning", "push", False, False),
+        ("repository.transfer", "push", False, False),
         ("releases.create", "write_content", True, False),
         ("releases.history", "_push", True, False),
         ("releases.history", "move", True, True),

@@ -11,12 +11,12 @@ from ascl_core.config.sources import SourceConfig
 from ascl_core.data.locations import expand
 from ascl_core.errors import AsclError, ConfigError, DataError, WorkspaceError
 from flows.cli import app
-from tasks import versioning
-from tasks.checkout import clone
-from tasks.git import git
-from tasks.preflight import remote_check
-from tasks.remotes import Remote, make_remote, read_remote
-from tasks.rule_places import fetch_rules
+from tasks.host.preflight import remote_check
+from tasks.repository import dvc_config, transfer
+from tasks.repository.checkout import clone
+from tasks.repository.git import git
+from tasks.repository.remotes import Remote, make_remote, read_remote
+from tasks.runs.rule_sources import fetch_rules
 from tests.services.store_world import StoreWorld, make_store_world
 
 SECRET = "wJalrXUtnFEMI/K7MDENG"
@@ -54,7 +54,7 @@ def test_a_remote_is_set_for_this_machine_or_for_everybody_and_shown(world: Stor
 
 
 def test_the_environment_counts_before_the_files(world: StoreWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    versioning.use_remote(world.root, make_remote("s3://models/ascl"))
+    dvc_config.use_remote(world.root, make_remote("s3://models/ascl"))
     monkeypatch.setenv("ASCL_REMOTE", "s3://other/place")
     assert asked("remote", "show").output.strip() == "s3://other/place (from ASCL_REMOTE)"
 
@@ -105,7 +105,7 @@ def test_a_url_with_credentials_is_refused_everywhere_and_never_repeated(
 def test_credentials_in_a_configuration_file_are_refused_with_the_mend_and_without_their_value(
     world: StoreWorld, file: str, line: str
 ) -> None:
-    versioning.use_remote(world.root, make_remote("s3://models/ascl"))
+    dvc_config.use_remote(world.root, make_remote("s3://models/ascl"))
     path = world.root / ".dvc" / file
     path.write_text((path.read_text() if path.exists() else "") + f"['remote \"store\"']\n    {line}\n".replace("\\", ""))
     check = remote_check(world.root)
@@ -113,24 +113,24 @@ def test_credentials_in_a_configuration_file_are_refused_with_the_mend_and_witho
     assert line.split(" ")[0] in check.found
     assert "AWS_ACCESS_KEY_ID" in check.hint
     with pytest.raises(WorkspaceError, match="credentials are written in clear") as caught:
-        versioning.push(world.root)
+        transfer.push(world.root)
     assert SECRET not in f"{check}{caught.value}"
 
 
 def test_a_folder_is_a_remote_too_and_without_any_a_push_says_how_to_set_one(world: StoreWorld, tmp_path: Path) -> None:
     written = world.write({"model.safetensors": 1000})
     with pytest.raises(WorkspaceError, match="there is no remote to push with") as caught:
-        versioning.push(world.root)
+        transfer.push(world.root)
     assert "ascl remote set" in str(caught.value.hint)
-    assert versioning.owes_push(world.root)
+    assert transfer.owes_push(world.root)
     assert asked("remote", "set", str(tmp_path / "store")).exit_code == 0
     checked = asked("remote", "check")
     assert checked.exit_code == 0, checked.output
     assert asked("push").output.strip() == "3 files pushed"
-    assert not versioning.owes_push(world.root)
+    assert not transfer.owes_push(world.root)
     assert asked("push").output.strip() == "the remote has everything"
     other = world.elsewhere(tmp_path / "two")
-    assert versioning.pull(other.root) == 3
+    assert transfer.pull(other.root) == 3
     assert other.read() == written
 
 

@@ -13,7 +13,7 @@ import pytest
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import ResponsePolicy
-from tasks.stages import CORPUS, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
+from tasks.registry.stages import CORPUS, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
 from tests.pipeline.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -9,12 +9,12 @@ import pytest
 
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
-from tasks import runs
-from tasks.git import commit_of, git
-from tasks.materialise import materialise
-from tasks.released import RELEASES
-from tasks.stages import STAGES, VALIDATE_RULES
-from tasks.summary import run_summary
+from tasks.execution.materialise import materialise
+from tasks.registry.stages import STAGES, VALIDATE_RULES
+from tasks.repository.git import commit_of, git
+from tasks.repository.released import RELEASES
+from tasks.runs import runs
+from tasks.runs.summary import run_summary
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow

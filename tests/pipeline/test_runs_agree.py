@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, sha256_file
-from tasks.stages import STAGES
+from tasks.registry.stages import STAGES
 from tests.pipeline.workspace import Workspace, remove
 
 pytestmark = pytest.mark.slow

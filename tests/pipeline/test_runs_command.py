@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 
 from ascl_core.artifacts import write_text
 from flows.cli import app
-from tasks import runs
-from tasks.git import commit_of, git, head_of
-from tasks.remotes import make_remote
-from tasks.run_survey import survey
-from tasks.stages import REPORT
-from tasks.versioning import recorded, use_remote
+from tasks.registry.stages import REPORT
+from tasks.repository.dvc_config import use_remote
+from tasks.repository.dvc_lock import recorded
+from tasks.repository.git import commit_of, git, head_of
+from tasks.repository.remotes import make_remote
+from tasks.runs import runs
+from tasks.runs.survey import survey
 from tests.services.store_world import make_store_world
 
 GATE = {"passed": False, "summary": "1 of 2 criteria failed", "failing": ["safety [low]: 0.1 < 0.9"]}
@@ -69,8 +70,8 @@ def test_worktrees_are_collected_and_the_list_still_knows_the_run(root: Path) ->
 def test_the_report_of_a_run_comes_back_where_its_worktree_was_collected(root: Path) -> None:
     import yaml
 
-    from tasks import versioning
-    from tasks.stages import Stage
+    from tasks.registry.stages import Stage
+    from tasks.repository import outputs
 
     report = REPORT.outputs["page"]
     write_text(root / "dvc.yaml", yaml.safe_dump({"stages": {"report": {"cmd": "false", "outs": [report.path]}}}))
@@ -79,7 +80,7 @@ def test_the_report_of_a_run_comes_back_where_its_worktree_was_collected(root: P
     for name in ("dvc.yaml", ".gitignore"):
         write_text(run.place / name, (root / name).read_text())
     write_text(run.place / report.path / "index.html", "<p>the report</p>")
-    versioning.record(run.place, Stage(name="report", function="x:y", summary="", sections=(), inputs={}, outputs={"page": report}))
+    outputs.record(run.place, Stage(name="report", function="x:y", summary="", sections=(), inputs={}, outputs={"page": report}))
     runs.finish_run(root, run, {})
     runs.collect(root, keep=0)
     assert not run.place.exists()

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from tasks import versioning
-from tasks.code import code_files
-from tasks.plan import make_plan
-from tasks.stages import EVALUATE, STAGES, get_stage
+from tasks.execution.plan import make_plan
+from tasks.registry.code import code_files
+from tasks.registry.stages import EVALUATE, STAGES, get_stage
+from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -30,13 +30,13 @@ USERS = {
     "ascl_core/conversation/chat_template.jinja": {stage.name for stage in STAGES} - {"validate_rules", "curate", "validate_data"},
     "ascl_core/artifacts.py": {stage.name for stage in STAGES},
     "flows/post_train.py": set(),
-    "tasks/runner.py": set(),
+    "tasks/execution/runner.py": set(),
     "README.md": set(),
 }
 
 
 def stale(workspace: Workspace) -> set[str]:
-    return {name for name, why in versioning.staleness(workspace.root, list(STAGES)).items() if why}
+    return {name for name, why in staleness(workspace.root, list(STAGES)).items() if why}
 
 
 def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Workspace) -> None:
@@ -45,7 +45,7 @@ def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Work
         file = finished.root / path
         before = file.read_bytes()
         file.write_bytes(before + b"\n")
-        found = versioning.staleness(finished.root, list(STAGES))
+        found = staleness(finished.root, list(STAGES))
         assert {name for name, why in found.items() if why} == users, path
         assert all(path in reason for why in found.values() for reason in why.reasons)
         file.write_bytes(before)

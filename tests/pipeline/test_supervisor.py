@@ -18,8 +18,8 @@ import pytest
 
 from ascl_core.errors import StageError
 from ascl_core.progress import ENVIRONMENT_VARIABLE, ProgressEvent
-from tasks import supervisor
-from tasks.supervisor import MARK, end_marked, interruption, only_supervisor, run_supervised
+from tasks.execution import supervisor
+from tasks.execution.supervisor import MARK, end_marked, interruption, only_supervisor, run_supervised
 from tests.pipeline.workspace import REPOSITORY, wait_until
 
 SLEEPS = "import time; time.sleep(600)"
@@ -35,7 +35,7 @@ HOLDS = f"""
 import time
 {FINDS_OURS}
 from pathlib import Path
-from tasks.supervisor import only_supervisor, run_supervised
+from tasks.execution.supervisor import only_supervisor, run_supervised
 with only_supervisor(Path("stage.lock"), wait_s=60):
     Path("held").touch()
     {{}}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.git import git
-from tasks.runs import ended_runs
-from tasks.stages import GATE, IFPO
+from tasks.registry.stages import GATE, IFPO
+from tasks.repository.git import git
+from tasks.runs.runs import ended_runs
 from tests.pipeline.workspace import Running, Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -18,11 +18,11 @@ RUNS = {"a-seed": "ifpo.seed=7", "a-gate": "gate.min_safety_rate=0.111"}
 _RUN = """
 import sys
 from pathlib import Path
-from tasks import runs
-from tasks.materialise import materialise
-from tasks.parameters import write_params
-from tasks.stages import STAGES
-from tasks.summary import run_summary
+from tasks.runs import runs
+from tasks.execution.materialise import materialise
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import STAGES
+from tasks.runs.summary import run_summary
 root, name, setting = Path.cwd(), sys.argv[1], sys.argv[2]
 with runs.only_process(root, name):
     run = runs.open_run(root, name)

@@ -19,9 +19,9 @@ import psutil
 
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.profiles import resolve_profile, to_yaml
-from tasks.parameters import Origin
-from tasks.stages import STAGES, Stage, get_stage
-from tasks.supervisor import MARK
+from tasks.execution.supervisor import MARK
+from tasks.registry.parameters import Origin
+from tasks.registry.stages import STAGES, Stage, get_stage
 from tests.corpus import RAW, RULES
 from tests.settings import without_settings
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tasks.supervisor import end_with_parent
+from tasks.execution.supervisor import end_with_parent
 from tests.services.s3_server import free_ports
 
 REPOSITORY = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import s3fs
 
-from tasks.supervisor import end_with_parent
+from tasks.execution.supervisor import end_with_parent
 
 BUCKET = "prompts"
 _START_S = 30.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import yaml
 
 from ascl_core.artifacts import write_text
-from tasks import versioning
-from tasks.git import git
-from tasks.remotes import make_remote
-from tasks.stages import Artifact, Stage
+from tasks.registry.stages import Artifact, Stage
+from tasks.repository import dvc_config, outputs
+from tasks.repository.git import git
+from tasks.repository.remotes import make_remote
 from tests.services.s3_server import BUCKET, S3Server
 
 MODEL = "data/models/big"
@@ -41,7 +41,7 @@ class StoreWorld:
         for name, data in content.items():
             (self.model / name).write_bytes(data)
         if record:
-            versioning.record(self.root, STAGE)
+            outputs.record(self.root, STAGE)
         return content
 
     def read(self) -> dict[str, bytes]:
@@ -59,7 +59,7 @@ class StoreWorld:
 
     def use(self, server: S3Server, prefix: str) -> None:
         """Have the remote be a prefix on that server."""
-        versioning.use_remote(self.root, make_remote(f"s3://{BUCKET}/{prefix}", server.url, "us-east-1"))
+        dvc_config.use_remote(self.root, make_remote(f"s3://{BUCKET}/{prefix}", server.url, "us-east-1"))
 
 
 def make_store_world(root: Path) -> StoreWorld:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
-from tasks.runs import ended_runs, read_run
+from tasks.runs.runs import ended_runs, read_run
 from tests.demo import PEOPLE, REASON, sign, trust
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Workspace, wait_until

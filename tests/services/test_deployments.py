@@ -14,12 +14,12 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from ascl_core.errors import RuleError, StageError
-from tasks import runs
-from tasks.git import git
-from tasks.materialise import Outcome
-from tasks.prefect_policy import Policy
-from tasks.prefect_stage import StageRunner
-from tasks.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
+from tasks.execution.materialise import Outcome
+from tasks.execution.policy import Policy
+from tasks.execution.prefect_stage import StageRunner
+from tasks.registry.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
+from tasks.repository.git import git
+from tasks.runs import runs
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Running, Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed

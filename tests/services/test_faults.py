@@ -18,12 +18,13 @@ import psutil
 import pytest
 
 from ascl_core.artifacts import write_text
-from tasks import runs, versioning
 from tasks.deployment.automations import HEARTBEAT_S, MISSED
-from tasks.git import git
-from tasks.remotes import make_remote
-from tasks.runs import FOLDER
-from tasks.stages import SFT
+from tasks.registry.stages import SFT
+from tasks.repository import dvc_config, transfer
+from tasks.repository.git import git
+from tasks.repository.remotes import make_remote
+from tasks.runs import runs
+from tasks.runs.runs import FOLDER
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.test_kills import saved
 from tests.pipeline.workspace import Running, Workspace, wait_until
@@ -227,7 +228,7 @@ def test_a_run_whose_worker_is_days_ahead_may_be_called_dead_and_a_retry_by_the_
 def test_a_store_that_stops_during_the_push_fails_the_run_loses_nothing_and_a_retry_ends_well(server: Deployed, tmp_path: Path) -> None:
     root = server.workspace.root
     with s3_server(tmp_path) as store:
-        versioning.use_remote(root, make_remote(f"s3://{BUCKET}/faults", store.url, "us-east-1"))
+        dvc_config.use_remote(root, make_remote(f"s3://{BUCKET}/faults", store.url, "us-east-1"))
         try:
             credentials = [f"{name}={value}" for name, value in store.environment.items()]
             with server.workspace.running("env", *credentials, "ascl", "worker", "--query-seconds", "0.5"):
@@ -241,7 +242,7 @@ def test_a_store_that_stops_during_the_push_fails_the_run_loses_nothing_and_a_re
                 retry(server, run_id)
             for name, value in store.environment.items():
                 os.environ[name] = value
-            assert versioning.push(place_of(server, run_id).root) == 0, "everything is there"
+            assert transfer.push(place_of(server, run_id).root) == 0, "everything is there"
         finally:
             for name in store.environment:
                 os.environ.pop(name, None)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import runs
-from tasks.git import git
+from tasks.repository.git import git
+from tasks.runs import runs
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Workspace, marked_with, wait_until
 from tests.services.postgres_server import postgres_server

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks.local_server import local_server
+from tasks.execution.local_server import local_server
 from tests.services.postgres_server import postgres_server
 
 pytestmark = pytest.mark.services

@@ -9,7 +9,7 @@ import pytest
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, DataError
 from ascl_core.rules.yaml_file import MAX_FILE_BYTES
-from tasks.rule_places import digest_of_place, fetch_rules, read_rules
+from tasks.runs.rule_sources import digest_of_place, fetch_rules, read_rules
 from tests.builders import make_rule_values, write_rules
 from tests.services.s3_server import BUCKET, S3Server
 

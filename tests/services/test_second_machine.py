@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from ascl_core.errors import WorkspaceError
-from tasks import runs, versioning
-from tasks.git import commit_of, git
-from tasks.materialise import materialise
-from tasks.parameters import write_params
-from tasks.remotes import make_remote
-from tasks.stages import GATE
+from tasks.execution.materialise import materialise
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import GATE
+from tasks.repository import dvc_config, transfer
+from tasks.repository.git import commit_of, git
+from tasks.repository.remotes import make_remote
+from tasks.runs import runs
 from tests.pipeline.workspace import REPOSITORY, Workspace
 from tests.services.other_machine import other_machine
 from tests.services.s3_server import BUCKET, S3Server, s3_server
@@ -50,8 +51,8 @@ def origin() -> Iterator[Path]:
 
 def publish(first: Workspace, server: S3Server, origin: Path) -> None:
     """Machine one gives what it has to the stores: data to the remote, the commit to origin."""
-    versioning.use_remote(first.root, make_remote(f"s3://{BUCKET}/ascl", server.url, "us-east-1"))
-    versioning.push(first.root)
+    dvc_config.use_remote(first.root, make_remote(f"s3://{BUCKET}/ascl", server.url, "us-east-1"))
+    transfer.push(first.root)
     first.run("git", "add", "--all")
     first.run("git", "commit", "--quiet", "-m", "a run")
     first.run("git", "remote", "add", "origin", str(origin))
@@ -108,7 +109,7 @@ def test_a_run_is_published_data_first_and_nobody_sees_a_branch_without_its_data
 
     clone = finished.root.parent / "clone"
     git(finished.root.parent, "clone", "--quiet", str(origin), str(clone))
-    versioning.use_remote(clone, make_remote(f"s3://{BUCKET}/ascl", server.url, "us-east-1"))
+    dvc_config.use_remote(clone, make_remote(f"s3://{BUCKET}/ascl", server.url, "us-east-1"))
     assert runs.ended_runs(clone) == ["there"]
     assert runs.read_run(clone, "there")["commit"] == commit
     other = runs.open_run(clone, "from-there", ref="runs/there")

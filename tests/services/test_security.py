@@ -34,16 +34,17 @@ from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from flows.forms import EvaluateForm, RetrainForm, WatchForm, checked
-from tasks import runs, versioning
 from tasks.deployment.s3_credentials import BLOCK, take_credentials
-from tasks.git import git
-from tasks.materialise import materialise
-from tasks.parameters import write_params
+from tasks.evidence.statements import Envelope, Statement, sign
+from tasks.evidence.trust import Role, read_key
+from tasks.execution.materialise import materialise
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import EVALUATE, GATE, IFPO, RELEASED, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases.content import RECORD, STATEMENT
-from tasks.stages import EVALUATE, GATE, IFPO, RELEASED, REPORT, STAGES, VALIDATE_RULES
-from tasks.statements import Envelope, Statement, sign
-from tasks.summary import run_summary
-from tasks.trust import Role, read_key
+from tasks.repository import outputs
+from tasks.repository.git import git
+from tasks.runs import runs
+from tasks.runs.summary import run_summary
 from tests.builders import make_corpus, make_prompt, make_rule, make_rule_values, write_rules
 from tests.pipeline.test_bad_input import fails
 from tests.pipeline.test_releases import PASSING, PEOPLE, give_every_figure, run_to_the_end
@@ -582,7 +583,7 @@ def other_checkpoint(root: Path, name: str) -> None:
     """A run that trained other weights, and passed the gate, too."""
     run = runs.open_run(root, name)
     write_params(run.place, None, [*PASSING, "ifpo.seed=7"])
-    versioning.bring(run.place, list(STAGES))
+    outputs.bring(run.place, list(STAGES))
     outcomes = [materialise(stage, root=run.place) for stage in (VALIDATE_RULES, IFPO, EVALUATE[IFPO.name])]
     give_every_figure(run.place)
     outcomes += [materialise(stage, root=run.place) for stage in (GATE, REPORT)]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ascl_core.errors import AsclError, WorkspaceError
-from tasks import versioning
-from tasks.remote_check import check_remote
-from tasks.remotes import make_remote, read_remote
-from tasks.store_audit import forget_what_is_not_whole
+from tasks.repository import dvc_config, outputs, transfer
+from tasks.repository.remote_check import check_remote
+from tasks.repository.remotes import make_remote, read_remote
+from tasks.repository.store_audit import forget_what_is_not_whole
 from tests.pipeline.workspace import wait_until
 from tests.services.s3_server import BUCKET, S3Server, free_ports
 from tests.services.store_world import StoreWorld, make_store_world
@@ -53,7 +53,7 @@ def remember_when_pushed(world: StoreWorld, outcomes: list[object]) -> threading
 
     def pushed() -> None:
         try:
-            outcomes.append(versioning.push(world.root))
+            outcomes.append(transfer.push(world.root))
         except AsclError as error:
             outcomes.append(error)
 
@@ -69,14 +69,14 @@ def size_on_disk(server: S3Server) -> int:
 
 def test_checkpoints_of_many_parts_and_of_many_shards_come_back_bit_by_bit(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
     written = world.write({"model.safetensors": 140 * MB, **SHARDED})
-    assert versioning.push(world.root) == len(written) + 1, "each file, and the list of them"
-    assert versioning.push(world.root) == 0
+    assert transfer.push(world.root) == len(written) + 1, "each file, and the list of them"
+    assert transfer.push(world.root) == 0
     entries = server.client().find(f"{BUCKET}/{tmp_path.name}", detail=True)
     assert "-3" in next(entry["ETag"] for entry in entries.values() if entry["size"] == 140 * MB), "it went up in three parts"
     other = world.elsewhere(tmp_path / "two")
-    assert versioning.pull(other.root) == len(written) + 1
+    assert transfer.pull(other.root) == len(written) + 1
     assert other.read() == written
-    assert versioning.pull(other.root) == 0
+    assert transfer.pull(other.root) == 0
 
 
 def test_a_server_that_stops_amid_a_push_costs_one_error_and_a_later_push_completes(
@@ -94,17 +94,17 @@ def test_a_server_that_stops_amid_a_push_costs_one_error_and_a_later_push_comple
     assert f"s3://{BUCKET}/{tmp_path.name}" in said
     assert "ascl push" in said
     assert server.secret_key not in said
-    assert versioning.owes_push(world.root)
+    assert transfer.owes_push(world.root)
 
     server.start()
     assert not [name for name, size in objects(server, tmp_path.name).items() if size > 10 * MB], "no object has half of it"
     other = world.elsewhere(tmp_path / "two")
     with pytest.raises(WorkspaceError, match="the pull failed"):
-        versioning.pull(other.root)
+        transfer.pull(other.root)
     assert "model.safetensors" not in other.read()
-    assert versioning.push(world.root) > 0
-    assert not versioning.owes_push(world.root)
-    versioning.pull(other.root)
+    assert transfer.push(world.root) > 0
+    assert not transfer.owes_push(world.root)
+    transfer.pull(other.root)
     assert other.read() == written
 
 
@@ -117,43 +117,43 @@ def test_a_push_gets_through_where_the_server_is_back_in_a_moment(world: StoreWo
     thread.join(120)
     assert outcomes == [3]
     other = world.elsewhere(tmp_path / "two")
-    versioning.pull(other.root)
+    transfer.pull(other.root)
     assert other.read() == written
 
 
 def test_half_an_object_in_the_store_is_never_taken_for_whole(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
     written = world.write({"model.safetensors": 4 * MB})
-    versioning.push(world.root)
+    transfer.push(world.root)
     name = next(name for name, size in objects(server, tmp_path.name).items() if size == 4 * MB)
     server.client().pipe_file(name, written["model.safetensors"][: 2 * MB])
     other = world.elsewhere(tmp_path / "two")
     with pytest.raises(WorkspaceError, match="the pull failed"):
-        versioning.pull(other.root)
+        transfer.pull(other.root)
     assert "model.safetensors" not in other.read()
     assert not [file for file in (other.root / ".dvc/cache/files").rglob("*") if file.is_file() and file.stat().st_size == 2 * MB]
-    assert versioning.push(world.root) == 0, "a push alone takes what is there for whole"
+    assert transfer.push(world.root) == 0, "a push alone takes what is there for whole"
     assert len(forget_what_is_not_whole(world.root)) == 1
-    assert versioning.push(world.root) == 2, "whoever has it gives it to the store again, with the list that names it"
+    assert transfer.push(world.root) == 2, "whoever has it gives it to the store again, with the list that names it"
     assert forget_what_is_not_whole(world.root) == []
-    versioning.pull(other.root)
+    transfer.pull(other.root)
     assert other.read() == written
 
 
 def test_a_store_that_was_lost_is_filled_again_by_a_push(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
     written = world.write(SHARDED)
-    versioning.push(world.root)
+    transfer.push(world.root)
     server.client().rm(f"{BUCKET}/{tmp_path.name}", recursive=True)
-    assert versioning.push(world.root) == len(written) + 1
+    assert transfer.push(world.root) == len(written) + 1
     other = world.elsewhere(tmp_path / "two")
-    versioning.pull(other.root)
+    transfer.pull(other.root)
     assert other.read() == written
 
 
 def test_what_is_lost_here_comes_back_from_the_store_and_what_was_never_recorded_is_left_alone(world: StoreWorld, tmp_path: Path) -> None:
     written = world.write({"model.safetensors": MB})
-    versioning.push(world.root)
+    transfer.push(world.root)
     other = world.elsewhere(tmp_path / "two")
-    versioning.fetch(other.root, ["data/models/big", "data/models/other"])
+    outputs.fetch(other.root, ["data/models/big", "data/models/other"])
     assert other.read() == written
 
 
@@ -184,11 +184,11 @@ def test_a_check_and_a_push_say_what_is_wrong_and_show_no_credentials(
     values = {"url": f"s3://{BUCKET}/x", "endpoint": server.url, **changed}
     values["endpoint"] = values["endpoint"] or f"http://127.0.0.1:{free_ports(1)[0]}"
     remote = make_remote(str(values["url"]), values["endpoint"], "us-east-1")
-    versioning.use_remote(world.root, remote)
+    dvc_config.use_remote(world.root, remote)
     check = list(check_remote(remote))[-1]
     assert (check.level, problem in check.found, hint in check.hint) == ("error", True, True), check
     with pytest.raises(WorkspaceError, match="the push failed") as caught:
-        versioning.push(world.root)
+        transfer.push(world.root)
     assert problem in str(caught.value)
     secrets = {server.secret_key, "wr0ng/secret"}
     assert not [secret for secret in secrets if secret in f"{check}{caught.value}"]
@@ -225,7 +225,7 @@ def test_the_environment_names_the_remote_before_the_files_do(
     world.write({"model.safetensors": 1000})
     monkeypatch.setenv("ASCL_REMOTE", f"s3://{BUCKET}/{tmp_path.name}-other")
     monkeypatch.setenv("ASCL_REMOTE_ENDPOINT", server.url)
-    versioning.push(world.root)
+    transfer.push(world.root)
     assert objects(server, tmp_path.name) == {}
     assert len(objects(server, f"{tmp_path.name}-other")) == 3
     written = "".join(file.read_text() for file in (world.root / ".dvc").glob("config*"))

@@ -104,6 +104,7 @@ class World:
             corpus=self.root / "corpus.json",
             validation=self.root / "validation.json",
             surrogate=self.root / "surrogate.jsonl",
+            **{arm: self.root / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
             counts=self.root / "counts.json",
             context=context,
             **arms,

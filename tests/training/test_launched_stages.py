@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
 from ascl_core.artifacts import read_json, read_jsonl
-from ascl_core.vocabulary import Arm
-from tasks.stages import IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES
+from tasks.registry.stages import IFPO, PROMPTS, RL_CORPUS, SFT
 from tests.pipeline.workspace import Workspace, make_workspace
 from tests.training.conftest import World
 
@@ -30,7 +30,7 @@ def workspace(world: World, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     made = make_workspace(tmp_path_factory.mktemp("processes"))
     made.ascl("params", "write", "--overwrite-params", *(word for setting in SETTINGS for word in ("--set", setting)))
     files = {RL_CORPUS.path: "corpus.json", PROMPTS.path: "prompts.parquet"}
-    files |= {TRAJECTORIES[arm].path: f"{arm}.jsonl" for arm in (Arm.ASCL, Arm.SURROGATE)}
+    files |= {artifact.path: f"{Path(artifact.path).stem}.jsonl" for artifact in SFT.inputs["trajectories"]}
     for path, name in files.items():
         (made.root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(world.root / name, made.root / path)

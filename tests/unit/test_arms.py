@@ -9,7 +9,7 @@ import pytest
 from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of, page
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
-from tasks.stages import EVALUATE
+from tasks.registry.stages import EVALUATE
 
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
@@ -27,16 +27,20 @@ def test_names_are_unique_and_those_that_others_refer_to_exist() -> None:
         get_arm("grop")
 
 
-def test_arms_that_need_an_instruct_model_are_left_out_without_one() -> None:
-    without = {arm.name for arm in arms_that_run(instruct_model=False)}
-    assert without == {arm.name for arm in ARMS if arm.needs == "nothing"}
-    assert {arm.name for arm in arms_that_run(instruct_model=True)} == {arm.name for arm in ARMS}
+def test_an_arm_that_needs_what_is_not_available_is_left_out() -> None:
+    def left_out(*available: str) -> set[str]:
+        return {arm.name for arm in ARMS} - {arm.name for arm in arms_that_run(available)}
+
+    assert left_out() == {arm.name for arm in ARMS if arm.needs}
+    assert left_out("instruct_model", "star1") == {"star1_mix", "safechain"}
+    assert left_out("instruct_model", "star1", "star1_benign", "safechain") == set()
 
 
 def test_a_checkpoint_is_labelled_by_the_parameters_it_was_trained_with() -> None:
     assert label_of("ifpo", {"rebalance": "none", "max_steps": 60}) == get_arm("grpo").label
     assert label_of("ifpo", {"rebalance": "ifpo"}) == label_of("ifpo", {}) == get_arm("ifpo").label
     assert label_of("sft", {"max_steps": 3}) == get_arm("sft").label
+    assert label_of("sft", {"arm": "star1", "max_steps": 3}) == get_arm("star1").label
     assert label_of("another_stage", {}) == "another stage"
 
 

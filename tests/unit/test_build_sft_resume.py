@@ -22,7 +22,7 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Prompt, StageContext, to_table
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.data import build_sft
-from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
+from ascl_core.vocabulary import Arm, PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.chat_server import Server, serve
 
@@ -46,6 +46,7 @@ def build(folder: str, name: str, config: str) -> None:
         direct_refusal=out / "direct_refusal.jsonl",
         context_distillation=out / "context_distillation.jsonl",
         surrogate=out / "surrogate.jsonl",
+        **{arm: out / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
         counts=out / "counts.json",
         context=StageContext(state=out / "state"),
     )
@@ -154,7 +155,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("killed_in", ["labeller", "big", "purifier"])
 def test_a_killed_run_continues_after_its_last_batch_and_ends_with_the_same_bytes(world: World, killed_in: str) -> None:
     whole = world.run("whole")
-    assert sorted(whole) == ["ascl.jsonl", "context_distillation.jsonl", "counts.json", "direct_refusal.jsonl", "surrogate.jsonl"]
+    assert sorted(whole) == sorted([*(f"{arm}.jsonl" for arm in Arm), "counts.json"])
     counts = json.loads(whole["counts.json"])
     assert counts["arms"]["ascl"]["kept"] == 24
     assert counts["labels"]["rule"] == 12

@@ -18,7 +18,7 @@ from ascl_core.config.profiles import parse_setting, profile_names, resolve_prof
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES, OWN_SUITES
 from ascl_core.errors import ConfigError
 from ascl_core.vocabulary import PromptType
-from tasks.parameters import read_origin, write_params
+from tasks.registry.parameters import read_origin, write_params
 
 ROOT = Path(__file__).resolve().parents[2]
 

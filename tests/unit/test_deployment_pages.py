@@ -7,7 +7,7 @@ import pytest
 from tasks.deployment.approving import question
 from tasks.deployment.pages import figures, table
 from tasks.releases.candidate import Candidate, Judged
-from tasks.summary import Decision, gate_markdown, shortened
+from tasks.runs.summary import Decision, gate_markdown, shortened
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -16,7 +16,7 @@ from ascl_core.sizing.devices import get_device
 from ascl_core.sizing.shape import known_shape
 from ascl_core.sizing.time import hours
 from ascl_core.vocabulary import PromptType
-from tasks.estimate import PROMPT_TOKENS, Need, disk_of, estimate
+from tasks.host.estimate import PROMPT_TOKENS, Need, disk_of, estimate
 from tests.pipeline.workspace import Workspace, make_workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from flows.forms import CompareForm, EvaluateForm, PromoteForm, RetrainForm, Sta
 from flows.promote import promote
 from flows.retrain import retrain
 from flows.watch_rules import watch_rules
-from tasks.stages import STAGES
+from tasks.registry.stages import STAGES
 
 FLOWS = (retrain, evaluate, promote, watch_rules, compare_arms)
 

@@ -15,20 +15,21 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import read_json, sha256_bytes, sha256_json, write_json, write_text
 from ascl_core.errors import DataError
 from flows.cli import app
-from tasks.git import git
+from tasks.evidence.graph import Found
+from tasks.evidence.packages import pins
+from tasks.evidence.statements import verify
+from tasks.evidence.trust import Role, new_key, read_trust
 from tasks.lineage.causes import Kind, causes
 from tasks.lineage.diff import Metric
 from tasks.lineage.export import openlineage
 from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, check_pack, export_events, export_pack
 from tasks.lineage.export.sbom import bill_of_materials
-from tasks.lineage.find import Found, find
+from tasks.lineage.find import find
 from tasks.lineage.mermaid import flowchart
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import count_rows
-from tasks.packages import pins
-from tasks.stages import EVALUATE, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
-from tasks.statements import verify
-from tasks.trust import Role, new_key, read_trust
+from tasks.registry.stages import EVALUATE, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
+from tasks.repository.git import git
 from tests.builders import make_corpus
 
 CHECKPOINT = checkpoint_of(IFPO).path
@@ -316,7 +317,7 @@ def test_the_command_writes_events_or_a_pack(root: Path, monkeypatch: pytest.Mon
 def test_rules_that_are_at_hand_are_compared_with_nothing_where_nothing_was_released(root: Path) -> None:
     corpus = make_corpus()
     write_json(root / "data/compiled/corpus.json", corpus.to_json())
-    from tasks.stages import VALIDATE_RULES
+    from tasks.registry.stages import VALIDATE_RULES
 
     write_json(root / VALIDATE_RULES.record.path, make_record(VALIDATE_RULES, root, parameters={"rules": {"at": "2026-11-01"}}))
     text = (packed(root, "evidence") / "rules_diff.md").read_text()

@@ -18,7 +18,7 @@ from tasks.lineage.embedded_rows import CHANGED, LEFT_OUT, TOO_MANY, data_sets
 from tasks.lineage.find import find
 from tasks.lineage.layout import Sizes, lay_out
 from tasks.lineage.page import page_data, write_page
-from tasks.stages import PROMPTS, STAGES, SUITES, TRAJECTORIES
+from tasks.registry.stages import PROMPTS, STAGES, SUITES, TRAJECTORIES
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.recorded_place import make_place, make_trajectory, write_records
 

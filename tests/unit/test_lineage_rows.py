@@ -18,12 +18,11 @@ from ascl_core.contracts import Prompt, Trajectory, to_table
 from ascl_core.data.raw_prompt import prompt_id
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy, Split
-from tasks.git import git
 from tasks.lineage.database import database
 from tasks.lineage.find import find
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, make_manifest
 from tasks.lineage.rows import Answer, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, rows_behind
-from tasks.stages import (
+from tasks.registry.stages import (
     BASE,
     BUILD_SFT,
     CURATE,
@@ -38,6 +37,7 @@ from tasks.stages import (
     Stage,
     checkpoint_of,
 )
+from tasks.repository.git import git
 
 ASCL = TRAJECTORIES[Arm.ASCL].path
 BASE_SHA, SFT_SHA, IFPO_SHA = (sha256_bytes(name.encode()) for name in ("base", "sft", "ifpo"))

@@ -127,6 +127,13 @@ class TestDifferences:
         assert same is not None
         assert (same.low, same.value, same.high) == (0, 0, 0)
 
+    def test_a_figure_of_several_measures_is_made_of_each_side_first(self) -> None:
+        theirs, ours = {0: answers(5), 1: answers(6)}, {0: answers(10), 1: answers(12)}
+        difference = difference_over_seeds(ours, theirs, seeds.right, seeds.right, combine=lambda a, b: a * b)
+        assert difference is not None
+        assert difference.by_seed == pytest.approx((0.5**2 - 0.25**2, 0.6**2 - 0.3**2))
+        assert 0 < difference.low < difference.value < difference.high
+
     def test_seeds_and_prompts_of_one_alone_do_not_count(self) -> None:
         ours, theirs = {0: answers(5), 1: answers(20)}, {0: answers(5, 10), 2: answers(0)}
         difference = difference_over_seeds(ours, theirs, seeds.right)

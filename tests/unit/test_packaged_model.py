@@ -21,7 +21,7 @@ from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.generation.packages import packaged_weights
 from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.sft.base_model import base_model
-from tasks.preflight import _model
+from tasks.host.preflight import _model
 from tests.gguf_file import CONTEXT, WIDTH, write_package
 
 CPU = ComputeConfig(device="cpu", threads=1)

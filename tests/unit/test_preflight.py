@@ -14,7 +14,7 @@ import typer
 from ascl_core.config.params import Params
 from ascl_core.evaluation import __main__ as evaluation
 from flows.cli import checkpoints
-from tasks.preflight import _dvc, _model
+from tasks.host.preflight import _dvc, _model
 
 
 def test_without_the_folder_of_dvc_the_doctor_says_how_to_restore_it(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_chat_keeps_to_the_parameters_of_the_repository(tmp_path: Path, monkey
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(checkpoints, "repository_root", lambda: tmp_path)
-    monkeypatch.setattr("tasks.environment.prepare", lambda _: None)
+    monkeypatch.setattr("tasks.host.environment.prepare", lambda _: None)
     monkeypatch.setattr(checkpoints.subprocess, "run", run)
     with pytest.raises(typer.Exit):
         checkpoints.chat("data/models/ifpo", None, "ANY", "Hello")

@@ -10,7 +10,7 @@ from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.generation.packages import PREFIX
-from tasks.preflight import blocking
+from tasks.host.preflight import blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ import pytest
 from ascl_core.artifacts import sha256_tree, write_json
 from ascl_core.errors import DataError, WorkspaceError
 from ascl_core.released import read_release
-from tasks import released
-from tasks.git import commit_of, git, is_ancestor
-from tasks.released import RELEASES, bring_up_to_date, is_current, released_commit, released_folder, released_tag, tracked_hint
 from tasks.releases import history
+from tasks.repository import released
+from tasks.repository.git import commit_of, git, is_ancestor
+from tasks.repository.released import RELEASES, bring_up_to_date, is_current, released_commit, released_folder, released_tag, tracked_hint
 
 WHO = {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 

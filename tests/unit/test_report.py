@@ -34,7 +34,7 @@ from ascl_core.report.wording import markdown
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.rendering import render_rule
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy
-from tasks.stages import REPORT
+from tasks.registry.stages import REPORT
 from tests.builders import make_corpus, make_prompt, make_rule
 
 ARMS = {"sft_direct_refusal": 6, "sft_context_distillation": 5, "sft": 4, "ifpo": 2}

@@ -16,9 +16,9 @@ from ascl_core.rules.compile import check_folder
 from ascl_core.rules.lock import write_lock
 from flows.cli import app
 from tasks.deployment import own_run
-from tasks.git import git
-from tasks.rule_places import digest_of_place, read_rules
-from tasks.rules_on_s3 import check_file
+from tasks.repository.git import git
+from tasks.runs.rule_sources import digest_of_place, read_rules
+from tasks.runs.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
 from tests.pipeline.workspace import write_tiny_params
 

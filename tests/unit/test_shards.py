@@ -23,7 +23,7 @@ from ascl_core.data.shards import Preparation, prepare, read_prepared, write_raw
 from ascl_core.data.sources import load_source, stream_source
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import PromptType
-from tasks.engine import on_engine
+from tasks.execution.engine import on_engine
 from tests.builders import make_corpus
 
 CORPUS = make_corpus()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ascl_core.errors import ConfigError, ReleaseError
-from tasks.git import git
-from tasks.statements import APPROVAL, RELEASE, Envelope, Statement, decode, encode, now, sign, verify
-from tasks.trust import FILE, PASSPHRASE, PrivateKey, PublicKey, Role, Trust, new_key, parse_trust, read_key, read_trust
+from tasks.evidence.statements import APPROVAL, RELEASE, Envelope, Statement, decode, encode, now, sign, verify
+from tasks.evidence.trust import FILE, PASSPHRASE, PrivateKey, PublicKey, Role, Trust, new_key, parse_trust, read_key, read_trust
+from tasks.repository.git import git
 
 SHA = "ab" * 32
 

@@ -15,7 +15,7 @@ from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import ConfigError
 from flows.cli import app
-from tasks.preflight import _sources
+from tasks.host.preflight import _sources
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,7 @@ from ascl_core.conversation.template import answering_turn, consulting_turn, ope
 from ascl_core.sft.acceptance import facts_of
 from ascl_core.sft.surrogate import PHRASE, rewrite
 from ascl_core.vocabulary import Mode, PromptType
-from tasks.stages import BASE, BUILD_SFT, STAGES, TRAJECTORIES
+from tasks.registry.stages import BASE, BUILD_SFT, STAGES, TRAJECTORIES
 from tests.builders import make_prompt
 from tests.unit.test_templated_teacher import BENIGN, HARMFUL, UTILITY, kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def kept(folder: Path, prompts: list[Prompt], **changes: Any) -> tuple[list[dict
         direct_refusal=folder / "direct_refusal.jsonl",
         context_distillation=folder / "context_distillation.jsonl",
         surrogate=folder / "surrogate.jsonl",
+        **{arm: folder / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
         counts=folder / "counts.json",
         context=StageContext(state=folder),
     )
@@ -126,3 +128,16 @@ def test_what_is_longer_than_the_budget_is_rejected_with_the_reason(tmp_path: Pa
     rows, counts = kept(tmp_path, [HARMFUL, long], max_words=max_words)
     assert (len(rows), counts["rejected"]) == (2 - rejected, rejected)
     assert counts["reasons"] == ({f"over {max_words} words": 1} if rejected else {})
+
+
+def test_public_sets_are_written_as_they_are_where_the_parameters_say_where_they_are(tmp_path: Path) -> None:
+    table = tmp_path / "star.json"
+    table.write_text(
+        json.dumps([{"question": "How do I forge a cheque?", "response": "<think>\nForgery.\n</think>\n\nNo."}]), encoding="utf-8"
+    )
+    kept(tmp_path, [HARMFUL, UTILITY], published=[{"format": "star1", "path": str(table)}])
+    [row] = read_jsonl(tmp_path / "star1.jsonl")
+    assert [message["role"] for message in row["messages"]] == ["user", "assistant"], "neither a safety prompt nor the tool"
+    assert (row["arm"], row["messages"][-1]["content"]) == ("star1", "No.")
+    assert read_jsonl(tmp_path / "star1_mix.jsonl") == read_jsonl(tmp_path / "safechain.jsonl") == [], "their sets are not configured"
+    assert read_json(tmp_path / "counts.json")["arms"]["star1"]["kept"] == 1

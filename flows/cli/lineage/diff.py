@@ -10,9 +10,9 @@ from rich.markup import escape
 from flows.cli.console import out, repository_root
 
 if TYPE_CHECKING:
+    from tasks.evidence.graph import Found
     from tasks.lineage.causes import Cause
     from tasks.lineage.diff import Diff, Metric
-    from tasks.lineage.find import Found
 
 _NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
 _SHOWN = 12

@@ -13,7 +13,7 @@ from flows.cli.lineage.arguments import Thing
 from flows.cli.lineage.page import say_written
 
 if TYPE_CHECKING:
-    from tasks.lineage.graph import Edge, Graph, Node
+    from tasks.evidence.graph import Edge, Graph, Node
 
 _SHORT = 12
 

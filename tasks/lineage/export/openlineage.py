@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ascl_core.errors import DataError
 from ascl_core.urls import redacted
-from tasks.git import git
-from tasks.lineage.graph import Graph, Node
-from tasks.lineage.places import Place
+from tasks.evidence.graph import Graph, Node
+from tasks.evidence.snapshot import Place
+from tasks.repository.git import git
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent

@@ -32,17 +32,17 @@ from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE
 from ascl_core.report.rules_diff import markdown
 from ascl_core.rules.corpus import Corpus, Taxonomy, load_corpus
 from ascl_core.rules.diff import diff_corpora
-from tasks.git import git
+from tasks.evidence.graph import Found, Node
+from tasks.evidence.log import COMMITTED
+from tasks.evidence.snapshot import Place
+from tasks.evidence.statements import Statement, now, sign
+from tasks.evidence.trust import Role, read_key
 from tasks.lineage.export import openlineage
 from tasks.lineage.export.sbom import bill_of_materials
-from tasks.lineage.find import Found, find
-from tasks.lineage.graph import Node
-from tasks.lineage.log import COMMITTED
-from tasks.lineage.places import Place
-from tasks.stages import CORPUS, EVALUATE, EVALUATED, GATE, RELEASED, REPORT, VALIDATE_RULES
-from tasks.statements import Statement, now, sign
-from tasks.trust import Role, read_key
-from tasks.workspaces import LOCK
+from tasks.lineage.find import find
+from tasks.registry.stages import CORPUS, EVALUATE, EVALUATED, GATE, RELEASED, REPORT, VALIDATE_RULES
+from tasks.repository.git import git
+from tasks.repository.worktrees import LOCK
 
 PACK = "urn:ascl:evidence-pack:1"
 """The kind of the statement over the checksums."""

@@ -7,10 +7,9 @@ from datetime import datetime
 from importlib.metadata import version
 
 from ascl_core.errors import DataError
-from tasks.lineage.find import Found
-from tasks.lineage.graph import Node
-from tasks.lineage.locks import installed, lock_text
-from tasks.packages import FOLDER, pins
+from tasks.evidence.graph import Found, Node
+from tasks.evidence.packages import FOLDER, pins
+from tasks.lineage.package_locks import installed, lock_text
 
 _NAMESPACE = uuid.UUID("0b0c1e5e-7a4f-5f52-8f3e-6a9fd9a5a1b7")
 _CPU, _GPU = "cpu.lock", "gpu.lock"

@@ -1,0 +1,76 @@
+"""The process in which a stage's function runs: `python -m tasks.execution.child STAGE WORK`; started by the supervisor alone.
+
+A launcher (`tasks.execution.launch`) starts several, which train one model together. All call the function; the first one reports progress
+and metrics, and each ends with the launcher.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import write_json
+from ascl_core.config.params import load_params
+from ascl_core.contracts import StageContext
+from ascl_core.errors import AsclError, leave
+from ascl_core.progress import ENVIRONMENT_VARIABLE
+from tasks.execution.engine import on_engine
+from tasks.execution.supervisor import end_with_parent
+from tasks.host.gpus import see_one
+from tasks.registry.stages import Artifact, Stage, get_stage
+
+STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
+
+
+def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
+    """Call the stage's function with its sections, inputs and outputs, and return the metrics that it returns."""
+    module, _, name = stage.function.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    params = load_params(root / "params.yaml")
+    arguments: dict[str, Any] = {section: getattr(params, section) for section in stage.sections}
+    arguments |= {key: _paths(root, value) for key, value in stage.inputs.items()}
+    for key, artifact in stage.outputs.items():
+        arguments[key] = work / OUT / artifact.path
+        arguments[key].parent.mkdir(parents=True, exist_ok=True)
+    context = StageContext(state=work / STATE, map=on_engine)
+    context.state.mkdir(parents=True, exist_ok=True)
+    inspect.signature(function).bind(**arguments, **stage.constants, context=context)
+    return dict(function(**arguments, **stage.constants, context=context))
+
+
+def main() -> int:
+    """Run one stage; a user's error is left as JSON for the supervisor, any other one is in the log."""
+    stage, work = get_stage(sys.argv[1]), Path(sys.argv[2])
+    is_first = _join_the_others()
+    try:
+        metrics = call(Path.cwd(), stage, work)
+        if is_first:
+            write_json(work / METRICS, metrics)
+    except AsclError as error:
+        return leave(error, work / ERROR)
+    return 0
+
+
+def _join_the_others() -> bool:
+    """Whether this process is the first of those that a launcher started, or the only one."""
+    rank = os.environ.get("RANK")
+    if rank is None:
+        see_one()
+        return True
+    end_with_parent(os.getppid(), signal.SIGKILL)()
+    if rank != "0":
+        os.environ.pop(ENVIRONMENT_VARIABLE, None)
+    return rank == "0"
+
+
+def _paths(root: Path, value: Artifact | tuple[Artifact, ...]) -> Path | tuple[Path, ...]:
+    return tuple(root / artifact.path for artifact in value) if isinstance(value, tuple) else root / value.path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Making a stage's outputs be there and right: reuse what is recorded, bring it back, or run the stage.
+
+This is the only place that decides whether a stage runs; DVC's records are what it decides by.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ascl_core.artifacts import read_json
+from tasks.evidence.log import bring_up_to_date
+from tasks.execution.runner import is_published, run_stage
+from tasks.execution.supervisor import OnEvent
+from tasks.registry.stages import Stage
+from tasks.repository import outputs
+from tasks.repository.staleness import staleness
+
+Action = Literal["reused", "restored", "ran"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done about one stage."""
+
+    stage: str
+    action: Action
+    reasons: tuple[str, ...]
+    seconds: float
+    metrics: dict[str, Any] = field(default_factory=dict)
+    log_path: str | None = None
+    """The log of the process that ran it, from the root of the repository; None where nothing ran."""
+
+
+def materialise(
+    stage: Stage,
+    *,
+    root: Path | None = None,
+    force: bool = False,
+    on_event: OnEvent = lambda _: None,
+    run_id: str | None = None,
+    slot: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Outcome:
+    """Have the stage's outputs be what its data, code and parameters of now give, recorded in `dvc.lock`.
+
+    `slot` is held while the stage runs, and not where it is reused. What it reads and is not there, as in a new clone, is brought from
+    the cache or the remote as it was recorded. Raises what `run_stage` raises.
+    A call for the same stage at the same time waits, and then reuses.
+    """
+    root = root or Path.cwd()
+    started = time.monotonic()
+    outputs.fetch(root, [artifact.path for artifact in stage.input_artifacts() if not (root / artifact.path).exists()])
+
+    def outcome(action: Action, *reasons: str, log: Path | None = None) -> Outcome:
+        bring_up_to_date(root)
+        record = read_json(root / stage.record.path)
+        where = str(log.relative_to(root)) if log else None
+        return Outcome(stage.name, action, reasons, time.monotonic() - started, record["metrics"], where)
+
+    if force:
+        reasons: tuple[str, ...] = ("asked for by --force",)
+        with slot():
+            finished = run_stage(root, stage, on_event=on_event, run_id=run_id)
+    else:
+        stale = staleness(root, [stage])[stage.name]
+        if not stale:
+            return outcome("reused", f"nothing that it depends on changed since {_when(root, stage)}")
+        reasons = stale.reasons
+        if stale.restorable and not is_published(root, stage) and outputs.restore(root, stage):
+            return outcome("restored", *reasons)
+        with slot():
+            finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
+    outputs.record(root, stage)
+    if finished is None:
+        return outcome("reused", "its outputs are in place and right; DVC had no record or no copy of them, and has them now")
+    return outcome("ran", *reasons, log=finished.log)
+
+
+def _when(root: Path, stage: Stage) -> str:
+    ended = str(read_json(root / stage.record.path).get("ended", "its last run"))
+    return ended.replace("T", " ").removesuffix("+00:00") + (" UTC" if ended.endswith("+00:00") else "")

@@ -1,0 +1,168 @@
+"""What a run would do, and why, without running anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ascl_core.artifacts import read_yaml, to_json
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params
+from ascl_core.rules.compile import check_folder
+from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.reach import Change, change, released_corpora
+from tasks.evidence.record import read_record
+from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.stages import CORPUS, RELEASED, RULES, STAGES, VALIDATE_RULES, Artifact, Stage
+from tasks.repository import cache, dvc_lock
+from tasks.repository.released import released_folder
+from tasks.repository.staleness import Staleness, staleness
+
+Action = Literal["run", "restore", "reuse", "follow"]
+SCHEMA = "ascl.plan/1"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a run would do with one stage."""
+
+    stage: str
+    action: Action
+    """`follow`: it runs if what it depends on comes out otherwise than before, and is reused if not."""
+    reasons: tuple[str, ...]
+    seconds: float | None
+    """How long it took the last time; None where it never ran here, and 0 where it would not run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do with every stage."""
+
+    steps: tuple[Step, ...]
+    """In an order in which they can run."""
+    change: Change | None
+    """What the rules that it is for mean; None where they are those of the last run and nobody asked, or do not compile."""
+
+    @property
+    def to_run(self) -> tuple[Step, ...]:
+        """The steps that take time."""
+        return tuple(step for step in self.steps if step.action in ("run", "follow"))
+
+    @property
+    def seconds(self) -> float:
+        """Of all of them together, by their last times; those that never ran here count nothing."""
+        return sum(step.seconds or 0.0 for step in self.to_run)
+
+
+def make_plan(
+    root: Path,
+    force: frozenset[str] = frozenset(),
+    parameters: Mapping[str, Any] | None = None,
+    rules: Corpus | None = None,
+) -> Plan:
+    """What a run would do; `parameters` count in place of `params.yaml`, and `rules` in place of those under `data/rules`.
+
+    A change of the rules is compiled, and what each stage would read of it compared with what it read the last time. What is released
+    counts as the head of the branch `releases` has it, whatever lies in `data/released`.
+    """
+    with released_folder(root) as released:
+        stale = staleness(root, list(STAGES), parameters, {RELEASED.path: cache.md5(released)})
+        corpora = released_corpora(released)
+    params = parse(Params, read_yaml(root / PARAMETERS) or {} if parameters is None else parameters, file=root / PARAMETERS)
+    compiled = rules or (_compiled(root, params) if stale[VALIDATE_RULES.name] else None)
+    found = None if compiled is None else change(compiled, corpora, params.rules.at)
+    if rules is not None and found is not None:
+        stale[VALIDATE_RULES.name] = _with_other_rules(root, stale[VALIDATE_RULES.name], found)
+    expected = _expected(found) if found is not None and (stale[VALIDATE_RULES.name] or VALIDATE_RULES.name in force) else {}
+    steps: list[Step] = []
+    unsure: dict[Artifact, str] = {}
+    recorded = dvc_lock.recorded_inputs(root)
+    for stage in STAGES:
+        step, moved = _step(root, stage, stale[stage.name], stage.name in force, _moved(stage, expected, recorded), unsure, expected)
+        steps.append(step)
+        if step.action in ("run", "follow"):
+            sure = {*expected, *(stage.outputs[name] for name, inputs in stage.unmoved.items() if moved and moved <= inputs)}
+            unsure |= {artifact: stage.name for artifact in (*stage.outputs.values(), stage.record) if artifact not in sure}
+    return Plan(tuple(steps), found)
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The plan for programs: the class of the change of rules that it is for, or null, and every step."""
+    found = plan.change
+    return {
+        "schema": SCHEMA,
+        "class": None if found is None else str(found.change_class),
+        "reasons": [] if found is None else list(found.reasons),
+        "steps": [{**asdict(step), "reasons": list(step.reasons)} for step in plan.steps],
+        "total_seconds": round(plan.seconds, 2),
+        "never_ran": [step.stage for step in plan.to_run if step.seconds is None],
+    }
+
+
+def _step(
+    root: Path,
+    stage: Stage,
+    stale: Staleness,
+    forced: bool,
+    moved: tuple[Artifact, ...],
+    unsure: Mapping[Artifact, str],
+    expected: Mapping[Artifact, str],
+) -> tuple[Step, frozenset[Artifact]]:
+    """What would be done, and what is certain to change of what it reads, if that alone is why it runs."""
+    upstream = list(dict.fromkeys(unsure[artifact] for artifact in stage.input_artifacts() if artifact in unsure))
+    other = tuple(reason for reason in stale.reasons if not _is_about(reason, (*unsure, *expected)))
+    reasons = ("asked for by --force",) if forced else (*(f"{artifact.path} would change" for artifact in moved), *other)
+    if forced or moved or (reasons and not stale.restorable):
+        action: Action = "run"
+    elif upstream:
+        action, reasons = "follow", (f"follows {', '.join(upstream)}", *reasons)
+    else:
+        action = "restore" if reasons else "reuse"
+    took = 0.0 if action in ("reuse", "restore") else _last_seconds(root, stage)
+    alone = frozenset() if forced or other or upstream else frozenset(moved)
+    return Step(stage.name, action, reasons or ("nothing that it depends on changed",), took), alone
+
+
+def _is_about(reason: str, artifacts: Iterable[Artifact]) -> bool:
+    """Whether the reason is only that an input is not there yet or will be made anew."""
+    return any(reason.startswith(f"{artifact.path} ") for artifact in artifacts)
+
+
+def _compiled(root: Path, params: Params) -> Corpus | None:
+    """The rules under `data/rules`; None where they do not compile, which is for the stage to say."""
+    folder = root / RULES.path
+    return check_folder(folder, params.rules).corpus if folder.is_dir() else None
+
+
+def _with_other_rules(root: Path, stale: Staleness, found: Change) -> Staleness:
+    """Why `validate_rules` would run if `data/rules` held those rules."""
+    reasons = tuple(reason for reason in stale.reasons if not _is_about(reason, [RULES]))
+    path = root / CORPUS.path
+    if not path.is_file() or _md5(path.read_bytes()) != _expected(found)[CORPUS]:
+        reasons = (f"other rules: corpus {found.corpora.served.digest[:12]}", *reasons)
+    return Staleness(reasons, stale.restorable and reasons == stale.reasons)
+
+
+def _expected(found: Change) -> dict[Artifact, str]:
+    """MD5, by which DVC knows a file, of what `validate_rules` would write of these rules."""
+    return {VALIDATE_RULES.outputs[name]: _md5(to_json(content).encode()) for name, content in found.files().items()}
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _moved(stage: Stage, expected: Mapping[Artifact, str], recorded: Mapping[str, Mapping[str, str]]) -> tuple[Artifact, ...]:
+    """What it would read that is not what it read the last time; nothing where it never ran."""
+    before = recorded.get(stage.name)
+    if before is None:
+        return ()
+    return tuple(a for a in stage.input_artifacts() if a in expected and before.get(a.path) != expected[a])
+
+
+def _last_seconds(root: Path, stage: Stage) -> float | None:
+    record = read_record(root / stage.record.path)
+    return None if record is None else float(record["seconds"])

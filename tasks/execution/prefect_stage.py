@@ -1,0 +1,220 @@
+"""One stage as a Prefect task; besides it and its policy only `tasks.deployment`, which talks to the server, knows Prefect.
+
+Prefect decides when a stage is looked at; whether it must run is decided by `materialise` alone, so Prefect's
+result cache and result storage are off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+import httpx
+from prefect import Task, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.assets import add_asset_metadata, materialize
+from prefect.cache_policies import NO_CACHE
+from prefect.context import AssetContext
+from prefect.exceptions import ObjectNotFound
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+
+from ascl_core.errors import StageError
+from ascl_core.progress import ProgressEvent
+from tasks.evidence.record import read_record
+from tasks.execution.materialise import Outcome, materialise
+from tasks.execution.policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
+from tasks.execution.supervisor import interruption
+from tasks.registry.stages import Artifact, Stage
+
+_PROGRESS_INTERVAL_S = 2.0
+Prepare = Callable[[], None]
+"""What is done in a workspace before a stage is looked at."""
+
+
+class Listener(Protocol):
+    """Who watches the stages of a run, such as the terminal; called from the threads in which they run."""
+
+    def started(self, stage: Stage) -> None: ...
+    def progressed(self, stage: Stage, event: ProgressEvent) -> None: ...
+    def finished(self, stage: Stage, outcome: Outcome | None) -> None: ...
+
+
+listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+"""Set around a flow call by whoever wants to watch it in this process."""
+
+
+class StageRunner:
+    """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
+
+    Calling it with a stage and the futures of the stages that it needs returns the stage's own future; `root` is the
+    workspace to run it in, that of the runner without one, and `prepare` what is done there before. An exception
+    that leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
+    """
+
+    def __init__(
+        self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1, policy: Policy | None = None
+    ) -> None:
+        self._root = root or Path.cwd()
+        self._policy = policy or Policy()
+        self._limit = TimeLimit(self._policy, self._run_out)
+        self._force = frozenset(force)
+        self._slots = threading.BoundedSemaphore(max_parallel)
+        self._failure: BaseException | None = None
+        self._submitted: list[PrefectFuture[Any]] = []
+        self._interruption = threading.Event()
+
+    def __enter__(self) -> StageRunner:
+        self._limit.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._limit.stop()
+        if error is not None:
+            self._failure = self._failure or error
+            self._interruption.set()
+
+    def _run_out(self) -> None:
+        limit, hint = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
+        self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, hint=hint)
+        self._interruption.set()
+
+    def __call__(
+        self, stage: Stage, *after: PrefectFuture[Any], root: Path | None = None, prepare: Prepare | None = None
+    ) -> PrefectFuture[Any]:
+        future = cast(PrefectFuture[Any], cast(Any, self._task(stage, root, prepare)).submit(wait_for=list(after)))
+        self._submitted.append(future)
+        return future
+
+    def outcomes(self) -> list[Outcome]:
+        """What each stage did, in the order in which they were asked for; raises what the first failing one raised."""
+        for future in self._submitted:
+            future.wait()
+        if self._failure is not None:
+            raise self._failure
+        return [future.result() for future in self._submitted]
+
+    def _task(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Task[[], Any]:
+        name, tries = f"{stage.name} in {root.name}" if root else stage.name, count()
+
+        @cast(Any, _declared(stage) if root is None else task)(
+            name=stage.name,
+            task_run_name=name,
+            description=stage.summary,
+            persist_result=False,
+            cache_policy=NO_CACHE,
+            **cast(dict[str, Any], self._policy.task_options),
+            retry_condition_fn=lambda _task, _run, state: self._is_worth_another_try(state.data),
+        )
+        def run_stage() -> Any:
+            with self._slots:
+                if self._failure is not None:
+                    return Cancelled(message="not started: another stage failed")
+                return self._run(stage, root, prepare, is_last=next(tries) == self._policy.retries)
+
+        return cast("Task[[], Any]", run_stage)
+
+    def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None, *, is_last: bool) -> Outcome:
+        watcher = _Watcher(stage if root is None else replace(stage, name=f"{stage.name} in {root.name}"))
+        outcome = None
+        interruption.set(self._interruption)
+        watcher.started()
+        try:
+            if prepare is not None:
+                prepare()
+            outcome = materialise(
+                stage,
+                root=root or self._root,
+                force=stage.name in self._force,
+                on_event=watcher.progressed,
+                run_id=_run_id(),
+                slot=partial(gpu_slot, stage, root or self._root, self._policy, self._interruption),
+            )
+        except BaseException as error:
+            if is_last or not self._is_worth_another_try(error):
+                self._failure = self._failure or error
+            raise
+        finally:
+            watcher.finished(outcome)
+        if root is None:
+            _describe(stage, self._root, outcome)
+        return outcome
+
+    def _is_worth_another_try(self, error: object) -> bool:
+        return is_worth_another_try(error) and self._failure is None
+
+
+def _run_id() -> str | None:
+    return str(flow_run.id) if flow_run.id else None
+
+
+def asset_key(artifact: Artifact) -> str:
+    """The name of an artifact among Prefect's assets."""
+    return f"ascl://{artifact.path}"
+
+
+def _declared(stage: Stage) -> Callable[..., Any]:
+    """A decorator for a task that makes the stage's outputs as assets from its inputs: of them Prefect Cloud draws lineage.
+
+    A local server keeps the events. What is made in another workspace, such as an arm of a comparison, is declared by nobody.
+    """
+    made = [asset_key(artifact) for artifact in stage.outputs.values()]
+    return partial(materialize, *made, by="ascl", asset_deps=[asset_key(artifact) for artifact in stage.input_artifacts()])
+
+
+def _describe(stage: Stage, root: Path, outcome: Outcome) -> None:
+    """Say of each asset which bytes it is, and whether the stage ran for it."""
+    record = read_record(root / stage.record.path)
+    if record is not None and AssetContext.get() is not None:
+        for artifact in stage.outputs.values():
+            add_asset_metadata(asset_key(artifact), {"sha256": record["outputs"][artifact.path], "action": outcome.action})
+
+
+class _Watcher:
+    """Tells Prefect, and whoever listens in this process, how far a stage is."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._listener = listener.get()
+        self._artifact: UUID | None = None
+        self._told_s = 0.0
+
+    def started(self) -> None:
+        if self._listener:
+            self._listener.started(self._stage)
+
+    def progressed(self, event: ProgressEvent) -> None:
+        if self._listener:
+            self._listener.progressed(self._stage, event)
+        if event.total and time.monotonic() - self._told_s >= _PROGRESS_INTERVAL_S:
+            self._told_s = time.monotonic()
+            self._tell_prefect(100.0 * event.done / event.total, f"{event.task} {event.note}".strip())
+
+    def finished(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            get_run_logger().info("%s: %s", outcome.action, "; ".join(outcome.reasons))
+            if self._artifact is not None:
+                self._tell_prefect(100.0, outcome.action)
+        if self._listener:
+            self._listener.finished(self._stage, outcome)
+
+    def _tell_prefect(self, percent: float, description: str) -> None:
+        """Show it on the page of the run, unless the server cannot take it just now: no stage ends because nobody watches."""
+        try:
+            if self._artifact is None:
+                key = f"progress-{self._stage.name.replace('_', '-').replace(' ', '-')}"
+                self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=description))
+            else:
+                update_progress_artifact(artifact_id=self._artifact, progress=percent, description=description)
+        except (httpx.HTTPError, ObjectNotFound) as error:
+            get_run_logger().warning("the server does not take the progress: %s", error)

@@ -1,0 +1,9 @@
+"""The stages, and what each depends on: data, code, parameters and prompt sources.
+
+stages.py         the definition of every stage and artifact
+parameters.py     `params.yaml`: written, compared, and where its values come from
+sources.py        the prompt sources that the parameters name
+code.py           the files of code that a stage runs
+dependencies.py   the SHA-256 of all of that, before a run and after it
+dvcfile.py        `dvc.yaml`, rendered from the registry
+"""

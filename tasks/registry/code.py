@@ -1,0 +1,46 @@
+"""The code that a stage runs: its function's module, all that this imports, and the data files of those packages."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ascl_core.errors import ConfigError
+from tasks.registry.stages import Stage
+
+if TYPE_CHECKING:
+    import grimp
+
+PACKAGE = "ascl_core"
+
+
+def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
+    """The paths of the files, from `root`, sorted; imports inside functions count, too."""
+    module = stage.function.partition(":")[0]
+    graph = _import_graph()
+    if module not in graph.modules:
+        raise ConfigError("names a module that does not exist", file="tasks/registry/stages.py", field=stage.name, value=stage.function)
+    modules = {module} | graph.find_upstream_modules(module)
+    packages = {parent for name in modules for parent in _parents(name)}
+    files = {_module_file(root, name) for name in modules | packages}
+    folders = {file.parent for file in files if file.parent != root / PACKAGE}
+    data = {path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc")}
+    return tuple(sorted(str(path.relative_to(root)) for path in files | data))
+
+
+@functools.cache
+def _import_graph() -> grimp.ImportGraph:
+    import grimp
+
+    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _module_file(root: Path, module: str) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

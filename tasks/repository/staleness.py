@@ -1,0 +1,151 @@
+"""What is stale and why, as `dvc status` and the record of a stage's last run say.
+
+Reading is done in this process, under a lock, as DVC's own path locks do not hold between threads.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params
+from ascl_core.errors import StageCrashed, WorkspaceError
+from tasks.registry.code import PACKAGE
+from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.parameters import differing
+from tasks.registry.sources import SourceChanges, source_changes
+from tasks.registry.stages import Stage
+from tasks.repository import dvc, dvc_lock
+
+_WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """Why a stage's recorded outputs cannot stand for what it would produce now."""
+
+    reasons: tuple[str, ...]
+    """What changed, each in a few words; empty where nothing did."""
+    restorable: bool
+    """True where only outputs are missing or changed: those that are recorded are still right."""
+
+    def __bool__(self) -> bool:
+        return bool(self.reasons)
+
+
+def staleness(
+    root: Path, stages: list[Stage], parameters: Mapping[str, Any] | None = None, inputs: Mapping[str, str] | None = None
+) -> dict[str, Staleness]:
+    """For each stage by name why it is stale, compared with `dvc.lock`; looks at nothing upstream of it.
+
+    With `parameters`, those count in place of what `params.yaml` says, and with `inputs`, MD5 by path, those in place of what lies at
+    these paths. Prompt sources count as the parameters name them, whether or not `dvc.yaml` names them yet.
+    """
+    dvc.ensure(root)
+    with dvc.one_at_a_time(root):
+        found = _status(root, stages)
+        known = dvc_lock.read_stages(root)
+    now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
+    params = parse(Params, now, file=root / PARAMETERS)
+    sources = {stage.name: source_changes(root, stage, params) for stage in stages}
+    problems = {s.name: _with_inputs(known.get(s.name, {}), found.get(s.name, []), inputs or {}) for s in stages}
+    return {s.name: _staleness(s, known.get(s.name, {}), problems[s.name], now, sources[s.name]) for s in stages}
+
+
+def _status(root: Path, stages: list[Stage], *, repair: bool = True) -> dict[str, list[Any]]:
+    """What DVC finds changed, by stage."""
+    if repair and dvc_lock.lacks_outputs(dvc_lock.read_text(root / "dvc.lock")):
+        dvc_lock.bring_lock_back(root)
+    try:
+        found = _asked([stage.name for stage in stages], root)
+    except WorkspaceError:
+        if repair and dvc_lock.bring_lock_back(root):
+            return _status(root, stages, repair=False)
+        raise
+    write_text(root / dvc_lock.LAST_WHOLE, dvc_lock.read_text(root / "dvc.lock"))
+    return found
+
+
+def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
+    """DVC's answer; from a process of its own for another workspace, as DVC resolves paths against the working directory."""
+    if root.resolve() != Path.cwd():
+        done = dvc.run(root, "status", "--json", *targets)
+        if done.returncode < 0:
+            raise StageCrashed(f"dvc status was {dvc.killed(done)}", file=root, hint="run it again")
+        if done.returncode != 0:
+            raise _unreadable(root, dvc.complaint(done))
+        return dict(json.loads(done.stdout))
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    try:
+        with Repo(str(root)) as repo:
+            return dict(repo.status(targets=targets))
+    except DvcException as error:
+        raise _unreadable(root, error) from error
+
+
+def _unreadable(root: Path, why: object) -> WorkspaceError:
+    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / "dvc.lock", hint="git checkout -- dvc.yaml dvc.lock")
+
+
+def _with_inputs(recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
+    """What DVC would find changed if these inputs, MD5 by path, lay where the stage reads them."""
+    read = {dep["path"]: str(dep.get("md5")) for dep in recorded.get("deps", ()) if dep["path"] in inputs}
+    others = [
+        {**p, "changed deps": {path: word for path, word in p["changed deps"].items() if path not in read}}
+        if isinstance(p, dict) and "changed deps" in p
+        else p
+        for p in problems
+    ]
+    changed = {path: "modified" for path, md5 in read.items() if md5 != inputs[path]}
+    kept = [problem for problem in others if not isinstance(problem, dict) or any(problem.values())]
+    return [*kept, {"changed deps": changed}] if changed else kept
+
+
+def _staleness(
+    stage: Stage, recorded: Mapping[str, Any], problems: list[Any], parameters: Mapping[str, Any], sources: SourceChanges
+) -> Staleness:
+    if not recorded:
+        return Staleness(("it was never run here",), False)
+    reasons: list[str] = []
+    before = recorded.get("params", {}).get(PARAMETERS, {})
+    other = [one for section in stage.sections for one in differing(section, before.get(section), parameters.get(section))]
+    parameter_reasons = [f"{key}: {was} → {now}" for key, was, now in other]
+    source_reasons = sources.reasons(_changed_dependencies(problems))
+    only_outputs = not parameter_reasons and not source_reasons
+    for problem in problems:
+        changes = problem if isinstance(problem, dict) else {"command": problem}
+        for kind, changed in changes.items():
+            found = _reasons(stage, kind, changed)
+            only_outputs &= kind == "changed outs" or not found
+            reasons += found
+    reasons += source_reasons + parameter_reasons
+    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
+
+
+def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
+    """What DVC found, in words, apart from parameters, which are compared value by value, and prompt sources."""
+    if kind == "changed outs":
+        return [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items()]
+    if kind != "changed deps":
+        return ["its definition in tasks/registry/stages.py changed"]
+    data = {artifact.path for artifact in stage.input_artifacts()}
+    reasons = [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items() if path in data]
+    code = [path for path in changed if path.startswith(f"{PACKAGE}/")]
+    if code:
+        more = f" and {len(code) - _SHOWN} more files" if len(code) > _SHOWN else ""
+        reasons.append(f"code changed: {', '.join(code[:_SHOWN])}{more}")
+    return reasons
+
+
+def _changed_dependencies(problems: list[Any]) -> list[str]:
+    return [path for problem in problems if isinstance(problem, dict) for path in problem.get("changed deps", ())]

@@ -1,0 +1,98 @@
+"""The finished run of a working tree, as a commit on `runs/<id>`: what `ascl run` left, in the form that approvals and releases are about.
+
+HEAD, the index and the files stay as they are: the commit is written through an index of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ascl_core.artifacts import read_json, sha256_json, to_json
+from ascl_core.errors import WorkspaceError
+from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
+from tasks.execution.materialise import Outcome
+from tasks.registry.stages import RELEASED, STAGES
+from tasks.repository import cache
+from tasks.repository.git import commit_of, git
+from tasks.repository.released import released_folder
+from tasks.repository.staleness import staleness
+from tasks.repository.worktrees import LOCK, NOBODY
+from tasks.runs import runs
+from tasks.runs.summary import run_summary
+
+_READ = ("ascl_core", "data", "flows", "profiles", "requirements", "tasks", "dvc.yaml", "params.yaml")
+"""What a run reads of a working tree, besides what git ignores."""
+_SHOWN = 3
+_NEW = "0" * 40
+
+
+def run_id(root: Path) -> str:
+    """Return the id of the working tree's run: the same as long as HEAD and `dvc.lock` are; `WorkspaceError` where nothing ran."""
+    if not (root / LOCK).is_file():
+        raise WorkspaceError("nothing has run here", file=LOCK, hint="ascl run")
+    base = git(root, "rev-parse", "HEAD")
+    return f"local-{sha256_json([base, (root / LOCK).read_text(encoding='utf-8')])[:12]}"
+
+
+def keep_run(root: Path) -> str:
+    """Commit the working tree's finished run on its branch `runs/<id>`, unless it is there, and return the id.
+
+    `WorkspaceError` where code, rules or parameters are in no commit, or where a stage is not up to date.
+    """
+    require_committed(root)
+    found = run_id(root)
+    branch = f"refs/heads/{runs.BRANCHES}/{found}"
+    if commit_of(root, branch) is None:
+        require_finished(root)
+        git(root, "update-ref", branch, _commit(root, found), _NEW)
+    return found
+
+
+def require_committed(root: Path, but: Iterable[str] = ()) -> None:
+    """`WorkspaceError` that names what a run reads and no commit has, apart from the paths in `but`."""
+    excluded = [f":(exclude){path}" for path in (LOCK, str(runs.SUMMARY), str(COMMITTED), RELEASED.path, *but)]
+    listed = git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "-z", "--", *_READ, *excluded)
+    changed = [entry[3:] if entry[2:3] == " " else entry[2:] for entry in listed.split("\0") if entry]
+    if changed:
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        problem = f"not committed: {', '.join(changed[:_SHOWN])}{more}; a release must name a commit"
+        raise WorkspaceError(
+            problem, file=root, hint="git add and git commit them, or git stash them; then ascl run, if they change the result"
+        )
+
+
+def require_finished(root: Path) -> None:
+    """`WorkspaceError` that names the first stage whose outputs are not those of the files as they are and of what is released."""
+    with released_folder(root) as released:
+        stale = staleness(root, list(STAGES), inputs={RELEASED.path: cache.md5(released)})
+    for name, why in stale.items():
+        if why:
+            problem = f"the run is not finished: {name} is not up to date ({why.reasons[0]})"
+            raise WorkspaceError(problem, file=root, field=name, hint="ascl run, then again")
+
+
+def _commit(root: Path, found: str) -> str:
+    bring_up_to_date(root)
+    base = git(root, "rev-parse", "HEAD")
+    summary = {"schema": "ascl.run/1", "id": found, "base": base, **run_summary(root, [_recorded(root, name) for name in _NAMES])}
+    with tempfile.TemporaryDirectory(dir=root / ".ascl") as scratch:
+        index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        git(root, "read-tree", base, environment=index)
+        git(root, "add", "--force", "--all", "--", LOCK, RELEASED.path, environment=index)
+        blobs = {str(runs.SUMMARY): git(root, "hash-object", "-w", "--stdin", given=to_json(summary))}
+        if (root / LOG).exists():
+            blobs[str(COMMITTED)] = git(root, "hash-object", "-w", "--no-filters", "--", str(LOG))
+        for path, blob in blobs.items():
+            git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", environment=index)
+        tree = git(root, "write-tree", environment=index)
+    return git(root, "commit-tree", tree, "-p", base, "-m", f"run {found}", environment=NOBODY)
+
+
+_NAMES = tuple(stage.record.path for stage in STAGES)
+
+
+def _recorded(root: Path, path: str) -> Outcome:
+    record = read_json(root / path)
+    return Outcome(record["stage"], "ran", (f"in the working tree, until {record['ended']}",), float(record["seconds"]))
