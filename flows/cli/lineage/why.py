@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SHORT = 12
 _ACTIONS = {
     "reuse": "[green]up to date[/]",
+    "re-record": "[green]up to date[/]: its code is only written differently, which ascl run records",
     "follow": "[yellow]may be stale[/]: it runs again if what it follows comes out otherwise",
     "restore": "[yellow]its outputs are missing or changed[/]: ascl run brings the recorded ones back",
     "run": "[yellow]stale[/]: ascl run would make it anew",
