@@ -23,6 +23,14 @@ def gate(
     *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
+    decided = decide(gate, metrics, results, released)
+    write_json(decision, decided)
+    context.progress.update("gate", 1, 1)
+    return {"passed": int(decided["passed"]), "failed_criteria": sum(not criterion["passed"] for criterion in decided["criteria"])}
+
+
+def decide(gate: GateConfig, metrics: Path, results: Path, released: Path) -> dict[str, Any]:
+    """Return the decision that follows from the figures of an evaluation, its judged responses and what is released."""
     criteria = [*_thresholds(gate, _headline(metrics)), *_attacks(gate, read_json(metrics).get("attacks") or {})]
     release = read_release(released)
     paired: list[PairedTest] = []
@@ -33,18 +41,13 @@ def gate(
         if not paired:
             criteria.append(_criterion("comparison with the release", False, None, None, "no prompt in common with the released results"))
     failed = [criterion["name"] for criterion in criteria if not criterion["passed"]]
-    write_json(
-        decision,
-        {
-            "passed": not failed,
-            "criteria": criteria,
-            "released": release if release.get("tag") else None,
-            "paired": [test.to_json() for test in paired],
-            "summary": f"failed: {', '.join(failed)}" if failed else f"all {len(criteria)} criteria hold",
-        },
-    )
-    context.progress.update("gate", 1, 1)
-    return {"passed": int(not failed), "failed_criteria": len(failed)}
+    return {
+        "passed": not failed,
+        "criteria": criteria,
+        "released": release if release.get("tag") else None,
+        "paired": [test.to_json() for test in paired],
+        "summary": f"failed: {', '.join(failed)}" if failed else f"all {len(criteria)} criteria hold",
+    }
 
 
 def _headline(metrics: Path) -> dict[str, Any]:

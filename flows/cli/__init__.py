@@ -11,6 +11,7 @@ import typer
 
 from ascl_core.errors import AsclError, WorkspaceError
 from flows.cli import (
+    accept,
     arms,
     checkpoints,
     compare,
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 pipeline.register(app)
 checkpoints.register(app)
+accept.register(app)
 serve.register(app)
 mcp.register(app)
 compare.register(app)

@@ -11,6 +11,7 @@ from rich.tree import Tree
 from flows.cli.console import out, repository_root
 from flows.cli.lineage.arguments import Thing
 from flows.cli.lineage.page import say_written
+from tasks.evidence.acceptance import acceptances
 
 if TYPE_CHECKING:
     from tasks.evidence.graph import Edge, Graph, Node
@@ -62,6 +63,8 @@ def _of(node: Node) -> str:
     record = node.record
     code = record["git"]["revision"] or "no commit"
     dirty = " + changes" if record["git"]["dirty"] else ""
+    vouched = "".join(f"\n[yellow]{escape(line)}[/]" for line in acceptances(record))
     return (
         f"[bold]{node.stage.name}[/] [dim]{record['ended'][:19].replace('T', ' ')}, {record['seconds']:g} s, code {code[:_SHORT]}{dirty}[/]"
+        f"{vouched}"
     )

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from flows.cli.console import out, repository_root
 from flows.cli.lineage.arguments import Thing
+from tasks.evidence.acceptance import acceptances
 
 if TYPE_CHECKING:
     from tasks.lineage.why import Why
@@ -38,6 +39,7 @@ def _print(found: Why) -> None:
     _line(f"{found.found.path} in {found.found.place.name}, sha256 {found.found.sha256}")
     out.print(f"\n{_ACTIONS[found.action]}", soft_wrap=True)
     _lines(found.reasons)
+    _lines(acceptances(found.found.node.record))
     for stage, reasons in found.upstream:
         _line(f"  behind it, {stage}: {'; '.join(reasons)}")
     _print_origin(found)
