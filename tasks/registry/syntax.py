@@ -53,7 +53,8 @@ def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
     effective = [one for one in body if not _is_text(one)] or [ast.Pass()]
     found: list[ast.stmt] = []
     for is_import, run in groupby(effective, key=lambda one: isinstance(one, _IMPORTS)):
-        found += sorted((single for one in run for single in _single_imports(one)), key=_dump) if is_import else run
+        statements = list(run)
+        found += sorted((single for one in statements for single in _single_imports(one)), key=_dump) if is_import else statements
     return found
 
 
