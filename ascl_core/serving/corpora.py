@@ -20,7 +20,7 @@ from ascl_core.errors import AsclError, ConfigError, RuleError
 from ascl_core.generation.chat import ANYWHERE
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
 from ascl_core.rules.corpus import Corpus, read_corpus
-from ascl_core.rules.findings import PlacedRule
+from ascl_core.rules.findings import LocatedRule
 from ascl_core.rules.index import CorpusIndex, Indexer
 from ascl_core.rules.retrieval import OnLookUp, RuleTool
 from ascl_core.serving.problems import RequestError
@@ -67,7 +67,7 @@ class Served:
 
 def check_corpus(corpus: Corpus, config: RulesConfig, *, file: object = "corpus") -> None:
     """`RuleError` with the first problems unless the corpus passes what `ascl rules check` asks of rules, versions apart."""
-    rules = tuple(PlacedRule(rule, str(file), 0) for rule in corpus.rules)
+    rules = tuple(LocatedRule(rule, str(file), 0) for rule in corpus.rules)
     findings = run_checks(CorpusUnderCheck(corpus.taxonomy, rules, config, {}))
     errors = [str(finding) for finding in findings if finding.severity == "error" and finding.code not in _NEEDS_THE_LOCK]
     if not rules:

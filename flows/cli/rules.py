@@ -27,12 +27,12 @@ def check(folder: Folder = None) -> None:
     Example:  ascl rules check
     """
     from ascl_core.config.params import load_params
+    from ascl_core.rules.checks.look_ups import check_look_ups
     from ascl_core.rules.compile import check_folder
-    from ascl_core.rules.lookup_checks import check_lookups
 
     folder, root = _place(folder)
     config = load_params(root / "params.yaml").rules
-    result = check_lookups(check_folder(folder, config), config)
+    result = check_look_ups(check_folder(folder, config))
     for finding in result.findings:
         out.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}", soft_wrap=True)
     errors = len(result.errors)
@@ -87,9 +87,8 @@ def list_rules(
 def _print_areas(corpus: Corpus, root: Path, category: str | None) -> None:
     """Print one line per area and category; a category of two areas stands in both."""
     from ascl_core.config.params import load_params
-    from ascl_core.rules.areas import count_by_area
 
-    counts = count_by_area(corpus.taxonomy, corpus.rules, load_params(root / "params.yaml").rules.at)
+    counts = corpus.count_by_area(load_params(root / "params.yaml").rules.at)
     rows = [
         (corpus.taxonomy.areas[area], key, number)
         for area, by_category in counts.items()

@@ -69,7 +69,7 @@ def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether t
 
 def _terms(data: Dataset) -> str:
     gated = ", gated" if data.hub and data.hub.gated else ""
-    return f"{data.licence}{gated}, {data.place}"
+    return f"{data.licence}{gated}, {data.origin}"
 
 
 def _usage(name: str, data: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the texts of one rule: they become part of a prompt, so they are treated as untrusted input."""
+"""Checks of every text in the rules: they become part of a prompt, so they are treated as untrusted input."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from ascl_core.rules.corpus import Rule, Taxonomy
-from ascl_core.rules.findings import Finding, PlacedRule
+from ascl_core.rules.checks.registry import CorpusUnderCheck, check
+from ascl_core.rules.corpus import Rule
+from ascl_core.rules.findings import Finding
 from ascl_core.rules.loading import TAXONOMY_FILE
 from ascl_core.rules.personal_data import personal_data
 from ascl_core.rules.rendering import fold
@@ -54,7 +55,7 @@ _COMMONEST_WORDS = (
     "this to what when where which who with you your"
 )
 _ENGLISH = frozenset(_COMMONEST_WORDS.split())
-# The other way round, for texts too short for a share of common words; what English writes too (con, die, non, per, come) is left out.
+# For texts too short for a share of common words. Words that English has too (con, die, non, per, come) are left out.
 _COMMONEST_FOREIGN_WORDS = (
     "aber auf bei das dem ein eine einem einen einer für ich ist kein mit nicht oder sich sie sind und von wie wir zu zum zur "
     "aux avec ce cette dans elle est ils je le les mais ne nous ou pas qui sont sur une vous "
@@ -63,25 +64,21 @@ _COMMONEST_FOREIGN_WORDS = (
 _FOREIGN = frozenset(_COMMONEST_FOREIGN_WORDS.split())
 _MIN_ENGLISH_SHARE = 0.15
 _MIN_LATIN_SHARE = 0.9
-# Letters of other scripts that look like Latin ones, each beside its double.
+# Letters of other scripts above the Latin letters that they look like.
 _LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁһӏԛԝкмтвнгпАВЕКМНОРСТУХІЈЅԌԜαβγεηικνορτυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɑɡɩ",
     "aeopcyxijsdhlqwkmtbhrnABEKMHOPCTYXIJSGWabyenikvoptuxwABEZHIKMNOPTYXiagi",
 )
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE"})
 
 
-def check_rule_text(placed: PlacedRule) -> Iterator[Finding]:
-    """Everything wrong with the texts of one rule, in every field that the model or a person reads."""
-    for field, text in _texts(placed.rule):
-        for code, message, hint in text_problems(text):
-            yield placed.error(code, f"{field} {message}", hint)
-        if field != "provenance" and (not is_english(text) if field == "text" else is_foreign(text)):
-            yield placed.warning("language", f"{field} does not look like English: {text[:60]!r}", "write the rule in English")
-
-
-def check_taxonomy_text(taxonomy: Taxonomy) -> Iterator[Finding]:
-    """Everything wrong with the texts of the taxonomy: the model reads its ids and names, too."""
+@check()
+def taxonomy_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Check that the ids and names of the taxonomy, which the model reads too, are plain text."""
+    if corpus.taxonomy is None:
+        return
+    taxonomy = corpus.taxonomy
     texts = [(key, text) for key, category in taxonomy.categories.items() for text in (key, category.name, category.title)]
     texts += [(key, text) for names in (taxonomy.jurisdictions, taxonomy.areas) for key, name in names.items() for text in (key, name)]
     for key, text in texts:
@@ -89,49 +86,60 @@ def check_taxonomy_text(taxonomy: Taxonomy) -> Iterator[Finding]:
             yield Finding("error", code, f"{key} {message}", hint, TAXONOMY_FILE)
 
 
+@check()
+def rule_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+    """Check that every field of a rule that the model or a person reads is plain English text."""
+    for located in corpus.rules:
+        for field, text in _texts(located.rule):
+            for code, message, hint in text_problems(text):
+                yield located.error(code, f"{field} {message}", hint)
+            if field != "provenance" and (not is_english(text) if field == "text" else is_foreign(text)):
+                yield located.warning("language", f"{field} does not look like English: {text[:60]!r}", "write the rule in English")
+
+
 def text_problems(text: str) -> Iterator[tuple[str, str, str]]:
-    """Code, message and fix of everything that must not be in a text that a model or a person reads."""
+    """Yield code, message and hint for everything that must not be in a text that a model or a person reads."""
     for code, characters in hidden_characters(text).items():
         yield code, f"contains {', '.join(sorted(characters))}", "delete these characters"
     if word := mixed_word(text):
         yield "mixed_scripts", f"contains the word {word!r}, in letters of more than one script", "write it in Latin letters"
-    plainly = _latin(text)
-    if match := _TEMPLATE_TOKENS.search(plainly) or _role_marker(text):
+    latin = _latin(text)
+    if match := _TEMPLATE_TOKENS.search(latin) or _role_marker(text):
         yield "template_token", f"contains the chat or tool token {match[0].strip()!r}", "delete it"
-    if match := _INJECTION.search(plainly):
+    if match := _INJECTION.search(latin):
         yield "prompt_injection", f"gives the model an order: {match[0]!r}", "state the rule"
-    if match := _URL.search(plainly):
-        yield "url", f"contains the address {match[0]!r}", "name the place in words"
+    if match := _URL.search(latin):
+        yield "url", f"contains the address {match[0]!r}", "name the source in words"
     if kind := personal_data(fold(text)):
         yield "personal_data", f"contains {kind}", "delete it"
 
 
 def hidden_characters(text: str) -> dict[str, set[str]]:
-    """The characters nobody sees, as code points by kind: control, bidirectional and other invisible ones."""
+    """Return the code points of control, bidirectional and other invisible characters, by kind."""
     found: dict[str, set[str]] = {}
     for character in text:
         category = unicodedata.category(character)
         if character == "\n" or (category[0] != "C" and category not in ("Zl", "Zp")):
             continue
-        invisible = "bidi_character" if _is_bidi(character) else "invisible_character"
+        invisible = "bidi_character" if character in _BIDI else "invisible_character"
         found.setdefault(invisible if category == "Cf" else "control_character", set()).add(f"U+{ord(character):04X}")
     return found
 
 
 def mixed_word(text: str) -> str | None:
-    """The first word with letters of two alphabets whose letters look alike, such as Latin and Cyrillic."""
+    """Return the first word with letters of two alphabets that look alike, such as Latin and Cyrillic."""
     return next((word for word in re.findall(r"[^\W\d_]+", text) if len({_script(letter) for letter in word} & _SCRIPTS) > 1), None)
 
 
 def is_english(text: str) -> bool:
-    """Whether the letters are Latin and 15 % of the words are among the commonest that are English alone."""
+    """Return whether the letters are Latin and 15 % of the words are common words of English alone."""
     words = _letter_words(text)
     common = sum(word in _ENGLISH for word in words)
     return bool(words) and _is_latin(words) and common >= _MIN_ENGLISH_SHARE * len(words)
 
 
 def is_foreign(text: str) -> bool:
-    """Whether a text, however short, is in another script, or has more common words of other languages than of English."""
+    """Return whether a text of any length is in another script, or has more common words of other languages than of English."""
     words = _letter_words(text)
     return not _is_latin(words) or sum(word in _FOREIGN for word in words) > sum(word in _ENGLISH for word in words)
 
@@ -150,13 +158,13 @@ def _script(letter: str) -> str:
 
 
 def _latin(text: str) -> str:
-    """The folded text without accents, and with Latin letters for those of other scripts that look like them."""
+    """Return the folded text without accents, with look-alike letters of other scripts replaced by Latin ones."""
     letters = (c for c in unicodedata.normalize("NFKD", fold(text)) if unicodedata.category(c) != "Mn")
     return "".join(letters).translate(_LOOK_ALIKES)
 
 
 def _role_marker(text: str) -> re.Match[str] | None:
-    """The name of a role at the start of any line; `fold` removes line breaks, so each line is folded by itself."""
+    """Match the name of a role at the start of any line; `fold` removes line breaks, so each line is folded by itself."""
     return next((match for line in text.splitlines() if (match := _ROLE_MARKER.match(_latin(line)))), None)
 
 
@@ -167,7 +175,3 @@ def _texts(rule: Rule) -> Iterator[tuple[str, str]]:
     yield from (("examples", example.prompt) for example in rule.examples)
     yield from (("safe_completion", phrase) for element in rule.safe_completion for phrase in element.any_of)
     yield from (("provenance", text) for text in (rule.provenance.author, rule.provenance.source, rule.provenance.licence))
-
-
-def _is_bidi(character: str) -> bool:
-    return character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

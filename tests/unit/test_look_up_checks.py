@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from ascl_core.artifacts import write_text
 from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.checks.look_ups import check_look_ups
 from ascl_core.rules.compile import CheckResult, check_folder
 from ascl_core.rules.findings import Finding
 from ascl_core.rules.lock import LOCK_FILE
-from ascl_core.rules.lookup_checks import check_lookups
 from flows.cli import app
 from tests.corpus import RULES
 from tests.pipeline.workspace import write_tiny_params
@@ -40,7 +40,7 @@ def change(folder: Path, rule_id: str, make: Callable[[str], str]) -> None:
 def check(folder: Path, **config: object) -> CheckResult:
     """The whole check, without regard to versions."""
     rules = RulesConfig.model_validate({**AT, **config})
-    return check_lookups(check_folder(folder, rules, against_lock=False), rules)
+    return check_look_ups(check_folder(folder, rules, against_lock=False))
 
 
 def unfound(folder: Path) -> list[Finding]:
@@ -49,9 +49,9 @@ def unfound(folder: Path) -> list[Finding]:
 
 
 def test_the_frozen_corpus_has_no_findings() -> None:
-    result = check_lookups(check_folder(RULES, RulesConfig()), RulesConfig())
+    result = check_look_ups(check_folder(RULES, RulesConfig()))
     assert [str(finding) for finding in result.findings] == []
-    assert len(result.placed) == 66
+    assert len(result.checked.rules) == 66
 
 
 def test_a_query_in_the_words_of_another_rule_is_found_with_both_names(folder: Path) -> None:
