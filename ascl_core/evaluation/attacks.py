@@ -7,7 +7,7 @@ and each of their rows has a plain row beside it to compare with.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ascl_core.config.attacks import AttacksConfig
@@ -17,6 +17,7 @@ from ascl_core.data.attacks import attacked, kind_of_attack, plain_id
 from ascl_core.data.raw_prompt import content_hash
 from ascl_core.evaluation.intervals import Estimate, bootstrap_mean, proportion
 from ascl_core.evaluation.metrics import is_safe, safety_rate, summarise
+from ascl_core.evaluation.plain import is_plain, plain_rows
 from ascl_core.vocabulary import AttackKind, PromptType
 
 Rows = Sequence[EvaluatedRollout]
@@ -35,16 +36,6 @@ def attack_suites(own: Sequence[Prompt], config: AttacksConfig) -> list[Prompt]:
             suite = FORGED_RULES if kind.is_forgery else DISTRACTORS
             chosen += [dataclasses.replace(attacked(prompt, kind, "suite"), suite=suite) for prompt in taken]
     return chosen
-
-
-def is_plain(row: EvaluatedRollout) -> bool:
-    """Whether the row's suite is none of the two."""
-    return row.suite not in (FORGED_RULES, DISTRACTORS)
-
-
-def plain_rows(rows: Iterable[EvaluatedRollout]) -> list[EvaluatedRollout]:
-    """The rows of all other suites: what the headline and comparisons of models are about."""
-    return [row for row in rows if is_plain(row)]
 
 
 def summarise_all(rows: Rows, missing: dict[str, str], held_out: Sequence[str]) -> dict[str, Any]:

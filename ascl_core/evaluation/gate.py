@@ -12,8 +12,8 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
 from ascl_core.errors import DataError
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.paired import PairedTest, compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.released import RELEASE_RESULTS, read_release
 
 Criterion = dict[str, Any]

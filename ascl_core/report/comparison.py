@@ -16,9 +16,9 @@ from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json,
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import seeds
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.metrics import h_of, is_right
 from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.evaluation.seeds import Combine, Measure, difference_over_seeds, over_seeds
 from ascl_core.report import paper_claims, plots
 from ascl_core.report.conversations import Step, key_of, steps_of

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.metrics import right_rate
 from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.report import plots
 from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose
