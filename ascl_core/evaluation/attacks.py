@@ -7,7 +7,7 @@ headline figures exclude these suites, and each attacked prompt is compared with
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ascl_core.config.attacks import AttacksConfig
@@ -18,6 +18,7 @@ from ascl_core.data.raw_prompt import content_hash
 from ascl_core.evaluation.intervals import Estimate, bootstrap_mean, proportion
 from ascl_core.evaluation.measures import is_safe, safe
 from ascl_core.evaluation.metrics import rate, summarise, to_json
+from ascl_core.evaluation.plain import is_plain, plain_rows
 from ascl_core.vocabulary import AttackKind, PromptType
 
 Rows = Sequence[EvaluatedRollout]
@@ -36,16 +37,6 @@ def attack_suites(own: Sequence[Prompt], config: AttacksConfig) -> list[Prompt]:
             suite = FORGED_RULES if kind.is_forgery else DISTRACTORS
             chosen += [dataclasses.replace(attacked(prompt, kind, "suite"), suite=suite) for prompt in taken]
     return chosen
-
-
-def is_plain(row: EvaluatedRollout) -> bool:
-    """Return whether the row is of neither suite."""
-    return row.suite not in (FORGED_RULES, DISTRACTORS)
-
-
-def plain_rows(rows: Iterable[EvaluatedRollout]) -> list[EvaluatedRollout]:
-    """Return the rows of all other suites, which the headline and the comparisons of models cover."""
-    return [row for row in rows if is_plain(row)]
 
 
 def summarise_all(rows: Rows, missing: dict[str, str], held_out: Sequence[str]) -> dict[str, Any]:

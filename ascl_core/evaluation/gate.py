@@ -12,9 +12,9 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
 from ascl_core.errors import DataError
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.figures import BY_KEY
 from ascl_core.evaluation.paired import PairedTest, compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.released import RELEASE_RESULTS, read_release
 
 Criterion = dict[str, Any]
@@ -39,12 +39,17 @@ def gate(
     *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
-    release = read_release(released)
-    paired = _against_release(results, released / RELEASE_RESULTS) if release.get("tag") else []
-    decided = decide(gate, read_json(metrics), released=release, paired=paired, file=metrics)
+    decided = decide_from_files(gate, metrics, results, released)
     write_json(decision, decided)
     context.progress.update("gate", 1, 1)
     return {"passed": int(decided["passed"]), "failed_criteria": sum(not criterion["passed"] for criterion in decided["criteria"])}
+
+
+def decide_from_files(config: GateConfig, metrics: Path, results: Path, released: Path) -> dict[str, Any]:
+    """Return the content of `decision.json` from an evaluation's figures, its judged responses and the folder of what is released."""
+    release = read_release(released)
+    paired = _against_release(results, released / RELEASE_RESULTS) if release.get("tag") else []
+    return decide(config, read_json(metrics), released=release, paired=paired, file=metrics)
 
 
 def decide(

@@ -15,12 +15,12 @@ from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json,
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import measures
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.figures import BY_KEY
 from ascl_core.evaluation.intervals import identity
 from ascl_core.evaluation.measures import Measure, is_right
 from ascl_core.evaluation.metrics import h_of
 from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.evaluation.seeds import Combine, difference_over_seeds, over_seeds
 from ascl_core.report import paper_claims
 from ascl_core.report.charts import curves, legend, safety_chart

@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
-from ascl_core.evaluation.attacks import plain_rows
 from ascl_core.evaluation.figures import BY_KEY, FIGURES
 from ascl_core.evaluation.measures import right
 from ascl_core.evaluation.metrics import rate
 from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.report import charts, plots
 from ascl_core.report.attacks import attack_tables
 from ascl_core.report.conversations import choose

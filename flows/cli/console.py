@@ -33,8 +33,10 @@ COLOURS = {
     "ran": "cyan",
     "reused": "green",
     "restored": "blue",
+    "re-recorded": "green",
     "run": "cyan",
     "reuse": "green",
+    "re-record": "green",
 }
 
 

@@ -273,6 +273,16 @@ def upstream(stage: Stage) -> dict[Artifact, Stage]:
     return {artifact: _PRODUCERS[artifact] for artifact in stage.input_artifacts() if artifact in _PRODUCERS}
 
 
+def upstream_stages(*stages: Stage) -> list[Stage]:
+    """Return these stages and all whose outputs reach them, in an order in which they can run."""
+    found: list[Stage] = []
+    for stage in reversed(STAGES):
+        read = {artifact for one in found for artifact in one.input_artifacts()}
+        if stage in stages or read.intersection((*stage.outputs.values(), stage.record)):
+            found.append(stage)
+    return found[::-1]
+
+
 def get_stage(name: str) -> Stage:
     """The stage of that name; `ConfigError` names the nearest right one."""
     from ascl_core.errors import ConfigError, nearest

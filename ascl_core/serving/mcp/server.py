@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import anyio
@@ -10,7 +11,6 @@ import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from ascl_core import __version__
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.conversation.tool import ERROR, TOOL_NAME, ArgumentError, tool_schema
 from ascl_core.rules.rendering import plain
@@ -46,7 +46,7 @@ class RuleServer:
         """Return the server, for any transport."""
         return Server(
             "ascl-rules",
-            version=__version__,
+            version=installed_version("ascl"),
             title="Safety rules",
             instructions=f"Look up with {TOOL_NAME} which safety rules apply to a request, before you answer it.",
             on_list_tools=self._list,
