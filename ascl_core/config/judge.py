@@ -57,16 +57,16 @@ else:
 class _Source(Config):
     name: str
     model: str | None = None
-    """Path, hub id or endpoint model of a model-based judge; None takes the judge's own."""
+    """Path, hub id or endpoint model of a model-based judge; None means the judge's default."""
     revision: str | None = None
     """The pinned revision of a hub id."""
     strict: bool | None = None
-    """`qwen3guard`: whether a *controversial* response is harmful (true, read strictly) or unharmful (false, read loosely); None gives no
-    verdict on its harm, which lowers the coverage. The guard's authors call these its strict and its loose mode (arXiv 2510.14276)."""
+    """`qwen3guard`: whether a *controversial* response is harmful (true, strict mode) or unharmful (false, loose mode); None gives no
+    verdict on its harm, which lowers the coverage (modes as in arXiv 2510.14276)."""
     base_url: str | None = None
     """`openai`: the endpoint, such as `http://127.0.0.1:8000/v1`; its key is read from `OPENAI_API_KEY`."""
     timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
-    """`openai`: how long one answer may take; one that is late twice is no verdict."""
+    """`openai`: time limit of one answer, in seconds; a request that exceeds it twice has no verdict."""
 
     @field_validator("base_url")
     @classmethod
@@ -102,7 +102,7 @@ class JudgeConfig(_Source):
     members: tuple[MemberConfig, ...] = Field(default=(), max_length=9)
     """`ensemble`: at least two judges."""
     cache: str | None = ".ascl/verdicts.sqlite"
-    """The file that keeps the verdicts of model-based judges, so that nothing is judged twice; None keeps none."""
+    """The file that caches the verdicts of model-based judges; None caches none."""
 
     @model_validator(mode="after")
     def _ensemble_has_members(self) -> JudgeConfig:
@@ -119,5 +119,5 @@ class JudgeConfig(_Source):
 
     @property
     def names(self) -> frozenset[str]:
-        """The judges that give the verdict."""
+        """The names of the judges that vote."""
         return frozenset(member.name for member in self.members) if self.members else frozenset({self.name})

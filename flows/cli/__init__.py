@@ -41,6 +41,7 @@ _COMMANDS = {
     "compare": "compare:compare",
     **{name: f"local_set:{name}" for name in ("server", "worker", "deploy")},
     "approve": "release:approve",
+    "accept": "accept:accept",
     **{name: f"remotes:{name}" for name in ("push", "pull", "work")},
     **{name: f"{name}:app" for name in ("arms", "rules", "runs", "lineage", "stages", "suites", "keys", "release")},
     "remote": "remotes:app",

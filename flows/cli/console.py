@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import WorkspaceError
-from ascl_core.report.wording import FIGURES, SHARE, number, percent, share_interval
+from ascl_core.evaluation.figures import FIGURES, SHARE
+from ascl_core.report.wording import number, percent, share_interval
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -32,8 +33,10 @@ COLOURS = {
     "ran": "cyan",
     "reused": "green",
     "restored": "blue",
+    "re-recorded": "green",
     "run": "cyan",
     "reuse": "green",
+    "re-record": "green",
 }
 
 

@@ -74,7 +74,7 @@ class Watching:
         why = "; ".join(outcome.reasons)
         short = why if len(why) <= _REASON_CHARS else why[:_REASON_CHARS] + " …"
         colour = COLOURS[outcome.action]
-        out.print(f"[{colour}]{outcome.action:<8}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
+        out.print(f"[{colour}]{outcome.action:<11}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[Callable[[ProgressEvent], None]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json
-from ascl_core.report.wording import FIGURES
+from ascl_core.evaluation.figures import FIGURES
 from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import working_tree
 from tasks.execution.plan import Plan

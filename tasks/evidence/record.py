@@ -19,6 +19,8 @@ from tasks.registry.dependencies import Dependencies
 from tasks.registry.stages import Stage
 
 SCHEMA = "ascl.record/2"
+SYNTAX = "syntax"
+"""The form of a digest of code that counts what the code means; records without a form count its bytes."""
 _OWN = frozenset({"dvc.lock", "data/run.json", "data/lineage.jsonl"})
 """What the pipeline writes beside what is committed; that it is new does not make the code dirty."""
 _NEEDED = frozenset({"digest", "inputs", "outputs", "metrics", "ended", "seconds"})
@@ -56,7 +58,7 @@ def make_record(
         "parameters": dict(dependencies.parameters),
         "seeds": provenance.seeds(dependencies.parameters),
         "metrics": dict(metrics),
-        "code": {"digest": sha256_json(dependencies.code), "files": len(dependencies.code)},
+        "code": code_of(dependencies),
         "git": _git(root),
         "packages": _packages(root),
         "installed": provenance.installed_lock(root / "requirements"),
@@ -67,6 +69,11 @@ def make_record(
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": seconds,
     }
+
+
+def code_of(dependencies: Dependencies) -> dict[str, Any]:
+    """Return what a record says of the code."""
+    return {"digest": dependencies.code_digest, "files": len(dependencies.code), "form": SYNTAX}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -15,12 +15,13 @@ from typing import Any
 
 from ascl_core.artifacts import sha256_bytes, sha256_json
 from ascl_core.errors import AsclError, DataError
+from tasks.evidence.acceptance import FIELD, check_acceptances
 from tasks.evidence.attestations import record_of, statement_of
 from tasks.evidence.collected import Evidence, is_anywhere, is_people_s
 from tasks.evidence.contents import Content
 from tasks.evidence.graph import Node
 from tasks.evidence.log import COMMITTED, LOG, Entry, entries
-from tasks.evidence.record import SCHEMA
+from tasks.evidence.record import SCHEMA, SYNTAX
 from tasks.evidence.statements import APPROVAL, ROLLBACK
 from tasks.evidence.statements import verify as verify_signature
 from tasks.evidence.trust import Role, Trust, read_trust
@@ -119,10 +120,15 @@ def _check_read(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> Non
 def _check_work(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> None:
     """The digest of the record follows from what it says, and from the code."""
     record, file = node.record, node.stage.record.path
-    code = {path: evidence.contents[path].sha256 for path in evidence.place.code_of(node.stage.name)}
+    by_meaning = record["code"].get("form") == SYNTAX
+    code = {
+        path: evidence.meanings[path] if by_meaning else evidence.contents[path].sha256 for path in evidence.place.code_of(node.stage.name)
+    }
     same("the digest of the code", sha256_json(code), "the record", record["code"]["digest"], file, "code.digest")
     work = sha256_json([record["function"], node.inputs, code, record["parameters"]])
     same("the digest of function, inputs, code and parameters", work, "the record", record["digest"], file, "digest")
+    if record.get(FIELD):
+        check_acceptances(record, node.stage, read_trust(evidence.place.root))
 
 
 def check_log(evidence: Evidence) -> tuple[int, int, int]:

@@ -100,7 +100,7 @@ def _now(found: Found) -> tuple[str, tuple[str, ...], tuple[tuple[str, tuple[str
     behind = {node.stage.name for node in found.graph.behind(found.node)} - {found.node.stage.name}
     steps = {step.stage: step for step in make_plan(found.place.root).steps}
     step = steps[found.node.stage.name]
-    stale = tuple((name, one.reasons) for name, one in steps.items() if name in behind and one.action not in ("reuse", "follow"))
+    stale = tuple((name, one.reasons) for name, one in steps.items() if name in behind and one.action in ("run", "restore"))
     return step.action, step.reasons, stale
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ascl_core.errors import ConfigError
 from ascl_core.registry import REGISTRIES
 from tasks.registry.stages import Stage
+from tasks.registry.syntax import code_digest
 
 if TYPE_CHECKING:
     import grimp
@@ -28,6 +29,11 @@ def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
     folders = {file.parent for file in files if file.parent != root / PACKAGE}
     data = {path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc")}
     return tuple(sorted(str(path.relative_to(root)) for path in files | data))
+
+
+def code_digests(root: Path, stage: Stage) -> dict[str, str]:
+    """Return the digest of what each file of the stage's code means, by path (see `code_digest`)."""
+    return {path: code_digest(path, (root / path).read_bytes()) for path in code_files(root, stage)}
 
 
 @functools.cache

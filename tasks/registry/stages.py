@@ -348,6 +348,16 @@ def paths_of(*kinds: ArtifactKind) -> dict[str, ArtifactKind]:
     return {artifact.path: artifact.kind for artifact in known if artifact.kind in kinds}
 
 
+def upstream_stages(*stages: Stage) -> list[Stage]:
+    """Return these stages and all whose outputs reach them, in an order in which they can run."""
+    found: list[Stage] = []
+    for stage in reversed(STAGES):
+        read = {artifact for one in found for artifact in one.input_artifacts()}
+        if stage in stages or read.intersection((*stage.outputs.values(), stage.record)):
+            found.append(stage)
+    return found[::-1]
+
+
 def get_stage(name: str) -> Stage:
     """Return the stage of that name; `ConfigError` names the nearest known one."""
     from ascl_core.errors import ConfigError, nearest

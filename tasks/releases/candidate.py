@@ -15,6 +15,8 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
+from tasks.evidence.acceptance import FIELD, check_acceptances
+from tasks.evidence.trust import read_trust
 from tasks.registry.stages import (
     CANDIDATE,
     CHANGE,
@@ -26,8 +28,8 @@ from tasks.registry.stages import (
     RELEASED,
     REPORT,
     RULES,
-    VALIDATE_RULES,
     Stage,
+    upstream_stages,
 )
 from tasks.releases.weights import check_weights
 from tasks.repository import cache, dvc_lock, outputs
@@ -36,7 +38,8 @@ from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 DECISION = GATE.outputs["decision"].path
-_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, INDEX_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
+_CHAIN: tuple[Stage, ...] = (*upstream_stages(CANDIDATE, INDEX_RULES, EVALUATION, GATE), REPORT)
+"""Every stage that reaches the checkpoint, its evaluation and its gate, and the report, whose cards are released."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     summary = read_run(root, run_id)
     with temporary_worktree(root, str(summary["commit"])) as place:
         outputs.check_out(place, list(_CHAIN))
-        yield examine(place, run_id, summary), place
+        found = examine(place, run_id, summary)
+        _check_accepted(root, place)
+        yield found, place
 
 
 def same(what: str, found: object, other: str, wanted: object) -> None:
@@ -137,6 +142,14 @@ def _check_recorded_by_stages(place: Path) -> None:
         for path, sha256 in record["inputs"].items():
             if path in here:
                 same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
+
+
+def _check_accepted(root: Path, place: Path) -> None:
+    """Where a stage's outputs were kept across a change of its code, approvers whose keys are trusted signed that."""
+    for stage in _CHAIN:
+        record = read_json(place / stage.record.path)
+        if record.get(FIELD):
+            check_acceptances(record, stage, read_trust(root))
 
 
 def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:

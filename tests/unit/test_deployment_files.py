@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.server.api import collections
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import ConfigError
@@ -15,13 +18,22 @@ from tasks.deployment import deployments, pools
 from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, retrain_on_change, tell
 
 ROOT = Path(__file__).parents[2]
+VIEW = "aggregate-worker-metadata"
 ID = UUID(int=1)
 
 
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What Prefect's server answers about types of workers where it does not reach the internet."""
+    monkeypatch.setitem(collections.KNOWN_VIEWS, VIEW, "http://127.0.0.1:9")
+    collections.GLOBAL_COLLECTIONS_VIEW_CACHE.clear()
+    return asyncio.run(collections.get_collection_view(VIEW))
+
+
 @pytest.mark.parametrize("name", ["cpu", "gpu", "docker", "kubernetes"])
-def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str) -> None:
+def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str, workers: dict[str, Any]) -> None:
     pool = pools.read_pool(ROOT, name)
-    properties = pools.base_job_template(pool)["variables"]["properties"]
+    properties = pools.base_job_template(pool, workers)["variables"]["properties"]
     assert {key: properties[key]["default"] for key in pool.job_variables} == pool.job_variables
 
 
@@ -34,10 +46,12 @@ def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str) -> None:
         ("type: process\nlimit: 3", "unknown key"),
     ],
 )
-def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(tmp_path: Path, text: str, told: str) -> None:
+def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(
+    tmp_path: Path, text: str, told: str, workers: dict[str, Any]
+) -> None:
     write_text(tmp_path / pools.FOLDER / "mine.yaml", text)
     with pytest.raises(ConfigError, match=told):
-        pools.base_job_template(pools.read_pool(tmp_path, "mine"))
+        pools.base_job_template(pools.read_pool(tmp_path, "mine"), workers)
 
 
 def test_no_pool_names_a_credential() -> None:

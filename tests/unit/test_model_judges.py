@@ -185,7 +185,10 @@ def test_how_strictly_a_guard_is_read_is_part_of_its_id_and_so_of_its_cached_ver
 @pytest.mark.parametrize(
     ("judge", "says"),
     [
-        ({"name": "wildguard", "strict": True}, "`strict` is for qwen3guard, and judge 'wildguard' has no level between its two"),
+        (
+            {"name": "wildguard", "strict": True},
+            "`strict` is for qwen3guard, and judge 'wildguard' has no level between harmful and unharmful",
+        ),
         ({"name": "ensemble", "strict": True, "members": [{"name": "rules"}, {"name": "qwen3guard"}]}, "set it on its members"),
         (
             {"name": "ensemble", "members": [{"name": "rules", "strict": False}, {"name": "qwen3guard", "strict": True}]},

@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from flows.cli.console import err, out, print_line, repository_root
 from flows.cli.lineage.arguments import SHORT, Thing, describe
+from tasks.evidence.acceptance import acceptances
 from tasks.evidence.graph import Edge, Graph, Node
 from tasks.lineage.find import find
 from tasks.lineage.page import write_page
@@ -20,6 +21,7 @@ from tasks.lineage.why import why as explain
 
 _ACTIONS = {
     "reuse": "[green]up to date[/]",
+    "re-record": "[green]up to date[/]: its code is only written differently, which ascl run records",
     "follow": "[yellow]may be stale[/]: it runs again if a stage upstream of it gives other outputs",
     "restore": "[yellow]its outputs are missing or changed[/]: ascl run restores the recorded ones",
     "run": "[yellow]stale[/]: ascl run would make it again",
@@ -68,6 +70,7 @@ def why(thing: Thing = "data/models/ifpo") -> None:
     print_line(describe(found.found))
     out.print(f"\n{_ACTIONS[found.action]}", soft_wrap=True)
     _print_indented(found.reasons)
+    _print_indented(acceptances(found.found.node.record))
     _print_indented(f"upstream, {stage}: {'; '.join(reasons)}" for stage, reasons in found.upstream)
     _print_origin(found)
     _print_previous(found)
@@ -103,7 +106,8 @@ def _node(node: Node) -> str:
     record = node.record
     ended, git = record["ended"][:19].replace("T", " "), record["git"]
     code = f"{(git['revision'] or 'no commit')[:SHORT]}{' + changes' if git['dirty'] else ''}"
-    return f"[bold]{node.stage.name}[/] [dim]{ended}, {record['seconds']:g} s, code {code}[/]"
+    vouched = "".join(f"\n[yellow]{escape(line)}[/]" for line in acceptances(record))
+    return f"[bold]{node.stage.name}[/] [dim]{ended}, {record['seconds']:g} s, code {code}[/]{vouched}"
 
 
 def _print_origin(found: Why) -> None:
