@@ -15,7 +15,7 @@ from ascl_core.artifacts import write_text
 from ascl_core.errors import ConfigError
 from flows.forms import RetrainForm
 from tasks.deployment import deployments, pools
-from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, retrain_on_change, tell
+from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, notify, retrain_on_change
 
 ROOT = Path(__file__).parents[2]
 VIEW = "aggregate-worker-metadata"
@@ -109,5 +109,5 @@ def test_a_schedule_stays_as_it_is_on_the_server_unless_a_deploy_turns_it_on_or_
 
 
 def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:
-    told = set().union(*(one.trigger.expect for one in tell(ID)))  # type: ignore[union-attr]
+    told = set().union(*(one.trigger.expect for one in notify(ID)))  # type: ignore[union-attr]
     assert told == {"ascl.gate.failed", "prefect.flow-run.Crashed", "prefect.flow-run.Failed"}
