@@ -14,8 +14,8 @@ from typing import Any
 from ascl_core.config.params import Params
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.generation.load import device_of
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import Served, ServedCorpora
