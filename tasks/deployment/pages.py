@@ -54,12 +54,11 @@ def lineage(run: Run, commit: str) -> str:
     node = graph.nodes[CANDIDATE.name]
     record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
     rows = [(edge.path, f"`{edge.sha256[:12]}`", edge.producer.stage.name if edge.producer else "people") for edge in graph.edges(node)]
-    git = record["git"]
     where = (
         f"- Checkpoint `{checkpoint}`, SHA-256 `{node.outputs[checkpoint]}`\n"
         f"- Record `{node.stage.record.path}`, SHA-256 `{node.sha256}`, in the commit `{commit[:12]}`\n"
-        f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
-        f"- Ended {record['ended']}, {record['seconds']:g} s\n"
+        f"- Code `{record.git.revision}`{', with changes that are in no commit' if record.git.dirty else ''}\n"
+        f"- Ended {record.ended}, {record.seconds:g} s\n"
     )
     more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
     chart = f"```mermaid\n{flowchart(graph, node)}```\n"

@@ -1,8 +1,8 @@
-"""The records behind an artifact as a Mermaid flowchart, for pages in Markdown."""
+"""The records upstream of an artifact as a Mermaid flowchart, for pages in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 
 from tasks.evidence.graph import Graph, Node
 
@@ -10,28 +10,22 @@ _SHORT = 12
 
 
 def flowchart(graph: Graph, node: Node) -> str:
-    """A box for each record with the time it took, and an arrow for each artifact that one read and another wrote; broken ones dashed."""
-    behind = graph.behind(node)
-    boxes = [f'  {one.stage.name}["{one.stage.name}<br/>{one.record["seconds"]:g} s"]' for one in behind]
-    sources = [f'  source{number}[/"{_inert(path)}"/]' for number, path in enumerate(graph.sources(node))]
-    return "\n".join(["flowchart TD", *sources, *boxes, *_arrows(graph, node, behind)]) + "\n"
-
-
-def _arrows(graph: Graph, node: Node, behind: list[Node]) -> Iterator[str]:
-    """Several artifacts between the same two are one arrow."""
-    numbers = {path: number for number, path in enumerate(graph.sources(node))}
-    for one in behind:
-        labels: dict[tuple[str, str], list[str]] = {}
+    """Draw a box for each record with its duration, and an arrow from writer to reader; dashed if other bytes were read than written."""
+    upstream = graph.upstream(node)
+    sources = {path: f"source{number}" for number, path in enumerate(graph.sources(node))}
+    lines = [f'  {name}[/"{_escaped(path)}"/]' for path, name in sources.items()]
+    lines += [f'  {one.stage.name}["{one.stage.name}<br/>{one.record.seconds:g} s"]' for one in upstream]
+    for one in upstream:
+        labels: dict[tuple[str, str], list[str]] = defaultdict(list)
         for edge in graph.edges(one):
             if edge.producer is None:
-                yield f"  source{numbers[edge.path]} --> {one.stage.name}"
+                lines.append(f"  {sources[edge.path]} --> {one.stage.name}")
             else:
-                arrow = "-->" if edge.holds else "-.->"
-                told = f"{_inert(edge.path.rpartition('/')[2])} {edge.sha256[:_SHORT]}"
-                labels.setdefault((edge.producer.stage.name, arrow), []).append(told)
-        yield from (f'  {maker} {arrow}|"{"<br/>".join(told)}"| {one.stage.name}' for (maker, arrow), told in labels.items())
+                label = f"{_escaped(edge.path.rpartition('/')[2])} {edge.sha256[:_SHORT]}"
+                labels[edge.producer.stage.name, "-->" if edge.holds else "-.->"].append(label)
+        lines += [f'  {writer} {arrow}|"{"<br/>".join(read)}"| {one.stage.name}' for (writer, arrow), read in labels.items()]
+    return "\n".join(["flowchart TD", *lines]) + "\n"
 
 
-def _inert(path: str) -> str:
-    """A path that ends no label."""
+def _escaped(path: str) -> str:
     return path.replace('"', "#quot;").replace("`", "'")

@@ -15,6 +15,7 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
+from tasks.evidence.record import load_record
 from tasks.registry.stages import (
     CANDIDATE,
     CHANGE,
@@ -143,11 +144,11 @@ def _check_recorded_by_stages(place: Path) -> None:
     here = {artifact.path: digest(place / artifact.path) for stage in _CHAIN for artifact in (*stage.outputs.values(), stage.record)}
     here |= {artifact.path: digest(place / artifact.path) for artifact in (RULES, RELEASED)}
     for stage in _CHAIN:
-        record = read_json(place / stage.record.path)
-        same(f"the stage in {stage.record.path}", record["stage"], "its name", stage.name)
+        record = load_record(place, stage)
+        same(f"the stage in {stage.record.path}", record.stage, "its name", stage.name)
         for artifact in stage.outputs.values():
-            same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record["outputs"].get(artifact.path))
-        for path, sha256 in record["inputs"].items():
+            same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record.outputs.get(artifact.path))
+        for path, sha256 in record.inputs.items():
             if path in here:
                 same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
 

@@ -62,7 +62,7 @@ def work_of(root: Path) -> Path:
 
 
 def record_of(root: Path, outputs: dict[str, str]) -> dict[str, Any]:
-    return make_record(root, STAGE, read_dependencies(root, STAGE), outputs, {"rows": 1}, datetime.now(UTC))
+    return make_record(root, STAGE, read_dependencies(root, STAGE), outputs, {"rows": 1}, datetime.now(UTC)).dump()
 
 
 def finish_in_scratch(root: Path) -> dict[str, str]:

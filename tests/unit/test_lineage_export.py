@@ -97,7 +97,7 @@ def pairs(root: Path, old: str = "first", new: str = "second") -> Pairs:
 
 def test_each_record_gives_a_start_and_a_complete_event_that_the_generated_classes_give_back(root: Path) -> None:
     found = find(root, CHECKPOINT)
-    nodes = found.graph.behind(found.node)
+    nodes = found.graph.upstream(found.node)
     events = [json.loads(line) for line in openlineage.lines(found.graph, nodes).splitlines()]
     assert [(event["job"]["name"], event["eventType"]) for event in events] == [
         ("sft", "START"),
@@ -117,7 +117,7 @@ def test_each_record_gives_a_start_and_a_complete_event_that_the_generated_class
         openlineage.check({**last, "run": {**last["run"], "runId": "x"}}, "event 7")
     unknown = json.loads(json.dumps(last))
     unknown["run"]["facets"]["nominalTime"]["_schemaURL"] = "https://openlineage.io/spec/facets/9-9-9/Other.json"
-    with pytest.raises(DataError, match="nominalTime has the schema"):
+    with pytest.raises(DataError, match=r"9-9-9/Other\.json.* does not match"):
         openlineage.check(unknown, "event 7")
 
 
@@ -148,7 +148,7 @@ def test_the_bill_of_materials_is_of_the_lock_that_the_record_names_whatever_the
     ]
     assert bill["metadata"]["component"]["type"] == "machine-learning-model"
     write_json(root / IFPO.record.path, make_record(IFPO, root, packages={"cpu.lock": "0" * 64}))
-    with pytest.raises(DataError, match=r"requirements/cpu\.lock: no commit at hand has the lock"):
+    with pytest.raises(DataError, match=r"requirements/cpu\.lock: no commit in this clone has the lock"):
         bill_of_materials(find(root, CHECKPOINT))
 
 
@@ -210,7 +210,7 @@ def test_other_bytes_from_the_same_inputs_are_chance(root: Path) -> None:
     commit(root)
     git(root, "tag", "second")
     (found,) = causes(pairs(root), [])
-    assert (found.kind, found.what, found.told) == (Kind.CHANCE, "ifpo", "other bytes from the same inputs: sampling or rounding")
+    assert (found.kind, found.what, found.description) == (Kind.CHANCE, "ifpo", "other bytes from the same inputs: sampling or rounding")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_pack_is_whole_says_what_it_lacks_and_is_the_same_bytes_again(root: Pa
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     assert names >= {"README.md", "openlineage.jsonl", "sbom.cdx.json", "params.yaml", "records/sft.json", "records/ifpo.json", SUMS}
     assert SIGNATURE not in names
-    assert "`model_card.md` was not at hand" in (folder / "README.md").read_text()
+    assert "`model_card.md` was not available" in (folder / "README.md").read_text()
     check_pack(folder)
     again = packed(root, "two/evidence")
     assert folder.with_name("evidence.tar").read_bytes() == again.with_name("evidence.tar").read_bytes()
@@ -310,7 +310,7 @@ def test_the_command_writes_events_or_a_pack(root: Path, monkeypatch: pytest.Mon
     assert [file.name for file in (root.parent / "events").iterdir()] == ["openlineage.jsonl"]
     done = CliRunner().invoke(app, ["lineage", "export", "first", "--into", "../pack"])
     assert done.exit_code == 0, done.output
-    assert "not at hand model_card.md" in done.output
+    assert "missing model_card.md" in done.output
     assert f"commit `{git(root, 'rev-parse', 'first')}`" in (root.parent / "pack/README.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""`ascl lineage diff`: what differs behind two artifacts."""
+"""`ascl lineage diff`: what differs upstream of two artifacts."""
 
 from __future__ import annotations
 
@@ -8,45 +8,42 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import out, repository_root
+from flows.cli.lineage.arguments import NAMES, SHORT, AsJson, named, print_json
 
 if TYPE_CHECKING:
-    from tasks.evidence.graph import Found
     from tasks.lineage.causes import Cause
     from tasks.lineage.diff import Diff, Metric
 
-_NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
 _SHOWN = 12
-"""As many of one kind, and as many details of one, as a terminal carries; `--json` has all."""
+"""The most differences of one kind, and details of one, that are printed; `--json` has all."""
 _DETAILS = 4
 _DIGEST = 64
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="A", help=_NAMES)],
+    old: Annotated[str, typer.Argument(metavar="A", help=NAMES)],
     new: Annotated[str, typer.Argument(metavar="B", help="The same; . is the working tree.")] = ".",
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, with everything.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what differs behind two artifacts, the likeliest reason of another metric first, and what provably had no effect.
+    """Show what differs upstream of two artifacts, the most likely cause of a changed metric first, and what provably had no effect.
 
     Examples:  ascl lineage diff release/1 release/2   |   ascl lineage diff released   |   ascl lineage diff 3f9ab2 77c0de --json
     """
-    import json
-
     from tasks.lineage.diff import diff as compare
 
     found = compare(repository_root(), old, new)
     if as_json:
-        out.print_json(json.dumps(found.to_json()))
+        print_json(found.to_json())
     else:
         _print(found)
 
 
 def _print(found: Diff) -> None:
     for side, one in (("A", found.old), ("B", found.new)):
-        out.print(f"[bold]{side}[/] {escape(_told(one))}", soft_wrap=True)
+        out.print(f"[bold]{side}[/] {escape(named(one))}", soft_wrap=True)
     if found.metrics:
         _print_metrics(found)
-    out.print("\n[bold]What can have moved it, the likeliest first[/]")
+    out.print("\n[bold]What can have moved it, the most likely first[/]")
     _print_causes([(one.cause, f"through {', '.join(one.through)}") for one in found.ranked], numbered=True)
     if not found.ranked:
         out.print("  nothing: no difference reached it")
@@ -57,15 +54,11 @@ def _print(found: Diff) -> None:
         out.print(f"[yellow]not compared[/] {escape(line)}", soft_wrap=True)
 
 
-def _told(found: Found) -> str:
-    return f"{found.path} in {found.place.name}, sha256 {found.sha256}"
-
-
 def _print_metrics(found: Diff) -> None:
     out.print("\n[bold]Figures of the evaluation, with 95 % intervals[/]")
     for metric in found.metrics:
         if metric.before != metric.after:
-            verdict = {None: "", True: "  [bold]outside of both[/]", False: "  [dim]within[/]"}[metric.outside]
+            verdict = {None: "", True: "  [bold]outside both[/]", False: "  [dim]within[/]"}[metric.outside]
             out.print(f"  {escape(_figures(metric))}{verdict}", soft_wrap=True)
     same = sum(metric.before == metric.after for metric in found.metrics)
     out.print(f"  {same} of {len(found.metrics)} figures are the same")
@@ -100,9 +93,9 @@ def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
 
 def _cause(cause: Cause) -> str:
     values = "" if cause.before == cause.after else f": {_value(cause.before)} → {_value(cause.after)}"
-    return f"{cause.what}{values}{f' ({cause.told})' if cause.told else ''}"
+    return f"{cause.what}{values}{f' ({cause.description})' if cause.description else ''}"
 
 
 def _value(value: object) -> str:
     text = "nothing" if value is None else str(value)
-    return text[:12] if len(text) in (32, 40, _DIGEST) and " " not in text else text
+    return text[:SHORT] if len(text) in (32, 40, _DIGEST) and " " not in text else text

@@ -1,4 +1,4 @@
-"""`ascl lineage export`: what is behind an artifact, for others."""
+"""`ascl lineage export`: the lineage of an artifact, for others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import out, repository_root, shown
-from flows.cli.lineage.arguments import Thing
+from flows.cli.lineage.arguments import Thing, print_line
 
 
 class Format(StrEnum):
-    """What is written."""
+    """The formats of an export."""
 
     PACK = "pack"
     OPENLINEAGE = "openlineage"
@@ -24,9 +24,9 @@ def export(
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A folder that does not exist yet.")],
     kind: Annotated[Format, typer.Option("--format", help="The evidence pack, or the OpenLineage events alone.")] = Format.PACK,
 ) -> None:
-    """Write what is behind an artifact for others: the evidence pack (and the same as DIR.tar), or OpenLineage events.
+    """Write the lineage of an artifact for others: the evidence pack (and the same as DIR.tar), or OpenLineage events.
 
-    The pack is signed where ASCL_TRAINER_KEY names the trainer's key.
+    The pack is signed if ASCL_TRAINER_KEY names the trainer's key.
 
     Examples:  ascl lineage export release/1 --into evidence   |   ascl lineage export released --into events --format openlineage
     """
@@ -35,9 +35,9 @@ def export(
     into = into.resolve()
     root = repository_root()
     if kind is Format.OPENLINEAGE:
-        out.print(shown(export_events(root, thing, into), root), soft_wrap=True, markup=False)
+        print_line(shown(export_events(root, thing, into), root))
         return
     tar, missing = export_pack(root, thing, into)
-    out.print(f"{shown(into, root)} and {shown(tar, root)}", soft_wrap=True, markup=False)
+    print_line(f"{shown(into, root)} and {shown(tar, root)}")
     for name in missing:
-        out.print(f"[yellow]not at hand[/] {name}", soft_wrap=True)
+        out.print(f"[yellow]missing[/] {name}", soft_wrap=True)

@@ -9,18 +9,16 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from flows.cli.console import out, repository_root
-from flows.cli.lineage.arguments import Thing
-from flows.cli.lineage.page import say_written
+from flows.cli.lineage.arguments import SHORT, Thing, named, print_line
+from flows.cli.lineage.page import print_written
 
 if TYPE_CHECKING:
     from tasks.evidence.graph import Edge, Graph, Node
 
-_SHORT = 12
-
 
 def show(
     thing: Thing = "data/models/ifpo",
-    page: Annotated[bool, typer.Option("--page", help="Write it as a page for a browser, too, without the rows.")] = False,
+    page: Annotated[bool, typer.Option("--page", help="Also write it as a page for a browser, without the rows.")] = False,
 ) -> None:
     """Show what an artifact was made from, down to what people wrote.
 
@@ -30,14 +28,14 @@ def show(
 
     root = repository_root()
     found = find(root, thing)
-    out.print(f"{found.path} in {found.place.name}, sha256 {found.sha256}", soft_wrap=True, markup=False)
-    tree = Tree(_of(found.node))
+    print_line(named(found))
+    tree = Tree(_describe(found.node))
     _grow(tree, found.graph, found.node, {found.node.stage.name})
     out.print(tree)
     if page:
         from tasks.lineage.page import write_page
 
-        say_written(write_page(root, thing, rows=False))
+        print_written(write_page(root, thing, rows=False))
 
 
 def _grow(tree: Tree, graph: Graph, node: Node, shown: set[str]) -> None:
@@ -50,18 +48,15 @@ def _grow(tree: Tree, graph: Graph, node: Node, shown: set[str]) -> None:
             branch.add(f"[dim]by {name}, see there[/]")
         else:
             shown.add(name)
-            _grow(branch.add(_of(edge.producer)), graph, edge.producer, shown)
+            _grow(branch.add(_describe(edge.producer)), graph, edge.producer, shown)
 
 
 def _edge(edge: Edge) -> str:
-    broken = "" if edge.holds or edge.producer is None else "  [red]is not what was written there[/]"
-    return f"{escape(edge.path)} [dim]{edge.sha256[:_SHORT]}[/]{broken}"
+    broken = "" if edge.holds else "  [red]other bytes were read than written[/]"
+    return f"{escape(edge.path)} [dim]{edge.sha256[:SHORT]}[/]{broken}"
 
 
-def _of(node: Node) -> str:
+def _describe(node: Node) -> str:
     record = node.record
-    code = record["git"]["revision"] or "no commit"
-    dirty = " + changes" if record["git"]["dirty"] else ""
-    return (
-        f"[bold]{node.stage.name}[/] [dim]{record['ended'][:19].replace('T', ' ')}, {record['seconds']:g} s, code {code[:_SHORT]}{dirty}[/]"
-    )
+    ended = record.ended[:19].replace("T", " ")
+    return f"[bold]{node.stage.name}[/] [dim]{ended}, {record.seconds:g} s, code {record.git.label(SHORT)}[/]"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def verify(thing: Thing = "data/models/ifpo") -> None:
-    """Recompute all that an artifact comes from; exit status 1 and the first thing that does not match, or what was checked.
+    """Recompute every digest upstream of an artifact; print what was checked, or exit with status 1 and the first mismatch.
 
-    For a candidate checkpoint, also that evaluation, gate and release are about these very bytes. Needs no network where the cache has all.
+    For a candidate checkpoint, also check evaluation, gate and release. No network is needed if the cache is complete.
 
     Examples:  ascl lineage verify release/1   |   ascl lineage verify data/models/ifpo   |   ascl lineage verify run-7:data/sft/ascl.jsonl
     """
@@ -32,7 +32,7 @@ def verify(thing: Thing = "data/models/ifpo") -> None:
 
 
 def _print(found: Verified) -> None:
-    out.print(f"[{COLOURS['ok']}]holds[/] {escape(found.path)} in {escape(found.place)}, sha256 {found.sha256}", soft_wrap=True)
+    out.print(f"[{COLOURS['ok']}]holds[/] {escape(found.path)} in {escape(found.snapshot)}, sha256 {found.sha256}", soft_wrap=True)
     lines = [
         f"{counted(found.stages, 'stage')}, {counted(found.files, 'file')}, {decimal(found.size)}",
         f"{counted(found.sources, 'file')} that people wrote, {counted(found.code, 'file')} of code, {counted(found.edges, 'edge')}",
@@ -40,14 +40,14 @@ def _print(found: Verified) -> None:
         if found.statements
         else "no log: made before there was one",
     ]
-    if found.made_again:
-        lines.append(f"{counted(found.made_again, 'record')} made again since others built on it, with the same outputs")
+    if found.replaced:
+        lines.append(f"{counted(found.replaced, 'record')} replaced after others had read it, with the same outputs")
     if found.judged:
-        lines.append("evaluation and gate are about these very bytes")
+        lines.append("evaluation and gate are about these bytes")
     if found.release:
         approvers = ", ".join(approval.approver for approval in found.release.approvals)
         lines.append(f"{found.release.tag} signed by {found.release.trainer}, approved by {approvers}")
-    lines += [f"not looked at, as the commit does not have it: {path}" for path in found.outside]
+    lines += [f"not checked, as the commit does not have it: {path}" for path in found.outside]
     for line in lines:
         out.print(f"  {escape(line)}", soft_wrap=True)
     out.print(f"  in {found.seconds:.1f} s")
