@@ -109,7 +109,7 @@ def parse_record(content: bytes, file: object, where: str = "") -> Record:
         version = values["schema"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DataError(f"is no whole record{where}", file=file, hint=_HINT) from None
-    if version not in get_args(Version):
+    if isinstance(version, str) and version not in get_args(Version):
         hint = "read it with the version of ascl that wrote it, or run the stage again"
         problem = f"unknown version of a record{where}, expected one of {', '.join(get_args(Version))}"
         raise UnknownVersion(problem, file=file, field="schema", value=version, hint=hint)

@@ -14,7 +14,7 @@ from ascl_core.artifacts import parse_yaml, sha256_file, tree_digest
 from ascl_core.config.profiles import FOLDER as PROFILES
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import AsclError, ConfigError
-from tasks.evidence.graph import Edge, Found, Node, read_graph
+from tasks.evidence.graph import Found, Node, read_graph
 from tasks.evidence.provenance import seeds
 from tasks.evidence.snapshot import Snapshot
 from tasks.execution.plan import make_plan
@@ -62,9 +62,6 @@ class Why:
     """Why, each in a few words."""
     upstream: _Upstream
     """The stages upstream that would run, with the reasons; empty for a commit."""
-    inputs: tuple[Edge, ...]
-    """What it read directly."""
-    code: str
     profile: str
     """The profile of its parameters; or why it is unknown."""
     settings: tuple[Setting, ...]
@@ -72,7 +69,6 @@ class Why:
     rules: str | None
     """The digest of the rules upstream, and how they had changed; None if it comes from no rules."""
     seeds: dict[str, Any]
-    prefect_run: str | None
     run: str | None
     """The run that it is recorded in, by the run's own account."""
     run_reasons: tuple[str, ...]
@@ -95,13 +91,10 @@ def why(root: Path, text: str) -> Why:
         action=action,
         reasons=reasons,
         upstream=upstream,
-        inputs=tuple(found.graph.edges(found.node)),
-        code=record.git.label() + (f" {str(record.git.diff)[:12]}" if record.git.dirty else ""),
         profile=profile,
         settings=settings,
         rules=_rules(found),
         seeds=dict(record.seeds or seeds(record.parameters)),
-        prefect_run=record.prefect_run,
         run=run,
         run_reasons=run_reasons,
         previous=previous,

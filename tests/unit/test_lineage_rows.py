@@ -81,7 +81,7 @@ class World:
         return digest(self.root / path)
 
     def record(self, stage: Stage, inputs: dict[str, str], outputs: dict[str, str]) -> None:
-        write_json(self.root / stage.record.path, {"inputs": inputs, "outputs": outputs, "parameters": {}})
+        write_json(self.root / stage.record.path, record_values(stage, inputs, outputs) | {"parameters": {}})
 
     def row(self, row: str) -> Answer:
         return checkpoints_of_row(self.root, row)

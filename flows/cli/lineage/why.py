@@ -43,20 +43,21 @@ def _print(found: Why) -> None:
 
 
 def _print_origin(found: Why) -> None:
-    record = found.found.node.record
+    node = found.found.node
+    record = node.record
     out.print("\n[bold]Made from[/]")
-    for edge in found.inputs:
+    for edge in found.found.graph.edges(node):
         maker = f"by {edge.producer.stage.name}" if edge.producer else "written by people"
         print_line(f"  {edge.path} {edge.sha256[:SHORT]} {maker}")
-    print_line(f"  code {found.code}")
+    print_line(f"  code {record.git.label()}{f' {record.git.diff[:SHORT]}' if record.git.diff else ''}")
     print_line(f"  profile {found.profile}{', but:' if found.settings else ''}")
     _lines(f"  {one.key}: {one.value} (profile: {one.profile})" for one in found.settings)
     if found.rules:
         print_line(f"  rules {found.rules}")
     if found.seeds:
         print_line(f"  seeds {', '.join(f'{key} = {value}' for key, value in found.seeds.items())}")
-    print_line(f"  by stage {found.found.node.stage.name}, ended {record.ended}, {record.seconds:g} s")
-    print_line(f"  Prefect run {found.prefect_run or 'none: it was run by hand'}")
+    print_line(f"  by stage {node.stage.name}, ended {record.ended}, {record.seconds:g} s")
+    print_line(f"  Prefect run {record.prefect_run or 'none: it was run by hand'}")
     if found.run:
         print_line(f"  recorded in run {found.run}")
 

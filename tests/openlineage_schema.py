@@ -6,7 +6,10 @@ is required, and no other facet is allowed. openlineage-python has classes, but 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from jsonschema import Draft202012Validator
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -87,3 +90,9 @@ SCHEMA: dict[str, Any] = {
         }
     ),
 }
+
+
+def problems(event: Mapping[str, Any]) -> list[str]:
+    """Return where an event does not fit the schema, and why."""
+    validator = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(event)]
