@@ -1,6 +1,6 @@
 "use strict";
 
-// Everything in the page's data is untrusted text: it goes in by textContent alone.
+// Everything in the page's data is untrusted text: it is inserted only as textContent.
 
 const PAGE = 50;
 const byId = (id) => document.getElementById(id);
@@ -34,7 +34,7 @@ function neighbour(name, key) {
     ArrowLeft: () => nearest(beside().filter((other) => boxOf(other).x < here.x)),
     ArrowRight: () => nearest(beside().filter((other) => boxOf(other).x > here.x)),
   }[key];
-  return found && boxes.get(found()); // undefined where nothing is there
+  return found && boxes.get(found()); // undefined if there is no box
 }
 
 function light(name) {
@@ -178,7 +178,7 @@ function cell(title, key, value, side, name) {
   return found;
 }
 
-// What is packed: base64 of gzip of JSON
+// Packed data: base64 of gzip of JSON
 
 const bytesOf = (text) => (Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
 
@@ -217,7 +217,7 @@ async function* searchRows(text, rule, set, onProgress) {
       }
     }
     done += rows.row_id.length;
-    if (!onProgress(done, total)) return; // another search has begun
+    if (!onProgress(done, total)) return; // a newer search has started
     await pause();
   }
 }
@@ -238,7 +238,7 @@ function rowFound({ rows, at, set }) {
 }
 
 class Results {
-  // Pages of what an iterator finds; a search that is asked for anew ends the one before.
+  // Pages of what an iterator finds; a new search ends the one before.
   constructor(kind, row, what) {
     Object.assign(this, { kind, row, what, found: null, count: 0 });
     byId(`${kind}-more`).addEventListener("click", () => this.more());
