@@ -14,6 +14,9 @@ BIN := .venv/bin
 MACHINE := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 LOCK ?= requirements/$(MACHINE).lock
 INSTALLED := .venv/.installed-$(basename $(notdir $(LOCK)))
+VLLM_LOCK := requirements/$(if $(filter gpu,$(MACHINE)),gpu,cpu-vllm).lock
+VLLM_INSTALLED := .venv-vllm/.installed-$(basename $(notdir $(VLLM_LOCK)))
+VLLM_TESTS = $(shell grep -lw BACKENDS tests/unit/*.py)
 UV_PIP := $(BIN)/uv pip
 ARGS ?=
 COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra dev
@@ -30,7 +33,7 @@ export GX_ANALYTICS_ENABLED := false
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-small run test test-edited-rules test-services demo format lint types check lock clean
+.PHONY: help setup setup-small run test test-fast test-edited-rules test-services test-vllm demo format lint types check lock clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -43,8 +46,11 @@ setup-small: setup ## Install what the profile `small` needs on top: a small pre
 run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile in a new clone); ARGS="--profile tiny-public" is passed on
 	@$(BIN)/ascl run $(ARGS)
 
-test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests but those of `make test-services`
-	@$(BIN)/pytest -n auto --dist worksteal -m "not services" $(ARGS)
+test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests but those of the other targets
+	@$(BIN)/pytest -n auto --dist worksteal -m "not services and not vllm" $(ARGS)
+
+test-fast: setup ## Set up, then the unit and property tests
+	@$(BIN)/pytest -n auto --dist worksteal -m "not vllm" tests/unit tests/properties $(ARGS)
 
 test-edited-rules: setup ## Change, add and remove live rules in a temporary clone, and run there what must not depend on them
 	@$(BIN)/python -m tests.edited_rules $(ARGS)
@@ -54,6 +60,11 @@ demo: setup ## Start servers, a worker and a store, change one rule of each clas
 
 test-services: setup ## Set up, then the tests that start real servers: Prefect, workers, S3, PostgreSQL, a browser
 	@$(BIN)/pytest -m services $(ARGS)
+
+# Every file is a pytest process of its own: on a CPU an engine fails in a process in which other tests have loaded cffi modules
+# or have started an engine before. Without vLLM the tests would be skipped, so it is imported first.
+test-vllm: $(VLLM_INSTALLED) ## Install vLLM into .venv-vllm, then the tests that sample with it; one process a file
+	@failed=0; for file in $(VLLM_TESTS); do .venv-vllm/bin/python -m pytest -m vllm "$$file" $(ARGS) || failed=1; done; exit $$failed
 
 check: lint types setup ## Everything of `make test` but the tests
 	@$(BIN)/lint-imports --no-cache
@@ -79,7 +90,7 @@ lock: setup ## Resolve the locks anew: the GPU set first, the CPU sets with the 
 	@sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements/*.lock
 
 clean: ## Remove the environment and the caches; data, checkpoints and records stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv:
@@ -92,4 +103,11 @@ $(INSTALLED): $(LOCK) pyproject.toml | $(BIN)/uv
 	$(UV_PIP) install --no-deps --quiet -e .
 	@$(BIN)/python -c 'import torch' || { echo "torch cannot be imported; without a GPU its CPU build is needed:" \
 	  "set UV_EXTRA_INDEX_URL to an index that carries it, or UV_FIND_LINKS to a folder with its wheel, then: make clean setup" >&2; exit 1; }
+	@touch $@
+
+$(VLLM_INSTALLED): $(VLLM_LOCK) pyproject.toml | $(BIN)/uv
+	$(PYTHON) -m venv .venv-vllm
+	$(UV_PIP) install --python .venv-vllm/bin/python --no-deps -r $(VLLM_LOCK)
+	$(UV_PIP) install --python .venv-vllm/bin/python --no-deps --quiet -e .
+	@.venv-vllm/bin/python -c 'import vllm'
 	@touch $@

@@ -1,7 +1,8 @@
 """What is released, as the folder `data/released` says it: a copy of the newest release, which git ignores.
 
-`release.json` names the tag, `results.parquet` is its evaluation, and `corpora/` holds the rules that it was made with, by what they
-were used for. Where nothing is released the folder is empty but for its own `.gitignore`, or `release.json` has the tag null.
+`release.json` names the tag, `results.parquet` is its evaluation, `corpora/` holds the rules that it was made with, by what they were
+used for, and `index/` the index in which they were looked up. Where nothing is released the folder is empty but for its own
+`.gitignore`, or `release.json` has the tag null.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ PLACEHOLDER = ".gitignore"
 """The file by which git keeps the empty folder; it says nothing about a release."""
 RELEASE_RESULTS = "results.parquet"
 RELEASE_CORPORA = "corpora"
+RELEASE_INDEX = "index"
 
 
 def read_release(folder: Path) -> dict[str, Any]:

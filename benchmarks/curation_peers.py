@@ -1,10 +1,9 @@
-"""De-duplication and decontamination beside public tools, on the same rows in one run: `python benchmarks/curation_peers.py`.
+"""Compare de-duplication and decontamination with public tools, on the same rows in one run: `python benchmarks/curation_peers.py`.
 
-Near-duplicates: ours beside `datasketch` (its MinHash and its LSH index with as many bands and rows), which sees the same shingles.
-`datasketch` decides by its estimate, as its own examples do, and once more by the shingles, as ours. `missed` and `wrong` are told
-against every pair of the first rows (`--truth`), compared exactly. Decontamination: ours, reduced to its 13-grams, beside datatrove's
-filter; and whole, with all four of its rules. datatrove is no dependency: without `pip install datatrove spacy 'xxhash<4'` its side is
-left out.
+Near-duplicates: `datasketch` (its MinHash, and its LSH index with the same bands and rows) gets the same shingles as ours. It decides by
+its estimate, as in its own examples, and in a second run by the shingles, as ours does. `missed` and `wrong` come from an exact
+comparison of every pair of the first rows (`--truth`). Decontamination: datatrove's filter beside ours reduced to 13-grams, and beside
+ours with all four rules. datatrove is no dependency: without `pip install datatrove spacy 'xxhash<4'` its side is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _HELD_OUT = 2_000
 
 
 def main() -> None:
-    """Both comparisons; the smallest ratio of a peer's time to ours comes first."""
+    """Run both comparisons, and print the smallest ratio of a peer's time to ours first."""
     options = parser(__doc__, repeats=3)
     options.add_argument("--rows", type=int, default=20_000, help="how many prompts (default: %(default)s)")
     options.add_argument("--truth", type=int, default=4_000, help="rows of which every pair is compared (default: %(default)s)")
@@ -90,7 +89,7 @@ def _ours(texts: Sequence[str]) -> list[int]:
 
 
 def _datasketch(texts: Sequence[str], *, exact: bool) -> list[int]:
-    """The first of each group of near-duplicates stays, as with ours."""
+    """Drop near-duplicates by datasketch; the first of each group stays, as with ours."""
     from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _PERMUTATIONS // _BANDS))
@@ -107,7 +106,7 @@ def _datasketch(texts: Sequence[str], *, exact: bool) -> list[int]:
 
 
 def _every_pair(texts: Sequence[str]) -> list[int]:
-    """What is dropped where every kept row before is compared, by counting shared shingles in a sparse matrix."""
+    """Return what is dropped if each row is compared with every kept row before it, by shared shingles in a sparse matrix."""
     from scipy.sparse import csr_array
 
     sets, ids = [shingles(text) for text in texts], dict[str, int]()
@@ -144,7 +143,7 @@ def _our_rules(texts: Sequence[str], evaluation: Sequence[str], ngram: int) -> l
 
 
 def _datatrove(texts: Sequence[str], evaluation: Sequence[str]) -> list[int]:
-    """Its filter, with an index of all 13-grams of the evaluation prompts; its own indexer loads tasks of an evaluation harness."""
+    """Run datatrove's filter on an index of all 13-grams of the evaluation prompts; its own indexer loads tasks of a harness."""
     from datatrove.data import Document
     from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
     from datatrove.utils.text import ngrams, simplify_text

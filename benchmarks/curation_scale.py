@@ -1,7 +1,7 @@
-"""The stage `curate` on 1 million prompts: `python benchmarks/curation_scale.py [--rows N] [--workers 1 2] [--dask]`.
+"""Run the stage `curate` on 1 million prompts: `python benchmarks/curation_scale.py [--rows N] [--workers 1 2] [--dask]`.
 
-The prompts are made of public ones (`made_prompts.py`). Each engine runs the stage in a process of its own, on the same file, and must
-write the same bytes. `memory` is the most that this process and its workers held at one time (resident, looked at five times a second).
+The prompts are made of public ones (`made_prompts.py`). Each engine runs the stage in its own process on the same file, and must write
+the same bytes. `memory` is the peak resident memory of this process and its workers together, sampled five times a second.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HELD_OUT = 2_000
 
 
 def main() -> None:
-    """Every engine in turn; the most memory comes first."""
+    """Run every engine in turn, and print the peak of memory first."""
     options = parser(__doc__, repeats=1)
     options.add_argument("--rows", type=int, default=1_000_000, help="how many prompts (default: %(default)s)")
     options.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of the local engine (default: 1 2)")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def build(folder: Path, rows: int, seed: int) -> None:
-    """The source, the corpus and the evaluation prompts."""
+    """Write the source, the corpus and the evaluation prompts."""
     public = public_prompts(rules())
     evaluation = public[:: len(public) // _HELD_OUT or 1]
     write_rows(folder / "rows.jsonl", made_prompts(rows, public, evaluation, seed))
@@ -73,14 +73,14 @@ def build(folder: Path, rows: int, seed: int) -> None:
 
 
 def rules() -> Corpus:
-    """The frozen rules."""
+    """Return the frozen rules."""
     corpus = check_folder(_ROOT / "tests/corpus/rules", RulesConfig()).corpus
     assert corpus is not None
     return corpus
 
 
 def measure(folder: Path, engine: EngineConfig, rows: int) -> dict[str, Any]:
-    """The stage in a process of its own."""
+    """Run the stage in its own process, and return its figures."""
     out = folder / f"{engine.name}{engine.workers}"
     command = [sys.executable, __file__, "--stage", str(out), engine.model_dump_json()]
     started, most = time.perf_counter(), 0
@@ -103,7 +103,7 @@ def measure(folder: Path, engine: EngineConfig, rows: int) -> dict[str, Any]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process and of all below it."""
+    """Return the resident bytes of a process and of all its descendants."""
     total = 0
     try:
         root = psutil.Process(pid)
@@ -115,7 +115,7 @@ def resident(pid: int) -> int:
 
 
 def run_stage(out: Path, engine: EngineConfig) -> None:
-    """What the runner does in the stage's process."""
+    """Run the stage as the runner does in the stage's process."""
     folder = out.parent
     (out / "state").mkdir(parents=True)
     prepare(out)

@@ -1,12 +1,11 @@
-"""A training step of IFPO against stock TRL's: `python benchmarks/grpo_step.py [--data FOLDER]`.
+"""Compare a training step of IFPO with TRL's: `python benchmarks/grpo_step.py [--data FOLDER]`.
 
-Both trainers start each repeat from the same weights. `whole` is all of a step: each side samples its own rollouts of the same
-prompts (`sampling` is that alone), scores them and updates. For `update` (forward, backward, optimiser) and `step` (scores the
-rollouts, too) both take the same recorded rollouts. Two batches: with the project's own rewards, of which many groups agree
-and carry no gradient; and with rewards drawn at random, so that every rollout counts and only the way of computing differs.
-Rebalancing is off, but for the cost of IFPO itself.
+Both trainers start each repeat from the same weights. `whole` is a whole step: each side samples its own rollouts of the same prompts
+(`sampling` is only that), scores them and updates. For `update` (forward, backward, optimiser) and `step` (scoring, too) both take the
+same recorded rollouts. There are two batches: with the project's own rewards, where many groups agree and carry no gradient; and with
+random rewards, so that every rollout counts and only the computation differs. Rebalancing is off, except for the cost of IFPO itself.
 
-The floor is the arithmetic that the update of all rollouts needs by the speed of a matrix product on this machine.
+The floor is the time that the matrix products of the update take at this machine's speed.
 """
 
 from __future__ import annotations
@@ -86,13 +85,13 @@ def main() -> None:
 
 
 def _halved(inputs: Inputs) -> Inputs:
-    """The same batch in micro-batches of half the size."""
+    """Return the same batch in micro-batches of half the size."""
     section = inputs.params.ifpo.model_copy(update={"micro_batch_size": inputs.params.ifpo.micro_batch_size // 2})
     return replace(inputs, params=inputs.params.model_copy(update={"ifpo": section}))
 
 
 def _record(ours: Side, theirs: Side, *others: Side, seed: int) -> Any:
-    """One generation of TRL's loop, given to all."""
+    """Record one generation of TRL's loop, which all sides get."""
     theirs.rewind(seed)
     rollouts = theirs.sample()
     for side in (ours, theirs, *others):
@@ -101,7 +100,7 @@ def _record(ours: Side, theirs: Side, *others: Side, seed: int) -> Any:
 
 
 def _equality(ours: Side, theirs: Side, halved: Side, seed: int) -> dict[str, float]:
-    """How far loss and gradient are from TRL's; `itself` is how far TRL's own gradient is in micro-batches of half the size."""
+    """Return how far loss and gradient are from TRL's; `itself` is how far TRL's gradient moves with micro-batches of half the size."""
     found = []
     for side in (theirs, ours, halved):
         side.rewind(seed)
@@ -112,7 +111,7 @@ def _equality(ours: Side, theirs: Side, halved: Side, seed: int) -> dict[str, fl
 
 
 def _compare(name: str, ours: Side, theirs: Side, given: Namespace) -> list[Row]:
-    """A step on recorded rollouts, and its update alone."""
+    """Time a step on recorded rollouts, and its update alone."""
     seconds: dict[tuple[str, str], list[float]] = {}
     for number in range(-1, given.repeats):
         for who, side in (("ours", ours), ("theirs", theirs)):
@@ -125,7 +124,7 @@ def _compare(name: str, ours: Side, theirs: Side, given: Namespace) -> list[Row]
 
 
 def _compare_whole(name: str, ours: Side, theirs: Side, given: Namespace) -> tuple[list[Row], dict[str, dict[str, float]]]:
-    """A step with its sampling, and the sampling alone; what each side sampled, on average."""
+    """Time a step with its sampling, and the sampling alone; return also what each side sampled, on average."""
     seconds: dict[tuple[str, str], list[float]] = {}
     sampled: dict[str, list[Any]] = {"ours": [], "theirs": []}
     for number in range(-1, given.repeats):
@@ -153,7 +152,7 @@ def _rows(name: str, seconds: dict[tuple[str, str], list[float]]) -> list[Row]:
 
 
 def _own_cost(inputs: Inputs, given: Namespace) -> dict[str, float]:
-    """Seconds of what IFPO adds to a step of GRPO: the modes of the rollouts, the weights and the advantages."""
+    """Return the seconds that IFPO adds to a step of GRPO: the modes of the rollouts, the weights and the advantages."""
     ours, theirs = both(inputs)
     _record(ours, theirs, seed=given.seed)
     ours.rewind(given.seed)
@@ -168,7 +167,7 @@ def _own_cost(inputs: Inputs, given: Namespace) -> dict[str, float]:
 
 
 def _floor(side: Side, rollouts: Any) -> float:
-    """Seconds of matrix products that a forward and a backward of all rollouts need, each prompt once."""
+    """Return the seconds of matrix products in a forward and a backward of all rollouts, each prompt once."""
     model = side.trainer.model
     config = model.config
     body = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name and "lm_head" not in name)

@@ -1,4 +1,4 @@
-"""The two GRPO trainers that the benchmarks set side by side, from one checkpoint and on one schedule of prompts."""
+"""Make the two GRPO trainers that the benchmarks compare, from one checkpoint and on one schedule of prompts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the benchmarks of a trained model take: the pipeline's folder, a checkpoint, a profile, threads."""
+    """Add the options of the benchmarks of a trained model: the pipeline's folder, a checkpoint, a profile, threads."""
     parser.add_argument("--data", type=Path, default=_ROOT / "data", help="the folder of a finished `make run` (default: data)")
     parser.add_argument("--checkpoint", type=Path, help="the model to start from (default: models/sft in the folder)")
     parser.add_argument("--params", type=Path, default=_ROOT / "params.yaml", help="parameters (default: params.yaml)")
@@ -62,12 +62,12 @@ class Inputs:
 
     @property
     def index(self) -> RuleIndex:
-        """The rules in force."""
+        """Return the index of the rules in force."""
         return RuleIndex(self.corpus, self.params.rules.at)
 
 
 def read_inputs(options: argparse.Namespace, **ifpo: Any) -> Inputs:
-    """The files that the options name, with the section `ifpo` changed as told."""
+    """Return the files that the options name, with the section `ifpo` changed by the given values."""
     params = load_params(options.params)
     ifpo = {"seed": options.seed, **ifpo}
     section = type(params.ifpo).model_validate({**params.ifpo.model_dump(), **ifpo})
@@ -105,10 +105,10 @@ class StockTrainer(GRPOTrainer):
 
 
 class DrawnScorer(Scorer):
-    """Rewards drawn by each rollout's text and place, so that all groups disagree and every rollout carries gradient."""
+    """Rewards drawn by each rollout's text and position, so that all groups disagree and every rollout carries gradient."""
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
-        """The facts as they are, other rewards."""
+        """Return the facts as they are, with other rewards."""
         batch = super().score(prompts, texts, finished)
         drawn = [random.Random(f"{number} {text}").random() for number, text in enumerate(texts)]
         return replace(batch, parts=tuple(replace(part, total=reward) for part, reward in zip(batch.parts, drawn, strict=True)))
@@ -148,18 +148,18 @@ class Side:
         self.start = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
 
     def rewind(self, seed: int) -> None:
-        """Back to the first weights, with fresh optimiser state and random numbers."""
+        """Restore the first weights, with fresh optimiser state and random numbers."""
         self.trainer.model.load_state_dict(self.start)
         self.trainer.optimizer.state.clear()
         self.trainer._step = 0
         torch.manual_seed(seed)
 
     def sample(self) -> Any:
-        """One generation, as `_generate` returns it."""
+        """Return one generation, as `_generate` returns it."""
         return self.generate()[1]
 
     def generate(self) -> tuple[float, Any]:
-        """Seconds of one generation by the trainer's own way, and what it returns; scoring is left out."""
+        """Return the seconds of one generation by the trainer itself, and what it returns; scoring is left out."""
         trainer, taken = self.trainer, []
         generate = trainer._generate
 
@@ -176,12 +176,12 @@ class Side:
         return taken[0]
 
     def prompt_ids(self) -> list[list[int]]:
-        """The prompts of the batch as the trainer reads them."""
+        """Return the prompts of the batch as the trainer reads them."""
         self.trainer._batch_environments = [None] * len(self.batch)
         return list(self.trainer._tokenize_prompts([row["prompt"] for row in self.batch])[0])
 
     def sample_again(self) -> None:
-        """Sample in every step, whatever was to be replayed."""
+        """Sample in every step from now on, and replay nothing."""
         vars(self.trainer).pop("_generate", None)
 
     def replay(self, rollouts: Any) -> None:
@@ -193,7 +193,7 @@ class Side:
         self.trainer._prepare_inputs([dict(row) for row in self.batch])
 
     def update(self) -> tuple[float, torch.Tensor]:
-        """Forward, backward and optimiser on what was prepared; the loss and the gradient before it was clipped."""
+        """Run forward, backward and optimiser on what was prepared; return the loss and the gradient before clipping."""
         trainer = self.trainer
         chunks, loss = trainer.args.gradient_accumulation_steps, 0.0
         kept = trainer._prepare_inputs
@@ -208,25 +208,25 @@ class Side:
         return loss, gradient
 
     def whole(self) -> tuple[float, torch.Tensor]:
-        """A step with its rollouts."""
+        """Run a step that samples its rollouts."""
         self.prepare()
         return self.update()
 
 
 def both(inputs: Inputs, scorer: type[Scorer] = Scorer) -> tuple[Side, Side]:
-    """Ours, and TRL's."""
+    """Return our side and TRL's."""
     return Side(IfpoTrainer, inputs, scorer), Side(StockTrainer, inputs, scorer)
 
 
 def timed(run: Callable[[], Any]) -> float:
-    """Seconds."""
+    """Return the seconds that the call takes."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
 
 
 def flops_per_second(width: int, rows: int) -> float:
-    """The best of several matrix products of the model's shape on this many rows."""
+    """Return the best speed of several matrix products of the model's shape on this many rows."""
     a, b = torch.randn(rows, width), torch.randn(width, 3 * width)
     fastest = min(timed(lambda: a @ b) for _ in range(50))
     return 2 * rows * width * b.shape[1] / fastest

@@ -1,6 +1,6 @@
-"""How much of the project's own suites training has asked for in other words: `python benchmarks/held_out.py`.
+"""Count how much of the project's own suites training asks for in other words: `python benchmarks/held_out.py`.
 
-Once as the suites are held out, and once as if whole sentences alone were.
+It counts with the suites as they are held out, and as if only whole sentences were held out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _sentence(row: RawPrompt) -> str:
 
 
 def _question(frames: dict[str, list[str]]) -> Text:
-    """The question without the sentence around it."""
+    """Return the question without the sentence around it."""
     longest_first = sorted((frame for family in frames.values() for frame in family), key=len, reverse=True)
     patterns = [re.compile(re.escape(frame).replace(r"\{x\}", "(.+)"), re.DOTALL) for frame in longest_first]
 

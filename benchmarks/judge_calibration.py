@@ -1,8 +1,8 @@
-"""How well a judge agrees with people about refusals: `python benchmarks/judge_calibration.py --labels PATH [--judge rules]`.
+"""Measure how well a judge agrees with people about refusals: `python benchmarks/judge_calibration.py --labels PATH [--judge rules]`.
 
-The labels are a CSV or JSON-lines file with prompt, completion and label, such as XSTest's labelled completions; it is
-read where it lies. Each response belongs to the dev or the held-out half by the hash of its content: look at errors
-in the dev half only (`--errors 20`), and quote the held-out half.
+The labels are a CSV or JSON-lines file with prompt, completion and label, such as XSTest's labelled completions. The hash of a
+response's content assigns it to the dev or the held-out half. Read errors of the dev half only (`--errors 20`), and quote the held-out
+half.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CLIP = 160
 
 
 def main() -> int:
-    """Judge every labelled response and print one summary and one confusion table a half."""
+    """Judge every labelled response, and print a summary and a confusion table for each half."""
     options = _parser().parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:

@@ -1,10 +1,10 @@
-"""How fast `ascl lineage page` opens in Chromium with 1 million rows: `PYTHONPATH=. python benchmarks/lineage_page.py`.
+"""Measure how fast `ascl lineage page` opens in Chromium with 1 million rows: `PYTHONPATH=. python benchmarks/lineage_page.py`.
 
-Rows, rules and records are drawn; half of the rows are prompts, half trajectories. Manifests and page are written by the product. Times of
-the browser are from the start of the navigation to a `file://` URL in a new page of a running Chromium: until DOMContentLoaded; until a box
-of the graph was pressed by the keyboard and its record is shown; and from the press of a search's button until the first row is shown, for
-words at the beginning, for an id that is near the end, and for what no row has, which looks through all. `memory` is the browser's heap
-after that. The target is 2 s until the first record is shown.
+Rows, rules and records are random; half of the rows are prompts, half trajectories. The product writes manifests and page. The browser's
+times start with the navigation to a `file://` URL in a new page of a running Chromium. They end at DOMContentLoaded, and when the record
+of a box that was pressed by keyboard is shown. A search's time runs from its button until the first row is shown: for words near the
+beginning, for an id near the end, and for what no row has, which reads all rows. `memory` is the browser's heap after that. The target is
+2 s until the first record is shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _COLUMNS = ("DOMContentLoaded", "first record", "search: common words", "search:
 
 
 def main() -> None:
-    """Write and open a page of every size; the slowest first record of the largest comes first."""
+    """Write and open a page of every size, and print the slowest first record of the largest page first."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="numbers of rows")
     given = options.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(browser: Browser, size: int, given: Namespace) -> dict[str, Any]:
-    """A page of that many rows: its size, what it takes to write it, and the times of the browser."""
+    """Return the size of a page of that many rows, what writing it takes, and the browser's times."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         corpus = check_folder(_RULES, RulesConfig()).corpus
@@ -102,7 +102,7 @@ def measure(browser: Browser, size: int, given: Namespace) -> dict[str, Any]:
 
 
 def build(root: Path, corpus: Corpus, size: int, seed: int) -> str:
-    """A workspace with that many rows, and the id of one of the last that are looked through."""
+    """Make a workspace with that many rows; return it, and the id of one of the last rows that a search reads."""
     draw = random.Random(seed)
     words = sorted({word for rule in corpus.rules for word in f"{rule.text} {rule.title}".split()})
     prompts = [_prompt(number, draw, words, corpus) for number in range((size + 1) // 2)]
@@ -134,7 +134,7 @@ def _of_arm(prompts: list[Prompt], arm: Arm, number: int, size: int) -> Iterator
 
 
 def visit(browser: Browser, written: Written, last: str) -> tuple[dict[str, float], float]:
-    """Seconds of each column, and MiB of heap at the end."""
+    """Return the seconds of each column, and the MiB of heap at the end."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
     started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""How long "which checkpoints saw row Y, rule R" takes over 1 and 10 million rows: `python benchmarks/lineage_rows.py`.
+"""Measure how long "which checkpoints saw row Y, rule R" takes over 1 and 10 million rows: `python benchmarks/lineage_rows.py`.
 
-The rows are drawn, and go through the product's own writer of manifests; half of the data sets are prompts, half trajectories.
-Every run has a commit of its own and read two of the data sets. `warm` asks in one process, `cold` starts `ascl lineage checkpoints`
-for each question; `cpu` is the processor time of a question, which other work on the machine does not change as it does the time on
-the clock. `--version` imports the command line alone. The target is 1 s.
+The rows are random and go through the product's own writer of manifests; half of the data sets are prompts, half trajectories. Every run
+has its own commit and read two of the data sets. `warm` asks in one process; `cold` starts `ascl lineage checkpoints` for each question.
+`cpu` is the processor time of a question, which other work on the machine hardly changes. `--version` only imports the command line.
+The target is 1 s.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NOBODY = {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what 
 
 
 def main() -> None:
-    """Build and ask at every size; the worst 95th percentile on the clock at the largest size comes first."""
+    """Build and ask at every size, and print the worst 95th percentile on the clock at the largest size first."""
     options = parser(__doc__, repeats=40)
     options.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000], help="numbers of rows")
     options.add_argument("--data-sets", type=int, default=10, help="data sets that they are spread over (default: %(default)s)")
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def measure(size: int, given: Namespace) -> Iterator[dict[str, Any]]:
-    """Each question, in one process and in new ones."""
+    """Time each question, in one process and in new ones."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         started = time.perf_counter()
@@ -98,7 +98,7 @@ def measure(size: int, given: Namespace) -> Iterator[dict[str, Any]]:
 
 
 def build(root: Path, size: int, given: Namespace) -> dict[str, list[str]]:
-    """A repository in which that many rows were read; returns ids to ask for."""
+    """Make a repository in which that many rows were read; return ids to ask for."""
     write_text(root / "pyproject.toml", "")
     write_text(root / "data/rules/x.yaml", "")
     git(root, "init", "--quiet")
@@ -136,13 +136,13 @@ def _batches(draw: np.random.Generator, rows: int, is_sft: bool, ids: list[str])
 
 
 def _hex(draw: np.random.Generator, number: int, size: int) -> pa.Array:
-    """Drawn hexadecimal texts of so many bytes."""
+    """Return random hexadecimal texts of that many bytes."""
     offsets = np.arange(number + 1, dtype=np.int32) * (2 * size)
     return pa.Array.from_buffers(pa.string(), number, [None, pa.py_buffer(offsets), pa.py_buffer(draw.bytes(number * size).hex().encode())])
 
 
 def _runs(root: Path, names: list[tuple[str, bool]], given: Namespace) -> None:
-    """Commits of runs, and what their records would say, as it is kept once they have been read."""
+    """Make commits of runs, and the cache of what their records say."""
     import duckdb
 
     tree = git(root, "mktree")
@@ -171,7 +171,7 @@ def _runs(root: Path, names: list[tuple[str, bool]], given: Namespace) -> None:
 
 
 def _timed(ask: Callable[[str], object], values: list[str]) -> dict[str, float]:
-    """Seconds on the clock, and mean seconds of processor time of this process and of those that it started."""
+    """Return the seconds on the clock, and the mean processor seconds of this process and of those that it started."""
     taken, before = [], sum(os.times()[:4])
     for value in values:
         started = time.perf_counter()

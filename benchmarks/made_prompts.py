@@ -1,4 +1,4 @@
-"""Any number of prompts that look like real ones: public prompts with words of others in them, copies, near-copies and held-out ones."""
+"""Make any number of realistic prompts: public prompts with words of others in them, copies, near-copies and held-out ones."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _COPIED_FROM = 1_000
 
 
 def public_prompts(corpus: Corpus) -> list[str]:
-    """The prompts of the public files under `$ASCL_EXTERNAL_DATA`."""
+    """Return the prompts of the public files under `$ASCL_EXTERNAL_DATA`."""
     sources = [SourceConfig(name=name, format=name, path=f"$ASCL_EXTERNAL_DATA/{name}") for name in _PUBLIC]
     return [row.prompt for source in sources for row in load_source(source, Path(DEFAULT_EXTERNAL_DATA), corpus)]
 
 
 def made_prompts(count: int, public: list[str], evaluation: list[str], seed: int) -> Iterator[str]:
-    """Of 100 prompts about 5 are copies of another, 10 almost copies, and 1 has an evaluation prompt in it."""
+    """Yield prompts, of which about 5 % copy another, 10 % nearly copy one, and 1 % contain an evaluation prompt."""
     rng, recent = random.Random(seed), [public[0]]
     words = " ".join(public).split()
     for _ in range(count):
@@ -47,7 +47,7 @@ def made_prompts(count: int, public: list[str], evaluation: list[str], seed: int
 
 
 def write_rows(path: Path, prompts: Iterator[str]) -> None:
-    """As a source of the format `rows`; every tenth is a utility prompt."""
+    """Write a source of the format `rows`; every tenth row is a utility prompt."""
     with path.open("w", encoding="utf-8") as file:
         for number, prompt in enumerate(prompts):
             utility = {"prompt_type": "utility", "answer": "1"} if number % 10 == 0 else {"prompt_type": "borderline", "category": "CYB"}

@@ -1,9 +1,10 @@
-"""What each rule for the advantages does to the consult rate in the two-mode bandit: `python benchmarks/mode_bandit.py [--seeds 5]`.
+"""Show what each rebalancing rule does to the consult rate in the two-mode bandit: `python benchmarks/mode_bandit.py [--seeds 5]`.
 
-The first table: the final consult rate on benign and on harmful prompts after 400 steps from 0.50 and 0.80, mean over the seeds and,
-in brackets, the smallest and largest. The second: what is left of a rule's holding force where benign prompts are nearly always answered
-rightly, so that a whole group has one reward and nothing is rebalanced in it; prompts that only the rules decide pay 0.97 for consulting
-and 0.50 without, from rates of 0.60 and 0.55, 300 steps. The third: the expected push of IFPO on consulting over GRPO's.
+The first table has the final consult rate on benign and on harmful prompts after 400 steps from 0.50 and 0.80: the mean over the seeds
+and, in brackets, the smallest and largest. The second shows how well a rule still holds consulting back if benign prompts are nearly
+always answered rightly, so that all rewards of a group are equal and nothing is rebalanced; prompts that only the rules decide pay 0.97
+for consulting and 0.50 without, from rates of 0.60 and 0.55, 300 steps. The third has the expected push of IFPO on consulting, divided
+by GRPO's.
 """
 
 from __future__ import annotations

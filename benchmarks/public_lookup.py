@@ -1,7 +1,7 @@
-"""How often a look-up in a public prompt's own words finds the right rules: `python benchmarks/public_lookup.py`.
+"""Measure how often a look-up with a public prompt's own words finds the right rules: `python benchmarks/public_lookup.py`.
 
-Over the training sources of the profile `small` that have categories and no rules of their own, every row of them; the look-up knows the
-prompt alone unless a line says otherwise:
+It takes every row of those training sources of the profile `small` that have categories but no rules. The look-up gets only the prompt,
+unless a line says otherwise:
 
     category     the best rule is of the data set's (first) category
     of 3         one of the best three is
@@ -9,12 +9,12 @@ prompt alone unless a line says otherwise:
                  the rules' (STAR-1 files drugs, fraud and intrusion all under "illicit / criminal behavior")
     hazard of 3  one of the best three has
     policy       the best rule decides as the data set says
-    in category  the best rule of the data set's category does; without it the teacher takes the next that does
+    in category  the best rule of the data set's category does; otherwise the teacher takes the next that does
     some rule    the category has a rule that does at all
     by its query the teacher's call, with the query of the rule that it takes, brings that rule back first
 
-`--set retrieval.backend=dense --set retrieval.model=FOLDER` measures another backend. `--half` measures one half of the prompts by content
-hash: what ranks the rules was chosen on the half `a`, so that `b` says how well it does on prompts that had no part in the choice.
+`--set retrieval.backend=dense --set retrieval.model=FOLDER` measures another backend. `--half` measures one half of the prompts, by
+content hash. The ranking was chosen on the half `a`, so the half `b` shows its quality on prompts that had no part in the choice.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def main() -> None:
 
 
 def half_of(prompt: Prompt) -> str:
-    """Which half a prompt is in."""
+    """Return the half that a prompt is in."""
     return "ab"[int(hashlib.sha256(prompt.prompt.encode()).hexdigest(), 16) % 2]
 
 
 def measure(teacher: TemplatedTeacher, prompts: Sequence[Prompt]) -> dict[str, list[bool]]:
-    """Hits and misses by what is asked."""
+    """Return hits and misses for each question."""
     anywhere = [_look_up(teacher, prompt, None, prompt.prompt, 3) for prompt in prompts]
     inside = [_look_up(teacher, prompt, prompt.category, prompt.prompt, 1) for prompt in prompts]
     taken = [(prompt, rule) for prompt in prompts if (rule := teacher.rule_of(prompt)) is not None]

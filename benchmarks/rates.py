@@ -1,4 +1,4 @@
-"""What the benchmarks of generation share: one repeat's rollouts, the rate of written tokens, its floor, and the table."""
+"""Shared by the benchmarks of generation: one repeat's rollouts, the rate of written tokens, its floor, and the table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ascl_core.rules.retrieval import RuleIndex, RuleTool
 
 @dataclass
 class Sampled:
-    """What one repeat of one side made."""
+    """The rollouts of one repeat of one side."""
 
     seconds: float
     written: int
@@ -31,12 +31,12 @@ class Sampled:
 
     @property
     def rate(self) -> float:
-        """Written tokens a second."""
+        """Return the written tokens a second."""
         return self.written / self.seconds
 
 
 def sample(generator: Generator, prompts: Sequence[Prompt], index: RuleIndex, inputs: Inputs, given: Namespace, number: int) -> Sampled:
-    """One repeat of a generator, the tool in the loop."""
+    """Run one repeat of a generator with the tool in the loop."""
     conversation, config = inputs.params.conversation, inputs.params.ifpo
     rollouts: list[Any] = []
 
@@ -58,7 +58,7 @@ def sample(generator: Generator, prompts: Sequence[Prompt], index: RuleIndex, in
 
 
 def floor(model: Any, prompts: Sequence[list[int]], repeats: Sequence[Sampled], rows: int) -> float:
-    """Written tokens a second if nothing but the matrix products took time: each prompt read once, every later token once."""
+    """Return the written tokens a second if only matrix products took time: each prompt read once, every later token once."""
     body = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name and "lm_head" not in name)
     head = model.config.hidden_size * model.config.vocab_size
     tokens, written = (sum(getattr(x, name) for x in repeats) / len(repeats) for name in ("tokens", "written"))
@@ -67,7 +67,7 @@ def floor(model: Any, prompts: Sequence[list[int]], repeats: Sequence[Sampled], 
 
 
 def report(sides: Mapping[str, Sequence[Sampled]], headline: str, floor: float, path: Any) -> None:
-    """The first side's rate by the second's, pair by pair, and both rates."""
+    """Print the ratio of the first side's rate to the second's, pair by pair, and both rates."""
     ours, theirs = sides.values()
     pairs = sorted(a.rate / b.rate for a, b in zip(ours, theirs, strict=True))
     middle = pairs[len(pairs) // 2]

@@ -1,12 +1,11 @@
-"""How long a look-up of rules takes at 66, 1,000 and 10,000 rules: `python benchmarks/retrieval.py`.
+"""Measure how long a look-up takes among 66, 1,000 and 10,000 rules: `python benchmarks/retrieval.py`.
 
-The larger corpora are made from the frozen rules of `tests/corpus` by seeded recombination of their words. For the look-ups
-by day and jurisdiction each rule has a jurisdiction and a first day; for the others all rules are in force. The target is a p99
-under 2 ms at 10,000 rules.
-`cpu` counts the thread's processor time, by the median of each query's repeats: what a look-up costs, and not what else the machine does.
+The larger corpora recombine the words of the frozen rules of `tests/corpus`, by a seed. For look-ups by day and jurisdiction each rule has
+a jurisdiction and a first day; for the others all rules are in force. The target is a p99 under 2 ms among 10,000 rules. `cpu` is the
+thread's processor time, by the median of each query's repeats, so other work on the machine does not count.
 
-`dense` and `hybrid` search random unit vectors (`--dimensions`), as the time does not depend on what they say. Embedding the query comes
-on top; `--model FOLDER` measures it with that model, for queries that were not asked before.
+`dense` and `hybrid` search random unit vectors (`--dimensions`), as the time does not depend on their content. Embedding the query comes
+on top; `--model FOLDER` measures it with that model, for new queries.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _AT = RulesConfig().at
 
 
 def main() -> None:
-    """Measure every kind of look-up at every size; the worst p99 at the largest size comes first."""
+    """Measure every kind of look-up at every size, and print the worst p99 at the largest size first."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--sizes", type=int, nargs="+", default=[66, 1_000, 10_000], help="numbers of rules")
     options.add_argument("--queries", type=int, default=400, help="look-ups of each kind in one repeat (default: %(default)s)")
@@ -64,7 +63,7 @@ def main() -> None:
 
 
 def synthesise(corpus: Corpus, size: int, seed: int, limited: bool = False) -> Corpus:
-    """As many rules of recombined words; `limited` gives each a place and a first day, otherwise all are in force everywhere."""
+    """Return that many rules of recombined words; `limited` gives each a jurisdiction and a first day."""
     draw = random.Random(seed)
     pool = [word for rule in corpus.rules for word in rule.text.split()]
     phrases = [word for rule in corpus.rules for word in rule.query.split()]
@@ -76,13 +75,13 @@ def synthesise(corpus: Corpus, size: int, seed: int, limited: bool = False) -> C
 def _variant(number: int, draw: random.Random, corpus: Corpus, words: tuple[list[str], list[str], list[str]], limited: bool) -> Rule:
     base = draw.choice(corpus.rules)
     pool, phrases, keywords = words
-    places = draw.choice([(EVERYWHERE,), *((place,) for place in corpus.jurisdictions)])
+    scopes = draw.choice([(EVERYWHERE,), *((jurisdiction,) for jurisdiction in corpus.jurisdictions)])
     changed = {
         "id": f"{base.category}-{number:05d}",
         "text": " ".join(draw.choices(pool, k=len(base.text.split()))),
         "query": " ".join(draw.choices(phrases, k=3)),
         "keywords": tuple(draw.sample(keywords, len(base.keywords))),
-        "jurisdictions": places if limited else (EVERYWHERE,),
+        "jurisdictions": scopes if limited else (EVERYWHERE,),
         "effective_from": date(2026, 1, 1) + timedelta(days=draw.randrange(300) if limited else 0),
         "effective_until": None,
         "status": "active",
@@ -92,7 +91,7 @@ def _variant(number: int, draw: random.Random, corpus: Corpus, words: tuple[list
 
 
 def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
-    """Percentiles of each kind of look-up, over all repeats, on indexes that have been asked before."""
+    """Return percentiles of each kind of look-up, over all repeats, on warm indexes."""
     everywhere = real if size == len(real.rules) else synthesise(real, size, given.seed)
     limited = real if size == len(real.rules) else synthesise(real, size, given.seed, limited=True)
     draw = random.Random(given.seed)
@@ -100,12 +99,14 @@ def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
     queries = [_query(rule, draw) for rule in rules]
     index = RuleIndex(everywhere, _AT)
     dated = [RuleIndex(limited, date(2026, month, 1)) for month in (3, 6, 9, 12)]
-    places = real.jurisdictions
+    jurisdictions = real.jurisdictions
     dense, hybrid = (RuleIndex(everywhere, _AT, backend) for backend in _backends(everywhere, given))
     kinds: dict[str, Callable[[int], object]] = {
         "category and query": lambda i: index.lookup(category=rules[i].category, query=queries[i], jurisdiction="XA", limit=_LIMIT),
-        "query alone": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
-        "day and place": lambda i: dated[i % 4].lookup(category=None, query=queries[i], jurisdiction=places[i // 4 % 2], limit=_LIMIT),
+        "query only": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
+        "day and jurisdiction": lambda i: dated[i % 4].lookup(
+            category=None, query=queries[i], jurisdiction=jurisdictions[i // 4 % 2], limit=_LIMIT
+        ),
         "dense": lambda i: dense.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
         "hybrid": lambda i: hybrid.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
     }
@@ -113,7 +114,7 @@ def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
 
 
 class _RandomEmbedder:
-    """A unit vector for each text, known beforehand: what is measured is the search alone."""
+    """A unit vector for each text, known beforehand, so that only the search is measured."""
 
     identity = "random"
 
@@ -140,7 +141,7 @@ def _backends(corpus: Corpus, given: Namespace) -> tuple[MeaningBackend, FusedBa
 
 
 def _embedding_ms(model: str, corpus: Corpus, given: Namespace) -> dict[str, float]:
-    """Percentiles over queries of the lengths that a model asks, each embedded once."""
+    """Return percentiles over queries of realistic length, each embedded once."""
     draw = random.Random(given.seed)
     embedder = SentenceEmbedder(RetrievalConfig(backend="dense", model=model))
     embedder.query("warm up")
@@ -155,12 +156,12 @@ def _embedding_ms(model: str, corpus: Corpus, given: Namespace) -> dict[str, flo
 
 
 def _query(rule: Rule, draw: random.Random) -> str:
-    """What a model might ask: the canonical query, a few words of the rule, or a whole prompt."""
+    """Return a query that a model might ask: the canonical query, a few words of the rule, or a whole prompt."""
     return draw.choice([rule.query, " ".join(draw.sample(rule.text.split(), 4)), draw.choice(rule.examples).prompt])
 
 
 def _percentiles(run: Callable[[int], object], repeats: int, queries: int) -> dict[str, float]:
-    """Over single look-ups, preemption by other work included; `cpu` over the median of each query's repeats."""
+    """Return percentiles over single look-ups, preemption included; `cpu` over the median of each query's repeats."""
     build = max(_timed(run, number)[0] for number in range(queries))
     taken = np.array([[_timed(run, number) for number in range(queries)] for _ in range(repeats)])  # (repeats, queries, 2)
     p50, p99 = np.percentile(taken[..., 0], [50, 99])
@@ -169,7 +170,7 @@ def _percentiles(run: Callable[[int], object], repeats: int, queries: int) -> di
 
 
 def _timed(run: Callable[[int], object], number: int) -> tuple[float, float]:
-    """Milliseconds by the clock, and of this thread's processor time."""
+    """Return the milliseconds by the clock, and of this thread's processor time."""
     started, worked = time.perf_counter_ns(), time.thread_time_ns()
     run(number)
     return (time.perf_counter_ns() - started) / 1e6, (time.thread_time_ns() - worked) / 1e6

@@ -1,11 +1,11 @@
-"""Generation with the tool in the loop against TRL's own loop: `python benchmarks/rollouts.py [--data FOLDER]`.
+"""Compare generation with the tool in the loop with TRL's own loop: `python benchmarks/rollouts.py [--data FOLDER]`.
 
 64 prompts with 8 samples each, the same model, prompts, temperature, budget and seeds: `GRPOTrainer` with its
 `environment_factory` as in training, and `ascl_core.generation.transformers` as in evaluation. The rate counts the tokens
 that the model wrote, not those of the prompts and the tool's results; both sides finish the same number of rollouts.
-Their turns have the same budget, which none of them reaches: TRL's is for the whole rollout.
+Both have the same budget, which no rollout reaches: TRL's is for the whole rollout, ours for a turn.
 
-The floor is the arithmetic of reading each prompt once and every later token once, by the speed of a matrix product.
+The floor is the time of the matrix products if each prompt and every later token is read once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _theirs(side: Side, given: Namespace, number: int) -> Sampled:
-    """TRL's `_generate`, tools and reading of the answers included, on environments that were reset."""
+    """Run TRL's `_generate`, tools and parsing included, on environments that were reset."""
     side.rewind(given.seed + number)
     seconds, (_, completion_ids, tool_mask, *_) = side.generate()
     consulted = sum(0 in mask for mask in tool_mask) / len(tool_mask)

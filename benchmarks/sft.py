@@ -1,4 +1,4 @@
-"""Tokens per second of supervised fine-tuning: ours, TRL's default, TRL's packing: `python benchmarks/sft.py [--data FOLDER]`.
+"""Compare tokens per second of SFT: ours, TRL's default, TRL's packing: `python benchmarks/sft.py [--data FOLDER]`.
 
 The same model and trajectories, one optimiser step at a time, interleaved. The rate counts the real tokens of the rows, never
 padding. Losses are compared on the same rows. Packing (best fit, rows of `sft.max_length` tokens) takes one packed row at a time
@@ -56,13 +56,13 @@ class Side:
         self.start = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
 
     def batches(self) -> Iterator[list[dict[str, torch.Tensor]]]:
-        """The micro-batches of each step, as the trainer's own loader draws them."""
+        """Yield the micro-batches of each step, as the trainer's own loader draws them."""
         loader = iter(self.trainer.get_train_dataloader())
         while True:
             yield [next(loader) for _ in range(self.chunks)]
 
     def step(self, micro_batches: list[dict[str, torch.Tensor]]) -> float:
-        """Forward, backward and optimiser; the loss."""
+        """Run forward, backward and optimiser; return the loss."""
         trainer = self.trainer
         count = sum((batch["labels"][:, 1:] != -100).sum() for batch in micro_batches)
         loss = sum(float(trainer.training_step(trainer.model, dict(batch), count)) for batch in micro_batches)
@@ -72,7 +72,7 @@ class Side:
         return loss
 
     def rewind(self) -> None:
-        """Back to the first weights."""
+        """Restore the first weights."""
         self.trainer.model.load_state_dict(self.start)
         self.trainer.optimizer.state.clear()
 
@@ -93,13 +93,13 @@ def main() -> None:
 
 
 def _losses(ours: Side, theirs: Side) -> tuple[float, float]:
-    """The loss of both on the rows of our first step."""
+    """Return the loss of both on the rows of our first step."""
     rows = next(ours.batches())
     return ours.step(rows), theirs.step(rows)
 
 
 def _timings(sides: dict[str, Side], repeats: int) -> tuple[dict[str, Timing], dict[str, Timing]]:
-    """Seconds of each step, and seconds for a thousand real tokens."""
+    """Return the seconds of each step, and the seconds for a thousand real tokens."""
     loaders = {name: side.batches() for name, side in sides.items()}
     for side in sides.values():
         side.rewind()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved repeats, medians and spreads, the machine's line, and figures as JSON."""
+"""Shared by the benchmarks: interleaved repeats, medians and ranges, the machine's line, and figures as JSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """The median of the repeats."""
+        """Return the median of the repeats."""
         return median(self.seconds)
 
     def to_json(self) -> dict[str, Any]:
-        """Median and spread, and every repeat."""
+        """Return median and range, and every repeat."""
         return {"median_s": self.median, "min_s": min(self.seconds), "max_s": max(self.seconds), "seconds": list(self.seconds)}
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Timing:
 
 
 def interleave(sides: Mapping[str, Callable[[], Any]], repeats: int, warmups: int = 1) -> dict[str, Timing]:
-    """The sides one after the other, `repeats` times, so that what else the machine does hits all of them alike."""
+    """Time the sides one after the other, `repeats` times, so that other work on the machine affects all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warmups, repeats):
         for name, run in sides.items():
@@ -46,13 +46,13 @@ def interleave(sides: Mapping[str, Callable[[], Any]], repeats: int, warmups: in
 
 
 def ratios(timings: Mapping[str, Timing], ours: str, theirs: str) -> tuple[float, float, float]:
-    """Their seconds by ours, repeat by repeat: median, smallest and largest."""
+    """Return their seconds divided by ours, repeat by repeat: median, smallest and largest."""
     pairs = [b / a for a, b in zip(timings[ours].seconds, timings[theirs].seconds, strict=True)]
     return median(pairs), min(pairs), max(pairs)
 
 
 def machine() -> dict[str, Any]:
-    """Cores, load, Python and, where it is loaded, torch with its threads."""
+    """Return cores, load, Python and, if it is loaded, torch with its threads."""
     import sys
 
     found: dict[str, Any] = {
@@ -68,12 +68,12 @@ def machine() -> dict[str, Any]:
 
 
 def machine_line() -> str:
-    """One line about the machine, for the foot of every table."""
+    """Return one line about the machine, for the foot of every table."""
     return "machine: " + ", ".join(f"{name} {value}" for name, value in machine().items())
 
 
 def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
-    """A parser with what every benchmark takes."""
+    """Return a parser with the options of every benchmark."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--repeats", type=int, default=repeats, help="timed repeats of each side (default: %(default)s)")
     made.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn (default: %(default)s)")
@@ -82,7 +82,7 @@ def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
 
 
 def write(path: Path | None, figures: Mapping[str, Any], lines: Sequence[str]) -> None:
-    """Print the lines and the machine's; write the figures with it where a path is given."""
+    """Print the lines and the machine's; write the figures with it if a path is given."""
     for line in (*lines, machine_line()):
         print(line)
     if path is not None:

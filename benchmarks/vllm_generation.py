@@ -1,10 +1,10 @@
-"""Generation with vLLM against generation with transformers: `python benchmarks/vllm_generation.py [--data FOLDER]`.
+"""Compare generation with vLLM and with transformers: `python benchmarks/vllm_generation.py [--data FOLDER]`.
 
 Both are this project's backends, in one process, with the tool in the loop: the same checkpoint, prompts, temperature, budget of a turn
 and seeds. It needs vLLM (`make setup LOCK=requirements/cpu-vllm.lock` where there is no GPU) and runs on a CPU. The rate counts
 the tokens that the model wrote, not those of the prompts and the tool's results.
 
-The floor is the arithmetic of reading each prompt once and every later token once, by the speed of a matrix product.
+The floor is the time of the matrix products if each prompt and every later token is read once.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             print(f"the rules cannot be changed: {shlex.join(map(str, error.cmd))} ended with status {error.returncode}", file=sys.stderr)
             return 1
-        options = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "worksteal", "-m", "not services")
+        options = ("-q", "-p", "no:cacheprovider", "-n", "auto", "--dist", "worksteal", "-m", "not services and not vllm")
         return _run(clone, sys.executable, "-m", "pytest", *options, *TESTS, *sys.argv[1:], check=False)
 
 

@@ -18,6 +18,15 @@ _NO_FILES = {
 }
 
 
+_ONE_CORE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""As many test processes run as there are cores: threads that spin while they wait for each other would make each many times slower."""
+
+
+def for_tests(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a process that runs tests."""
+    return {**without_settings(environment), **_ONE_CORE}
+
+
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """These variables without what sets ascl, git, DVC or Prefect, and with git and DVC reading no settings outside a repository."""
     kept = {name: value for name, value in environment.items() if name in _FOR_TESTS or not name.startswith(_NOT_OURS)}

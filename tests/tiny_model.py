@@ -15,8 +15,8 @@ from ascl_core.sft.base_model import scratch_model, train_tokenizer
 
 _NEEDS_VLLM = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 _ITS_WARNINGS = pytest.mark.filterwarnings("ignore")
-BACKENDS = ["transformers", pytest.param("vllm", marks=(_NEEDS_VLLM, _ITS_WARNINGS))]
-"""What samples, for tests that hold for each."""
+BACKENDS = ["transformers", pytest.param("vllm", marks=(pytest.mark.vllm, _NEEDS_VLLM, _ITS_WARNINGS))]
+"""What samples, for tests that hold for each. `make test-vllm` runs every file that names this list with vLLM."""
 _SIZE = ScratchConfig(
     vocab_size=512, hidden_size=64, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=32, intermediate_size=128, max_position=512
 )

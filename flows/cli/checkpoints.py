@@ -29,6 +29,8 @@ class Named:
     corpus: Path
     release: str | None = None
     """The tag, where a release was named and its own rules are used."""
+    index: Path | None = None
+    """The release's own index of these rules."""
 
 
 def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Named:
@@ -39,7 +41,7 @@ def named(root: Path, start: Path, checkpoint: str, corpus: Path | None) -> Name
     own = (start / corpus).resolve() if corpus else None
     if is_release(checkpoint):
         found = released_checkpoint(root, checkpoint)
-        return Named(str(found.folder), own or found.corpus, None if own else found.tag)
+        return Named(str(found.folder), own) if own else Named(str(found.folder), found.corpus, found.tag, found.index)
     folders = [folder for folder in ((start / checkpoint).resolve(), (root / checkpoint).resolve()) if folder.exists()]
     return Named(str(folders[0]) if folders else checkpoint, own or root / CORPUS.path)
 
@@ -115,6 +117,6 @@ def chat(
     prepare(root)
     found = named(root, start, checkpoint, corpus)
     command = [sys.executable, "-m", "ascl_core.generation.chat", found.model, str(found.corpus), "--jurisdiction", jurisdiction]
-    command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus)]
+    command += ["--params", str(root / "params.yaml"), *index_arguments(root, found.corpus, found.index)]
     command += ["--prompt", prompt] if prompt is not None else []
     raise typer.Exit(subprocess.run(command, cwd=root, env={**os.environ}, check=False).returncode)

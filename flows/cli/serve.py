@@ -66,7 +66,7 @@ def serve(
         hint = "serve what is released: ascl serve; or serve this all the same, which every answer says: --unreleased"
         raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
     released_as = ["--release", release] if release else []
-    command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port), *released_as]
+    command = [sys.executable, "-m", "ascl_core.serving", found.model, *rule_arguments(root, found.corpus, port, found.index), *released_as]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--backend", backend] if backend else []

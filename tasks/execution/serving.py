@@ -21,20 +21,20 @@ _TIMEOUT_S = 60.0
 _RULES, _CORPUS = "/v1/rules", "/v1/rules/corpus"
 
 
-def rule_arguments(root: Path, corpus: Path, port: int) -> list[str]:
+def rule_arguments(root: Path, corpus: Path, port: int, index: Path | None = None) -> list[str]:
     """Return the arguments of a server of rules: the corpus, its index, the parameters, and where swaps and look-ups are kept.
 
     Servers of the same corpus and `port` share their swaps.
     """
     folder = root / ".ascl" / "serving"
-    arguments = [str(corpus), "--params", str(root / "params.yaml"), *index_arguments(root, corpus)]
+    arguments = [str(corpus), "--params", str(root / "params.yaml"), *index_arguments(root, corpus, index)]
     return [*arguments, "--memory", str(folder / f"{port}.json"), "--access-log", str(folder / "look-ups.jsonl")]
 
 
-def index_arguments(root: Path, corpus: Path) -> list[str]:
-    """Return the option that names the index in which the last run's checkpoint was evaluated; empty for other rules than that run's."""
-    index = root / RULE_INDEX.path
-    return ["--index", str(index)] if corpus == root / CORPUS.path and index.is_dir() else []
+def index_arguments(root: Path, corpus: Path, released: Path | None = None) -> list[str]:
+    """Return the option that names the index in which the checkpoint was evaluated: the release's own, or for its rules the last run's."""
+    index = released or (root / RULE_INDEX.path if corpus == root / CORPUS.path else None)
+    return ["--index", str(index)] if index is not None and index.is_dir() else []
 
 
 def served_corpus(url: str) -> Corpus:

@@ -23,6 +23,7 @@ from tasks.registry.stages import (
     CORPUS,
     EVALUATE,
     GATE,
+    INDEX_RULES,
     RELEASED,
     REPORT,
     RULES,
@@ -37,7 +38,7 @@ from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 DECISION = GATE.outputs["decision"].path
-_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
+_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, INDEX_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
 _FOLDER = Path(".ascl") / "releases"
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ascl_core.artifacts import atomic_path, digest, read_json
 from ascl_core.errors import ReleaseError
+from ascl_core.released import RELEASE_INDEX
 from tasks.registry.stages import RELEASED
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.verify import verify_release
-from tasks.repository.git import show
+from tasks.repository.git import export, git, show
 from tasks.repository.released import NOW, released_commit
 
 _FOLDER = Path(".ascl") / "checkpoints"
@@ -22,11 +23,13 @@ _TAG = re.compile(r"release/\d+")
 
 @dataclass(frozen=True)
 class ReleasedCheckpoint:
-    """The weights and the rules of a release whose signatures hold."""
+    """The weights, the rules and their index, of a release whose signatures hold."""
 
     tag: str
     folder: Path
     corpus: Path
+    index: Path | None
+    """None where the release is older than indexes in releases: it is made anew then."""
 
 
 def is_release(name: str) -> bool:
@@ -49,7 +52,10 @@ def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
     corpus = place / f"{folder.name}.corpus.json"
     with atomic_path(corpus) as temporary:
         temporary.write_bytes(show(root, release.commit, Path(RELEASED.path) / CORPORA["served"]))
-    return ReleasedCheckpoint(release.tag, folder, corpus)
+    index = Path(RELEASED.path) / RELEASE_INDEX
+    has_index = bool(git(root, "ls-tree", release.commit, "--", str(index)))
+    exported = export(root, release.commit, index, place / f"{folder.name}.files") if has_index else None
+    return ReleasedCheckpoint(release.tag, folder, corpus, exported)
 
 
 def release_of(root: Path, checkpoint: Path, corpus: Path) -> str | None:

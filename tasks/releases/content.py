@@ -3,6 +3,7 @@
 release.json        the record: tag, run, digests, approvals
 results.parquet     every judged response, with which the next gate compares
 corpora/            the rules that SFT data, reinforcement learning and serving were given
+index/              the index in which the served rules were looked up when the checkpoint was evaluated
 approvals/          what the approvers signed
 model_card.md, data_card.md
 model.sig           the checkpoint's signature in the form of sigstore, where a key for it is configured
@@ -21,11 +22,11 @@ from pydantic import AwareDatetime, ConfigDict, Field, SerializerFunctionWrapHan
 
 from ascl_core.artifacts import atomic_path, read_json, sha256_tree, write_json
 from ascl_core.config.base import Config
-from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_RESULTS
+from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_INDEX, RELEASE_RESULTS
 from tasks.evidence.log import COMMITTED, extended
 from tasks.evidence.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, PublicKey, Trust
-from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED, REPORT, RL_CORPUS, SFT_CORPUS
+from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
 from tasks.releases.approvals import Approval
 from tasks.releases.candidate import EVALUATION, Candidate, Judged
 from tasks.repository.git import show
@@ -110,6 +111,7 @@ def write_content(
     shutil.copy(place / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
     for name, corpus in _CORPORA.items():
         shutil.copy(place / corpus.path, folder / CORPORA[name])
+    shutil.copytree(place / RULE_INDEX.path, folder / RELEASE_INDEX)
     for card in CARDS:
         shutil.copy(place / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from tasks.execution.local_server import local_server
+from tests.once import make_once
 from tests.pipeline.workspace import Workspace, make_workspace
 
 
 @pytest.fixture(scope="session")
-def _finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workspace:
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    with FileLock(shared / "finished.lock"):
-        if (shared / "finished").exists():
-            return Workspace(shared / "finished")
-        shutil.rmtree(shared / "making", ignore_errors=True)
-        workspace = make_workspace(shared / "making")
-        workspace.ascl("run")
-        workspace.root.rename(shared / "finished")
-    return Workspace(shared / "finished")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace after `ascl run`, to be copied and not to be changed."""
+
+    def make(folder: Path) -> None:
+        make_workspace(folder / "made").ascl("run")
+
+    return Workspace(make_once(tmp_path_factory, "finished", make) / "made")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import httpx
 import pytest
 import yaml
 
-from ascl_core.artifacts import digest, read_yaml, write_text
+from ascl_core.artifacts import digest, read_json, read_yaml, write_json, write_text
 from tasks.registry.stages import CURATE, CURATION_COUNTS, PROMPTS
+from tests.once import make_once
 from tests.pipeline.workspace import Running, Workspace, remove, wait_until
 
 pytestmark = pytest.mark.slow
@@ -25,15 +26,34 @@ ROWS = 50_000
 STAGE = (sys.executable, "-m", "tasks", "curate")
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@dataclass(frozen=True)
+class Alone:
+    """What one process made."""
+
+    workspace: Workspace
+    many: Path
     """A source of more rows than one shard has, a tenth of them copies."""
-    path = tmp_path_factory.mktemp("many") / "rows.jsonl"
-    with path.open("w") as file:
-        for i in range(ROWS):
-            text = f"What is number {i % (ROWS * 9 // 10)} of the long list about?"
-            file.write(json.dumps({"prompt": text, "prompt_type": "borderline", "category": "CYB"}) + "\n")
-    return path
+    digests: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def alone(_fresh: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """A workspace in which only curation is left to be done, and what it gives in one process."""
+
+    def make(folder: Path) -> None:
+        with (folder / "rows.jsonl").open("w") as file:
+            for i in range(ROWS):
+                text = f"What is number {i % (ROWS * 9 // 10)} of the long list about?"
+                file.write(json.dumps({"prompt": text, "prompt_type": "borderline", "category": "CYB"}) + "\n")
+        workspace = _fresh.copy(folder / "made")
+        use(workspace, folder / "rows.jsonl", name="local")
+        for stage in ("validate_rules", "build_suites"):
+            workspace.run(sys.executable, "-m", "tasks", stage)
+        write_json(folder / "digests.json", curated(workspace))
+        forget(workspace)
+
+    folder = make_once(tmp_path_factory, "curation", make)
+    return Alone(Workspace(folder / "made"), folder / "rows.jsonl", tuple(read_json(folder / "digests.json")))
 
 
 def use(workspace: Workspace, many: Path, **engine: Any) -> None:
@@ -48,19 +68,21 @@ def use(workspace: Workspace, many: Path, **engine: Any) -> None:
 
 def curated(workspace: Workspace) -> tuple[str, ...]:
     """Run the stage anew; the digests of what it wrote."""
-    for artifact in (*CURATE.outputs.values(), CURATE.record):
-        remove(workspace.root / artifact.path)
+    forget(workspace)
     workspace.run(*STAGE)
     return tuple(digest(workspace.root / artifact.path) for artifact in (PROMPTS, CURATION_COUNTS))
 
 
+def forget(workspace: Workspace) -> None:
+    """Remove what the stage has written."""
+    for artifact in (*CURATE.outputs.values(), CURATE.record):
+        remove(workspace.root / artifact.path)
+
+
 @pytest.fixture
-def ready(fresh: Workspace, many: Path) -> Workspace:
+def ready(alone: Alone, api_url: str, tmp_path: Path) -> Workspace:
     """A workspace in which only curation is left to be done."""
-    use(fresh, many, name="local")
-    for stage in ("validate_rules", "build_suites"):
-        fresh.run(sys.executable, "-m", "tasks", stage)
-    return fresh
+    return alone.workspace.copy(tmp_path / "ready", api_url)
 
 
 def task_runs(workspace: Workspace) -> list[str]:
@@ -69,23 +91,20 @@ def task_runs(workspace: Workspace) -> list[str]:
     return [run["state_type"] for run in httpx.post(f"{workspace.api_url}/task_runs/filter", json=query, timeout=30).json()]
 
 
-def test_two_dask_workers_write_the_bytes_that_one_process_writes(ready: Workspace, many: Path) -> None:
-    alone = curated(ready)
+def test_two_dask_workers_write_the_bytes_that_one_process_writes(ready: Workspace, alone: Alone) -> None:
     before = len(task_runs(ready))
-    use(ready, many, name="dask", workers=2)
-    assert curated(ready) == alone
+    use(ready, alone.many, name="dask", workers=2)
+    assert curated(ready) == alone.digests
     assert task_runs(ready)[before:] == ["COMPLETED"] * 3
     assert not ready.processes()
 
 
-def test_the_workers_of_a_cluster_that_runs_already_do_the_same(ready: Workspace, many: Path, tmp_path: Path) -> None:
-    alone = curated(ready)
+def test_the_workers_of_a_cluster_that_runs_already_do_the_same(ready: Workspace, alone: Alone, tmp_path: Path) -> None:
     with cluster(ready, tmp_path) as (address, workers):
-        use(ready, many, name="dask", address=address)
-        assert curated(ready) == alone
+        use(ready, alone.many, name="dask", address=address)
+        assert curated(ready) == alone.digests
         assert [worker.goes_on for worker in workers] == [True, True]
-    for artifact in (*CURATE.outputs.values(), CURATE.record):
-        remove(ready.root / artifact.path)
+    forget(ready)
     said = ready.run(*STAGE, status=None)
     assert "no Dask scheduler answers" in said
     assert f"engine.address: {address}" in ready.ascl("run", status=None).replace("\n", " ")
@@ -104,11 +123,8 @@ def cluster(workspace: Workspace, folder: Path) -> Iterator[tuple[str, list[Runn
             yield json.loads(found.read_text())["address"], [one, other]
 
 
-def test_a_killed_stage_leaves_no_worker_and_the_next_run_writes_the_same(ready: Workspace, many: Path) -> None:
-    alone = curated(ready)
-    use(ready, many, name="dask", workers=2)
-    for artifact in (*CURATE.outputs.values(), CURATE.record):
-        remove(ready.root / artifact.path)
+def test_a_killed_stage_leaves_no_worker_and_the_next_run_writes_the_same(ready: Workspace, alone: Alone) -> None:
+    use(ready, alone.many, name="dask", workers=2)
     without_server = replace(ready, api_url=None)  # as `dvc repro`: the stage starts one of its own
     running = without_server.start(*STAGE)
     wait_until(lambda: list(ready.scratch(CURATE).glob("*/state/shards/prepared/*.parquet")) or not running.goes_on, "a prepared shard")
@@ -117,4 +133,4 @@ def test_a_killed_stage_leaves_no_worker_and_the_next_run_writes_the_same(ready:
     assert not (ready.root / PROMPTS.path).exists()
     without_server.run(*STAGE)
     assert not ready.processes()
-    assert tuple(digest(ready.root / artifact.path) for artifact in (PROMPTS, CURATION_COUNTS)) == alone
+    assert tuple(digest(ready.root / artifact.path) for artifact in (PROMPTS, CURATION_COUNTS)) == alone.digests

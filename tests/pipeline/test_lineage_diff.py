@@ -21,6 +21,7 @@ from tasks.registry.parameters import write_params
 from tasks.registry.stages import DATA_STAGES, EVALUATE, GATE, IFPO, PROMPTS, SFT, checkpoint_of
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
+from tests.once import make_once
 from tests.openlineage_schema import problems
 from tests.pipeline.test_rule_changes import edit
 from tests.pipeline.workspace import Workspace
@@ -39,9 +40,12 @@ class World:
     root: Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> World:
-    root = _finished.copy(tmp_path_factory.mktemp("lineage") / "root").root
+    return World(make_once(tmp_path_factory, "two-runs", lambda folder: make_runs(_finished.copy(folder / "root").root)) / "root")
+
+
+def make_runs(root: Path) -> None:
     for name, settings in (("tuned", TUNED), ("changed", OTHER_RULES_AND_ROWS)):
         run = runs.open_run(root, name)
         if name == "changed":
@@ -51,7 +55,6 @@ def world(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wor
         write_params(run.place, None, list(settings))
         outcomes = [materialise(stage, root=run.place) for stage in STAGES]
         runs.finish_run(root, run, run_summary(run.place, outcomes))
-    return World(root)
 
 
 def told(found: Diff) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ from tasks.releases.verify import verify_release
 from tasks.repository import cache, dvc_lock
 from tasks.repository.git import git, show
 from tasks.runs import runs
+from tests.once import make_once
 from tests.pipeline.test_releases import PASSING, PEOPLE, World, cached, commit, edited_run, run_to_the_end, runs_lock, weights_in_cache
 from tests.pipeline.workspace import Workspace
 
@@ -381,19 +382,20 @@ def test_a_statement_that_says_other_than_its_record_is_found(root: Path) -> Non
 
 @pytest.fixture(scope="module")
 def world(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A repository with a run that is released."""
-    place = tmp_path_factory.mktemp("verify-release")
-    root = _finished.copy(place / "root").root
-    for name, role in PEOPLE.items():
-        new_key(root, role, name, place / "keys" / f"{name}.pem")
-    commit(root, "keys")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv(Role.TRAINER.variable, str(place / "keys" / "ci.pem"))
-        run_to_the_end(root, "yes", PASSING)
-    runs.collect(root, keep=0)
-    made = World(root, place / "keys")
-    made.release("yes", "ada")
-    return made
+    """A repository with a run that is released; whoever changes it puts everything back."""
+
+    def make(folder: Path) -> None:
+        root = _finished.copy(folder / "root").root
+        for name, role in PEOPLE.items():
+            new_key(root, role, name, folder / "keys" / f"{name}.pem")
+        commit(root, "keys")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv(Role.TRAINER.variable, str(folder / "keys" / "ci.pem"))
+            run_to_the_end(root, "yes", PASSING)
+        runs.collect(root, keep=0)
+        World.at(folder).release("yes", "ada")
+
+    return World.at(make_once(tmp_path_factory, "signed-release", make)).copy(tmp_path_factory.mktemp("verify-release"))
 
 
 def test_a_run_and_its_release_hold_from_their_commits_alone(world: World) -> None:

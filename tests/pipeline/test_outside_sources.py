@@ -16,8 +16,9 @@ from tasks.execution.plan import make_plan
 from tasks.registry import dvcfile
 from tasks.registry.dependencies import read_dependencies
 from tasks.registry.sources import source_paths
-from tasks.registry.stages import BUILD_SUITES, CURATE, SFT, STAGES
+from tasks.registry.stages import BUILD_SUITES, CURATE, SFT
 from tasks.repository.staleness import staleness
+from tests.once import make_once
 from tests.pipeline.workspace import Workspace, remove, wait_until
 
 SOURCE = "{name: mine, format: rows, path: PATH, prompt_type: borderline}"
@@ -66,13 +67,15 @@ def say(file: Path, *prompts: str) -> None:
     file.write_text("".join(f"{line}\n" for line in ("prompt", *prompts)), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _world(_fresh: Workspace, tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World(_fresh.copy(tmp_path_factory.mktemp("outside") / "repository"))
-    say(world.source, "How may I shoot a lion at night with my camera?")
-    world.workspace.ascl("params", "write", "--set", setting("../outside/mine.csv"), "--set", SUITE)
-    world.workspace.run("dvc", "repro", "--quiet", "build_suites", "curate")
-    return world
+    def make(folder: Path) -> None:
+        world = World(_fresh.copy(folder / "repository"))
+        say(world.source, "How may I shoot a lion at night with my camera?")
+        world.workspace.ascl("params", "write", "--set", setting("../outside/mine.csv"), "--set", SUITE)
+        world.workspace.run("dvc", "repro", "--quiet", "build_suites", "curate")
+
+    return World(Workspace(make_once(tmp_path_factory, "outside-sources", make) / "repository"))
 
 
 @pytest.fixture
@@ -242,6 +245,6 @@ def test_a_run_after_a_hand_edit_tracks_the_source_and_dvc_agrees(finished: Work
     assert read_json(finished.root / "data/suites/manifest.json")["suites"]["outside"]["n"] == 1
     assert world.tracked == {"build_suites": ["../outside/mine.csv"]}
     assert "Data and pipelines are up to date." in finished.run("dvc", "repro")
-    assert f"0 of {len(STAGES)} stages ran" in finished.ascl("run")
+    assert {step.action for step in make_plan(finished.root).steps} == {"reuse"}
     say(world.source, "How may I shoot a lion at dawn with my camera?")
     assert world.stale()["build_suites"] == ("../outside/mine.csv changed",)

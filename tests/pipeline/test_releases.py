@@ -40,6 +40,7 @@ from tasks.repository import outputs
 from tasks.repository.git import commit_of, git, show
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
+from tests.once import make_once
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,16 @@ class World:
     root: Path
     keys: Path
 
+    @classmethod
+    def at(cls, folder: Path) -> World:
+        """The one that lies in the folder."""
+        return cls(folder / "root", folder / "keys")
+
+    def copy(self, folder: Path) -> World:
+        """The same in another folder, with the same keys."""
+        shutil.copytree(self.root, folder / "root", symlinks=True)
+        return World(folder / "root", self.keys)
+
     def key(self, name: str) -> PrivateKey:
         """Somebody's private key."""
         return read_key(PEOPLE[name], self.keys / f"{name}.pem")
@@ -70,23 +81,29 @@ class World:
         return create_release(self.root, run, self.approvals(candidate(self.root, run), *names), self.key("ci"))
 
 
+@pytest.fixture(scope="session")
+def _made(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> World:
+    def make(folder: Path) -> None:
+        root = _finished.copy(folder / "root").root
+        for name, role in PEOPLE.items():
+            new_key(root, role, name, folder / "keys" / f"{name}.pem")
+        commit(root, "keys")
+        for name, settings in (("yes", PASSING), ("refused", FAILING)):
+            run_to_the_end(root, name, settings)
+        runs.collect(root, keep=0)
+
+    return World.at(make_once(tmp_path_factory, "releases", make))
+
+
 @pytest.fixture(scope="module")
-def made(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> World:
-    place = tmp_path_factory.mktemp("releases")
-    root = _finished.copy(place / "root").root
-    for name, role in PEOPLE.items():
-        new_key(root, role, name, place / "keys" / f"{name}.pem")
-    commit(root, "keys")
-    for name, settings in (("yes", PASSING), ("refused", FAILING)):
-        run_to_the_end(root, name, settings)
-    runs.collect(root, keep=0)
-    return World(root, place / "keys")
+def made(_made: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One for the tests of this module and process that leave it as it is."""
+    return _made.copy(tmp_path_factory.mktemp("releases"))
 
 
 @pytest.fixture
-def world(made: World, tmp_path: Path) -> World:
-    shutil.copytree(made.root, tmp_path / "root", symlinks=True)
-    return World(tmp_path / "root", made.keys)
+def world(_made: World, tmp_path: Path) -> World:
+    return _made.copy(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +115,7 @@ def yes(made: World) -> Candidate:
 def laid_out(made: World) -> Path:
     """The files of the run's commit and its outputs, for tests that leave them as they are."""
     with examined(made.root, "yes") as (_, place):
-        return shutil.copytree(place, made.keys.with_name("laid-out"), symlinks=True)
+        return shutil.copytree(place, made.root.with_name("laid-out"), symlinks=True)
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +350,7 @@ def test_a_release_holds_what_was_evaluated_who_approved_it_and_who_made_it(worl
     assert {name.removeprefix("data/released/") for name in names if "/approvals/" not in name} == {
         *("release.json", "results.parquet", "statement.json", "model_card.md", "data_card.md"),
         *(f"corpora/{name}.json" for name in ("sft", "rl", "served")),
+        "index/manifest.json",
     }
     assert released.record.checkpoint.sha256 in git(root, "show", "release/1:data/released/model_card.md")
     assert verify_release(root) == verify_release(root, "release/1") == released
@@ -526,19 +544,20 @@ def test_another_clone_that_released_first_wins_and_the_release_here_is_refused(
 # --- afterwards
 
 
-@pytest.fixture(scope="module")
-def twice(made: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+@pytest.fixture(scope="session")
+def twice(_made: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two releases, the second compared with the first."""
-    root = tmp_path_factory.mktemp("twice") / "root"
-    shutil.copytree(made.root, root, symlinks=True)
-    world = World(root, made.keys)
-    world.release("yes", "ada")
-    run_to_the_end(root, "next", PASSING)
-    runs.collect(root, keep=0)
-    found = candidate(root, "next")
-    assert (found.replaces, found.change_class) == ("release/1", "none")
-    assert world.release("next", "ben").tag == "release/2"
-    return world
+
+    def make(folder: Path) -> None:
+        world = _made.copy(folder)
+        world.release("yes", "ada")
+        run_to_the_end(world.root, "next", PASSING)
+        runs.collect(world.root, keep=0)
+        found = candidate(world.root, "next")
+        assert (found.replaces, found.change_class) == ("release/1", "none")
+        assert world.release("next", "ben").tag == "release/2"
+
+    return World(make_once(tmp_path_factory, "two-releases", make) / "root", _made.keys)
 
 
 @pytest.fixture

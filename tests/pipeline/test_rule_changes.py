@@ -13,11 +13,15 @@ import pytest
 from ascl_core.artifacts import read_json, read_parquet, write_json
 from ascl_core.contracts import Prompt, from_table
 from ascl_core.vocabulary import ResponsePolicy
-from tasks.registry.stages import CORPUS, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
+from tasks.execution.materialise import materialise
+from tasks.registry.stages import CORPUS, DATA_STAGES, EVALUATE, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, get_stage
+from tasks.repository.staleness import staleness
+from tests.once import make_once
 from tests.pipeline.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 EVERY = {stage.name for stage in STAGES}
+TRAINED_ON_DATA = {"sft", "sft_direct_refusal", "sft_context_distillation", "ifpo"}
 WORDING = {"validate_rules", "index_rules", "build_suites", *(stage.name for stage in EVALUATE.values()), "report"}
 VERDICT = WORDING | {"ifpo"}
 # By its words its query is that of NVC-01, and it has precedence: look-ups find it instead, and so the trajectories change.
@@ -59,12 +63,14 @@ def release(workspace: Workspace) -> None:
             file.unlink()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _released(_finished: Workspace, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = _finished.copy(tmp_path_factory.mktemp("released") / "made", api_url)
-    release(workspace)
-    assert ran(workspace.ascl("run")) == {"validate_rules", "gate", "report"}
-    return workspace
+    def make(folder: Path) -> None:
+        workspace = _finished.copy(folder / "made", api_url)
+        release(workspace)
+        assert ran(workspace.ascl("run")) == {"validate_rules", "gate", "report"}
+
+    return Workspace(make_once(tmp_path_factory, "released", make) / "made")
 
 
 @pytest.fixture
@@ -112,28 +118,54 @@ CHANGES: dict[str, tuple[Callable[[Workspace], None], set[str], tuple[str, ...]]
 }
 
 
-@pytest.mark.parametrize("change_class", CHANGES)
-def test_a_change_of_a_class_runs_its_stages_alone_as_planned_and_the_others_keep_their_hashes(
-    released: Workspace, change_class: str
-) -> None:
-    change, expected, moved = CHANGES[change_class]
-    before = released.recorded()
-    change(released)
-    plan = json.loads(released.ascl("plan", "--json"))
+def planned(workspace: Workspace, change_class: str, expected: set[str]) -> dict[str, set[str]]:
+    """Return the stages that `ascl plan` would run, might run and would reuse; the change is of that class."""
+    plan = json.loads(workspace.ascl("plan", "--json"))
     assert (plan["schema"], plan["class"]) == ("ascl.plan/1", change_class)
     by_action = {action: {step["stage"] for step in plan["steps"] if step["action"] == action} for action in ("run", "follow", "reuse")}
-    assert by_action["reuse"] == EVERY - expected - {"gate"}
-    done = ran(released.ascl("run"))
-    assert done | {"gate"} == expected | {"gate"}, "the gate follows what the evaluation gives"
-    assert by_action["run"] <= done <= by_action["run"] | by_action["follow"]
-    after = released.recorded()
+    assert by_action["reuse"] == EVERY - expected - {"gate"}, "the gate follows what the evaluation gives"
+    return by_action
+
+
+def check_outputs(workspace: Workspace, change_class: str, before: dict[str, str], done: set[str]) -> None:
+    """Check that what did not run kept its hashes, and that just the corpora of the class moved."""
+    after = workspace.recorded()
     kept = {artifact.path for name in EVERY - done for artifact in get_stage(name).outputs.values()} & before.keys()
     assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
-    found = read_json(released.root / "data/compiled/change.json")
+    moved = CHANGES[change_class][2]
+    found = read_json(workspace.root / "data/compiled/change.json")
     assert (found["class"], tuple(found["moved"])) == (change_class, moved)
     corpora = {"sft": SFT_CORPUS, "rl": RL_CORPUS, "served": CORPUS}
     assert {name for name, artifact in corpora.items() if before[artifact.path] != after[artifact.path]} == set(moved)
+
+
+def test_another_wording_runs_its_stages_alone_as_planned_and_the_others_keep_their_hashes(released: Workspace) -> None:
+    before = released.recorded()
+    reword(released)
+    by_action = planned(released, "wording", WORDING)
+    done = ran(released.ascl("run"))
+    assert done | {"gate"} == WORDING | {"gate"}
+    assert by_action["run"] <= done <= by_action["run"] | by_action["follow"]
+    check_outputs(released, "wording", before, done)
     assert ran(released.ascl("run")) == set(), "and nothing is left to do"
+
+
+@pytest.mark.parametrize("change_class", ["verdict", "structural"])
+def test_a_change_of_a_class_makes_its_stages_stale_alone_as_planned_and_the_others_keep_their_hashes(
+    released: Workspace, change_class: str
+) -> None:
+    """The stages that make data run; the test of the tutorial trains and evaluates after a flipped verdict."""
+    change, expected, _ = CHANGES[change_class]
+    before = released.recorded()
+    change(released)
+    by_action = planned(released, change_class, expected)
+    outcomes = [materialise(stage, root=released.root) for stage in DATA_STAGES]
+    done = {outcome.stage for outcome in outcomes if outcome.action == "ran"}
+    assert done == expected & {stage.name for stage in DATA_STAGES}
+    check_outputs(released, change_class, before, done)
+    stale = {name for name, why in staleness(released.root, list(STAGES)).items() if why}
+    assert stale <= expected - done
+    assert {*TRAINED_ON_DATA, *by_action["run"]} & expected - done <= stale
 
 
 def test_other_rules_are_planned_for_without_being_there(released: Workspace) -> None:
@@ -161,7 +193,8 @@ def test_a_rule_that_ends_leaves_the_prompts_of_the_sft_data_as_they_are(release
     """Its suites get fewer prompts, and still none of their texts is trained on."""
     before = released.recorded()
     edit(released, ("version: 1.0.0", "version: 2.0.0"), ("status: active", "status: retired"))
-    assert ran(released.ascl("run")) - {"gate"} == VERDICT
+    outcomes = [materialise(stage, root=released.root) for stage in DATA_STAGES]
+    assert {outcome.stage for outcome in outcomes if outcome.action == "ran"} == VERDICT & {stage.name for stage in DATA_STAGES}
     after = released.recorded()
     assert before["data/suites/texts.json"] == after["data/suites/texts.json"]
     suites = from_table(read_parquet(released.root / SUITES.path), Prompt)

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from ascl_core.artifacts import read_json
 from tasks.execution.plan import make_plan
 from tasks.registry.code import code_files
+from tasks.registry.parameters import write_params
 from tasks.registry.stages import EVALUATE, STAGES, get_stage
 from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace
@@ -63,12 +65,16 @@ def test_an_edit_makes_stale_exactly_the_stages_that_use_the_file(finished: Work
     ],
 )
 def test_a_parameter_makes_stale_the_stages_that_read_it(finished: Workspace, setting: str, users: set[str], reason: str) -> None:
-    said = finished.ascl("plan", "--set", setting)
-    assert set(re.findall(r"^(\w+) +run ", said, re.MULTILINE)) == users
-    assert reason in said
-    assert stale(finished) == set(), "planning wrote nothing"
-    finished.ascl("params", "write", "--set", setting)
-    assert stale(finished) == users
+    write_params(finished.root, None, [setting])
+    found = {name: why.reasons for name, why in staleness(finished.root, list(STAGES)).items() if why}
+    assert found == dict.fromkeys(users, (reason,))
+
+
+def test_a_plan_with_another_parameter_says_what_it_would_run_and_why_and_writes_nothing(finished: Workspace) -> None:
+    said = finished.ascl("plan", "--set", "sft.max_steps=7")
+    assert set(re.findall(r"^(\w+) +run ", said, re.MULTILINE)) == TRAINS
+    assert "sft.max_steps: 24 → 7" in said
+    assert stale(finished) == set()
 
 
 def test_a_comment_on_a_rule_runs_the_stage_that_compiles_it(finished: Workspace) -> None:
@@ -81,6 +87,8 @@ def test_a_comment_on_a_rule_runs_the_stage_that_compiles_it(finished: Workspace
     said = finished.ascl("run")
     ran = re.findall(r"^ran +(\w+) ", said, re.MULTILINE)
     assert ran == ["validate_rules", "report"], "a comment compiles to the same corpus: only the record that the report shows is new"
+    git = read_json(finished.root / "data/records/validate_rules.json")["git"]
+    assert (git["dirty"], len(git["diff"])) == (True, 64)
 
 
 def test_rules_that_do_not_compile_are_planned_for_as_if_anything_might_follow(finished: Workspace) -> None:

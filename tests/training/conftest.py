@@ -31,6 +31,7 @@ from ascl_core.sft.data import build_sft
 from ascl_core.sft.train import sft
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
+from tests.once import make_once
 
 CPU = ComputeConfig(device="cpu", threads=1)
 CONVERSATION = ConversationConfig()
@@ -183,13 +184,6 @@ def stop_once_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[in
         yield logged
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """The whole gradient of each optimiser step, before it is clipped."""
@@ -207,7 +201,5 @@ def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world, built once."""
-    made = World(tmp_path_factory.mktemp("world"))
-    made.build()
-    return made
+    """The world, built once for all workers; nobody writes into it."""
+    return World(make_once(tmp_path_factory, "training-world", lambda folder: World(folder).build()))

@@ -24,7 +24,7 @@ from ascl_core.conversation.trajectory import read_calls
 from ascl_core.errors import ConfigError, DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train, trainer
-from ascl_core.rl.advantages import STRATEGIES, grpo_advantages, ifpo_advantages, mode_weights
+from ascl_core.rl.advantages import grpo_advantages, ifpo_advantages, mode_weights
 from ascl_core.rl.scoring import ScoredBatch, Scorer
 from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import load_corpus
@@ -87,11 +87,12 @@ def _formula(strategy: str, **options: Any) -> Formula:
 
 BOUNDED = {"tau": 2.0, "min_weight": 0.9, "max_weight": 1.2}
 FORMULAS: dict[str, tuple[dict[str, Any], Formula]] = {
-    **{strategy: ({"rebalance": strategy}, _formula(strategy)) for strategy in sorted(STRATEGIES)},
+    "none": ({"rebalance": "none"}, _formula("none")),
     "default": ({}, lambda step: ifpo_advantages(step.rewards, step.looked_up, GROUP)),
     "clipped": (BOUNDED, _formula("ifpo", **BOUNDED)),
     "efficient": ({"rebalance": "conditional", "efficiency_weight": 0.5}, _formula("conditional", efficiency_weight=0.5)),
 }
+"""Each option that training hands on; what each strategy makes of them is a matter of `ifpo_advantages` alone."""
 
 
 @pytest.mark.parametrize(("changes", "formula"), FORMULAS.values(), ids=FORMULAS)
@@ -172,11 +173,10 @@ def test_what_is_logged_is_what_was_sampled(world: World, tmp_path: Path, steps:
     assert 0 < lines[0]["consult_rate"] < 1
 
 
-@pytest.mark.parametrize("kind", ["harmful", "utility"])
-def test_only_prompts_of_the_mix_are_sampled(world: World, tmp_path: Path, steps: list[Step], kind: str) -> None:
-    world.ifpo(tmp_path, prompt_mix={kind: 1.0, "borderline": 0.0})
+def test_only_prompts_of_the_mix_are_sampled(world: World, tmp_path: Path, steps: list[Step]) -> None:
+    world.ifpo(tmp_path, prompt_mix={"harmful": 1.0, "borderline": 0.0}, max_steps=1)
     types = {prompt.id: str(prompt.prompt_type) for prompt in world.prompts}
-    assert {types[prompt_id] for step in steps for prompt_id in step.prompt_ids} == {kind}
+    assert {types[prompt_id] for step in steps for prompt_id in step.prompt_ids} == {"harmful"}
 
 
 def test_a_run_that_was_killed_after_its_last_save_trains_no_further(world: World, tmp_path: Path) -> None:
@@ -188,21 +188,22 @@ def test_a_run_that_was_killed_after_its_last_save_trains_no_further(world: Worl
     assert {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()} == kept
 
 
-@pytest.mark.parametrize("killed_at", [3, 5])
-def test_an_interrupted_run_resumes_to_the_same_bits(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int) -> None:
+def test_a_save_that_was_cut_off_is_passed_over_and_the_run_resumes_to_the_same_bits(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    wanted = world.ifpo(straight, max_steps=6)
-    with stop_once_at(killed_at, monkeypatch):
-        world.ifpo(resumed, max_steps=6)
-    (resumed / "state/checkpoint-6").mkdir()  # a save that a kill cut off
-    assert world.ifpo(resumed, max_steps=6) == wanted
+    wanted = world.ifpo(straight, max_steps=4)
+    with stop_once_at(3, monkeypatch):
+        world.ifpo(resumed, max_steps=4)
+    (resumed / "state/checkpoint-4").mkdir()
+    assert world.ifpo(resumed, max_steps=4) == wanted
     before, after = weights_of(straight), weights_of(resumed)
     assert all(before[name].equal(after[name]) for name in before)
 
 
-def test_the_seed_decides_what_training_does(world: World, tmp_path: Path) -> None:
-    first, again, other = (world.ifpo(tmp_path / name, seed=seed, max_steps=1) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
-    assert first == again
+def test_another_seed_trains_otherwise(world: World, tmp_path: Path) -> None:
+    """That the same seed gives the same bits is what every test of resuming asserts."""
+    first, other = (world.ifpo(tmp_path / str(seed), seed=seed, max_steps=1) for seed in (0, 1))
     assert first != other
 
 

@@ -38,9 +38,3 @@ def test_deaths_at_random_steps_leave_no_trace(world: World, tmp_path: Path, mon
     assert run(out, **steps) == wanted
     straight, resumed = weights_of(tmp_path / "straight"), weights_of(out)
     assert all(straight[name].equal(resumed[name]) for name in straight)
-
-
-def test_the_deaths_of_sft_are_after_saves_amid_later_epochs() -> None:
-    saves = [(death - 1) // 3 * 3 for death in DEATHS["sft"]]
-    assert all(save > 6 for save in saves)
-    assert any(save % 6 for save in saves)

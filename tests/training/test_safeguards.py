@@ -58,6 +58,8 @@ def test_what_is_no_number_ends_training_and_is_never_saved(
     assert not (out / "model").exists()
     assert last_checkpoint(out / "state") == str(out / "state/checkpoint-2")
     assert not (out / "state/checkpoint-3").exists()
+    if how != "nan":  # it left the same behind
+        return
     wanted = run(tmp_path / "straight", **STEPS)
     assert run(out, **STEPS) == wanted
     straight, resumed = weights_of(tmp_path / "straight"), weights_of(out)

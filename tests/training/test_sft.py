@@ -92,15 +92,14 @@ def test_exactly_what_the_assistant_wrote_is_learned(world: World, tmp_path: Pat
     assert all(bool((ids[labels != -100] == labels[labels != -100]).all()) for ids, labels in seen)
 
 
-@pytest.mark.parametrize("killed_at", [3, 8])
-def test_a_run_resumes_to_the_same_bits_within_any_epoch(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
-) -> None:
+def test_a_run_resumes_to_the_same_bits_within_the_first_epoch(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`test_resume` kills it in later ones."""
+    killed_at = 3
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    wanted = world.sft(straight, max_steps=9)
+    wanted = world.sft(straight, max_steps=5)
     with stop_once_at(killed_at, monkeypatch) as logged:
-        world.sft(resumed, max_steps=9)
-    assert world.sft(resumed, max_steps=9) == wanted
+        world.sft(resumed, max_steps=5)
+    assert world.sft(resumed, max_steps=5) == wanted
     saved = (killed_at - 1) // SFT["save_steps"] * SFT["save_steps"]
     assert logged[killed_at] == saved + 1, "it went on from the last save"
     before, after = weights_of(straight), weights_of(resumed)
