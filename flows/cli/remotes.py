@@ -97,12 +97,14 @@ def pull(force: Annotated[bool, typer.Option("--force", help="Overwrite outputs 
 
     Example:  ascl pull
     """
+    from tasks.evidence.log import append_missing
     from tasks.repository import transfer
     from tasks.repository.remotes import read_remote
 
     root = repository_root()
     with err.status(escape(f"from {read_remote(root)}")):
         moved = transfer.pull(root, force=force)
+        append_missing(root)
     out.print(f"{counted(moved, 'file')} pulled" if moved else "everything is here")
 
 

@@ -129,7 +129,7 @@ def check_log(evidence: Evidence) -> tuple[int, int, int]:
     content, file = _log(evidence)
     if not content:
         if any(node.record.version == SCHEMA for node in evidence.nodes):
-            hint = "verify a run or a release, whose commit has its log; in a working tree, ascl run writes one"
+            hint = "ascl pull writes it here; or verify a run or a release, whose commit has its log"
             raise DataError("there is no log", file=file, field=_where(evidence), hint=hint)
         return 0, 0, 0
     trust: Trust | None = None

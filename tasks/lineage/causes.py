@@ -5,8 +5,7 @@ Each difference names the stages that met it, so that `diff` can say which of th
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -74,13 +73,8 @@ def causes(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
     """Yield everything that differs, in no order; add what could not be compared, as its bytes are not available, to `missing`."""
     yield from _stages(pairs)
     yield from _rules(pairs, missing)
-    yield from _parameters(pairs)
     yield from _rows(pairs, missing)
-    yield from _sources(pairs)
-    yield from _code(pairs)
-    yield from _packages(pairs, missing)
-    yield from _machine(pairs)
-    yield from _chance(pairs)
+    yield from _records(pairs, missing)
 
 
 def _stages(pairs: Pairs) -> Iterator[Cause]:
@@ -130,7 +124,7 @@ def _of_rules(diff: RuleDiff) -> Iterator[Cause]:
 def _output(found: Found, path: str) -> str | None:
     """Return the SHA-256 of a path as its producer recorded it."""
     producer = found.graph.producers.get(path)
-    return producer and producer.outputs[path]
+    return producer.outputs[path] if producer else None
 
 
 def _corpus(snapshot: Snapshot, path: str) -> Corpus | None:
@@ -142,17 +136,6 @@ def _day(pairs: Pairs) -> date:
     """Return the day for which verdicts are compared: that of the second artifact's rules."""
     node = pairs.new.graph.nodes.get(VALIDATE_RULES.name)
     return date.fromisoformat(str(node.record.parameters["rules"]["at"])) if node else date.today()
-
-
-def _parameters(pairs: Pairs) -> Iterator[Cause]:
-    found: dict[tuple[str, str, str], tuple[Any, Any, list[str]]] = {}
-    for name, old, new in _both(pairs):
-        for key, before, after in changed(flat(old.record.parameters), flat(new.record.parameters)):
-            found.setdefault((key, str(before), str(after)), (before, after, []))[2].append(name)
-    for (key, _, _), (before, after, met_by) in found.items():
-        is_seed, section = key.rpartition(".")[2] == "seed", key.partition(".")[0]
-        kind = Kind.SEED if is_seed else Kind.MACHINE if section in _MACHINE_SECTIONS else Kind.PARAMETER
-        yield Cause(kind, key, before, after, tuple(met_by))
 
 
 def _rows(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
@@ -173,103 +156,89 @@ def _rows(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
         yield Cause(Kind.ROWS, path, before, after, readers, description, counts.total, details)
 
 
-def _sources(pairs: Pairs) -> Iterator[Cause]:
-    """Yield what people write, with the files of a folder; without the rules, if their changes are listed rule by rule."""
-    found: dict[str, tuple[str, str, list[str]]] = {}
-    for name, old, new in _both(pairs):
-        for path, before, after in changed(old.inputs, new.inputs):
-            if path not in pairs.old.graph.producers and path not in pairs.new.graph.producers:
-                found.setdefault(path, (before, after, []))[2].append(name)
-    rules_listed = VALIDATE_RULES.name in pairs.by_name and bool(pairs.moved(VALIDATE_RULES.name) & {"corpus", "sft_corpus", "rl_corpus"})
-    for path, (before, after, met_by) in found.items():
-        if path != RULES.path or not rules_listed:
-            description = "what the rules are compared with" if path == RELEASED.path else ""
-            yield Cause(Kind.SOURCE, path, before, after, tuple(met_by), description, details=_changed_files(pairs, path))
+def _records(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
+    """Yield what differs between the two records of a stage, once for all stages that met it."""
+    found: dict[tuple[str, ...], tuple[Cause, list[str], set[str]]] = {}
+    for name, pair in pairs.by_name.items():
+        for cause in _between(pairs, name, *pair.both, missing) if pair.both else ():
+            key = (cause.kind, cause.what, str(cause.before), str(cause.after))
+            _, met_by, descriptions = found.setdefault(key, (cause, [], set()))
+            met_by.extend(cause.met_by)
+            descriptions.add(cause.description)
+    for cause, met_by, descriptions in found.values():
+        details = _changed_files(pairs, cause.what) if cause.kind is Kind.SOURCE else ()
+        description = ", ".join(sorted(descriptions - {""}))
+        yield replace(cause, met_by=tuple(dict.fromkeys(met_by)), description=description, details=details)
+
+
+def _between(pairs: Pairs, name: str, old: Node, new: Node, missing: list[str]) -> Iterator[Cause]:
+    met_by = (name,)
+    for key, was, now in changed(flat(old.record.parameters), flat(new.record.parameters)):
+        is_seed, section = key.rpartition(".")[2] == "seed", key.partition(".")[0]
+        kind = Kind.SEED if is_seed else Kind.MACHINE if section in _MACHINE_SECTIONS else Kind.PARAMETER
+        yield Cause(kind, key, was, now, met_by)
+    for path, was, now in changed(old.inputs, new.inputs):
+        is_source = path not in pairs.old.graph.producers and path not in pairs.new.graph.producers
+        if is_source and not (path == RULES.path and _are_rules_listed(pairs)):
+            yield Cause(Kind.SOURCE, path, was, now, met_by, "what the rules are compared with" if path == RELEASED.path else "")
+    yield from _code(pairs, name, old, new)
+    for package, was, now, lock in _packages(pairs, old, new, missing):
+        yield Cause(Kind.PACKAGE, package, was, now, met_by, lock)
+    for key, was, now in changed(_machine(old), _machine(new)):
+        if was is not None and now is not None:
+            yield Cause(Kind.MACHINE, key, was, now, met_by)
+    if old.record.digest == new.record.digest and pairs.moved(name) and old.sha256 != new.sha256:
+        why = "sampling or rounding" if not new.stage.deterministic else "although it is deterministic: look into it"
+        yield Cause(Kind.CHANCE, name, old.record.ended, new.record.ended, met_by, f"other bytes from the same inputs: {why}")
+
+
+def _are_rules_listed(pairs: Pairs) -> bool:
+    """Return whether changes of the rules are listed rule by rule."""
+    return VALIDATE_RULES.name in pairs.by_name and bool(pairs.moved(VALIDATE_RULES.name) & {"corpus", "sft_corpus", "rl_corpus"})
 
 
 def _changed_files(pairs: Pairs, path: str) -> tuple[str, ...]:
     if Path(path).is_absolute() or "://" in path:
         return ()
     old, new = ({name: sha256_file(file) for name, file in one.snapshot.files(path).items() if file} for one in (pairs.old, pairs.new))
-    return tuple(f"{_word(before, after)}: {name}" for name, before, after in changed(old, new) if name)
+    return tuple(f"{_word(before, after) or 'changed'}: {name}" for name, before, after in changed(old, new) if name)
 
 
 def _word(before: object, after: object) -> str:
-    return "added" if before is None else "removed" if after is None else "changed"
+    return "added" if before is None else "removed" if after is None else ""
 
 
-def _code(pairs: Pairs) -> Iterator[Cause]:
-    files: dict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
-    revisions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, old, new in _both(pairs):
-        before, after = old.record.code.digest, new.record.code.digest
-        revision = (old.record.git.label(12), new.record.git.label(12))
-        if revision[0] != revision[1]:
-            revisions[revision].extend([name] if before != after else [])
-        if before != after:
-            listed = changed(pairs.old.snapshot.code_of(old.stage.name), pairs.new.snapshot.code_of(new.stage.name))
-            for file in list(listed) or [(PACKAGE, before, after)]:
-                files[file].append(name)
-    for (path, was, now), met_by in files.items():
-        description = _word(was, now)
-        yield Cause(Kind.CODE, path, was, now, tuple(met_by), "" if description == "changed" else description)
-    for labels, met_by in revisions.items():
-        yield Cause(Kind.CODE, "git revision", *labels, tuple(met_by))
+def _code(pairs: Pairs, name: str, old: Node, new: Node) -> Iterator[Cause]:
+    """Yield the files of code that differ, and the commits, which count only if files do."""
+    before, after = old.record.code.digest, new.record.code.digest
+    if before != after:
+        listed = list(changed(pairs.old.snapshot.code_of(old.stage.name), pairs.new.snapshot.code_of(new.stage.name)))
+        for path, was, now in listed or [(PACKAGE, before, after)]:
+            yield Cause(Kind.CODE, path, was, now, (name,), _word(was, now))
+    commits = (old.record.git.label(12), new.record.git.label(12))
+    if commits[0] != commits[1]:
+        yield Cause(Kind.CODE, "git revision", *commits, (name,) if before != after else ())
 
 
-def _packages(pairs: Pairs, missing: list[str]) -> Iterator[Cause]:
+def _packages(pairs: Pairs, old: Node, new: Node, missing: list[str]) -> Iterator[tuple[str, str | None, str | None, str]]:
     """Yield changed packages of the installed lock, if the records name it; else of all locks."""
-    found: dict[tuple[str, str | None, str | None], tuple[list[str], list[str]]] = {}
-    for name, old, new in _both(pairs):
-        installed = {lock for lock in (old.record.installed, new.record.installed) if lock}
-        for lock, _, _ in changed(old.record.packages, new.record.packages):
-            for change in _changed_pins(pairs, old, new, lock, missing) if not installed or lock in installed else ():
-                met_by, locks = found.setdefault(change, ([], []))
-                met_by.append(name)
-                locks.append(lock)
-        if len(installed) > 1:
-            found.setdefault(("the installed lock", old.record.installed, new.record.installed), ([], []))[0].append(name)
-    for (package, was, now), (met_by, locks) in found.items():
-        yield Cause(Kind.PACKAGE, package, was, now, tuple(dict.fromkeys(met_by)), ", ".join(sorted(set(locks))))
-
-
-def _changed_pins(pairs: Pairs, old: Node, new: Node, lock: str, missing: list[str]) -> Iterable[tuple[str, str | None, str | None]]:
-    before, after = (node.record.packages.get(lock) for node in (old, new))
-    old_text = lock_text(pairs.old.snapshot, old, lock) if before else ""
-    new_text = lock_text(pairs.new.snapshot, new, lock) if after else ""
-    if old_text is None or new_text is None:
+    installed = {lock for lock in (old.record.installed, new.record.installed) if lock}
+    for lock, before, after in changed(old.record.packages, new.record.packages):
+        if installed and lock not in installed:
+            continue
+        old_text = lock_text(pairs.old.snapshot, old, lock) if before else ""
+        new_text = lock_text(pairs.new.snapshot, new, lock) if after else ""
+        if old_text is not None and new_text is not None:
+            yield from ((*change, lock) for change in changed(pins(old_text), pins(new_text)))
+            continue
+        yield lock, before, after, lock
         problem = f"{lock}: no commit has the bytes of the record, so no package can be named"
         missing.extend([problem] if problem not in missing else [])
-        return [(lock, before, after)]
-    return changed(pins(old_text), pins(new_text))
+    if len(installed) > 1:
+        yield "the installed lock", old.record.installed, new.record.installed, ""
 
 
-def _machine(pairs: Pairs) -> Iterator[Cause]:
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for name, old, new in _both(pairs):
-        before, after = (_machine_of(node) for node in (old, new))
-        for key in before:
-            if before[key] != after.get(key, before[key]):
-                found[key, before[key], after[key]].append(name)
-    for (key, was, now), met_by in found.items():
-        yield Cause(Kind.MACHINE, key, was, now, tuple(met_by))
-
-
-def _machine_of(node: Node) -> dict[str, str]:
+def _machine(node: Node) -> dict[str, str]:
     machine, gpus = node.record.machine, node.record.gpus
     values = {"python": machine.python, "platform": machine.platform, "processor": machine.processor, "cores": str(machine.cores)}
     return values if gpus is None else {**values, "gpus": ", ".join(gpus) or "none"}
-
-
-def _chance(pairs: Pairs) -> Iterator[Cause]:
-    """Yield each stage that wrote other bytes from the same data, code and parameters."""
-    for name, old, new in _both(pairs):
-        if old.record.digest == new.record.digest and pairs.moved(name) and old.sha256 != new.sha256:
-            why = "sampling or rounding" if not new.stage.deterministic else "although it is deterministic: look into it"
-            yield Cause(Kind.CHANCE, name, old.record.ended, new.record.ended, (name,), f"other bytes from the same inputs: {why}")
-
-
-def _both(pairs: Pairs) -> Iterator[tuple[str, Node, Node]]:
-    for name, pair in pairs.by_name.items():
-        if pair.both:
-            yield name, *pair.both

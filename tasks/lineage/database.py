@@ -6,13 +6,13 @@ import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import atomic_path
 from ascl_core.errors import DataError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 FOLDER = Path(".ascl") / "lineage"
 _MEMORY = "1GB"
@@ -25,8 +25,6 @@ def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()
 
     It can read the folder of the lineage, and the files `also`. `DataError` if a file of the lineage cannot be read.
     """
-    import duckdb
-
     with opened(_MEMORY, folders=[root.resolve() / FOLDER], paths=also, spill=spill) as connection:
         try:
             yield connection
@@ -40,8 +38,6 @@ def opened(
     memory: str, *, folders: Sequence[Path] = (), paths: Sequence[Path] = (), spill: Path | None = None, ordered: bool = True
 ) -> Iterator[DuckDBPyConnection]:
     """Open a database in memory, of at most `memory`, that can read only these folders and files; no query can change its settings."""
-    import duckdb
-
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -8,16 +8,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from ascl_core.artifacts import digest
 from tasks.evidence.graph import Graph
 from tasks.lineage.database import FOLDER, database, files, rows_of
 from tasks.lineage.manifests import GROUP_ROWS, ROWS, RULES, folder_of, make_manifest
 from tasks.lineage.reads import DATA_SETS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MOST_ROWS = 2_000_000
 """The most rows in a page, which is then about 125 MB; data sets that do not fit are listed with their figures."""

@@ -15,16 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import Arm, PromptType
 from tasks.lineage.database import FOLDER, database, files, is_whole
 from tasks.repository.locking import alone
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MANIFESTS = FOLDER / "rows-1"
 """The number is that of the format; other formats are not read."""
@@ -47,8 +47,6 @@ CONSULTED, DECIDES, TAUGHT, NONE = "consulted", "decides", "in the teacher's pro
 
 def schema() -> pa.Schema:
     """Return the columns of a manifest."""
-    import pyarrow as pa
-
     text = pa.string()
     needed = [pa.field(name, text, nullable=False) for name in ("row_id", "prompt_id", "content_sha256", "source", "licence", "rules_are")]
     rules = pa.field("rule_ids", pa.list_(pa.field("element", text)), nullable=False)
@@ -77,8 +75,6 @@ def make_manifest(root: Path, sha256: str, file: Path, path: str) -> None:
 
 def write_manifest(root: Path, sha256: str, batches: Iterable[pa.RecordBatch]) -> None:
     """Write the manifest of those rows, in any order; needs memory for a batch, and at most 1 GB to sort."""
-    import pyarrow.parquet as pq
-
     with _alone(root) as making:
         if has_manifest(root, sha256):
             return
@@ -128,8 +124,6 @@ def _alone(root: Path) -> Iterator[Path]:
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
     while some := list(islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist(some, schema=schema())
 
@@ -156,9 +150,6 @@ def _lines(file: Path, path: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(file) as opened:
             for batch in opened.iter_batches(batch_size=BATCH_ROWS):

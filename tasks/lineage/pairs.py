@@ -40,7 +40,6 @@ class End:
 class Pair:
     """The records of one stage upstream of both artifacts; None if a side has none."""
 
-    name: str
     old: Node | None
     new: Node | None
 
@@ -85,7 +84,7 @@ class Pairs:
             {self._name(node, end): node for node in found.graph.upstream(end.node)}
             for end, found in zip(self.ends, (self.old, self.new), strict=True)
         )
-        return {name: Pair(name, old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])}
+        return {name: Pair(old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])}
 
     def _name(self, node: Node, end: End) -> str:
         return EVALUATION if node == end.node and all(one.is_evaluation for one in self.ends) else node.stage.name

@@ -12,7 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import sha256_bytes
 from tasks.evidence.graph import Graph, Node, read_graph
@@ -34,9 +36,6 @@ from tasks.registry.stages import (
     TRAJECTORIES,
     checkpoint_of,
 )
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 INDEX = FOLDER / "index-1"
 DATA_SETS = frozenset({PROMPTS.path, SUITES.path, *(artifact.path for artifact in TRAJECTORIES.values())})

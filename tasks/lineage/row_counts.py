@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
+
 from ascl_core.errors import DataError
 from tasks.lineage.database import files, opened
 from tasks.registry.stages import EVALUATE, PROMPTS, SUITES, TRAJECTORIES
@@ -46,8 +48,6 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
 
     `DataError` if a file cannot be read in the format of the path.
     """
-    import duckdb
-
     is_json = path.endswith(".jsonl")
     column, content = ("t.json ->> '$.{}'", "t.json") if is_json else ("t.{}::VARCHAR", "t")
     source = "read_json_objects(?, format = 'newline_delimited')" if is_json else "read_parquet(?)"

@@ -8,12 +8,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import digest
 from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.vocabulary import Split
+from tasks.evidence.graph import Found
 from tasks.lineage.database import database, files, insert, rows_of
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, has_manifest, make_manifest
 from tasks.lineage.reads import (
@@ -29,11 +32,6 @@ from tasks.lineage.reads import (
     Reads,
 )
 from tasks.registry.stages import IFPO
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from tasks.evidence.graph import Found
 
 LEAST = 4
 """The fewest characters of a row's id that are looked up."""

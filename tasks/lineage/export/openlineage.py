@@ -57,7 +57,7 @@ def lines(graph: Graph, nodes: Sequence[Node]) -> str:
 
 
 def _events(snapshot: Snapshot, node: Node) -> Iterator[RunEvent]:
-    record, shared = node.record, {"producer": PRODUCER, "run": _run(node), "job": _job(snapshot, node)}
+    record, run, job = node.record, _run(node), _job(snapshot, node)
     inputs = [
         InputDataset(
             NAMESPACE, path, _statistics(snapshot, path, InputStatisticsInputDatasetFacet), facets=_data_set(snapshot, path, sha256, {})
@@ -71,8 +71,8 @@ def _events(snapshot: Snapshot, node: Node) -> Iterator[RunEvent]:
         )
         for path, sha256 in record.outputs.items()
     ]
-    yield RunEvent(eventTime=record.started, eventType=RunState.START, inputs=inputs, outputs=[], **shared)
-    yield RunEvent(eventTime=record.ended, eventType=RunState.COMPLETE, inputs=inputs, outputs=outputs, **shared)
+    for state, time, written in ((RunState.START, record.started, []), (RunState.COMPLETE, record.ended, outputs)):
+        yield RunEvent(eventTime=time, producer=PRODUCER, run=run, job=job, eventType=state, inputs=inputs, outputs=written)
 
 
 def _run(node: Node) -> Run:
