@@ -19,7 +19,7 @@ VLLM_INSTALLED := .venv-vllm/.installed-$(basename $(notdir $(VLLM_LOCK)))
 VLLM_TESTS = $(shell grep -lw BACKENDS tests/unit/*.py)
 UV_PIP := $(BIN)/uv pip
 ARGS ?=
-COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra dev
+COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra all --extra dev
 
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1

@@ -2,5 +2,3 @@
 
 Every stage is a plain function from files to files. Nothing here knows Prefect or DVC.
 """
-
-__version__ = "0.1.0"

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ruamel.yaml.nodes import Node
 
-_CHUNK_BYTES = 1 << 20
 _MAX_ALIASED = 20_000
 
 
 def is_within(path: str | Path, folder: str | Path) -> bool:
-    """Whether a path, with every link in it followed, is in the folder, be it there or not."""
+    """Return whether a path, with all its links resolved, lies in the folder; neither need exist."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
@@ -54,7 +53,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
-    """`value` as JSON with sorted keys, so that equal values give equal bytes; NaN is refused."""
+    """Return `value` as JSON with sorted keys, so that equal values give equal bytes; NaN is refused."""
     return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -64,15 +63,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The JSON value in a file; `DataError` names the file and position otherwise."""
-    try:
+    """Return the JSON value in a file; `DataError` names the file and the position of what is wrong."""
+    with _reading(path, "JSON"):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, hint="run the stage that makes it: ascl run") from error
-    except (ValueError, RecursionError) as error:  # broken, not UTF-8, a number of thousands of digits, endless nesting
-        raise DataError(f"not valid JSON: {error}", file=path, hint="restore the file: dvc checkout") from error
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path, hint="give a file that can be read") from error
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -83,28 +76,34 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file; `DataError` names the file and the line otherwise."""
+    """Return the objects of a JSON-lines file; `DataError` names the file and the line of what is wrong."""
     rows: list[dict[str, Any]] = []
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError("expected a JSON object", file=path, field=f"line {number}", value=line.strip()[:80])
-                rows.append(row)
-    except FileNotFoundError as error:
-        raise DataError("file does not exist", file=path, hint="check the path, or run the stage that makes it") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not valid JSON lines: {error}", file=path, hint="hint or restore the file") from error
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path, hint="give a file that can be read") from error
+    with _reading(path, "JSON lines"), open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise DataError("expected a JSON object", file=path, field=f"line {number}", value=line.strip()[:80])
+            rows.append(row)
     return rows
 
 
+@contextmanager
+def _reading(path: str | Path, form: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into a `DataError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError("file does not exist", file=path, hint="run the stage that makes it: ascl run") from error
+    except (ValueError, RecursionError) as error:  # broken, not UTF-8, a number of thousands of digits, endless nesting
+        raise DataError(f"not valid {form}: {error}", file=path, hint="restore the file: dvc checkout") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=path, hint="give a file that can be read") from error
+
+
 def read_yaml(path: str | Path) -> Any:
-    """The plain values of a YAML file, read safely; `ConfigError` names the line otherwise."""
+    """Return the plain values of a YAML file, read safely; `ConfigError` names the line of what is wrong."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -117,10 +116,10 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def parse_yaml(text: str, *, file: object | None = None, field: str | None = None) -> Any:
-    """The plain values of a YAML text; otherwise one `ConfigError` with `field`, or the line if there is none.
+    """Return the plain values of a YAML text; a `ConfigError` names `field`, or else the line of what is wrong.
 
-    Refused, too: aliases that stand for themselves or for more values than any file here needs (a few lines of them
-    can stand for gigabytes; a few that repeat a value, as DVC may write them, are read), and endless nesting.
+    Endless nesting is refused, and so are aliases that contain themselves or expand to more values than any file here needs: a few
+    lines of them can expand to gigabytes. A few aliases that repeat a value, as DVC may write them, are read.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -135,7 +134,7 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
         if root is None:
             return None
         if (line := _too_many_aliases(root, {})) is not None:
-            raise wrong(f"aliases stand for more than {_MAX_ALIASED:,} values, or for themselves", line, None, "write the values out")
+            raise wrong(f"aliases expand to more than {_MAX_ALIASED:,} values, or contain themselves", line, None, "write the values out")
         return yaml.constructor.construct_document(root)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -151,7 +150,7 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
 
 
 def _too_many_aliases(root: Node, sizes: dict[int, int]) -> int | None:
-    """The line of the node that, with the aliases in it written out, has too many values, or has itself in it; None where all is well."""
+    """Return the line of the first node whose expanded aliases have too many values or contain the node itself; None if there is none."""
     from ruamel.yaml.nodes import ScalarNode
 
     if isinstance(root, ScalarNode):
@@ -170,7 +169,7 @@ def _too_many_aliases(root: Node, sizes: dict[int, int]) -> int | None:
 
 
 def _no_value(node: Node, constructor: Any, seen: set[int]) -> Node | None:
-    """The first scalar that looks like a value and is none, such as 2026-02-30."""
+    """Return the first scalar that looks like a value but is not valid, such as 2026-02-30."""
     from ruamel.yaml.error import YAMLError
     from ruamel.yaml.nodes import ScalarNode
 
@@ -189,7 +188,7 @@ def _no_value(node: Node, constructor: Any, seen: set[int]) -> Node | None:
 
 
 def _below(node: Any) -> list[Node]:
-    """The nodes of a list, or the keys and values of a mapping."""
+    """Return the nodes of a list, or the keys and values of a mapping."""
     return [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
 
 
@@ -201,7 +200,7 @@ def write_parquet(path: str | Path, table: pa.Table) -> None:
 
 @contextmanager
 def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Yield what appends a table to a Parquet file, a row group each; the file is there, atomically, if the block succeeds."""
+    """Yield a function that appends a table to a Parquet file as a row group; the file appears, atomically, if the block succeeds."""
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -209,7 +208,7 @@ def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pa
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table:
-    """The Arrow table of a Parquet file; `DataError` names the file otherwise."""
+    """Return the Arrow table of a Parquet file; `DataError` names a file that is missing or broken."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -222,21 +221,18 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table
 
 
 def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as hex."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of a file's bytes, as hex."""
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_bytes(content: bytes) -> str:
-    """SHA-256 of some bytes, as hex."""
+    """Return the SHA-256 of some bytes, as hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sha256_tree(path: str | Path) -> dict[str, str]:
-    """SHA-256 of each file under a folder (or of one file, under the key `""`), by relative path."""
+    """Return the SHA-256 of each file under a folder, by relative path; of one file, under the key `""`."""
     path = Path(path)
     if path.is_file():
         return {"": sha256_file(path)}
@@ -244,16 +240,16 @@ def sha256_tree(path: str | Path) -> dict[str, str]:
 
 
 def sha256_json(value: Any) -> str:
-    """SHA-256 of a value's sorted, compact JSON: the identity of anything that is data."""
+    """Return the SHA-256 of a value's sorted, compact JSON: the identity of anything that is data."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest(path: str | Path) -> str:
-    """One SHA-256 for a file or for a folder (over its sorted relative paths and their digests)."""
+    """Return one SHA-256 for a file, or for a folder (over its sorted relative paths and their digests)."""
     return tree_digest(sha256_tree(path))
 
 
 def tree_digest(tree: Mapping[str, str]) -> str:
-    """The same for what `sha256_tree` gives."""
+    """Return the same digest from what `sha256_tree` returned."""
     return tree[""] if set(tree) == {""} else sha256_json(dict(tree))

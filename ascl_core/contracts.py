@@ -1,18 +1,18 @@
 """The rows that stages hand to each other, and their Parquet schemas.
 
-A row is a frozen dataclass; `to_table` and `from_table` convert lists of them to and from Arrow.
+A row is a frozen dataclass, and its schema follows from its fields; `to_table` and `from_table` convert lists of rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from ascl_core.config.engine import EngineConfig
 from ascl_core.errors import DataError
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy, Split
@@ -24,14 +24,30 @@ Message = dict[str, Any]
 `function.arguments` is a JSON string (a mapping would be unified across rows by Arrow)."""
 
 
+class Engine(Protocol):
+    """Where independent jobs run: the fields of the section `engine` of the parameters."""
+
+    @property
+    def name(self) -> str:
+        """`local` or `dask`."""
+
+    @property
+    def workers(self) -> int:
+        """Processes of this machine, or Dask workers."""
+
+    @property
+    def address(self) -> str | None:
+        """The scheduler of an existing Dask cluster."""
+
+
 class Mapper(Protocol):
     """Calls a function of a module for each of some jobs, on an engine; yields what it returns, in their order."""
 
-    def __call__(self, function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]: ...
+    def __call__(self, function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]: ...
 
 
-def one_by_one(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
-    """Each in turn, in this process, whatever the engine: the result is the same on all of them."""
+def one_by_one(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
+    """Call the function for each job in turn, in this process, whatever the engine: the result is the same on all of them."""
     return map(function, jobs)
 
 
@@ -43,7 +59,7 @@ class StageContext:
     """A folder that survives a killed stage with the same inputs; empty on the first attempt."""
     progress: Progress = field(default_factory=Progress)
     map: Mapper = one_by_one
-    """How pieces of work that depend on nothing but themselves are done: the runner's knows every engine."""
+    """How independent jobs are run; the runner's mapper knows every engine."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ class Prompt:
     source: str
     licence: str
     jurisdiction: str
-    """Where the conversation takes place; only the tool knows it, never the prompt."""
+    """The rules of this jurisdiction apply; only the tool knows it, never the prompt."""
     category: str | None = None
     """Category id of the rule corpus, such as `CYB`; None for utility."""
     rule_id: str | None = None
@@ -80,29 +96,6 @@ class Prompt:
     """None in suites."""
     suite: str | None = None
     """The suite's name in `suites.parquet`, None in `prompts.parquet`."""
-
-
-PROMPT_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("prompt_type", pa.string(), nullable=False),
-        pa.field("policy", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("licence", pa.string(), nullable=False),
-        pa.field("jurisdiction", pa.string(), nullable=False),
-        ("category", pa.string()),
-        ("rule_id", pa.string()),
-        pa.field("dual_use", pa.bool_(), nullable=False),
-        ("answer", pa.string()),
-        ("answer_kind", pa.string()),
-        ("choices", pa.string()),
-        ("pair_id", pa.string()),
-        ("reference", pa.string()),
-        ("split", pa.string()),
-        ("suite", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Rollout:
-    """One sampled conversation: everything the model wrote and the tool answered after the prompt."""
+    """One sampled conversation: everything that the model wrote and the tool returned after the prompt."""
 
     prompt_id: str
     sample: int
@@ -157,7 +150,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class RolloutFacts:
-    """What a raw rollout says about itself, before any judge sees it."""
+    """What can be read off a raw rollout before any judge sees it."""
 
     valid: bool
     """Every think block closed, every tool call parsed and answered, a non-empty answer at the end."""
@@ -182,7 +175,7 @@ class RolloutFacts:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of one response."""
+    """A judge's verdict on one response."""
 
     refusal: Refusal
     harm: Harm
@@ -226,78 +219,63 @@ class EvaluatedRollout:
     """Utility: whether an answer could be extracted at all; None elsewhere."""
 
 
-RESULT_SCHEMA = pa.schema(
-    [
-        pa.field("suite", pa.string(), nullable=False),
-        pa.field("prompt_id", pa.string(), nullable=False),
-        pa.field("sample", pa.int32(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("prompt_type", pa.string(), nullable=False),
-        pa.field("policy", pa.string(), nullable=False),
-        pa.field("jurisdiction", pa.string(), nullable=False),
-        ("category", pa.string()),
-        ("rule_id", pa.string()),
-        pa.field("dual_use", pa.bool_(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("answer", pa.string(), nullable=False),
-        pa.field("mode", pa.string(), nullable=False),
-        pa.field("valid", pa.bool_(), nullable=False),
-        pa.field("finished", pa.bool_(), nullable=False),
-        pa.field("attempted", pa.int32(), nullable=False),
-        pa.field("completed", pa.int32(), nullable=False),
-        ("consulted", pa.list_(pa.string())),
-        ("called_categories", pa.list_(pa.string())),
-        pa.field("num_tokens", pa.int32(), nullable=False),
-        pa.field("refusal", pa.string(), nullable=False),
-        pa.field("harm", pa.string(), nullable=False),
-        pa.field("judge", pa.string(), nullable=False),
-        ("correct", pa.bool_()),
-        ("extracted", pa.bool_()),
-    ]
-)
-
-
 def kind_of(row: Prompt | EvaluatedRollout) -> str:
-    """`dual_use`, or the prompt's type: by these kinds prompts are mixed and figures are told apart."""
+    """Return `dual_use`, or the prompt's type: the kinds by which prompts are mixed and figures are grouped."""
     return "dual_use" if row.dual_use else str(row.prompt_type)
 
 
+def _schema(row_type: type) -> pa.Schema:
+    """Return the Parquet schema of a row type, a column for each field: optional fields and lists may be null."""
+    columns = {bool: pa.bool_(), int: pa.int32()}
+    return pa.schema(
+        [
+            pa.field(name, pa.list_(pa.string()), nullable=True)
+            if get_origin(hint) is tuple
+            else pa.field(name, columns.get(_plain_type(hint), pa.string()), nullable=_plain_type(hint) is not hint)
+            for name, hint in get_type_hints(row_type).items()
+        ]
+    )
+
+
+def _plain_type(hint: Any) -> Any:
+    """Return T of `T | None`, and any other type as it is."""
+    return next((part for part in get_args(hint) if part is not type(None)), hint) if type(None) in get_args(hint) else hint
+
+
 Row = TypeVar("Row", Prompt, EvaluatedRollout)
+PROMPT_SCHEMA, RESULT_SCHEMA = _schema(Prompt), _schema(EvaluatedRollout)
 _SCHEMAS: dict[type, pa.Schema] = {Prompt: PROMPT_SCHEMA, EvaluatedRollout: RESULT_SCHEMA}
 _ENUMS = {
-    "prompt_type": PromptType,
-    "policy": ResponsePolicy,
-    "split": Split,
-    "mode": Mode,
-    "refusal": Refusal,
-    "harm": Harm,
+    name: plain
+    for row_type in _SCHEMAS
+    for name, hint in get_type_hints(row_type).items()
+    if isinstance(plain := _plain_type(hint), type) and issubclass(plain, Enum)
 }
 
 
 def to_table(rows: Sequence[Prompt] | Sequence[EvaluatedRollout], row_type: type) -> pa.Table:
-    """The rows as an Arrow table in the schema of their type; columns in schema order."""
+    """Return the rows as an Arrow table in the schema of their type."""
     schema = _SCHEMAS[row_type]
-    return pa.table({name: [_plain(getattr(row, name)) for row in rows] for name in schema.names}, schema=schema)
+    return pa.table({name: [_to_arrow(getattr(row, name)) for row in rows] for name in schema.names}, schema=schema)
 
 
 def from_table(table: pa.Table, row_type: type[Row], *, file: object = "table") -> list[Row]:
-    """The rows of an Arrow table; `DataError` names the file and the column that does not fit."""
-    schema = _SCHEMAS[row_type]
-    missing = [name for name in schema.names if name not in table.column_names]
+    """Return the rows of an Arrow table; `DataError` names the file and the column that does not fit."""
+    names = _SCHEMAS[row_type].names
+    missing = [name for name in names if name not in table.column_names]
     if missing:
         raise DataError("column is missing", file=file, field=missing[0], hint="re-run the stage that makes this file")
-    names = [f.name for f in fields(row_type)]
     try:
-        return [row_type(**{name: _typed(name, record[name]) for name in names}) for record in table.select(names).to_pylist()]
+        return [row_type(**{name: _from_arrow(name, record[name]) for name in names}) for record in table.select(names).to_pylist()]
     except ValueError as error:
         raise DataError(str(error), file=file, hint="re-run the stage that makes this file") from error
 
 
-def _plain(value: Any) -> Any:
+def _to_arrow(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _typed(name: str, value: Any) -> Any:
+def _from_arrow(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
     return _ENUMS[name](value) if name in _ENUMS and value is not None else value

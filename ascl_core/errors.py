@@ -4,15 +4,15 @@
     ├── ConfigError        a parameter file, an option, or a value in one
     ├── RuleError          the rule corpus does not validate
     ├── DataError          a data file is missing, corrupt, empty or of the wrong shape
-    │   └── DataQualityError   the data was read, and its expectations failed
+    │   └── DataQualityError   the data can be read, but an expectation about it failed
     ├── ModelError         a model path or checkpoint cannot be loaded
     ├── JudgeError         a judge could not be reached or understood
-    │   └── JudgeTimeout       it was reached, and took too long each time
+    │   └── JudgeTimeout       it was reached, but never answered in time
     ├── TrainingError      training cannot go on (diverged, flags not seen)
     ├── WorkspaceError     git, DVC, disk or permissions
-    ├── ReleaseError       a digest, a signature or an approval does not hold: nothing is released
-    └── StageError         a stage ended without its outputs, or moved under its feet
-        └── StageCrashed       its process was ended from outside or by a fault of the machine; another try may well do
+    ├── ReleaseError       a digest, a signature or an approval is not valid: nothing is released
+    └── StageError         a stage ended without its outputs, or its inputs changed while it ran
+        └── StageCrashed       its process was killed, or the machine failed; a retry may succeed
 
 Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and never raises; bad
 *plumbing* raises one of these, with the file, the field, the value and a hint.
@@ -45,7 +45,7 @@ class AsclError(Exception):
         value: The offending value; never a secret.
         hint: What the user should do.
 
-    Credentials in a URL are blotted out of all of them.
+    Credentials in URLs are masked in all of them.
     """
 
     exit_status = 1
@@ -89,7 +89,7 @@ class DataError(AsclError):
 
 
 class DataQualityError(DataError):
-    """The data was read, and an expectation about it failed."""
+    """The data can be read, but an expectation about it failed."""
 
 
 class ModelError(AsclError):
@@ -101,7 +101,7 @@ class JudgeError(AsclError):
 
 
 class JudgeTimeout(JudgeError):
-    """A judge was reached, and took too long each time."""
+    """A judge was reached, but never answered in time."""
 
 
 class TrainingError(AsclError):
@@ -109,23 +109,23 @@ class TrainingError(AsclError):
 
 
 class WorkspaceError(AsclError):
-    """Git, DVC, the disk or its permissions stand in the way."""
+    """Git, DVC, the disk or its permissions prevent the work."""
 
 
 class ReleaseError(AsclError):
-    """A digest, a signature or an approval does not hold, so nothing is released."""
+    """A digest, a signature or an approval is not valid, so nothing is released."""
 
 
 class StageError(AsclError):
-    """A stage ended without its outputs, timed out, or its inputs moved while it ran."""
+    """A stage ended without its outputs, timed out, or its inputs changed while it ran."""
 
 
 class StageCrashed(StageError):
-    """A stage's process was ended by a signal, or a GPU failed under it: nothing that a rule, a parameter or data would fix."""
+    """A stage's process was killed by a signal, or its GPU failed: no rule, parameter or data would fix it."""
 
 
 def shortened(value: object, most: int = 200) -> str:
-    """A value as text of at most so many characters, without writing out what is longer.
+    """Return a value as text of at most `most` characters, without rendering the rest of a long one.
 
     >>> shortened("tiny"), shortened(["tiny"])
     ('tiny', "['tiny']")
@@ -143,7 +143,7 @@ def shortened(value: object, most: int = 200) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return the hint for a name that is none of the known ones.
+    """Return the hint for an unknown name: the nearest known one, or all of them.
 
     >>> nearest("grop", ["grpo", "ifpo"]), nearest("x", ["grpo", "ifpo"])
     ("did you mean 'grpo'?", 'one of grpo, ifpo')
@@ -152,10 +152,10 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
 
 
-def leave(error: AsclError, file: Path) -> int:
-    """Print the error, leave it as JSON for the process that started this one, and return the exit status.
+def dump_error(error: AsclError, file: Path) -> int:
+    """Print the error, write it as JSON for the parent process, and return the exit status.
 
-    Several processes may leave theirs in the same file: it holds one of them, whole.
+    Several processes may write to the same file: it then holds one of their errors, complete.
     """
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     values = {"type": type(error).__name__, "problem": error.problem, "file": error.file, "field": error.field, "hint": error.hint}
@@ -165,8 +165,8 @@ def leave(error: AsclError, file: Path) -> int:
     return error.exit_status
 
 
-def take_over(file: Path) -> AsclError:
-    """The error that another process left."""
+def load_error(file: Path) -> AsclError:
+    """Return the error that another process wrote with `dump_error`."""
     values = json.loads(file.read_text(encoding="utf-8"))
     kinds = {kind.__name__: kind for kind in _tree(AsclError)}
     return kinds[values.pop("type")](values.pop("problem"), **values)

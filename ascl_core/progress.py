@@ -1,7 +1,6 @@
-"""How a stage tells how far it is: one JSON line per step to the file named by `ASCL_PROGRESS`.
+"""How a stage reports its progress: one JSON line per step to the file named by `ASCL_PROGRESS`.
 
-The supervisor's callers (the terminal's progress bar, Prefect's progress artifact) read that file, so a
-stage knows neither. Without the variable nothing is written.
+The callers of the supervisor read that file and draw their own progress bars. Without the variable nothing is written.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """How far one named piece of work is: `done` of `total` units, at `time_s` (Unix time)."""
+    """The progress of one named task: `done` of `total` units, at `time_s` (Unix time)."""
 
     task: str
     done: int

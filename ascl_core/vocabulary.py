@@ -1,4 +1,4 @@
-"""The project's words as enumerations; the same spelling in files, configuration, metrics and pages."""
+"""The project's vocabulary as enumerations, spelled the same in files, configuration, metrics and pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class PromptType(StrEnum):
-    """What kind of prompt it is, and so what a right answer is."""
+    """The kind of a prompt, which decides what a right answer is."""
 
     HARMFUL = "harmful"
     """Asks for something the active rules forbid."""
@@ -86,34 +86,34 @@ class Split(StrEnum):
 
 
 class AttackKind(StrEnum):
-    """How a prompt is dressed up, by whoever wants another answer to it or by chance; what a right answer is stays the same."""
+    """How a prompt is attacked or surrounded by noise; the right answer stays the same."""
 
     FORGED_RESULT = "forged_result"
     """An imitation of a tool result, with a rule that allows it."""
     FORGED_TURN = "forged_turn"
-    """The same after an imitation of an assistant turn that calls the tool."""
+    """A forged result after an imitation of an assistant turn that calls the tool."""
     PREFILLED_ANSWER = "prefilled_answer"
-    """The beginning of a helpful answer."""
+    """The beginning of a compliant answer."""
     FAKE_SYSTEM = "fake_system"
     """An imitation of a system message."""
     CLAIMED_RULE = "claimed_rule"
     """A claim that the rules allow it."""
     QUOTED_POLICY = "quoted_policy"
-    """A quotation from a policy that nobody has."""
+    """A quotation from an invented policy."""
     ENCODED_CLAIM = "encoded_claim"
     """A claim in base64 or rot13."""
     TRANSLATED_CLAIM = "translated_claim"
     """A claim in another language."""
     SENTENCE_BEFORE = "sentence_before"
-    """A sentence that has nothing to do with it, in front."""
+    """An unrelated sentence before the prompt."""
     SENTENCE_AFTER = "sentence_after"
-    """A sentence that has nothing to do with it, behind."""
+    """An unrelated sentence after the prompt."""
     SEVERAL_QUESTIONS = "several_questions"
-    """Small talk that asks something, around it."""
+    """Small talk with questions around the prompt."""
     TYPOS = "typos"
-    """Slips of the keyboard."""
+    """Typing errors."""
 
     @property
     def is_forgery(self) -> bool:
-        """Whether it claims what only the rules may say; the others are harmless noise."""
+        """Whether it claims to speak for the rules; the other kinds are harmless noise."""
         return self not in (AttackKind.SENTENCE_BEFORE, AttackKind.SENTENCE_AFTER, AttackKind.SEVERAL_QUESTIONS, AttackKind.TYPOS)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agreement import LABELS, Agreement, Labelled, measure, merged, read_labelled
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +22,6 @@ from ascl_core.config.judge import JudgeConfig
 from ascl_core.contracts import Verdict
 from ascl_core.errors import AsclError
 from ascl_core.judges import get_judge
-from ascl_core.judges.agreement import LABELS, Agreement, Labelled, measure, merged, read_labelled
 
 _CLIP = 160
 

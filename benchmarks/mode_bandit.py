@@ -13,11 +13,11 @@ import argparse
 from dataclasses import replace
 from statistics import mean
 
+from bandit import BanditConfig, final_consult_rates, push_ratio
 from rich.console import Console
 from rich.table import Table
 
-from ascl_core.rl.advantages import STRATEGIES
-from ascl_core.rl.bandit import BanditConfig, final_consult_rates, push_ratio
+from ascl_core.config.ifpo import STRATEGIES
 
 _RIGHT = (0.90, 0.95, 0.97, 0.99)
 _MEMORISED = BanditConfig(harmful_pay=(0.5, 0.97), harmful_start=0.6, benign_start=0.55, steps=300)

@@ -14,6 +14,7 @@ import random
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,7 @@ from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import EVERYWHERE, Corpus, Rule
-from ascl_core.rules.embedding import embed_rules
-from ascl_core.rules.ranking import FusedBackend, MeaningBackend, WordBackend
+from ascl_core.rules.embedding import RuleVectors, embed_rules
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.rules.sentence_embedder import SentenceEmbedder
 
@@ -100,7 +100,7 @@ def measure(real: Corpus, size: int, given: Namespace) -> list[dict[str, Any]]:
     index = RuleIndex(everywhere, _AT)
     dated = [RuleIndex(limited, date(2026, month, 1)) for month in (3, 6, 9, 12)]
     jurisdictions = real.jurisdictions
-    dense, hybrid = (RuleIndex(everywhere, _AT, backend) for backend in _backends(everywhere, given))
+    dense, hybrid = (RuleIndex(everywhere, _AT, vectors) for vectors in _dense_and_hybrid(everywhere, given))
     kinds: dict[str, Callable[[int], object]] = {
         "category and query": lambda i: index.lookup(category=rules[i].category, query=queries[i], jurisdiction="XA", limit=_LIMIT),
         "query only": lambda i: index.lookup(category=None, query=queries[i], jurisdiction="XA", limit=_LIMIT),
@@ -133,11 +133,10 @@ class _RandomEmbedder:
         return self._known[text]
 
 
-def _backends(corpus: Corpus, given: Namespace) -> tuple[MeaningBackend, FusedBackend]:
+def _dense_and_hybrid(corpus: Corpus, given: Namespace) -> tuple[RuleVectors, RuleVectors]:
     config = RetrievalConfig(backend="hybrid", model="random", parts=("text",))
-    embedder = _RandomEmbedder(given.dimensions, given.seed)
-    meaning = MeaningBackend(embed_rules(corpus, config, embedder), embedder)
-    return meaning, FusedBackend(WordBackend(), meaning, config)
+    hybrid = embed_rules(corpus, config, _RandomEmbedder(given.dimensions, given.seed))
+    return replace(hybrid, config=config.model_copy(update={"backend": "dense"})), hybrid
 
 
 def _embedding_ms(model: str, corpus: Corpus, given: Namespace) -> dict[str, float]:

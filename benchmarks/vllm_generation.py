@@ -20,9 +20,8 @@ from rates import Sampled, floor, report, sample
 from side_by_side import parser
 
 from ascl_core.conversation.template import opening
-from ascl_core.generation import Generator
-from ascl_core.generation.backends import make_generator
-from ascl_core.generation.tool_loop import prompt_ids
+from ascl_core.conversation.tool_loop import prompt_ids
+from ascl_core.generation import Generator, make_generator
 from ascl_core.rl.train import schedule_prompts
 
 

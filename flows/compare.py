@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from pydantic import Field
+from prefect.states import Completed, State
 
 from ascl_core.arms import Arm, get_arm
 from ascl_core.config.params import Params
+from flows.forms import CompareForm, start
+from flows.post_train import THREADS
+from tasks.deployment import own_run
 from tasks.execution import comparison
-from tasks.execution.comparison import Place
+from tasks.execution.comparison import ArmRun
 from tasks.execution.materialise import Outcome
 from tasks.execution.policy import Policy
 from tasks.execution.prefect_stage import StageRunner
@@ -27,31 +28,47 @@ from tasks.registry.parameters import write_params
 from tasks.registry.stages import Artifact, Stage
 from tasks.repository.worktrees import adopt, fetch_inputs, snapshot
 
-_THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=512))
-
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What every stage did in its workspace, and where the page is."""
+    """What every stage did in its worktree, and the path of the page."""
 
     outcomes: list[Outcome]
     page: Path
 
 
-@flow(name="compare", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@flow(name="compare", task_runner=THREADS, persist_result=False)
 def compare(
-    profile: Annotated[str | None, Field(description="A file under profiles/; none keeps params.yaml as it is.")] = None,
-    settings: Annotated[list[str], Field(description="Changed parameters, such as ifpo.max_steps=100.")] = [],  # noqa: B006
-    seeds: Annotated[list[int], Field(min_length=1, description="One training a seed and arm.")] = [0, 1, 2],  # noqa: B006
-    arms: Annotated[list[str], Field(description="Names of arms; none: all of them.")] = [],  # noqa: B006
-    changed_rules: Annotated[bool, Field(description="Ask again after rules were flipped, with no training.")] = True,
-    max_parallel: Annotated[int | None, Field(ge=1, le=16, description="Stages at a time; none: as many as the cores carry.")] = None,
+    profile: str | None,
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    arms: Sequence[str],
+    changed_rules: bool,
+    max_parallel: int | None,
 ) -> CompareResult:
     """Train every arm with every seed, evaluate all on the same suites, and write one page.
 
     What arms and seeds have in common is made once; what is up to date is reused.
     """
     return train_and_compare(Path.cwd(), profile, settings, seeds, arms, changed_rules, max_parallel)
+
+
+@flow(name="compare-arms", flow_run_name=partial(own_run.own_id, "compare"), task_runner=THREADS, persist_result=False)
+def compare_arms(form: CompareForm = CompareForm()) -> State[Any]:  # noqa: B008
+    """Train every arm with every seed, evaluate all on the same suites, and write one page."""
+    return own_run.ended(_compare_arms, *start(form))
+
+
+def _compare_arms(form: CompareForm, root: Path) -> State[Any]:
+    training, limits = form.training, form.limits
+    with own_run.own_run(root, "compare") as run:
+        result = train_and_compare(
+            *(run.place, training.chosen, training.settings, form.seeds, form.arms, form.changed_rules),
+            *(limits.stages_at_a_time or None, limits.policy),
+        )
+        summary = {"page": str(result.page.relative_to(run.place)), "stages": len(result.outcomes)}
+        own_run.finish(root, run, summary, push=form.push)
+    return Completed(message=f"{run.id}: {result.page}")
 
 
 def train_and_compare(
@@ -64,77 +81,65 @@ def train_and_compare(
     max_parallel: int | None,
     policy: Policy | None = None,
 ) -> CompareResult:
-    """The whole comparison over the working tree `root`, inside a flow."""
+    """Run the whole comparison over the working tree `root`, inside a flow."""
     params = write_params(root, profile, settings)
     chosen = comparison.arms_named(arms, params)
     preflight.require(root, params)
     dvcfile.follow_sources(root)
     dvcfile.check(root)
-    tree = snapshot(root)
     with StageRunner(root=root, max_parallel=max_parallel or preflight.stages_at_a_time(params), policy=policy) as run:
-        compared = _Comparison(root, tree, params, run)
-        places = [compared.train(arm, seed) for seed in seeds for arm in chosen]
-        again = [compared.ask_again(place) for place in places if changed_rules and place.arm.after_change]
+        for stage in stages.DATA_STAGES:
+            run(stage)
+        compared = _Comparison(root, snapshot(root), params, run)
+        trained = [compared.train(arm, seed) for seed in seeds for arm in chosen]
+        again = [compared.ask_again(one) for one in trained if changed_rules and one.arm.after_change]
         outcomes = run.outcomes()
-    runs, changed = comparison.gather(root, places, "runs"), comparison.gather(root, again, "changed")
-    page = comparison.write_page(root, runs, changed, lambda _: None)
+    page = comparison.write_page(root, comparison.gather(root, trained, "runs"), comparison.gather(root, again, "changed"), lambda _: None)
     tables = page.with_name("comparison.md").read_text(encoding="utf-8")
-    create_markdown_artifact(tables, key="comparison", description="Every arm's figures, with intervals")
+    create_markdown_artifact(tables, key="comparison", description="The figures of every arm, with intervals")
     return CompareResult(outcomes, page)
 
 
+@dataclass(frozen=True)
 class _Comparison:
-    """Submits the stages of each arm, each in the workspace where it belongs; the data they share is made in the repository itself."""
+    """Submits the stages of each arm, each in its worktree; the data that they share is made in the repository itself."""
 
-    def __init__(self, root: Path, tree: str, params: Params, run: StageRunner) -> None:
-        self.root, self.tree, self.params, self.run = root, tree, params, run
-        self._futures: dict[tuple[Path, str], PrefectFuture[Any]] = {}
-        self._places: dict[tuple[str, int], Place] = {}
-        for stage in stages.DATA_STAGES:
-            self._submit(stage, root, after=root)
+    root: Path
+    tree: str
+    params: Params
+    run: StageRunner
+    _opened: dict[tuple[str, int], ArmRun] = field(default_factory=dict)
 
-    def train(self, arm: Arm, seed: int) -> Place:
-        """The arm's training and evaluation, once; returns where they are."""
-        if (arm.name, seed) in self._places:
-            return self._places[arm.name, seed]
-        place = self._places[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
-        sources = [self.root]
-        if arm.start is not None:
-            sources = [self.train(get_arm(arm.start), seed).root, self.root]
-        if place.trained == stages.IFPO and arm.start is None:
-            self._submit(stages.SFT, place.root, *sources, after=self.root)
-        if place.trained not in stages.DATA_STAGES:
-            self._submit(place.trained, place.root, *sources, after=sources[0])
-        self._submit(place.evaluation, place.root, *sources, after=place.root)
-        return place
+    def train(self, arm: Arm, seed: int) -> ArmRun:
+        """Submit the training and the evaluation of the arm, and of the arm that it starts from; return its worktree."""
+        if (arm.name, seed) in self._opened:
+            return self._opened[arm.name, seed]
+        arm_run = self._opened[arm.name, seed] = comparison.open_arm(self.root, arm, seed, self.tree, self.params)
+        sources = [self.root] if arm.start is None else [self.train(get_arm(arm.start), seed).root, self.root]
+        if arm_run.trained == stages.IFPO and arm.start is None:
+            self._submit(stages.SFT, arm_run.root, *sources)
+        if arm_run.trained not in stages.DATA_STAGES:
+            self._submit(arm_run.trained, arm_run.root, *sources)
+        self._submit(arm_run.evaluation, arm_run.root, *sources)
+        return arm_run
 
-    def ask_again(self, place: Place) -> Place:
-        """The arm's checkpoint on the suites as the changed rules have them."""
-        rules = self._changed_rules
-        changed = comparison.open_changed(self.root, place, self.tree, self.params)
-        self._submit(place.evaluation, changed.root, rules, place.root, self.root, after=place.root)
+    def ask_again(self, arm_run: ArmRun) -> ArmRun:
+        """Submit the evaluation of the arm's checkpoint under the changed rules, in a worktree of its own."""
+        changed = comparison.open_changed(self.root, arm_run, self.tree, self.params)
+        self._submit(arm_run.evaluation, changed.root, self._changed_rules, arm_run.root, self.root)
         return changed
 
     @cached_property
     def _changed_rules(self) -> Path:
-        place = comparison.open_changed_rules(self.root, self.tree, self.params)
+        worktree = comparison.open_changed_rules(self.root, self.tree, self.params)
         for stage in (stages.VALIDATE_RULES, stages.INDEX_RULES, stages.BUILD_SUITES):
-            self._submit(stage, place, after=place)
-        return place
+            self._submit(stage, worktree)
+        return worktree
 
-    def _submit(self, stage: Stage, place: Path, *sources: Path, after: Path) -> None:
-        """Once for each stage and place: after all that was submitted in `after`, in the place itself and in its sources."""
-        if (place, stage.name) in self._futures:
-            return
-        needed = [future for (root, _), future in self._futures.items() if root in (place, after, *sources)]
-        if place == self.root:
-            self._futures[place, stage.name] = self.run(stage, *needed)
-            return
-        made_here = [out for root, name in self._futures if root == place for out in stages.get_stage(name).outputs.values()]
-        prepare = partial(_prepare, stage, place, sources, made_here, self.root)
-        self._futures[place, stage.name] = self.run(stage, *needed, root=place, prepare=prepare)
+    def _submit(self, stage: Stage, worktree: Path, *sources: Path) -> None:
+        self.run(stage, worktree=worktree, sources=sources, prepare=partial(_prepare, self.root, worktree, stage))
 
 
-def _prepare(stage: Stage, place: Path, sources: tuple[Path, ...], made_here: list[Artifact], root: Path) -> None:
-    fetch_inputs(stage, place, sources, made_here)
-    adopt(root, place, stage)
+def _prepare(root: Path, worktree: Path, stage: Stage, made_in: Mapping[Artifact, Path]) -> None:
+    fetch_inputs(worktree, made_in)
+    adopt(root, worktree, stage)

@@ -1,4 +1,4 @@
-"""Everything that `ascl deploy` brings to the server, in the order in which one needs the other."""
+"""Everything that `ascl deploy` creates on the server, in order of need."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from tasks.host.gpus import gpus
 _POOLS = ("cpu", "gpu")
 
 
-def deploy_all(root: Path, *, training_pool: str, gpu_slots: int | None, infrastructure: str) -> list[Change]:
-    """Have the server hold pools, limits, blocks of secrets, deployments and automations as this repository describes them."""
+def deploy_all(
+    root: Path, *, training_pool: str, gpu_slots: int | None, infrastructure: str, watch: bool | None, push: bool
+) -> tuple[list[Change], bool]:
+    """Create or update pools, limits, secret blocks, deployments and automations; return the changes, and whether anything is scheduled.
+
+    `watch` turns the schedules on or off, None leaves them; `push` says whether the retrainings that the watcher starts are pushed.
+    """
     if training_pool not in _POOLS:
         raise ConfigError("no such pool", field="--training-pool", value=training_pool, hint=f"one of {', '.join(_POOLS)}")
     described = deployments.read_file(root)
@@ -29,16 +34,19 @@ def deploy_all(root: Path, *, training_pool: str, gpu_slots: int | None, infrast
         changes.append(pools.apply_gpu_limit(client, gpu_slots, len(gpus())))
         if kept := s3_credentials.apply_credentials(client):
             changes.append(kept)
-        ids = {}
-        for one in described.deployments:
+        ids, scheduled = {}, False
+        for file_says in described.deployments:
+            on_server = deployments.is_scheduled(client, file_says, flows[file_says.name])
+            one = deployments.with_schedules(file_says, on_server, watch)
+            scheduled |= any(schedule.active for schedule in one.schedules)
             pool = training_pool if TRAINS in one.tags else one.work_pool.name
             ids[one.name], change = deployments.apply_deployment(client, one, described.pull, flows[one.name], pool)
             changes.append(change)
-        wanted = [automations.retrain_on_change(ids["retrain"]), automations.crash_dead_runs()]
-        if told := webhook.apply_webhook(client):
-            changes.append(told[1])
-            wanted += automations.tell(told[0])
-        return [*changes, *(automations.apply_automation(client, one) for one in wanted)]
+        wanted = [automations.retrain_on_change(ids["retrain"], push=push), automations.crash_dead_runs()]
+        if applied := webhook.apply_webhook(client):
+            changes.append(applied[1])
+            wanted += automations.tell(applied[0])
+        return [*changes, *(automations.apply_automation(client, one) for one in wanted)], scheduled
 
 
 def _flow(described: Deployment) -> Flow:

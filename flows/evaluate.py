@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,18 +13,17 @@ from prefect.states import Completed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from ascl_core.artifacts import read_json
-from flows.beginning import begin
-from flows.forms import EvaluateForm
+from flows.forms import EvaluateForm, start
 from tasks.deployment import own_run, pages
 from tasks.deployment.evaluating import Evaluations, summary
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=8))
 
 
-@flow(name="evaluate", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@flow(name="evaluate", flow_run_name=partial(own_run.own_id, "evaluate"), task_runner=_THREADS, persist_result=False)
 def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
-    """Evaluate each checkpoint as a task of its own; the figures of all of them are one page, and a commit on `runs/<id>`."""
-    return own_run.ended(_evaluate, *begin(form))
+    """Evaluate each checkpoint as a task of its own, and write one table of figures and one commit on runs/ID."""
+    return own_run.ended(_evaluate, *start(form))
 
 
 def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
@@ -32,7 +32,7 @@ def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
             for name in dict.fromkeys(form.checkpoints):
                 evaluations.submit(name)
             done = evaluations.results()
-        own_run.finish(root, run, summary(run, done))
+        own_run.finish(root, run, summary(run, done), push=form.push)
         table = pages.figures({one.name: read_json(one.metrics)["headline"] for one in done})
     create_markdown_artifact(table, key="evaluations", description="The figures of each checkpoint, with intervals")
     return Completed(message=f"{run.id}: {len(done)} checkpoints evaluated")

@@ -1,77 +1,96 @@
-"""The parameter forms of the deployments, one model each: what a person fills in, and what its flow checks again when it starts.
+"""The parameter forms of the deployments, one model each: filled in by a person, and checked again when the flow starts.
 
-The server checks types, choices and bounds, but whoever starts a run can tell it to skip that; so each flow begins with `checked`.
+The server checks types, choices and bounds, but whoever starts a run can skip that; so each flow begins with `start`.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
+from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
 from ascl_core.config.base import parse
-from flows.form_fields import ArmName, Digest, Form, Name, OptionalSource, Revision, RulesPlace, RunId, Setting, Source, WatchedPlace
+from flows.form_fields import (
+    COMMITTED,
+    ArmName,
+    Digest,
+    Form,
+    OptionalRecorded,
+    OptionalRuleSource,
+    ProfileName,
+    Recorded,
+    RuleSource,
+    RunId,
+    Setting,
+    StageName,
+)
+from tasks.deployment.s3_credentials import take_credentials
 from tasks.execution.policy import GPU_LIMIT, Policy
 
 F = TypeVar("F", bound=Form)
+Push = Annotated[
+    bool,
+    Field(
+        description="Push the data to the DVC remote, and the branch runs/ID to origin. Otherwise nothing leaves the worker's repository."
+    ),
+]
+
+
+def start(form: F) -> tuple[F, Path]:
+    """Return the checked form and the repository, with the store's credentials, if there are any, in the environment."""
+    form = checked(form)
+    take_credentials()
+    return form, Path.cwd()
 
 
 def checked(form: F) -> F:
-    """The form, with every check of its model run once more; `ConfigError` names the field, the value and a hint."""
+    """Return the form after every check of its model; `ConfigError` names the field, the value and a hint."""
     return parse(type(form), form.model_dump(warnings=False), file=f"the form of {type(form).__name__.removesuffix('Form').lower()}")
 
 
-class StageName(StrEnum):
-    """The stages that a person may want to run again although nothing changed."""
-
-    VALIDATE_RULES = "validate_rules"
-    BUILD_SUITES = "build_suites"
-    CURATE = "curate"
-    BUILD_SFT = "build_sft"
-    SFT = "sft"
-    IFPO = "ifpo"
-    EVALUATE_IFPO = "evaluate_ifpo"
-    GATE = "gate"
-    REPORT = "report"
-
-
 class Limits(Form):
-    """How much the run may use, and what happens where a process crashes."""
+    """How much the run may use, and how often a crashed process is retried."""
 
     stages_at_a_time: int = Field(default=0, ge=0, le=16)
-    """How many stages may run at the same time; 0: as many as the cores and GPUs carry."""
-    minutes: int = Field(default=7 * 24 * 60, ge=1, le=28 * 24 * 60)
-    """After so many minutes, a week if not changed, whatever still runs is ended, and the run fails; what was finished is kept."""
+    """How many stages may run at the same time; 0: as many as the cores and GPUs allow."""
+    minutes: int = Field(default=7 * 24 * 60, ge=1, le=28 * 24 * 60, title="Minutes at most")
+    """The run fails after this many minutes, by default a week, and its processes are ended; finished stages are kept."""
     retries: int = Field(default=2, ge=0, le=5)
-    """How often a stage is tried again whose process crashed, such as on a GPU that failed. A wrong rule or parameter is never retried."""
+    """How often a stage is retried if its process crashed, such as on a GPU that failed. A wrong rule or parameter is never retried."""
 
     @property
     def policy(self) -> Policy:
-        """What the stages are held to."""
+        """Return the retries, the GPU limit and the time limit of the stages."""
         return Policy(retries=self.retries, gpu_limit=GPU_LIMIT, timeout_s=60.0 * self.minutes)
 
 
 class Training(Form):
-    """With which parameters the model is trained."""
+    """The parameters of the training."""
 
-    profile: Name = ""
-    """A file under profiles/, such as tiny; empty: params.yaml as it is committed."""
-    settings: list[Setting] = Field(default=[], max_length=50)
-    """Changed parameters, an item each, such as sft.max_steps=100; docs/configuration.md lists them all."""
+    profile: ProfileName = COMMITTED
+    """A profile, or params.yaml as it is committed."""
+    settings: list[Setting] = Field(default=[], max_length=50, title="Changed parameters")
+    """An item each, such as sft.max_steps=100; docs/configuration.md lists them all."""
+
+    @property
+    def chosen(self) -> str | None:
+        """Return the profile; None for params.yaml as it is committed."""
+        return None if self.profile == COMMITTED else self.profile
 
 
 class RulesToTrain(Form):
-    """Which rules the model is trained on."""
+    """The rules on which the model is trained."""
 
     model_config = ConfigDict(title="Rules")
 
-    place: RulesPlace = "HEAD"
-    """A branch, a tag or a commit, whose data/rules is taken, or a prefix such as s3://bucket/rules."""
-    digest: Digest = ""
-    """For the watcher; leave it empty. The digest that the compiled rules must have, or the run fails."""
-    watched: WatchedPlace = ""
-    """For the watcher; leave it empty. Where it saw these rules: the run gives way if newer ones were seen there since."""
+    source: RuleSource = "HEAD"
+    """A branch, a tag or a commit, whose data/rules is used, or a prefix such as s3://bucket/rules."""
+    digest: Digest = Field(default="", title="Expected digest (set by the watcher)")
+    """Leave it empty. The run fails unless the compiled rules have this digest."""
+    watched: OptionalRuleSource = Field(default="", title="Watched source (set by the watcher)")
+    """Leave it empty. The run is superseded if the watcher has seen newer rules at this source."""
 
 
 class RetrainForm(Form):
@@ -79,45 +98,57 @@ class RetrainForm(Form):
 
     rules: RulesToTrain = RulesToTrain()
     training: Training = Training()
-    code: Revision = "HEAD"
-    """The commit, branch or tag whose code and parameters are used."""
-    force: list[StageName] = Field(default=[], max_length=20)
-    """Stages to run although nothing that they depend on changed."""
+    force: list[StageName] = Field(default=[], max_length=20, title="Stages to run again")
+    """Stages that run although nothing that they depend on changed."""
+    push: Push = False
     limits: Limits = Limits()
 
 
 class EvaluateForm(Form):
     """Evaluate recorded checkpoints, on any rules and suites."""
 
-    checkpoints: list[Source] = Field(default=["released"], min_length=1, max_length=500)
+    checkpoints: list[Recorded] = Field(default=["released"], min_length=1, max_length=500)
     """An item each: a run's id, a release's tag, released, or a path within the repository such as data/models/ifpo."""
-    rules: OptionalSource = ""
-    """Whose rules a look-up finds: a run's id, a release's tag, released, or a commit; empty: those each checkpoint was trained with."""
-    suites: OptionalSource = ""
-    """Whose suites are asked: a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
-    at_a_time: int = Field(default=1, ge=1, le=8)
+    rules: OptionalRecorded = ""
+    """The rules to look up: those of a run's id, a release's tag, released, or a commit; empty: each checkpoint's own rules."""
+    suites: OptionalRecorded = ""
+    """The suites to ask: those of a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
+    at_a_time: int = Field(default=1, ge=1, le=8, title="Checkpoints at a time")
     """How many checkpoints may be evaluated at the same time."""
+    push: Push = False
     limits: Limits = Limits()
 
 
 class PromoteForm(Form):
     """Release the checkpoint of a run that passed the gate, once a named person has approved it."""
 
-    run: RunId
-    """The id of the run to release, as its report gives it, such as 20260131-retrain-0a1b2c3d."""
-    override: bool = False
-    """Release although the gate did not pass: two persons must sign, and the criteria that failed are recorded with the release."""
-    days: int = Field(default=7, ge=1, le=60)
-    """How many days the run waits for the approval before it fails."""
+    run: RunId = Field(title="Run id")
+    """The run to release, such as 20260131-retrain-0a1b2c3d; its report names it."""
+    override: bool = Field(default=False, title="Release although the gate did not pass")
+    """Two people must sign, and the release records the criteria that failed."""
+    push: bool = False
+    """Push the checkpoint to the DVC remote, and the branch releases with the new tag to origin. Otherwise the release stays in the
+    worker's repository, and ascl release create pushes it later."""
+    days: int = Field(default=7, ge=1, le=60, title="Days to wait for the approval")
+    """The run fails after this many days without an approval."""
+
+
+class ApprovalForm(RunInput):
+    """The signed approvals, asked for while promote waits; each contains its approver, the reason and the checkpoint's digest."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    approvals: list[str] = Field(min_length=1, max_length=5, title="Signed approvals")
+    """The line that ascl approve printed, an item for each person who signed."""
 
 
 class WatchForm(Form):
-    """Look whether rules changed, and have the model retrained if so."""
+    """Check whether rules changed, and start a retraining if they did."""
 
-    place: RulesPlace = "HEAD"
-    """What is watched: a branch or a tag, for its data/rules, or a prefix such as s3://bucket/rules."""
-    end_older: bool = True
-    """End retrainings of older rules from the same place that have not finished."""
+    source: RuleSource = "HEAD"
+    """A branch or a tag, whose data/rules is compared, or a prefix such as s3://bucket/rules."""
+    end_older: bool = Field(default=True, title="End older retrainings")
+    """Cancel unfinished retrainings of older rules from the same source."""
 
 
 class CompareForm(Form):
@@ -126,10 +157,9 @@ class CompareForm(Form):
     arms: list[ArmName] = Field(default=[], max_length=20)
     """The arms to compare; none: all of them."""
     seeds: list[int] = Field(default=[0, 1, 2], min_length=1, max_length=20)
-    """Every arm is trained once with each of them."""
+    """Every arm is trained once with each seed."""
     changed_rules: bool = True
-    """Ask every arm once more after rules were flipped, with no training in between."""
+    """Evaluate every arm once more under changed rules, without training in between."""
     training: Training = Training()
-    code: Revision = "HEAD"
-    """The commit, branch or tag whose code and parameters are used."""
+    push: Push = False
     limits: Limits = Limits()

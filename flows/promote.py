@@ -9,40 +9,39 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
 from ascl_core.errors import AsclError
-from flows.approval import ApprovalForm
-from flows.beginning import begin
-from flows.forms import PromoteForm
+from flows.forms import ApprovalForm, PromoteForm, start
 from tasks.deployment import approving, parts
 from tasks.deployment.heartbeat import beating, suspending
 
-_TIMES = 3
-"""How often an approval that does not hold may be given again."""
+_ATTEMPTS = 3
+"""How often a person may answer before the run fails."""
 
 
-@flow(name="promote", persist_result=False, validate_parameters=True)
+@flow(name="promote", persist_result=False)
 def promote(form: PromoteForm) -> State[Any]:
-    """Release the checkpoint of a run that passed the gate, once a named person has approved just that checkpoint."""
-    form, root = begin(form)
+    """Release the checkpoint of a run that passed the gate, once a named person has approved exactly that checkpoint."""
+    form, root = start(form)
     candidate = approving.require_candidate(root, form.run, override=form.override)
-    problem = ""
-    for time in range(_TIMES):
-        create_markdown_artifact(approving.question(candidate, problem), key="approval", description="What is asked for")
-        get_run_logger().info("asks for a signed approval: read the artifact 'approval', then choose Resume")
+    approving.require_trainer(root)
+    question = approving.question(candidate, push=form.push)
+    for attempt in range(_ATTEMPTS):
+        create_markdown_artifact(question, key="approval", description="What is to be approved")
+        get_run_logger().info("waits for a signed approval: read the artifact 'approval', then choose Resume")
         with suspending():
             answer = suspend_flow_run(
-                wait_for_input=ApprovalForm.with_initial_data(description=approving.question(candidate, problem)),
+                wait_for_input=ApprovalForm.with_initial_data(description=question),
                 timeout=form.days * 24 * 3600,
-                key=f"approval-{time}",
+                key=f"approval-{attempt}",
             )
         try:
-            approvals = approving.require_approval(candidate, answer.digest, answer.approvals, override=form.override)
+            approvals = approving.require_approvals(candidate, answer.approvals, override=form.override)
             with beating():
-                released = parts.release(root, form.run, approvals)
+                released = parts.release(root, form.run, approvals, push=form.push)
         except AsclError as error:
-            problem = str(error)
-            get_run_logger().error("the approval does not hold: %s", problem)
-            if time == _TIMES - 1:
+            get_run_logger().error("the approval is not accepted: %s", error)
+            if attempt == _ATTEMPTS - 1:
                 raise
+            question = approving.question(candidate, str(error), push=form.push)
             continue
-        return Completed(name="Released", message=f"{form.run} as {released}, approved by {answer.approver}: {answer.reason}")
+        return Completed(name="Released", message=released)
     raise AssertionError("the last attempt returns or raises")

@@ -2,64 +2,58 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow, get_client
 from prefect.artifacts import create_markdown_artifact
-from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Completed, State
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.states import Cancelled, Completed, Failed, State
 
 from ascl_core.errors import RuleError
 from ascl_core.report.rules_diff import markdown as diff_page
-from flows.beginning import begin
-from flows.forms import RetrainForm
-from flows.post_train import PostTrainResult, train_and_gate
+from flows.forms import RetrainForm, start
+from flows.post_train import THREADS, PostTrainResult, train_and_gate
 from tasks.deployment import events, own_run, pages, seen
 from tasks.execution.plan import make_plan
-from tasks.registry import stages
 from tasks.registry.parameters import planned_values
 from tasks.runs.runs import Run
 from tasks.runs.summary import run_summary
 
-_THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=len(stages.STAGES)))
 
-
-@flow(name="retrain", task_runner=_THREADS, persist_result=False, validate_parameters=True)
+@flow(name="retrain", flow_run_name=partial(own_run.own_id, "retrain"), task_runner=THREADS, persist_result=False)
 def retrain(form: RetrainForm = RetrainForm()) -> State[Any]:  # noqa: B008
     """Retrain the model on rules, evaluate it beside its baselines, and hold it at the gate; promote releases what passes."""
-    return own_run.ended(_retrain, *begin(form))
+    return own_run.ended(_retrain, *start(form))
 
 
 def _retrain(form: RetrainForm, root: Path) -> State[Any]:
-    with own_run.fetched(root, form.rules.place) as (rules, corpus):
-        if newer := seen.newer_than(form.rules.watched, corpus.digest):
-            return Cancelled(message=f"superseded: newer rules {newer[:12]} were seen at {form.rules.watched}")
-        if form.rules.digest not in ("", corpus.digest):
-            raise RuleError(
-                "the rules there are others", field="rules.digest", value=corpus.digest, hint="leave it empty, or give their digest"
-            )
-        diff = own_run.changes(root, corpus, since=own_run.fork(root, form.rules.place))
-        create_markdown_artifact(
-            diff_page(diff, "Rules: released to these"), key="rules-diff", description="What the change of the rules means"
-        )
+    source, expected, watched = form.rules.source, form.rules.digest, form.rules.watched
+    with own_run.fetched(root, source) as (rules, corpus):
+        if newer := seen.newer_than(watched, corpus.digest):
+            return Cancelled(message=f"superseded: the watcher has seen newer rules {newer[:12]} at {watched}")
+        if expected not in ("", corpus.digest):
+            hint = "leave the expected digest empty, or correct it"
+            raise RuleError("the rules have another digest", file=source, field="rules.digest", value=expected, hint=hint)
+        diff = own_run.changes(root, corpus, since=own_run.fork(root, source))
+        create_markdown_artifact(diff_page(diff, "Rules: released to new"), key="rules-diff", description="What the rule change means")
         own_run.require_versions(diff)
-        with own_run.own_run(root, "retrain", ref=form.code, rules=rules) as run:
+        with own_run.own_run(root, "retrain", rules=rules) as run:
             return _train(root, run, form)
 
 
 def _train(root: Path, run: Run, form: RetrainForm) -> State[Any]:
-    training = form.training
-    values = planned_values(run.place, training.profile or None, training.settings)
-    plan = make_plan(run.place, frozenset(form.force), values)
+    training, limits = form.training, form.limits
+    plan = make_plan(run.place, frozenset(form.force), planned_values(run.place, training.chosen, training.settings))
     create_markdown_artifact(pages.plan_page(plan), key="plan", description="What this run does, and why")
     result = train_and_gate(
-        *(run.place, training.profile or None, training.settings, form.force), form.limits.stages_at_a_time or None, form.limits.policy
+        *(run.place, training.chosen, training.settings, form.force, limits.stages_at_a_time or None),
+        policy=limits.policy,
+        push=form.push,
     )
     summary = run_summary(run.place, result.outcomes)
-    commit = own_run.finish(root, run, summary)
-    page = pages.report(root, run, result.outcomes, commit, summary["checkpoint"]["sha256"])
+    commit = own_run.finish(root, run, summary, push=form.push)
+    page = pages.report(root, run, result.outcomes, commit, summary["checkpoint"]["sha256"], pushed=form.push)
     create_markdown_artifact(page, key="report", description="The gate and the figures")
     create_markdown_artifact(pages.lineage(run, commit), key="lineage", description="What the checkpoint was made from")
     return _gated(run, result)
@@ -71,4 +65,4 @@ def _gated(run: Run, result: PostTrainResult) -> State[Any]:
         return Completed(name="Gate: passed", message=f"{run.id}: {decision.summary}")
     with get_client(sync_client=True) as client:
         events.gate_failed(client, {"run": run.id, "summary": decision.summary, "failing": list(decision.failing)})
-    return Completed(name="Gate: not passed", message=f"{run.id}: {decision.summary}")
+    return Failed(name="Gate: not passed", message=f"{run.id}: {decision.summary}")

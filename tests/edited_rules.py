@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 
 from ascl_core.artifacts import write_text
 from ascl_core.rules.corpus import EVERYWHERE
-from ascl_core.rules.findings import PlacedRule
+from ascl_core.rules.findings import LocatedRule
 from ascl_core.rules.loading import load_folder
 from tests.builders import make_rule_values
 from tests.pipeline.workspace import REPOSITORY, copy_code
@@ -94,26 +94,26 @@ def edit(clone: Path) -> None:
     print(f"{edited.rule.id} edited, two rules added, {retired.rule.id} retired, {deleted.rule.id} deleted", flush=True)
 
 
-def _chosen(rules: Sequence[PlacedRule]) -> tuple[PlacedRule, PlacedRule, PlacedRule]:
+def _chosen(rules: Sequence[LocatedRule]) -> tuple[LocatedRule, LocatedRule, LocatedRule]:
     """One rule to edit, and two that their categories can do without."""
-    everywhere = [placed for placed in rules if EVERYWHERE in placed.rule.jurisdictions and placed.rule.status == "active"]
-    by_category: dict[str, list[PlacedRule]] = defaultdict(list)
-    for placed in everywhere:
-        by_category[placed.rule.category].append(placed)
+    everywhere = [located for located in rules if EVERYWHERE in located.rule.jurisdictions and located.rule.status == "active"]
+    by_category: dict[str, list[LocatedRule]] = defaultdict(list)
+    for located in everywhere:
+        by_category[located.rule.category].append(located)
     spare = [of_one[-1] for of_one in by_category.values() if len(of_one) > 1]
     if len(spare) < 2:
         raise SystemExit("data/rules needs two categories with two rules each that are in force everywhere: one of each is taken away")
-    return next(placed for placed in everywhere if placed not in spare), spare[0], spare[1]
+    return next(located for located in everywhere if located not in spare), spare[0], spare[1]
 
 
-def _change(rules: Path, placed: PlacedRule, values: Mapping[str, Any] | None) -> None:
+def _change(rules: Path, located: LocatedRule, values: Mapping[str, Any] | None) -> None:
     """Give a rule these values and the next version, or take it away."""
-    file = rules / placed.file
+    file = rules / located.file
     content = _read(file)
-    kept = [rule for rule in content["rules"] if rule["id"] != placed.rule.id or values is not None]
+    kept = [rule for rule in content["rules"] if rule["id"] != located.rule.id or values is not None]
     for rule in kept:
-        if rule["id"] == placed.rule.id:
-            rule.update({**(values or {}), "version": f"{int(placed.rule.version.partition('.')[0]) + 1}.0.0"})
+        if rule["id"] == located.rule.id:
+            rule.update({**(values or {}), "version": f"{int(located.rule.version.partition('.')[0]) + 1}.0.0"})
     _write(file, {"rules": kept})
 
 

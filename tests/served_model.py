@@ -8,7 +8,7 @@ from ascl_core.artifacts import write_json
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import END, opening
-from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus, Taxonomy
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from tests.builders import make_prompt, make_rule, make_taxonomy

@@ -1,4 +1,4 @@
-"""The public data sets that the pipeline reads in their own shapes: one YAML file each, facts only and none of their rows."""
+"""The catalogue of public data sets that the pipeline reads in their own formats: one YAML file each, with facts and none of the rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FOLDER = Path(__file__).parent
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The names of the data sets, sorted; each is the name of a file, and a format of a source."""
+    """Return the names of the data sets, sorted; each names a file here, and a format of a source."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
 @functools.cache
 def dataset(name: str) -> Dataset:
-    """The data set of that name; `ConfigError` names the nearest one where there is none."""
+    """Return the data set of that name; if there is none, `ConfigError` suggests the nearest name."""
     if name not in names():
         raise ConfigError("no such public data set", field="format", value=name, hint=nearest(name))
     path = _FOLDER / f"{name}.yaml"
@@ -30,7 +30,7 @@ def dataset(name: str) -> Dataset:
 
 
 def nearest(name: str, others: tuple[str, ...] = ()) -> str:
-    """What may have been meant, in words."""
+    """Return a hint with the nearest known name."""
     known = (*others, *names())
     near = [other for other in known if name in other] or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"

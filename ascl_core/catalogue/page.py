@@ -1,101 +1,36 @@
-"""The reference page of the public data sets, from the catalogue itself."""
+"""The reference page of the public data sets, generated from the catalogue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ascl_core.catalogue import dataset, names
-from ascl_core.catalogue.dataset import Answer, Dataset, Options, Shape, TypeBy
+from ascl_core.catalogue.dataset import Dataset, Shape, TypeBy
 
-_INTRODUCTION = """# Suites
-
-The public data sets that are read in their own shapes. None of them is in this repository. A suite needs its name alone, and is then read
-from the hub at the pinned revision; a path reads it from a file, or from a folder with the files under their usual names:
-
-```yaml
-suites:
-  external:
-    - format: wildguardtest
-    - {format: gsm8k, path: $ASCL_EXTERNAL_DATA/gsm8k, max_prompts: 200}
-    - {format: oktest, path: "hub:someone/copy", revision: <commit>}
-```
-
-A source of training prompts is read the same way, under `curate.sources`: `{format: salad_bench}`. A suite is never trained on unless its
-path is given there, and then curation drops the prompts that are in `suites.external`.
-
-What is not given is as below: licence, kind, configuration, split, and the revision of a data set that is read from its own page. Where
-no revision is known, give one: what a hub id names today is something else tomorrow.
-`ascl params show suites` tells what it comes to. Gated ones need their terms accepted on their page, and `HF_TOKEN`. One that cannot be
-read is reported as missing, with the reason, and never scored as 0; `required: true` fails instead. The judge is the one to prefer in
-`evaluate.judge` ([judges](judges.md)); it is not chosen for you.
-
-`ascl suites list` and `ascl suites show NAME` tell the same. This page is written by `ascl suites docs` from `ascl_core/catalogue/`.
-"""
 _HEADINGS = {"safety": "Safety", "over_refusal": "Over-refusal", "utility": "Utility", "training": "Sources of training prompts"}
 
 
 def page() -> str:
-    """The whole page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *(_section(group, members) for group, members in grouped().items())])
+    """Return the page as Markdown."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ascl_core", "catalogue/templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(code=_code, cell=_cell)
+    template = environment.get_template("suites.md.jinja")
+    return template.render(groups=grouped(), headings=_HEADINGS, type=_type, answer=_answer)
 
 
 def grouped() -> dict[str, dict[str, Dataset]]:
-    """The data sets by what they are for: the suites by their kind, then the sources of training prompts."""
+    """Return the data sets by use: the suites by their kind, then the sources of training prompts."""
     groups: dict[str, dict[str, Dataset]] = {group: {} for group in _HEADINGS}
     for name in names():
         data = dataset(name)
         groups["training" if data.use == "training" else data.kind][name] = data
     return groups
-
-
-def _section(group: str, members: dict[str, Dataset]) -> str:
-    rows = "".join(f"| [`{name}`](#{name}) | {_cell(data.what)} | {_place(data)} | {_terms(data)} |\n" for name, data in members.items())
-    table = f"| format | what | from | licence |\n|---|---|---|---|\n{rows}"
-    details = [f"### {name}\n\n" + "".join(f"- {line}\n" for line in _details(data)) for name, data in members.items()]
-    return "\n".join([f"## {_HEADINGS[group]}\n\n{table}", *details])
-
-
-def _place(data: Dataset) -> str:
-    return f"`{data.place}`" if data.hub else f"<{data.place}>"
-
-
-def _terms(data: Dataset) -> str:
-    return data.licence + (", gated" if data.hub and data.hub.gated else "")
-
-
-def _details(data: Dataset) -> Iterator[str]:
-    cited = f", arXiv {data.paper}" if data.paper else ""
-    yield f"**{data.title}**{cited}; metric `{data.metric}`, version {data.metric_version}; {_grading(data)}"
-    if data.hub:
-        config = f"configuration `{data.hub.config}`, " if data.hub.config else ""
-        pinned = f"`{data.hub.revision}`" if data.hub.revision else "not known: give `revision`"
-        yield f"hub: {config}split `{data.hub.split}`, revision {pinned}"
-    yield "in a folder: " + "; ".join(f"split `{split}`: {' or '.join(f'`{p}`' for p in found)}" for split, found in data.files.items())
-    if data.size is not None:
-        samples = f"; {data.samples} responses to each, where `evaluate.sampling` says `catalogue`" if data.samples > 1 else ""
-        yield f"rows: {data.size:,}{samples}"
-    yield f"prompt: {_prompt(data.shape)}"
-    yield f"type: {_type(data.shape)}"
-    if reference := data.shape.reference:
-        yield f"response for training: `{reference.column}`" + (f", after {_code(reference.after)}" if reference.after else "")
-    if answer := _gold(data.shape.answer, data.shape.options):
-        yield f"answer: {answer}"
-    if data.shape.category is not None:
-        by = data.shape.category
-        yield f"category: {by}" if isinstance(by, str) else f"category: by `{by.column}`, where it has a counterpart"
-    if data.note:
-        yield f"note: {_cell(data.note)}"
-    yield f"facts from: {_cell('; '.join(data.sources))}"
-
-
-def _grading(data: Dataset) -> str:
-    return f"judge to prefer `{data.judge}`" if data.judge else "graded by the gold answer"
-
-
-def _prompt(shape: Shape) -> str:
-    columns = ", else ".join(f"`{column}`" for column in shape.prompt)
-    template = shape.template or ("{prompt}\n{options}" if shape.options else "")
-    return columns + (f", as {_code(template)}" if template else "")
 
 
 def _type(shape: Shape) -> str:
@@ -109,7 +44,8 @@ def _type(shape: Shape) -> str:
     return by + "".join(f"; only `{column}` {' or '.join(map(_code, wanted))}" for column, wanted in shape.where.items())
 
 
-def _gold(answer: Answer | None, options: Options | None) -> str | None:
+def _answer(shape: Shape) -> str | None:
+    answer, options = shape.answer, shape.options
     if options is not None and options.right_first:
         return f"`{options.columns[0]}`, shown among the others in an order by content hash"
     if answer is None:

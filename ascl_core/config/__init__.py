@@ -1,2 +1,1 @@
-"""Configuration: one frozen pydantic model a stage, each in a module of its own, so that an edit to
-one marks only the stages that read it."""
+"""Configuration: one frozen pydantic model per stage, each in its own module, so that an edit marks only the stages that read it."""

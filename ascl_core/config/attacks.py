@@ -1,4 +1,4 @@
-"""Parameters of attacks: which kinds are trained with, and which are kept for the evaluation."""
+"""Parameters of attacks: which kinds are used in training, and which only in evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ascl_core.vocabulary import AttackKind
 
 
 class AttacksConfig(Config):
-    """Forgeries and harmless noise around prompts; each stage that trains says in its `attack_share` how many prompts get one."""
+    """Forgeries and harmless noise around prompts; the `attack_share` of each training stage sets how many prompts get one."""
 
     held_out: tuple[AttackKind, ...] = (
         AttackKind.QUOTED_POLICY,
@@ -17,15 +17,15 @@ class AttacksConfig(Config):
         AttackKind.TRANSLATED_CLAIM,
         AttackKind.SEVERAL_QUESTIONS,
     )
-    """Kinds that no training sees; the suites `forged_rules` and `distractors` report them apart."""
+    """Kinds that are never used in training; the suites `forged_rules` and `distractors` report them separately."""
     prompts_per_kind: int = Field(default=0, ge=0, le=10_000)
-    """Prompts of the own suites that the suites `forged_rules` and `distractors` dress up with each kind; 0 leaves both suites out."""
+    """Prompts of the own suites that get each kind in the suites `forged_rules` and `distractors`; 0 leaves both suites out."""
 
     @field_validator("held_out")
     @classmethod
     def _some_are_trained(cls, kinds: tuple[AttackKind, ...]) -> tuple[AttackKind, ...]:
         if not {*AttackKind} - {*kinds}:
-            raise ValueError("every kind is held out: leave at least one to train with")
+            raise ValueError("every kind is held out: leave at least one for training")
         return kinds
 
     @property
@@ -35,4 +35,4 @@ class AttacksConfig(Config):
 
 
 NO_ATTACKS = AttacksConfig()
-"""No suites of them."""
+"""Neither suite."""

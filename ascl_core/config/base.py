@@ -12,18 +12,18 @@ from ascl_core.urls import has_credentials
 
 
 class Config(BaseModel):
-    """A frozen section of the parameters; the docstring under a field is its description everywhere."""
+    """A frozen section of the parameters; the docstring under a field is its description in errors, forms and docs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True)
 
 
 C = TypeVar("C", bound=BaseModel)
 _OF_KEY = "[key]"
-"""What pydantic puts behind the name of a mapping's key that is no key."""
+"""What pydantic appends to the location of an invalid key of a mapping."""
 
 
 def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
-    """`values` as `model`; otherwise one `ConfigError` with the file, the field, the value and a hint."""
+    """Return `values` as `model`; a `ConfigError` names file, field, value and hint of the first problem."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -31,7 +31,7 @@ def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
 
 
 def without_credentials(url: str | None) -> str | None:
-    """The URL or path of a field; `ValueError` where it has credentials in it, as whatever is configured is recorded."""
+    """Return the URL or path of a field; `ValueError` if it contains credentials, because configuration is recorded."""
     if url is not None and has_credentials(url):
         raise ValueError("a URL with credentials in it: leave them out, they are read from the environment (AWS_*, OPENAI_API_KEY)")
     return url

@@ -1,4 +1,4 @@
-"""Parameters of `base_model`: what training starts from."""
+"""Parameters of `base_model`: the model that training starts from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScratchConfig(Config):
     max_position: int = Field(default=512, ge=64)
     """Context length, in tokens."""
     initializer_range: float = Field(default=0.09, gt=0.0, le=1.0)
-    """Standard deviation of the initial weights; 0.02 fails to learn arithmetic at this size."""
+    """Standard deviation of the initial weights; with 0.02 a model of this size does not learn arithmetic."""
 
 
 class BaseModelConfig(Config):
@@ -45,15 +45,15 @@ class BaseModelConfig(Config):
     path: str | None = None
     """A local folder, `package:NAME` (weights inside an installed package), or a hub id; None builds one from scratch."""
     revision: str | None = None
-    """The pinned revision of a hub id; that of a model of the paper (Qwen3-4B, 8B, 14B) is known."""
+    """The pinned revision of a hub id; known for the models of the paper (Qwen3-4B, 8B, 14B)."""
     scratch: ScratchConfig = ScratchConfig()
-    """Sizes of the model from scratch; read only where `path` is None."""
+    """Sizes of the model from scratch; read only if `path` is None."""
     seed: int = 0
     """Seed of the initial weights."""
 
     @model_validator(mode="before")
     @classmethod
     def _known_revision(cls, values: Any) -> Any:
-        """The revision of a known model, where none is given."""
+        """Add the revision of a known model if none is given."""
         known = PINNED.get(str(values.get("path"))) if isinstance(values, dict) else None
         return values if known is None or values.get("revision") is not None else {**values, "revision": known}

@@ -17,7 +17,7 @@ Kind = tuple[PromptType, Mode]
 
 
 class BuildSftConfig(Config):
-    """Who writes the trajectories, and which are kept."""
+    """The teacher that writes the trajectories, and the filters that they must pass."""
 
     teacher: Literal["templated", "vllm", "transformers", "openai"] = "templated"
     """`templated` is offline; the others sample a chat model."""
@@ -28,13 +28,13 @@ class BuildSftConfig(Config):
     teacher_base_url: str | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     batch_size: int = Field(default=256, ge=1, le=100_000)
-    """Prompts that a model works on together; each finished batch is kept, so a run that is killed loses at most one."""
+    """Prompts in a batch; each finished batch is kept, so a killed run loses at most one."""
     labeller: ChatConfig | None = None
-    """A chat model that assigns rules or categories to the prompts that have none; None leaves them as they are."""
+    """A chat model that assigns rules or categories to prompts without them; None leaves the prompts as they are."""
     max_prompts: dict[PromptType, Annotated[int, Field(ge=1)]] | None = None
     """At most this many prompts of a type, spread evenly over their categories; a type that is left out is used in full."""
     trajectories_per_prompt: dict[PromptType, Annotated[int, Field(ge=0, le=64)]] = dict.fromkeys(PromptType, 1)
-    """Trajectories for each prompt of that type and mode: how much of the training each type gets."""
+    """Trajectories for each prompt of that type and mode: the weight of each type in training."""
     consult_share: dict[PromptType, Annotated[float, Field(ge=0.0, le=1.0)]] = {
         PromptType.HARMFUL: 1.0,
         PromptType.BORDERLINE: 0.5,
@@ -53,16 +53,15 @@ class BuildSftConfig(Config):
     purifier: PurifierConfig | None = None
     """A second chat model that makes minimal edits to the ASCL trajectories; None keeps them as the teacher wrote them."""
     rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Share of the consulting ASCL trajectories in which the tool knows a changed corpus, and the answer follows it:
-    about half of the rules that say comply say refuse_explain there, and the reverse. Without any, a model can learn what each
-    rule id says by heart, and does not read."""
+    """Share of the consulting ASCL trajectories in which the tool returns a changed corpus and the answer follows it: about half of the
+    rules with comply have refuse_explain there, and the reverse. Without them a model can memorise what each rule id says."""
     attack_share: dict[PromptType, Annotated[float, Field(ge=0.0, le=1.0)]] = dict.fromkeys(PromptType, 0.0)
     """Share of the trajectories of each prompt type, in every arm, whose request carries a forgery or noise (`attacks`); the rest of
-    the trajectory stays, as the right conversation takes no notice of it."""
+    the trajectory stays the same, because the right response ignores it."""
     max_words: int | None = Field(default=None, ge=1)
-    """Trajectories whose thoughts and answers have more words than this together are rejected; None keeps every length."""
+    """The most words of thoughts and answers in a trajectory, longer ones are rejected; None keeps every length."""
     judge: JudgeConfig = JudgeConfig()
-    """Rejects wrong trajectories."""
+    """The judge that rejects wrong trajectories."""
     seed: int = 0
     """Seed of the teacher's choices."""
 
@@ -74,7 +73,9 @@ class BuildSftConfig(Config):
     @model_validator(mode="after")
     def _varies_what_it_writes(self) -> BuildSftConfig:
         if self.rule_variation and self.teacher != "templated":
-            raise ValueError(f"rule_variation is for the teacher templated; {self.teacher} would have to write against its own habits")
+            raise ValueError(
+                f"rule_variation is for the teacher templated; a model such as {self.teacher} does not follow reversed rules reliably"
+            )
         return self
 
     @field_validator("published")
@@ -108,6 +109,6 @@ class BuildSftConfig(Config):
     @field_validator("trajectories_per_prompt", "consult_share", "attack_share")
     @classmethod
     def _every_type(cls, values: dict[PromptType, Any], info: ValidationInfo) -> dict[PromptType, Any]:
-        """A type that is left out has its default."""
+        """Fill in the default of every type that is left out."""
         assert info.field_name is not None
         return {**cls.model_fields[info.field_name].default, **values}

@@ -1,4 +1,4 @@
-"""Which chat model does a piece of work beside the teacher."""
+"""Parameters of the chat models that assist the teacher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ChatConfig(Config):
     """A chat model on this machine or behind an endpoint."""
 
     backend: Literal["vllm", "transformers", "openai"]
-    """What samples it: an engine on this machine, or an OpenAI-compatible endpoint."""
+    """What runs the model: an engine on this machine, or an OpenAI-compatible endpoint."""
     model: str = Field(min_length=1)
     """Path, hub id, or endpoint model."""
     revision: str | None = None
@@ -21,7 +21,7 @@ class ChatConfig(Config):
     base_url: str | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     max_new_tokens: int = Field(default=2048, ge=8)
-    """Tokens of one reply."""
+    """The most tokens of one reply."""
 
     @field_validator("base_url")
     @classmethod
@@ -30,8 +30,8 @@ class ChatConfig(Config):
 
 
 class PurifierConfig(ChatConfig):
-    """The chat model that edits what the teacher wrote."""
+    """The chat model that edits the teacher's trajectories."""
 
     max_edit: float = Field(default=0.5, gt=0.0, le=1.0)
-    """The largest edit of a thought or an answer that is kept: words removed or added, as a share of the words of both versions. The
-    analysis after a look-up may grow, so only removed words count there, as a share of its words before."""
+    """The largest accepted edit of a thought or an answer: words removed or added, as a share of the words of both versions. The
+    analysis after a look-up may grow, so only removed words count there, as a share of the original words."""

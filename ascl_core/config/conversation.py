@@ -16,16 +16,16 @@ class ConversationConfig(Config):
     """The system message, the tool and its budget; shared by every stage that builds or samples conversations."""
 
     system_prompt: str = "Think first. You may look up the safety rules: consult_safety_rules(category, query)."
-    """The system message: names the tool, never contains the rules."""
+    """The system message; it names the tool and never contains the rules."""
     variant: Variant = "ascl"
-    """How evaluation and `ascl chat` open a conversation: `ascl` as in training, which never opens it in another way; the others are for
-    models without such training (paper, section 3.2): `pure`, `short`, `long` and `rag` have no tool, `agent` has it."""
+    """How evaluation and `ascl chat` open a conversation: `ascl` is the opening of training; the others are for models without such
+    training (paper, section 3.2): `pure`, `short`, `long` and `rag` have no tool, `agent` has it."""
     max_tool_calls: int = Field(default=2, ge=0, le=16)
     """K, the most look-ups in one conversation (paper: ASCL; design default 2)."""
     top_k: int = Field(default=1, ge=1, le=20)
-    """How many rules a tool result shows if the call does not say (paper: 3)."""
+    """How many rules a tool result shows by default (paper: 3)."""
     max_top_k: int = Field(default=1, ge=1, le=20)
-    """The most rules that a call may ask for (paper: 20); where it equals `top_k`, the tool has no argument `top_k`."""
+    """The most rules that a call may request (paper: 20); if it equals `top_k`, the tool has no argument `top_k`."""
     offer_category: bool = True
     """Offer the model the argument `category`, which limits a look-up to one category (paper: no such argument)."""
     show_similarity: bool = True
@@ -44,5 +44,5 @@ class ConversationConfig(Config):
 
     @property
     def offers_tool(self) -> bool:
-        """Whether the model can look the rules up."""
+        """Whether the model has the tool."""
         return self.variant in ("ascl", "agent")

@@ -9,10 +9,10 @@ from ascl_core.config.sources import SourceConfig
 
 
 class CurateConfig(Config):
-    """Which prompts are trained on, and what is dropped."""
+    """The prompts for training, and the filters that they must pass."""
 
     sources: tuple[SourceConfig, ...] = (SourceConfig(),)
-    """The sources, in order of precedence: of two duplicates the earlier one stays."""
+    """The sources, in order of precedence: the earlier of two duplicates is kept."""
     min_chars: int = Field(default=3, ge=1)
     """Shorter prompts are dropped."""
     max_chars: int = Field(default=4000, ge=1)
@@ -22,13 +22,13 @@ class CurateConfig(Config):
     minhash_permutations: int = Field(default=128, ge=16, le=1024)
     """Permutations of the MinHash signature."""
     contamination_ngram: int = Field(default=8, ge=2, le=50)
-    """Words per n-gram when looking for evaluation prompts in training prompts."""
+    """Words per n-gram in the search for evaluation prompts in training prompts."""
     validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of prompts, by content hash, kept for validation."""
     rl_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the other prompts, by the content hash of what they ask for, that reinforcement learning alone trains on, and then on
-    no others; 0 has both train on the same. What SFT knows by heart is answered alike in a whole group, which teaches nothing."""
+    """Share of the other prompts, by the content hash of what they ask for, reserved for reinforcement learning, which then uses no
+    others; 0 trains both on the same prompts. A prompt memorised in SFT gets the same answer in a whole group, which teaches nothing."""
 
     def fits(self, prompt: str) -> bool:
-        """Whether a prompt is neither too short nor too long."""
+        """Return whether a prompt is neither too short nor too long."""
         return self.min_chars <= len(prompt) <= self.max_chars

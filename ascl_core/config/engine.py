@@ -1,4 +1,4 @@
-"""Parameters of where work that is done in shards runs; a section of its own, as it changes no byte of a result."""
+"""Parameters of the engine for sharded work; a separate section, because it changes no byte of a result."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ascl_core.urls import has_credentials
 
 
 class EngineConfig(Config):
-    """What works through the shards of a data set: processes of this machine, or Dask; docs/scale.md."""
+    """Where the shards of a data set are processed: on this machine, or on Dask workers; docs/scale.md."""
 
     name: Literal["local", "dask"] = "local"
-    """`local`: processes of this machine. `dask`: tasks of Prefect on Dask workers, for data that is too much for one machine."""
+    """`local`: processes of this machine. `dask`: Dask workers, for more data than one machine can process."""
     workers: int = Field(default=1, ge=1, le=1024)
-    """How many processes, or Dask workers started on this machine for the stage; an existing scheduler has its own."""
+    """Processes, or Dask workers started on this machine for the stage; an existing scheduler has its own workers."""
     address: str | None = None
-    """The scheduler of an existing Dask cluster whose workers see this folder, such as `tcp://scheduler:8786`; `dask` alone."""
+    """`dask`: the scheduler of an existing cluster whose workers see this folder, such as `tcp://scheduler:8786`."""
 
     @model_validator(mode="after")
     def _address_is_dasks(self) -> EngineConfig:

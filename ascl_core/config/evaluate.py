@@ -19,18 +19,18 @@ _KINDS: dict[PromptType, str] = {
 
 
 class KindSampling(Config):
-    """How the prompts of one kind of suite are answered."""
+    """Sampling parameters for one kind of suite."""
 
     temperature: float | None = Field(default=None, ge=0.0, le=5.0)
-    """Sampling temperature; 0 is greedy, and None takes `evaluate.temperature`."""
+    """Sampling temperature; 0 is greedy, None means `evaluate.temperature`."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Draw only from the most probable tokens that have this much probability together; 1 draws from all."""
+    """Sample from the most probable tokens with this total probability (nucleus sampling); 1 samples from all."""
     samples: Annotated[int, Field(ge=1, le=64)] | Literal["catalogue"] | None = None
-    """Responses per prompt; `catalogue` takes each suite's own number (`samples` of the suite), and None takes `evaluate.samples`."""
+    """Responses per prompt; `catalogue` means each suite's own `samples`, None means `evaluate.samples`."""
 
 
 class SamplingConfig(Config):
-    """Sampling by kind of suite; a prompt's type says which: harmful and sensitive prompts are safety, borderline ones over-refusal."""
+    """Sampling by kind of suite, chosen by prompt type: harmful and sensitive are safety, borderline is over-refusal."""
 
     safety: KindSampling = KindSampling()
     """Harmful and sensitive prompts."""
@@ -50,16 +50,16 @@ class EvaluateConfig(Config):
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
     """Sampling temperature; 0 is greedy."""
     sampling: SamplingConfig = SamplingConfig()
-    """What differs from these two for a kind of suite."""
+    """Overrides of the two for a kind of suite."""
     max_new_tokens: int = Field(default=160, ge=8)
-    """Tokens that the model may generate in one turn."""
+    """The most tokens of one turn."""
     batch_size: int = Field(default=256, ge=1)
     """Conversations generated together."""
     seed: int = 0
     """Seed of the sampling."""
 
     def sampling_of(self, prompt_type: PromptType, suite_samples: int = 1) -> tuple[float, float, int]:
-        """Return temperature, top-p and number of samples for prompts of a type in a suite whose own number is given."""
+        """Return temperature, top-p and number of samples for prompts of a type, given the suite's own number of samples."""
         kind: KindSampling = getattr(self.sampling, _KINDS[prompt_type])
         samples = suite_samples if isinstance(kind.samples, str) else kind.samples or self.samples
         return self.temperature if kind.temperature is None else kind.temperature, kind.top_p, samples

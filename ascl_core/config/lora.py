@@ -8,7 +8,7 @@ from ascl_core.config.base import Config
 
 
 class LoraConfig(Config):
-    """LoRA (arXiv 2106.09685) by peft: the weights stay as they are, a product of two thin matrices beside each is trained."""
+    """LoRA (arXiv 2106.09685) with peft: the weights are frozen, and a product of two thin matrices beside each is trained."""
 
     rank: int = Field(default=32, ge=1, le=1024)
     """r, the inner size of the two matrices."""
@@ -17,4 +17,4 @@ class LoraConfig(Config):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of a matrix's inputs that is dropped in training."""
     target_modules: tuple[str, ...] = ()
-    """The names of the linear layers beside which they stand, such as `q_proj`; none: all of them but the head."""
+    """The adapted linear layers by name, such as `q_proj`; empty adapts all but the head."""

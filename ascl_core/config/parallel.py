@@ -1,4 +1,4 @@
-"""Parameters of how a model is trained by several processes; a section of its own, so that they make no data stale."""
+"""Parameters of training with several processes; a separate section, so that they make no data stale."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ Strategy = Literal["ddp", "fsdp2", "zero3"]
 
 
 class ParallelConfig(Config):
-    """How many processes train one model, a GPU each, and what each of them holds; docs/gpu.md."""
+    """How many processes train one model, one per GPU, and what each of them holds; docs/gpu.md."""
 
     processes: int = Field(default=1, ge=1, le=64)
-    """Training processes on this machine, one a GPU; on a CPU they share its cores, by `ddp` alone."""
+    """Training processes on this machine, one per GPU; on a CPU they share its cores, with `ddp` only."""
     strategy: Strategy = "ddp"
     """The file under `profiles/accelerate/` for more than one process: `ddp` copies the model, `fsdp2` and `zero3` shard it."""
     gradient_checkpointing: bool = True
-    """Compute activations again in the backward pass instead of keeping them; on a GPU alone."""
+    """Recompute activations in the backward pass instead of keeping them; on a GPU only."""
 
     @property
     def shards(self) -> bool:
-        """Whether each process holds a part of the weights only."""
+        """Whether each process holds only a part of the weights."""
         return self.processes > 1 and self.strategy != "ddp"
 
 
 ONE_PROCESS = ParallelConfig()
-"""No launcher at all."""
+"""Training without a launcher."""
 
 
 def split_batch(batch: int, micro_batch: int, processes: int) -> tuple[int, int]:
-    """Rows of one forward pass of one process, and how many passes make its share of the batch.
+    """Return the rows of one forward pass of a process, and the number of passes for its share of the batch.
 
-    A micro-batch is never larger than that share. `ValueError` where they do not divide.
+    A micro-batch is never larger than that share. `ValueError` if the batch does not divide evenly.
 
     >>> split_batch(64, 16, 2), split_batch(64, 64, 2)
     ((16, 2), (32, 1))

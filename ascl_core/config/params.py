@@ -1,4 +1,4 @@
-"""All parameters of a run: `params.yaml`, and the profiles it is made from."""
+"""All parameters of a run, as `params.yaml` holds them."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class Params(Config):
 
 
 def load_params(path: str | Path) -> Params:
-    """The parameters in a file; keys that are left out have their defaults."""
+    """Return the parameters in a file; missing keys have their defaults."""
     return parse(Params, read_yaml(path) or {}, file=path)
 
 
 def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with `overrides` laid over them, section by section."""
+    """Return `values` with `overrides` merged into them, section by section."""
     merged = dict(values)
     for key, value in overrides.items():
         below = merged.get(key)

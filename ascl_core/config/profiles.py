@@ -1,6 +1,6 @@
-"""Profiles: named parameter files under `profiles/`, laid over the defaults; nothing in the code asks which one it is.
+"""Profiles: named parameter files under `profiles/` that override the defaults; no code depends on a profile's name.
 
-A profile that says `extends: NAME` is laid over that profile.
+A profile with `extends: NAME` overrides that profile.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ EXTENDS = "extends"
 
 
 def profile_names(root: Path) -> list[str]:
-    """The names of the profiles of a repository, sorted."""
+    """Return the names of the profiles of a repository, sorted."""
     return sorted(path.stem for path in (root / FOLDER).glob("*.yaml"))
 
 
 def read_profile(root: Path, name: str) -> dict[str, Any]:
-    """What a profile changes of the defaults, laid over what the profile that it extends changes.
+    """Return the values that a profile, with the profiles that it extends, sets.
 
-    `ConfigError` names the nearest profile where there is none of that name, and profiles that extend each other.
+    `ConfigError` names the nearest profile for an unknown name, and the profiles that extend each other.
     """
     return _read_profile(root, name, root / FOLDER, "--profile", ())
 
 
 def parse_setting(setting: str) -> dict[str, Any]:
-    """`sft.max_steps=10` as nested values; the value is read as YAML.
+    """Return a setting such as `sft.max_steps=10` as nested values; the value is YAML.
 
     >>> parse_setting("sft.max_steps=10")
     {'sft': {'max_steps': 10}}
@@ -52,8 +52,8 @@ def parse_setting(setting: str) -> dict[str, Any]:
     return nested
 
 
-def lay_over(values: dict[str, Any], settings: Sequence[str], *, file: object) -> Params:
-    """`values` with the settings laid over them, checked together; `ConfigError` names the file, or the settings at fault."""
+def override(values: dict[str, Any], settings: Sequence[str], *, file: object) -> Params:
+    """Return `values` overridden by the settings; `ConfigError` names the file or the settings at fault."""
     params = parse(Params, values, file=file)
     if not settings:
         return params
@@ -63,12 +63,12 @@ def lay_over(values: dict[str, Any], settings: Sequence[str], *, file: object) -
 
 
 def resolve_profile(root: Path, name: str, settings: Sequence[str] = ()) -> Params:
-    """The defaults, the profile laid over them, and the settings over both."""
-    return lay_over(read_profile(root, name), settings, file=root / FOLDER / f"{name}.yaml")
+    """Return the defaults overridden by the profile, and both by the settings."""
+    return override(read_profile(root, name), settings, file=root / FOLDER / f"{name}.yaml")
 
 
 def to_yaml(params: Params, header: str) -> str:
-    """Every parameter with its value, as YAML under a comment of one or more lines."""
+    """Return every parameter with its value as YAML, under the header as a comment."""
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 120
@@ -78,22 +78,24 @@ def to_yaml(params: Params, header: str) -> str:
 
 
 def _read_profile(root: Path, name: Any, asked_in: Path, field: str, above: tuple[str, ...]) -> dict[str, Any]:
-    """`asked_in` and `field` say where the name stands, `above` which profiles extend this one."""
+    """Return the values of a profile; `asked_in` and `field` locate its name, `above` are the profiles that extend it."""
     names = profile_names(root)
     if name not in names:
         near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
         raise ConfigError("no such profile", file=asked_in, field=field, value=name, hint=hint)
     if name in above:
-        circle = " → ".join([*above, name])
-        raise ConfigError("profiles extend each other in a circle", file=asked_in, field=field, value=circle, hint="leave one of them out")
+        cycle = " → ".join([*above, name])
+        raise ConfigError(
+            "the profiles extend each other in a cycle", file=asked_in, field=field, value=cycle, hint="leave one of them out"
+        )
     path = root / FOLDER / f"{name}.yaml"
     values = _mapping(read_yaml(path), path)
     if EXTENDS not in values:
         return values
     base = values.pop(EXTENDS)
     below = _read_profile(root, base, path, EXTENDS, (*above, name))
-    parse(Params, below, file=root / FOLDER / f"{base}.yaml")  # so that a mistake in it is said to be in it
+    parse(Params, below, file=root / FOLDER / f"{base}.yaml")  # so that an error names the file that it is in
     return merge(below, values)
 
 

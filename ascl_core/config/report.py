@@ -8,7 +8,7 @@ from ascl_core.config.base import Config
 
 
 class ReportConfig(Config):
-    """What the report page shows."""
+    """The content of the report page."""
 
     title: str = "ASCL run"
     """The page's title."""

@@ -1,4 +1,4 @@
-"""Where prompts come from: the same description for training sources and evaluation suites."""
+"""Parameters of a source of prompts, for training and for evaluation suites."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ OWN, ROWS = "own", "rows"
 
 
 class SourceConfig(Config):
-    """One source of prompts; what is not given of a public data set, the catalogue says."""
+    """One source of prompts; for a public data set the catalogue supplies the fields that are not given."""
 
     name: str = Field(default=OWN, pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    """A short name; it is written into every row. The format's, if it is not given."""
+    """A short name that every row records; the format's name by default."""
     format: str = OWN
     """`own` is this repository's seeds, `rows` any table with the columns below; else a public data set, by its name in docs/suites.md."""
     path: str | None = None
-    """A local file or folder, an object (`s3://bucket/key`) or a hub id (`hub:owner/name`); `~` and `$VARIABLES` are filled in."""
+    """A local file or folder, an object (`s3://bucket/key`) or a hub id (`hub:owner/name`); `~` and `$VARIABLES` are expanded."""
     revision: str | None = None
-    """The pinned revision of a hub id; it must have one. A data set that is read from its own page has that of the catalogue."""
+    """The pinned revision, required for a hub id; a catalogued data set has the catalogue's by default."""
     hub_config: str | None = None
     """The configuration of a hub id."""
     hub_split: str = "train"
-    """The split of a hub id, or of a folder with the files of a public data set."""
+    """The split of a hub id, or of a folder with a public data set's files."""
     licence: str = "Apache-2.0"
     """SPDX id of the source's licence."""
     prompt_column: str = "prompt"
@@ -38,12 +38,12 @@ class SourceConfig(Config):
     prompt_type: PromptType | None = None
     """`rows`: the type of every prompt, unless the table has a `prompt_type` column."""
     max_rows: int | None = Field(default=None, ge=1)
-    """Take this many rows, chosen by content hash; None takes all."""
+    """The most rows, chosen by content hash; None uses all."""
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
-        """The name from the format, and what the catalogue knows of it, under what is given."""
+        """Fill in the name of the format, and the catalogue's values where none are given."""
         name = values.get("format") if isinstance(values, dict) else None
         if name not in names():
             return {"name": name, **values} if name == ROWS else values
@@ -65,12 +65,12 @@ class SourceConfig(Config):
 
     @classmethod
     def _default_path(cls, known: Dataset) -> str | None:
-        """Where a data set is read from if no path is given: a source of training prompts from its own page, a suite from nowhere."""
+        """Return the default path of a data set: its hub page for training prompts, None for a suite."""
         return hub_path(known) if known.use == "training" else None
 
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
-        """What the catalogue says of a source; the pinned revision belongs to the data set's own page, and to no copy of it."""
+        """Return the catalogue's values for a source; the pinned revision applies to the data set's hub page only, not to a copy."""
         values: dict[str, Any] = {"path": path, "licence": known.licence}
         if known.hub is not None and path == hub_path(known):
             values |= {"revision": known.hub.revision, "hub_config": known.hub.config}
@@ -78,5 +78,5 @@ class SourceConfig(Config):
 
 
 def hub_path(known: Dataset) -> str | None:
-    """The path of a data set on the hub, if it has a page there."""
+    """Return the path of a data set on the hub, if it has a page there."""
     return f"hub:{known.hub.id}" if known.hub else None

@@ -1,4 +1,4 @@
-"""Parameters of `build_suites`: what the checkpoint is evaluated on."""
+"""Parameters of `build_suites`: the suites that checkpoints are evaluated on."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ascl_core.config.base import Config
 from ascl_core.config.sources import SourceConfig, hub_path
 
 FORGED_RULES, DISTRACTORS = "forged_rules", "distractors"
-"""Own prompts under attack, and with noise around them."""
+"""Own prompts under attack, and with noise."""
 OWN_SUITES = ("own-safety", "own-over-refusal", "own-sensitive", "own-utility", "own-dual-use", FORGED_RULES, DISTRACTORS)
-"""The names of the project's own suites, which no other may have."""
+"""The names of the project's own suites, which are reserved."""
 
 
 class SuiteConfig(SourceConfig):
-    """One external evaluation suite: a source with a name and a kind. A public suite is read from the hub if no path is given."""
+    """One external evaluation suite: a source with a name and a kind. A public suite is read from the hub by default."""
 
     kind: Kind = "utility"
-    """What it is there for, as the manifest says it; metrics go by the type of each prompt."""
+    """What the suite measures, for the manifest; metrics depend on the type of each prompt."""
     max_prompts: int | None = Field(default=None, ge=1)
-    """Take this many prompts, chosen by content hash; None takes all."""
+    """The most prompts, chosen by content hash; None uses all."""
     samples: int = Field(default=1, ge=1, le=64)
-    """Responses per prompt, where `evaluate.sampling` says `catalogue`; those of the catalogue if it is not given."""
+    """Responses per prompt if `evaluate.sampling` is `catalogue`; by default the catalogue's number."""
     required: bool = False
-    """Fail where it is missing; otherwise it is reported as missing and never scored as 0."""
+    """Fail if the suite is missing; otherwise it is reported as missing and never scored as 0."""
 
     @classmethod
     def _default_path(cls, known: Dataset) -> str | None:
@@ -43,7 +43,7 @@ class SuitesConfig(Config):
     """The project's own suites and the external ones."""
 
     own_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
-    """Share of the project's own prompts, by content hash, that is held out as the own suites; 0 evaluates on external suites alone."""
+    """Share of the project's own prompts, by content hash, that is held out as the own suites; 0 evaluates only on external suites."""
     external: tuple[SuiteConfig, ...] = ()
     """Suites from files, folders, `s3://` paths or hub ids."""
 
@@ -52,7 +52,7 @@ class SuitesConfig(Config):
     def _names_differ(cls, values: tuple[SuiteConfig, ...]) -> tuple[SuiteConfig, ...]:
         counts = Counter(suite.name for suite in values)
         if twice := [name for name, count in counts.items() if count > 1]:
-            raise ValueError(f"two suites have the name {twice[0]!r}: give one of them another `name`")
+            raise ValueError(f"two suites have the name {twice[0]!r}: give one of them a different `name`")
         if own := [name for name in counts if name in OWN_SUITES]:
-            raise ValueError(f"the name {own[0]!r} is that of an own suite: give another `name`")
+            raise ValueError(f"the name {own[0]!r} is reserved for an own suite: choose a different `name`")
         return values

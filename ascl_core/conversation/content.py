@@ -1,12 +1,12 @@
-"""Message content that stays content: nothing in it becomes a control token or a tag of a chat template.
+"""Neutralised message content: nothing in it becomes a control token or a tag of a chat template.
 
-One function does this for every path that renders messages: serving, evaluation, chat, SFT, RL, teachers and judges. It puts a space
-behind the first character of every control string, so that `<|im_start|>` is read as the words `< |im_start|>`. A space, and no
-invisible character, because it stays readable, no tokenizer's normaliser removes it, and the Jinja template that travels with a
-checkpoint can do the same. A full-width bracket would fold back to a real one under NFKC.
+Every path that renders messages uses it: serving, evaluation, chat, SFT, RL, teachers and judges. It inserts a space after the first
+character of every control string, so that `<|im_start|>` is read as the words `< |im_start|>`. A space, unlike an invisible character,
+stays readable, no tokenizer's normaliser removes it, and the Jinja template that travels with a checkpoint can insert it, too. A
+full-width bracket would fold back to a real one under NFKC.
 
-Tokenising template and content apart would be an alternative. It is not used because TRL, vLLM and whoever loads a checkpoint render
-the conversation as one text: their tokens at the borders of the content would differ from ours.
+Tokenising template and content separately would be an alternative. But TRL, vLLM and everybody who loads a checkpoint render the
+conversation as one text, and their tokens at the borders of the content would differ from ours.
 """
 
 from __future__ import annotations
@@ -24,20 +24,12 @@ from ascl_core.conversation.template import SPECIAL_TAGS
 _FAMILIES = (
     *SPECIAL_TAGS,
     *("<tools>", "</tools>", "<start_of_turn>", "<end_of_turn>", "<s>", "</s>", "<bos>", "<eos>"),
-    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"),
-    *(
-        "[AVAILABLE_TOOLS]",
-        "[/AVAILABLE_TOOLS]",
-        "[TOOL_CALLS]",
-        "[TOOL_RESULTS]",
-        "[/TOOL_RESULTS]",
-        "[SYSTEM_PROMPT]",
-        "[/SYSTEM_PROMPT]",
-    ),
+    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
+    *("[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
 )
-"""Tags of common template families, broken up whatever the tokenizer is: what is harmless text for one is markup for the next."""
+"""Tags of common template families, broken up for every tokenizer: harmless text for one is markup for another."""
 _FORMS = r"<\|[^<>\s]+>|<[^<>\s]+\|>|<(?:function|parameter)=[^<>\s]+>"
-"""Tags by their form: `<|im_start|>`, `<|start_header_id|>`, `<|channel|>`, `<｜User｜>`, and calls such as `<function=name>`."""
+"""Tags by their syntax: `<|im_start|>`, `<|start_header_id|>`, `<|channel|>`, `<｜User｜>`, and calls such as `<function=name>`."""
 _TAG_IN_TEMPLATE = re.compile(r"</?[A-Za-z_][\w.:-]*>|\[/?[A-Z][A-Z_]+\]")
 _PLAIN = re.compile(r"[\t\n\r\x20-\x7e]*")
 _SPACES = "\t\n\v\f\r\x85"
@@ -45,7 +37,7 @@ _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _IGNORABLE = frozenset(
     [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
 )
-"""Characters that show nothing and are no format characters (Unicode: Default_Ignorable_Code_Point)."""
+"""Invisible characters outside the category of format characters (Unicode: Default_Ignorable_Code_Point)."""
 
 
 class Markup:
@@ -56,14 +48,14 @@ class Markup:
         pieces = [piece for piece in folded if len(piece.strip()) > 1 and not re.fullmatch(_FORMS, piece)]
         firsts = "".join(sorted({piece[0] for piece in pieces} | {"<"}))
         either = "|".join([*map(re.escape, sorted(pieces, key=lambda piece: (-len(piece), piece))), _FORMS])
-        self._pattern = re.compile(f"(?=[{re.escape(firsts)}])(?:{either})")  # of thousands of tokens few begin alike
+        self._pattern = re.compile(f"(?=[{re.escape(firsts)}])(?:{either})")  # the look-ahead skips most texts quickly
 
     def neutralise(self, text: str) -> tuple[str, int]:
-        """The text without control strings, and how many there were; a text without any comes back as it is.
+        """Break up the control strings in a text; return the text and their number.
 
-        Strings are also found where letters have another case, full-width or accented forms, or invisible characters between
-        them, as a normaliser could turn those into the real ones. What breaking one string up uncovers is broken up, too, so that
-        doing it again changes nothing.
+        Strings are also found with letters of another case, full-width or accented forms, or invisible characters between
+        them, which a normaliser could turn into the real ones. Strings that breaking up uncovers are broken up, too, so that the
+        function is idempotent.
 
         >>> Markup().neutralise("fine</THINK> ＜|im_end|＞ a < b")
         ('fine< /THINK> ＜ |im_end|＞ a < b', 2)
@@ -77,12 +69,12 @@ class Markup:
         return text, found
 
     def neutralise_messages(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
-        """The messages with neutralised content, thoughts, names and tool calls, and how many control strings there were."""
+        """Return the messages with neutralised content, thoughts, names and tool calls, and the number of control strings."""
         counted = _Counted(self)
         return [counted.message(message) for message in messages], counted.found
 
     def _break_up(self, text: str) -> tuple[str, int]:
-        """A space behind the first character of every match; a match inside one character cannot be split, and is left."""
+        """Insert a space after the first character of every match; a match within one character cannot be split, and stays."""
         folded, origins = _fold(text)
         cuts = []
         for match in self._pattern.finditer(folded):
@@ -95,14 +87,14 @@ class Markup:
 
 
 class _Counted:
-    """Neutralises what is in messages, and counts."""
+    """Neutralises messages, and counts control strings."""
 
     def __init__(self, markup: Markup) -> None:
         self._markup = markup
         self.found = 0
 
     def message(self, message: Message) -> Message:
-        """The message in its own form; its role and keys stay."""
+        """Return the message, with its role and its keys unchanged."""
         changed = {key: self._value(message[key]) for key in ("name", *_THOUGHTS) if message.get(key)}
         if content := message.get("content"):
             changed["content"] = self._parts(content) if isinstance(content, list | tuple) else self._value(content)
@@ -111,7 +103,7 @@ class _Counted:
         return {**message, **changed}
 
     def _parts(self, parts: Sequence[Any]) -> Any:
-        """Texts that follow each other become one where they hold a control string together."""
+        """Join the text parts if a control string spans several of them."""
         texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
         whole, found = self._markup.neutralise("".join(texts))
         if len(texts) < len(parts) or not found:
@@ -121,37 +113,35 @@ class _Counted:
 
     def _call(self, call: dict[str, Any]) -> dict[str, Any]:
         function = call.get("function", call)
-        neutral = {**function, "name": self._text(str(function.get("name", ""))), "arguments": self._arguments(function.get("arguments"))}
+        name, arguments = str(function.get("name", "")), function.get("arguments")
+        neutral = {**function, "name": self._value(name), "arguments": self._arguments(arguments)}
         return {**call, "function": neutral} if "function" in call else neutral
 
     def _arguments(self, arguments: Any) -> Any:
-        """Escapes of a JSON string are read first, as a template may write the characters out."""
-        if not isinstance(arguments, str):
-            return self._value(arguments)
+        """Decode a JSON string first, as a template may print its escapes as characters."""
         try:
-            values = json.loads(arguments)
+            values = json.loads(arguments) if isinstance(arguments, str) else None
         except (ValueError, RecursionError):
-            return self._text(arguments)
+            values = None
+        if values is None:
+            return self._value(arguments)
         neutral = self._value(values)
         return arguments if neutral == values else json.dumps(neutral, ensure_ascii=False)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._text(value)
+            neutral, found = self._markup.neutralise(value)
+            self.found += found
+            return neutral
         if isinstance(value, dict):
-            return {self._text(str(key)): self._value(one) for key, one in value.items()}
+            return {self._value(str(key)): self._value(one) for key, one in value.items()}
         return [self._value(one) for one in value] if isinstance(value, list | tuple) else value
-
-    def _text(self, text: str) -> str:
-        neutral, found = self._markup.neutralise(text)
-        self.found += found
-        return neutral
 
 
 def markup_of(tokenizer: Any, *more: str) -> Markup:
-    """The markup of a tokenizer: its added and special tokens, the tags in its chat template, and `more` strings.
+    """Return the markup of a tokenizer: its added and special tokens, the tags in its chat template, and `more` strings.
 
-    None is what no tokenizer is known of, such as a model behind an endpoint.
+    `tokenizer` is None for a model behind an endpoint.
     """
     if tokenizer is None:
         return _markup(frozenset(more))
@@ -160,13 +150,13 @@ def markup_of(tokenizer: Any, *more: str) -> Markup:
 
 
 def control_strings(tokenizer: Any) -> frozenset[str]:
-    """The added and special tokens of a tokenizer, without the plain words among them, which steer nothing."""
+    """Return the added and special tokens of a tokenizer, without plain words, which control nothing."""
     added = [token for token in tokenizer.get_added_vocab() if not token.replace(" ", "").isalnum()]
     return frozenset([*added, *tokenizer.all_special_tokens])
 
 
 def neutralise(messages: Sequence[Message], tokenizer: Any = None) -> tuple[list[Message], int]:
-    """The messages as that tokenizer may render them, and how many control strings were broken up in them."""
+    """Return the messages in a form safe for that tokenizer, and the number of control strings broken up."""
     return markup_of(tokenizer).neutralise_messages(messages)
 
 
@@ -176,7 +166,7 @@ def _markup(strings: frozenset[str]) -> Markup:
 
 
 def _fold(text: str) -> tuple[str, Sequence[int]]:
-    """The text as it is searched, and for each of its characters which one of `text` it is from."""
+    """Return the text in the form that is searched, and the position in `text` of each of its characters."""
     if _PLAIN.fullmatch(text):
         return text.lower(), range(len(text))
     folded, origins = [], []
@@ -189,7 +179,7 @@ def _fold(text: str) -> tuple[str, Sequence[int]]:
 
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
-    """NFKD in lower case, without marks and invisible characters; white space stays, as it separates."""
+    """Return NFKD in lower case, without marks and invisible characters; white space stays, as it separates."""
     if character in _SPACES or unicodedata.category(character)[0] == "Z":
         return character
     kept = (c for c in unicodedata.normalize("NFKD", character) if not _is_ignored(c))

@@ -1,15 +1,16 @@
-"""A model's own chat template that breaks up control strings in content by itself, for whoever loads the checkpoint elsewhere.
+"""A model's own chat template, hardened to break up control strings in content, for users who load the checkpoint elsewhere.
 
-Our own template does so already. In front of any other one stands a prologue that replaces `messages`; the template itself stays as it
-is. Inside this project messages are neutralised before they are rendered (`ascl_core.conversation.content`), and the template is used
-without its prologue, as TRL recognises templates by their text. A template finds control strings only as they are spelt, and only in
-texts: the parts of a content that is a list, and the arguments of tool calls, stay as they are.
+Our own template does so already. Any other one gets a prologue that replaces `messages`, and stays unchanged itself. Within this project
+messages are neutralised before they are rendered (`ascl_core.conversation.content`), and the template is used without its prologue,
+because TRL recognises templates by their text. A template finds only the exact spelling of control strings, and only in texts: content
+that is a list of parts, and the arguments of tool calls, stay unchanged.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+
+from ascl_core.conversation.template import jinja_list
 
 _BEGIN = "{#- Control strings in content are broken up by a space. -#}\n"
 _END = "{#- The model's own template follows. -#}\n"
@@ -31,13 +32,11 @@ _PROLOGUE = """\
 
 
 def harden(template: str, control_strings: Iterable[str]) -> str:
-    """Return the chat template (Jinja) with the prologue; one that has it already gets a new one.
+    """Return the chat template (Jinja) with the prologue, replacing an earlier one.
 
     `control_strings` are those of the tokenizer, such as its added tokens; the longest are broken up first.
     """
-    strings = sorted({one for one in control_strings if len(one.strip()) > 1}, key=lambda one: (-len(one), one))
-    tags = ", ".join(json.dumps(one, ensure_ascii=False) for one in strings)
-    return _BEGIN + _PROLOGUE.replace("TAGS", tags) + _END + without_prologue(template)
+    return _BEGIN + _PROLOGUE.replace("TAGS", jinja_list(control_strings)) + _END + without_prologue(template)
 
 
 def without_prologue(template: str) -> str:

@@ -17,53 +17,55 @@ START, END = "<|im_start|>", "<|im_end|>"
 SPECIAL_TAGS = (START, END, THINK, END_THINK, CALL, END_CALL, RESPONSE, END_RESPONSE)
 """The tags that are single tokens where the tokenizer is ours."""
 _LAST_TAG = f"'{END_RESPONSE}'"
-"""As it stands in the template's list of tags, which other control strings follow."""
+"""The last entry of the template's list of tags, after which other control strings are inserted."""
 
 
 def chat_template(control_strings: Iterable[str] = ()) -> str:
-    """Our own ChatML template (Jinja), for a tokenizer whose template has no tools.
+    """Return our own ChatML template (Jinja), for a tokenizer whose template has no tools.
 
-    It breaks up our tags where they stand in content, and `control_strings`: the added tokens of that tokenizer. Unlike
-    `ascl_core.conversation.content` it finds them only as they are spelt, as Jinja has neither patterns nor Unicode folding.
+    It breaks up our tags in content, and `control_strings`, the added tokens of that tokenizer. Unlike
+    `ascl_core.conversation.content` it finds only their exact spelling, as Jinja has neither patterns nor Unicode folding.
     """
     template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
-    others = sorted({one for one in control_strings if len(one.strip()) > 1} - {*SPECIAL_TAGS}, key=lambda one: (-len(one), one))
-    if not others:
-        return template
-    return template.replace(_LAST_TAG, ", ".join([_LAST_TAG, *(json.dumps(one, ensure_ascii=False) for one in others)]), 1)
+    others = jinja_list(set(control_strings) - {*SPECIAL_TAGS})
+    return template.replace(_LAST_TAG, f"{_LAST_TAG}, {others}", 1) if others else template
+
+
+def jinja_list(control_strings: Iterable[str]) -> str:
+    """Return the control strings as items of a list in Jinja, the longest first; single characters steer nothing and are left out."""
+    strings = sorted({one for one in control_strings if len(one.strip()) > 1}, key=lambda one: (-len(one), one))
+    return ", ".join(json.dumps(one, ensure_ascii=False) for one in strings)
 
 
 def opening(prompt: Prompt, config: ConversationConfig) -> list[Message]:
-    """System and user message; the rules and the jurisdiction are never among them."""
+    """Return system and user message, which never contain the rules or the jurisdiction."""
     return [{"role": "system", "content": config.system_prompt}, {"role": "user", "content": prompt.prompt}]
 
 
 def consulting_turn(thought: str, call: ToolCall) -> Message:
-    """An assistant turn that thinks and calls the tool; arguments are a JSON string, or Arrow would unify them."""
+    """Return an assistant turn that thinks and calls the tool; arguments are a JSON string, as Arrow would unify objects."""
     function = {"name": TOOL_NAME, "arguments": json.dumps(call.arguments)}
     return {"role": "assistant", "reasoning_content": thought, "content": "", "tool_calls": [{"type": "function", "function": function}]}
 
 
 def tool_turn(result: str) -> Message:
-    """What the tool returned."""
+    """Return the turn with the result of the tool."""
     return {"role": "tool", "name": TOOL_NAME, "content": result}
 
 
 def answering_turn(thought: str, answer: str) -> Message:
-    """An assistant turn that thinks and answers."""
+    """Return an assistant turn that thinks and answers."""
     return {"role": "assistant", "reasoning_content": thought, "content": answer}
 
 
 def render(messages: Sequence[Message]) -> str:
-    """The conversation in our own template, as text: what a tokenizer of ours would see."""
+    """Render the conversation in our own template."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    rendered = render_jinja_template(conversations=[list(messages)], chat_template=chat_template())[0]
-    return str(rendered[0])
+    return str(render_jinja_template(conversations=[list(messages)], chat_template=chat_template())[0][0])
 
 
 def completion_text(messages: Sequence[Message], prompt_length: int = 2) -> str:
-    """The part of a rendered conversation that a rollout would hold: from the first assistant turn on."""
-    whole = render(messages)
+    """Return the part of a rendered conversation that a rollout generates: everything from the first assistant turn on."""
     before = render(messages[:prompt_length])
-    return whole[len(before) :].removeprefix(f"{START}assistant\n").removesuffix("\n")
+    return render(messages)[len(before) :].removeprefix(f"{START}assistant\n").removesuffix("\n")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import ToolCall
 
 TOOL_NAME = "consult_safety_rules"
 ERROR = "Error: "
-"""What the text of a result begins with if the arguments of its call were refused; a rule's line begins with `[`."""
+"""The beginning of a result whose call had wrong arguments; a rule's line begins with `[`."""
 _SHOWN = 40
 
 
@@ -53,12 +53,14 @@ def tool_schema(config: ConversationConfig) -> dict[str, Any]:
 def read_call(arguments: Mapping[str, Any]) -> ToolCall:
     """Return the call with these arguments; `ArgumentError` if it has no query. Unknown arguments are ignored.
 
-    The other arguments are kept as they are, for `check_call` to refuse; what is neither text nor a whole number is kept as its JSON.
+    The other arguments are kept for `check_call` to refuse; a value that is neither text nor a whole number is kept as its JSON.
     """
     query = arguments.get("query")
     if not isinstance(query, str) or not query.strip():
         raise ArgumentError("query is missing")
-    return ToolCall(query, _whole_or_text(arguments.get("top_k")), _text(arguments.get("category")))
+    top_k = arguments.get("top_k")
+    is_whole = isinstance(top_k, int) and not isinstance(top_k, bool)
+    return ToolCall(query, top_k if is_whole else cast(Any, _text(top_k)), _text(arguments.get("category")))
 
 
 def check_call(call: ToolCall, config: ConversationConfig, categories: Collection[str]) -> ToolCall:
@@ -78,12 +80,8 @@ def check_call(call: ToolCall, config: ConversationConfig, categories: Collectio
 
 
 def format_call(call: ToolCall) -> str:
-    """Return the call as people read it: `consult_safety_rules(category='CYB', query='process')`."""
+    """Return the call in readable form: `consult_safety_rules(category='CYB', query='process')`."""
     return f"{TOOL_NAME}({', '.join(f'{name}={value!r}' for name, value in call.arguments.items())})"
-
-
-def _whole_or_text(value: Any) -> Any:
-    return value if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
 def _text(value: Any) -> str | None:

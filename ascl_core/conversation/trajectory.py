@@ -1,4 +1,4 @@
-"""Reading a raw rollout: mode and validity are decided here, before any judge sees an answer."""
+"""Parsing of raw rollouts: mode and validity are decided here, before any judge sees an answer."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _STRAY = re.compile("|".join(re.escape(tag) for tag in (START, THINK, END_THINK,
 
 
 class _Malformed(Exception):
-    """Why a rollout is not valid; never leaves this module."""
+    """The reason why a rollout is invalid; never leaves this module."""
 
 
 def read_rollout(text: str, *, finished: bool, max_tool_calls: int | None = None) -> RolloutFacts:
-    """What the completion `text` (tags and tool results included) says about itself.
+    """Return the facts about the completion `text`, which includes tags and tool results.
 
     A malformed or unfinished rollout is `valid=False` with its `problem` and an empty answer, so that no judge can
-    take silence for safety. The mode is consult only if a call with valid arguments was answered. A call that parses, but lacks
-    an argument or names an unknown tool, is counted as faulty; what answers it is an error, and the conversation goes on.
+    mistake silence for safety. The mode is consult only if a call with valid arguments was answered. A call that parses, but lacks
+    an argument or names an unknown tool, is counted as faulty; its result is an error, and the conversation goes on.
     """
     parts = _TOOL_TURN.split(text)
     turns, blocks = parts[0::2], parts[1::2]
@@ -64,23 +64,22 @@ def read_rollout(text: str, *, finished: bool, max_tool_calls: int | None = None
 
 
 def read_calls(turn: str) -> list[ToolCall]:
-    """The calls of one assistant turn, for a tool loop; empty if it makes none, or one of them is malformed or faulty."""
+    """Return the calls of one assistant turn, for a tool loop; none if any of them is malformed or faulty."""
     try:
         calls = _calls_of(_after_thinking(turn)) if CALL in turn else []
     except _Malformed:
         return []
-    well_formed = [call for call in calls if call is not None]
-    return well_formed if len(well_formed) == len(calls) else []
+    return [] if None in calls else [call for call in calls if call is not None]
 
 
 def _thought_of(turn: str) -> str:
-    """The thinking of a turn, without its tags."""
+    """Return the thinking of a turn, without its tags."""
     before, closed, _ = turn.rpartition(END_THINK)
     return before.rpartition(THINK)[2].strip() if closed else ""
 
 
 def _after_thinking(turn: str) -> str:
-    """The turn without its think block; a second, unclosed or misplaced one is malformed."""
+    """Return the turn without its think block; a second, unclosed or misplaced one is malformed."""
     if turn.count(THINK) != turn.count(END_THINK):
         raise _Malformed("a think block is not closed")
     if turn.count(THINK) > 1 or (THINK in turn and not turn.lstrip().startswith(THINK)):
@@ -92,7 +91,7 @@ def _after_thinking(turn: str) -> str:
 
 
 def _calls_of(text: str) -> list[ToolCall | None]:
-    """The calls in a text; None for a faulty one."""
+    """Return the calls in a text; None for a faulty one."""
     bodies = _CALL.findall(text)
     if not bodies or text.count(CALL) != len(bodies):
         raise _Malformed("a tool call is not closed")
@@ -102,7 +101,7 @@ def _calls_of(text: str) -> list[ToolCall | None]:
 
 
 def _parse_call(body: str) -> ToolCall | None:
-    """The call, or None where it is faulty: an unknown tool or a missing argument."""
+    """Return the call; None if it is faulty, with an unknown tool or a missing argument."""
     try:
         call: Any = json.loads(body)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -110,10 +109,8 @@ def _parse_call(body: str) -> ToolCall | None:
     arguments = call.get("arguments") if isinstance(call, dict) else None
     if not isinstance(arguments, dict) or not isinstance(call.get("name"), str):
         raise _Malformed("a tool call without a name and arguments")
-    if call["name"] != TOOL_NAME:
-        return None
     try:
-        return read_call(arguments)
+        return read_call(arguments) if call["name"] == TOOL_NAME else None
     except ArgumentError:
         return None
 

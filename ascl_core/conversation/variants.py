@@ -40,7 +40,7 @@ _AGENT = (
 def open_conversation(prompt: Prompt, config: ConversationConfig, index: RuleIndex | None = None) -> list[Message]:
     """Return the messages that open the conversation in the configured variant; `long` and `rag` need the rules.
 
-    What the user says and the jurisdiction are never in the system message; the rules are there in `rag` alone.
+    The system message never contains the user's text or the jurisdiction, and rules only in `rag`.
     """
     if config.variant == "ascl":
         return opening(prompt, config)

@@ -1,8 +1,8 @@
-"""The stage `curate`: which prompts are trained on, with counts and examples of what each step dropped.
+"""The stage `curate`: the prompts to train on, with counts and examples of what each step dropped.
 
-It streams: the sources are loaded shard by shard, what depends on one row alone is found for each shard by itself (on this machine or
-on an engine), and one pass in the order of the sources decides which rows stay. What grows with the number of rows is what that pass
-remembers of those it kept: a digest of each, and for near-duplicates a signature and the text.
+It streams: the sources are loaded shard by shard, features of single rows are computed for each shard separately (on this machine or
+on an engine), and one pass in the order of the sources decides which rows stay. Memory grows only with what that pass keeps of each
+row that stays: a digest, and for near-duplicates a signature and the text.
 """
 
 from __future__ import annotations
@@ -45,38 +45,38 @@ def curate(
 ) -> dict[str, float | int | str]:
     """Load, clean, de-duplicate, decontaminate, split and resolve the prompts; write them and the counts.
 
-    `evaluation` holds the prompts of the suites, which none of them may contain. The engine changes no byte of what is written.
+    `evaluation` holds the prompts of the suites, which no training prompt may contain. The engine changes no byte of the output.
     """
     compiled = load_corpus(corpus)
     rows = (row for source in curate.sources for row in stream_source(source, raw, compiled))
     folder = context.state / "shards"
     number = write_raw(context.progress.track(rows, "load prompts"), folder / "raw")
     jobs = [Preparation(shard(folder / "raw", i), shard(folder / "prepared", i), evaluation, curate) for i in range(number)]
-    done = context.map(prepare, jobs, engine)
-    prepared = list(context.progress.track(done, "prepare shards", number))
-    sieve = _Sieve(curate, evaluation_texts(evaluation))
-    resolved, result = _Step("resolved against the rules"), _Breakdown()
+    prepared = list(context.progress.track(context.map(prepare, jobs, engine), "prepare shards", number))
+    filters = _Filters(curate, evaluation_texts(evaluation))
+    resolved = _Step("resolved against the rules")
+    totals: dict[str, Counter[str]] = {name: Counter() for name in ("prompt_type", "split", "source")}
     with parquet_writer(prompts, PROMPT_SCHEMA) as write:
         for path in context.progress.track(prepared, "choose prompts"):
-            some = list(_resolved(sieve.kept(read_prepared(path)), compiled, curate, rules, resolved))
-            result.add(some)
-            if some:
-                write(to_table(some, Prompt))
-        sieve.check(raw)
-        if not result.rows:
-            raise DataError(
-                "no prompt has a rule in force", file=corpus, field="rules.at", value=rules.at, hint="check the date and the rules"
-            )
-    steps = [step.to_json() for step in (*sieve.steps, resolved)]
-    write_json(counts, {"steps": steps, **result.to_json()})
-    return {"prompts": result.rows, "loaded": sieve.loaded.kept}
+            kept = list(_resolved(filters.kept(read_prepared(path)), compiled, curate, rules, resolved))
+            for name, counter in totals.items():
+                counter.update(str(getattr(prompt, name)) for prompt in kept)
+            if kept:
+                write(to_table(kept, Prompt))
+        filters.check(raw)
+        if not resolved.kept:
+            problem, hint = "no prompt has a rule in force", "check the date and the rules"
+            raise DataError(problem, file=corpus, field="rules.at", value=rules.at, hint=hint)
+    steps = [step.to_json() for step in (*filters.steps, resolved)]
+    write_json(counts, {"steps": steps, **{f"by_{name}": dict(sorted(counter.items())) for name, counter in totals.items()}})
+    return {"prompts": resolved.kept, "loaded": filters.loaded.kept}
 
 
 @dataclass
 class _Step:
-    """What one step kept and dropped so far."""
+    """The number of rows that a step kept and dropped."""
 
-    name: str
+    step: str
     kept: int = 0
     dropped: int = 0
     examples: list[dict[str, str]] = field(default_factory=list)
@@ -92,12 +92,11 @@ class _Step:
             self.examples.append({"prompt": row.prompt, "reason": reason})
 
     def to_json(self) -> dict[str, Any]:
-        by_source = dict(sorted(self.by_source.items()))
-        return {"step": self.name, "kept": self.kept, "dropped": self.dropped, "examples": self.examples, "by_source": by_source}
+        return {**vars(self), "by_source": dict(sorted(self.by_source.items()))}
 
 
-class _Sieve:
-    """Which rows stay, in the order in which they come: of two duplicates the earlier one."""
+class _Filters:
+    """The steps that drop rows, in order; of two duplicates the earlier one stays."""
 
     def __init__(self, config: CurateConfig, evaluation: Sequence[str]) -> None:
         self._config, self._evaluation = config, evaluation
@@ -117,17 +116,16 @@ class _Sieve:
         return (self.loaded, *(step for step, _ in self._filters))
 
     def kept(self, rows: Iterable[Prepared]) -> Iterator[RawPrompt]:
-        """Those of the next rows that every step keeps."""
+        """Yield the rows that every step keeps."""
         for row in rows:
             self.loaded.keep(row.row)
             if self._passes(row):
                 yield row.row
 
     def check(self, raw: Path) -> None:
-        """`DataError` names the first step after which no row was left."""
-        if (step := next((step for step in self.steps if not step.kept), None)) is not None:
-            hint = "check the sources and the thresholds of `curate`"
-            raise DataError("no prompt is left", file=raw, field=step.name, hint=hint)
+        """Raise a `DataError` that names the first step after which no row was left, if there is one."""
+        if (empty := next((step for step in self.steps if not step.kept), None)) is not None:
+            raise DataError("no prompt is left", file=raw, field=empty.step, hint="check the sources and the thresholds of `curate`")
 
     def _passes(self, row: Prepared) -> bool:
         for step, reason_of in self._filters:
@@ -147,10 +145,8 @@ class _Sieve:
         return None
 
     def _near_duplicate(self, row: Prepared) -> str | None:
-        """Only prompts that one rule decides are compared."""
-        if row.signature is None:
-            return None
-        near = self._near.find(row.row.prompt, row.signature, row.row.rule_id)
+        """Compare only prompts that the same rule decides."""
+        near = None if row.signature is None else self._near.find(row.row.prompt, row.signature, row.row.rule_id)
         return None if near is None else f"almost {near!r}"
 
     def _contaminated(self, row: Prepared) -> str | None:
@@ -158,35 +154,18 @@ class _Sieve:
         return None if hit is None else f"{hit.kind}: {self._evaluation[hit.evaluation]!r}"
 
 
-class _Breakdown:
-    """How many prompts there are of each type, split and source."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._by: dict[str, Counter[str]] = {name: Counter() for name in ("prompt_type", "split", "source")}
-
-    def add(self, prompts: Sequence[Prompt]) -> None:
-        self.rows += len(prompts)
-        for name, counter in self._by.items():
-            counter.update(str(getattr(prompt, name)) for prompt in prompts)
-
-    def to_json(self) -> dict[str, dict[str, int]]:
-        return {f"by_{name}": dict(sorted(counter.items())) for name, counter in self._by.items()}
-
-
 def _resolved(rows: Iterable[RawPrompt], corpus: Corpus, curate: CurateConfig, rules: RulesConfig, step: _Step) -> Iterator[Prompt]:
     for row in rows:
-        variants = resolve([row], corpus, rules.at)
-        if not variants:
+        if variants := resolve([row], corpus, rules.at):
+            step.keep(row, as_many=len(variants))
+            split = _split(row, curate)
+            yield from (dataclasses.replace(prompt, split=split) for prompt in variants)
+        else:
             step.drop(row, f"rule {row.rule_id} is nowhere in force")
-            continue
-        step.keep(row, as_many=len(variants))
-        split = _split(row, curate)
-        yield from (dataclasses.replace(prompt, split=split) for prompt in variants)
 
 
 def _split(row: RawPrompt, config: CurateConfig) -> Split:
-    """By content alone, without the jurisdiction: both sides of a dual-use prompt fall into one split."""
+    """Choose the split by content alone: both jurisdictions of a dual-use prompt fall into one split."""
     if content_fraction(row.prompt, "split") < config.validation_fraction:
         return Split.VALIDATION
     return Split.RL if content_fraction(row.family or row.prompt, "rl") < config.rl_fraction else Split.TRAIN

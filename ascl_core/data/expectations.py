@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import great_expectations as gx
     import pandas as pd
 
+    Expectations = list[tuple[str, gx.expectations.Expectation]]
+
 _SITE = "docs"
 _SHOWN = 3
 
@@ -28,17 +31,14 @@ def validate_data(
 ) -> dict[str, float | int | str]:
     """Write every expectation's result and the data docs; `DataQualityError` names the first that fail.
 
-    Then the results and the docs are in the folder for resumable state, as no output of a failed stage is published.
+    In that case the results and the docs are in the folder for resumable state, because the outputs of a failed stage are not published.
     """
     rows = read_parquet(prompts).to_pandas()
-    by_type = _by_type(rows)
-    compiled = load_corpus(corpus)
     context.progress.update("check expectations", 0, 1)
-    suites = {"prompts": (rows, _of_prompts(validate_data, compiled)), "prompt types": (by_type, _of_types(validate_data))}
-    result = _run(suites, docs)
+    of_prompts, of_types = _expectations(validate_data, load_corpus(corpus))
+    result = _run({"prompts": (rows, of_prompts), "prompt types": (_by_type(rows), of_types)}, docs)
     context.progress.update("check expectations", 1, 1)
-    failed = [e for e in result["expectations"] if not e["success"]]
-    if failed:
+    if failed := [e for e in result["expectations"] if not e["success"]]:
         write_json(context.state / "result.json", result)
         listed = "; ".join(f"{e['meaning']} (found {e['observed']})" for e in failed[:_SHOWN])
         raise DataQualityError(
@@ -59,16 +59,21 @@ def _by_type(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"prompt_type": [str(kind) for kind in PromptType], "rows": numbers, "share": share})
 
 
-def _of_prompts(config: ValidateDataConfig, corpus: Corpus) -> list[tuple[str, gx.expectations.Expectation]]:
+def _expectations(config: ValidateDataConfig, corpus: Corpus) -> tuple[Expectations, Expectations]:
+    """Return the expectations of the prompts, and of the table of prompt types, each with its meaning."""
     import great_expectations.expectations as gxe
     from great_expectations.expectations.row_conditions import Column
 
-    types, policies = [str(t) for t in PromptType], [str(p) for p in ResponsePolicy]
     pairs = [(str(policy), str(policy.prompt_type)) for policy in ResponsePolicy]
     pairs.append((str(ResponsePolicy.COMPLY), str(PromptType.UTILITY)))
-    is_utility = Column("prompt_type") == str(PromptType.UTILITY)
-    is_not_utility = Column("prompt_type") != str(PromptType.UTILITY)
-    return [
+    is_utility, is_other = Column("prompt_type") == str(PromptType.UTILITY), Column("prompt_type") != str(PromptType.UTILITY)
+    num_categories = len({rule.category for rule in corpus.rules if rule.status == "active"})
+    least, share = int(config.min_share_of_categories * num_categories), config.min_share_with_category
+
+    def known(column: str, values: Iterable[str]) -> gx.expectations.Expectation:
+        return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+
+    of_prompts: Expectations = [
         (f"there are at least {config.min_rows} prompts", gxe.ExpectTableRowCountToBeBetween(min_value=config.min_rows)),
         *(
             (f"every prompt has its {name}", gxe.ExpectColumnValuesToNotBeNull(column=name))
@@ -83,41 +88,26 @@ def _of_prompts(config: ValidateDataConfig, corpus: Corpus) -> list[tuple[str, g
             "no prompt is blank or has control characters",
             gxe.ExpectColumnValuesToNotMatchRegex(column="prompt", regex=r"^\s*$|[\x00-\x08\x0b-\x1f\x7f]"),
         ),
-        ("every prompt type is known", gxe.ExpectColumnValuesToBeInSet(column="prompt_type", value_set=types)),
-        ("every policy is known", gxe.ExpectColumnValuesToBeInSet(column="policy", value_set=policies)),
+        ("every prompt type is known", known("prompt_type", map(str, PromptType))),
+        ("every policy is known", known("policy", map(str, ResponsePolicy))),
         (
             "the policy fits the prompt type",
             gxe.ExpectColumnPairValuesToBeInSet(column_A="policy", column_B="prompt_type", value_pairs_set=pairs),
         ),
-        ("every split is known", gxe.ExpectColumnValuesToBeInSet(column="split", value_set=[str(s) for s in Split])),
-        ("every category is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="category", value_set=sorted(corpus.categories))),
-        ("every rule is in the corpus", gxe.ExpectColumnValuesToBeInSet(column="rule_id", value_set=[r.id for r in corpus.rules])),
-        _of_categories(config.min_share_of_categories, corpus),
+        ("every split is known", known("split", map(str, Split))),
+        ("every category is in the corpus", known("category", sorted(corpus.categories))),
+        ("every rule is in the corpus", known("rule_id", [rule.id for rule in corpus.rules])),
+        (
+            f"the prompts are of at least {least} of the {num_categories} categories that have a rule in force",
+            gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=least),
+        ),
         ("every utility prompt has an answer", gxe.ExpectColumnValuesToNotBeNull(column="answer", row_condition=is_utility)),
-        _with_category(config.min_share_with_category, is_not_utility),
+        (
+            "every other prompt has a category" if share == 1 else f"at least {share:.0%} of the other prompts have a category",
+            gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=is_other, mostly=share),
+        ),
     ]
-
-
-def _of_categories(share: float, corpus: Corpus) -> tuple[str, gx.expectations.Expectation]:
-    import great_expectations.expectations as gxe
-
-    known = len({rule.category for rule in corpus.rules if rule.status == "active"})
-    least = int(share * known)
-    meaning = f"the prompts are of at least {least} of the {known} categories that have a rule in force"
-    return meaning, gxe.ExpectColumnUniqueValueCountToBeBetween(column="category", min_value=least)
-
-
-def _with_category(share: float, condition: Any) -> tuple[str, gx.expectations.Expectation]:
-    import great_expectations.expectations as gxe
-
-    meaning = "every other prompt has a category" if share == 1 else f"at least {share:.0%} of the other prompts have a category"
-    return meaning, gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=condition, mostly=share)
-
-
-def _of_types(config: ValidateDataConfig) -> list[tuple[str, gx.expectations.Expectation]]:
-    import great_expectations.expectations as gxe
-
-    return [
+    of_types: Expectations = [
         (
             f"there are at least {config.min_rows_per_type} prompts of every type",
             gxe.ExpectColumnMinToBeBetween(column="rows", min_value=config.min_rows_per_type),
@@ -127,9 +117,10 @@ def _of_types(config: ValidateDataConfig) -> list[tuple[str, gx.expectations.Exp
             gxe.ExpectColumnMaxToBeBetween(column="share", max_value=config.max_share_of_type),
         ),
     ]
+    return of_prompts, of_types
 
 
-def _run(suites: dict[str, tuple[pd.DataFrame, list[tuple[str, gx.expectations.Expectation]]]], docs: Path) -> dict[str, Any]:
+def _run(suites: dict[str, tuple[pd.DataFrame, Expectations]], docs: Path) -> dict[str, Any]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -157,9 +148,7 @@ def _run(suites: dict[str, tuple[pd.DataFrame, list[tuple[str, gx.expectations.E
     }
 
 
-def _check(
-    context: Any, frames: Any, name: str, frame: pd.DataFrame, wanted: list[tuple[str, gx.expectations.Expectation]]
-) -> list[dict[str, Any]]:
+def _check(context: Any, frames: Any, name: str, frame: pd.DataFrame, wanted: Expectations) -> list[dict[str, Any]]:
     import great_expectations as gx
 
     suite = context.suites.add(gx.ExpectationSuite(name=name))

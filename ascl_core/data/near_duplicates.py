@@ -6,45 +6,64 @@ has. What is missed is what no band of the index shares (see `bands`).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+
+import numpy as np
 
 from ascl_core.data.raw_prompt import normalise
 
 _SHINGLE_CHARS = 5
 _SEED = 1
+_HASH = np.dtype("<u4")
 MAX_MISS = 1e-3
 """The most probable that a pair of just the similarity asked for shares no band, where the number of permutations can do it."""
 
 
 def signatures(texts: Sequence[str], permutations: int) -> list[bytes]:
-    """The MinHash signature of each text, as `NearDuplicates.find` takes it; a text's signature depends on nothing but the text."""
+    """Return the MinHash signature of each text: its hashes as little-endian 32-bit numbers, so that any program can read a stored one.
+
+    A text's signature depends on nothing but the text.
+    """
     from rensa import RMinHash
 
-    return [minhash.__getstate__() for minhash in RMinHash.from_token_sets([shingles(text) for text in texts], permutations, _SEED)]
+    digests = RMinHash.digests_from_token_sets([shingles(text) for text in texts], permutations, _SEED)
+    return [np.array(digest, dtype=_HASH).tobytes() for digest in digests]
 
 
 class NearDuplicates:
-    """The texts kept so far, of each group apart: about 1.3 kB and the text itself for each."""
+    """The texts kept so far, of each group apart: about 1.5 kB and the text itself for each."""
 
     def __init__(self, similarity: float, permutations: int) -> None:
-        from rensa import RMinHashLSH
-
-        self._similarity, self._permutations = similarity, permutations
-        self._index = RMinHashLSH(similarity, permutations, bands(similarity, permutations))
+        self._similarity = similarity
+        self._bands = bands(similarity, permutations)
+        self._band_bytes = permutations // self._bands * _HASH.itemsize
+        self._last: dict[int, int] = {}
+        """The number of the last kept text with a band, by the hash of the band."""
+        self._earlier = array("q")
+        """For each kept text and each of its bands the number of the kept text before it with that band; -1 without one."""
         self._kept: list[tuple[str, str | None]] = []
 
     def find(self, text: str, signature: bytes, group: str | None = None) -> str | None:
-        """An earlier kept text of the group of at least that Jaccard similarity; None, and the text is kept, where there is none."""
-        from rensa import RMinHash
-
-        minhash = RMinHash(self._permutations, _SEED)
-        minhash.__setstate__(signature)  # the library's own bytes, no pickle
-        if (near := self._nearest(text, sorted(self._index.query(minhash)), group)) is not None:
+        """Return an earlier kept text of the group of at least that Jaccard similarity; keep the text and return None if there is none."""
+        keys = [hash((band, signature[band * self._band_bytes : (band + 1) * self._band_bytes])) for band in range(self._bands)]
+        last = [self._last.get(key, -1) for key in keys]
+        if (near := self._nearest(text, sorted(self._sharing(last)), group)) is not None:
             return near
-        self._index.insert(len(self._kept), minhash)
+        self._last.update(dict.fromkeys(keys, len(self._kept)))
+        self._earlier.extend(last)
         self._kept.append((text, group))
         return None
+
+    def _sharing(self, last: Sequence[int]) -> set[int]:
+        """Return the numbers of the kept texts that share a band, of each of which the last one is given."""
+        found = set()
+        for band, number in enumerate(last):
+            while number >= 0:
+                found.add(number)
+                number = self._earlier[number * self._bands + band]
+        return found
 
     def _nearest(self, text: str, candidates: Iterable[int], group: str | None) -> str | None:
         for number in candidates:

@@ -1,4 +1,4 @@
-"""A prompt as its source gives it, before it is resolved against the rules; its normalised identity."""
+"""A prompt as its source gives it, before it is resolved against the rules; its identity after normalisation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OPERAND_BEFORE = re.compile(r"(?:\d|\)|(?<!\w)[^\W\d_])\s*$")
 """A number, a bracket or a variable of one letter."""
 _OPERAND_BEHIND = re.compile(r"\s*(?:[\d(]|[^\W\d_](?!\w))")
 _NEAR = 4
-"""Characters on either side of a sign in which its operands are looked for."""
+"""Characters on either side of an operator that are searched for its operands."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,23 @@ class RawPrompt:
     choices: str | None = None
     pair_id: str | None = None
     reference: str | None = None
-    """A good response, where the source brings one."""
+    """A good response, if the source has one."""
     family: str | None = None
-    """What it asks for, whatever the sentence around it: prompts of one family are held out together."""
+    """The subject without the sentence around it: prompts of one family are held out together."""
 
 
 def clean(text: str) -> str:
-    """The text as it is shown: NFC, control characters out, white space folded."""
+    """Clean a text for display: NFC, no control characters, white space folded."""
     kept = unicodedata.normalize("NFC", text).translate(_invisible(("Cc", "Cf", "Cs"), " ", but="\n\t"))
     return "\n".join(_SPACE.sub(" ", line).strip() for line in kept.strip().splitlines()).strip()
 
 
-@lru_cache(maxsize=8)  # a prompt is asked for its identity several times in a row
+@lru_cache(maxsize=8)  # the identity of a prompt is needed several times in a row
 def normalise(text: str) -> str:
-    """The text as it is compared: NFKC, case folded, without punctuation, one space between words.
+    """Normalise a text for comparison: NFKC, case folded, no punctuation, one space between words.
 
-    An operator beside a number or a variable is a word: it decides what an arithmetic prompt asks. Hyphens and slashes of words
-    are none.
+    An operator beside a number or a variable becomes a word, as it decides what an arithmetic prompt asks. Hyphens and slashes of words
+    are no operators.
 
     >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
     ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
@@ -71,7 +71,7 @@ def normalise(text: str) -> str:
 
 @cache
 def _invisible(categories: tuple[str, ...], instead: str | None, but: str = "") -> dict[int, str | None]:
-    """What `str.translate` puts in the place of every character of these Unicode categories."""
+    """Return a table for `str.translate` that replaces every character of these Unicode categories."""
     shown = set(but)
     return {i: instead for i in range(sys.maxunicode + 1) if unicodedata.category(c := chr(i)) in categories and c not in shown}
 
@@ -86,20 +86,20 @@ def _is_operator(match: re.Match[str], text: str) -> bool:
 
 
 def content_digest(text: str, salt: str = "") -> bytes:
-    """SHA-256 of the normalised text; `salt` separates independent uses."""
+    """Return the SHA-256 of the normalised text; `salt` separates independent uses."""
     return hashlib.sha256(f"{normalise(text)}\n{salt}".encode()).digest()
 
 
 def content_hash(text: str, salt: str = "") -> str:
-    """The same as hex."""
+    """Return `content_digest` in hex."""
     return content_digest(text, salt).hex()
 
 
 def prompt_id(text: str, jurisdiction: str) -> str:
-    """The id of a prompt at a place: the first 16 hex digits of the content hash of both."""
+    """Return the id of a prompt in a jurisdiction: the first 16 hex digits of the content hash of both."""
     return content_hash(text, jurisdiction)[:16]
 
 
 def content_fraction(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on nothing but the normalised text and the salt: adding rows moves no other."""
+    """Return a number in [0, 1) that depends on the normalised text and the salt alone, so that added rows change no others."""
     return int(content_hash(text, salt)[:13], 16) / 16**13

@@ -1,7 +1,7 @@
-"""Fetching an object behind a URL, such as `s3://bucket/key`: whole, with bounded retries, and one clear error.
+"""Fetching the object at a URL, such as `s3://bucket/key`: whole, with bounded retries, and one clear error.
 
-Endpoint, region and credentials are those of the environment or of `~/.aws`, as for every AWS client. No message repeats
-what a failed request says, as that may carry them.
+Endpoint, region and credentials come from the environment or `~/.aws`, as for every AWS client. No message repeats the text of a failed
+request, as it may contain them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ _S3_READS = 2
 
 
 def fetch(url: str) -> bytes:
-    """The object's bytes; `DataError` names the URL, and what to check."""
+    """Return the bytes of the object; `DataError` names the URL, and what to check."""
+    import fsspec
+
     try:
-        return _cat(url)
-    except Exception as error:  # of whichever library speaks the protocol
+        if url.startswith(S3):
+            return bytes(s3_system().cat_file(url))
+        system, path = fsspec.core.url_to_fs(url)
+        return bytes(system.cat_file(path))
+    except Exception as error:  # of the library that implements the protocol, whichever it is
         raise as_data_error(error, url) from error
 
 
 def as_data_error(error: Exception, url: str) -> DataError:
-    """What a failed request for the URL means, and what to check."""
+    """Return the error for a failed request, with what to check."""
     if isinstance(error, ImportError):
         return DataError(f"needs a package that is not installed: {error}", file=url, hint="install it, or give a local file")
     if isinstance(error, FileNotFoundError):
@@ -41,19 +46,10 @@ def as_data_error(error: Exception, url: str) -> DataError:
 
 
 def s3_system(endpoint: str | None = None, region: str | None = None) -> Any:
-    """The S3 that the environment names, or that at `endpoint`, as an fsspec file system that remembers nothing and gives up soon."""
+    """Return the S3 of the environment, or at `endpoint`, as an fsspec file system without caches and with short timeouts."""
     import s3fs
 
     where = {name: value for name, value in (("endpoint_url", endpoint), ("region_name", region)) if value}
     system = s3fs.S3FileSystem(client_kwargs=where, use_listings_cache=False, **_S3)
     system.retries = _S3_READS
     return system
-
-
-def _cat(url: str) -> bytes:
-    import fsspec
-
-    if url.startswith(S3):
-        return bytes(s3_system().cat_file(url))
-    system, path = fsspec.core.url_to_fs(url)
-    return bytes(system.cat_file(path))

@@ -1,17 +1,17 @@
-"""Prompts from a public data set in its own shape, as the catalogue describes it."""
+"""Prompts from a public data set in its own format, as the catalogue describes it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.catalogue.dataset import CategoryBy, Dataset, Options, Reference, Shape, TypeBy
+from ascl_core.catalogue.dataset import Answer, CategoryBy, Dataset, Options, Reference, Shape, TypeBy
 from ascl_core.config.sources import SourceConfig
 from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
-from ascl_core.data.tables import read_tables
-from ascl_core.errors import DataError
+from ascl_core.data.tables import read_rows
 from ascl_core.vocabulary import PromptType
 
 _LETTERS = "ABCDEFGHIJKLMNOP"
@@ -19,45 +19,24 @@ _FIELD = re.compile(r"\{(prompt|options)\}")
 
 
 def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
-    """The data set's prompts in its order, without the rows that are not of the suite; `DataError` names file, row and fix."""
+    """Yield the prompts of the data set in its order, without rows of other suites; `DataError` names file, row and hint."""
     shape = data.shape
-    needed = _columns(shape)
-    read = [*needed, *([shape.reference.column] if shape.reference else [])]
-    before = 0
-    for table in read_tables(source, {column_of(path) for path in read}):
-        columns = list(map(str, table.columns))
-        _check(needed, shape, columns, source)
-        present = {column_of(path) for path in read if column_of(path) in columns}
-        for number, values in enumerate(table[sorted(present)].to_dict("records"), start=before + 1):
-            row = Row({str(name): value for name, value in values.items()}, number, source.path)
-            prompt_type = _type(row, shape.type)
-            if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
-                yield _prompt(row, prompt_type, shape, source)
-        before += len(table)
+    needed = [[column_of(path) for path in group] for group in _needed(shape)]
+    reference = [column_of(shape.reference.column)] if shape.reference else []
+    for row in read_rows(source, needed, {*chain(*needed), *reference}):
+        prompt_type = _type(row, shape.type)
+        if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
+            yield _prompt(row, prompt_type, shape, source)
 
 
-def _columns(shape: Shape) -> list[str]:
-    """The columns, or paths into them, that the shape needs: all that it reads but the reference."""
+def _needed(shape: Shape) -> Iterator[Sequence[str]]:
+    """Yield the columns, or paths into them, that must exist, in groups of which one is enough."""
     options = shape.options
-    return [
-        *shape.prompt,
-        *([shape.type.column] if isinstance(shape.type, TypeBy) else []),
-        *shape.where,
-        *([*options.columns, *([options.labels] if options.labels else [])] if options else []),
-        *([shape.answer.column] if shape.answer else []),
-        *([shape.category.column] if isinstance(shape.category, CategoryBy) else []),
-    ]
-
-
-def _check(needed: list[str], shape: Shape, columns: list[str], source: SourceConfig) -> None:
-    """`DataError` for a column that is missing; of several for the prompt one is enough."""
-    present = {column_of(path) for path in needed if column_of(path) in columns}
-    prompts = [column_of(path) for path in shape.prompt]
-    missing = [column_of(path) for path in needed if column_of(path) not in present]
-    if any(prompt in present for prompt in prompts):
-        missing = [name for name in missing if name not in prompts]
-    if missing:
-        raise DataError("column is missing", file=source.path, field=missing[0], hint=f"the columns are {', '.join(columns)}")
+    yield shape.prompt
+    yield from ((one.column,) for one in (shape.type, shape.answer, shape.category) if isinstance(one, TypeBy | Answer | CategoryBy))
+    yield from ((column,) for column in (*shape.where, *(options.columns if options else ())))
+    if options and options.labels:
+        yield (options.labels,)
 
 
 def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
@@ -95,7 +74,7 @@ def _asked(row: Row, shape: Shape) -> str:
 
 
 def _filled(shape: Shape, asked: str, shown: list[str]) -> str:
-    """The template with prompt and options in it, in one pass, so that a prompt with braces stays as it is."""
+    """Fill prompt and options into the template in one pass, so that a prompt with braces stays as it is."""
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, shown, strict=False))
     template = shape.template or ("{prompt}\n{options}" if shown else "{prompt}")
     return _FIELD.sub(lambda field: {"prompt": asked, "options": listed}[field[1]], template)
@@ -111,12 +90,12 @@ def _answer(row: Row, shape: Shape) -> str | None:
     if answer.after is None:
         return text
     if answer.after not in text:
-        raise row.error(f"no final answer after {answer.after}", value=text[-60:], hint="hint or drop the row")
+        raise row.error(f"no final answer after {answer.after}", value=text[-60:], hint="fix or drop the row")
     return text.rsplit(answer.after, 1)[1].strip()
 
 
 def _reference(row: Row, rule: Reference | None) -> str | None:
-    """The response as the row has it, cut as the shape says; None where the row has none."""
+    """Return the response of the row, cut as the shape says; None if the row has none."""
     text = row.text(rule.column) if rule else None
     if rule is None or text is None:
         return None
@@ -126,7 +105,7 @@ def _reference(row: Row, rule: Reference | None) -> str | None:
 
 
 def _choices(row: Row, asked: str, shape: Shape) -> tuple[list[str], str | None]:
-    """The options in the order shown, and the letter of the right one; nothing where it is no choice."""
+    """Return the options in the order shown, and the letter of the right one; no options if the prompt is no choice."""
     if shape.options is None:
         return [], None
     texts = _option_texts(row, shape.options)
@@ -154,7 +133,7 @@ def _option_texts(row: Row, options: Options) -> list[str]:
 
 
 def _items(row: Row, column: str) -> list[tuple[str, str | None]]:
-    """The items of a list with their places; in a list an empty text is one, too."""
+    """Return the items of a list with their paths; in a list an empty text is an item, too."""
     return [(f"{column}.{i}", "" if item == "" else as_text(item)) for i, item in enumerate(row.items(column))]
 
 
@@ -163,7 +142,7 @@ def _option_labels(row: Row, options: Options, count: int) -> list[str]:
         return list(_LETTERS[:count].lower())
     labels = [as_label(label) for label in row.items(options.labels)]
     if len(labels) != count:
-        raise row.error(f"{len(labels)} labels for {count} options", column=options.labels, hint="hint or drop the row")
+        raise row.error(f"{len(labels)} labels for {count} options", column=options.labels, hint="fix or drop the row")
     return labels
 
 

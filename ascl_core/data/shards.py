@@ -1,11 +1,11 @@
-"""Prompts on their way through curation, in files of some thousand rows each, so that any number of them needs little memory.
+"""Shards: the prompts in curation, in files of some thousand rows each, so that any number of them needs little memory.
 
     shards/raw/00000.parquet        the rows of the sources, in their order, as they are loaded
-    shards/raw/loaded.json          how many there are, once all of them are there
-    shards/prepared/00000.parquet   the same rows with all that can be said of each by itself
+    shards/raw/loaded.json          the number of shards, written when all are complete
+    shards/prepared/00000.parquet   the same rows with the features of each
 
-A shard that is there is finished: a stage that was killed goes on with the next one. How rows are divided is fixed, so that neither
-the engine nor the number of workers changes a byte of what is made of them.
+A shard that exists is complete: a stage that was killed resumes with the next one. The division into shards is fixed, so that neither
+the engine nor the number of workers changes a byte of the output.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ _PREPARED = pa.schema(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A row, and what can be said of it without any other row."""
+    """A row with the features that depend on it alone."""
 
     row: RawPrompt
     """With its prompt cleaned."""
     content: bytes
     """SHA-256 of the normalised prompt."""
     signature: bytes | None
-    """For near-duplicates; None for a prompt that is too short or too long, and for a utility prompt: two sums that differ in one digit
-    are different questions."""
+    """For near-duplicates; None for prompts that are too short or too long, and for utility prompts: two sums that differ in one digit are
+    different questions."""
     contamination: Contamination | None
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """One shard to prepare; it names files only, so that any process that sees the folder can do it."""
+    """One shard to prepare; it names files only, so that any process with access to the folder can do it."""
 
     raw: Path
     prepared: Path
@@ -60,7 +60,7 @@ class Preparation:
 
 
 def write_raw(rows: Iterable[RawPrompt], folder: Path) -> int:
-    """Write the rows in shards, unless all of them are there from an earlier attempt; how many shards there are."""
+    """Write the rows in shards, unless an earlier attempt wrote them all; return the number of shards."""
     loaded = folder / "loaded.json"
     if not loaded.exists():
         rows, count = iter(rows), 0
@@ -72,12 +72,12 @@ def write_raw(rows: Iterable[RawPrompt], folder: Path) -> int:
 
 
 def shard(folder: Path, number: int) -> Path:
-    """The file of a shard."""
+    """Return the path of a shard."""
     return folder / f"{number:05}.parquet"
 
 
 def prepare(job: Preparation) -> Path:
-    """Write what can be said of each row of a shard by itself, unless it is there; the file."""
+    """Compute the features of one shard unless they are cached; return the file's path."""
     if not job.prepared.exists():
         rows = [replace(row, prompt=clean(row.prompt)) for row in _rows(read_parquet(job.raw))]
         texts = [row.prompt for row in rows]
@@ -97,15 +97,15 @@ def prepare(job: Preparation) -> Path:
 
 
 def read_prepared(path: Path) -> Iterator[Prepared]:
-    """The rows of a prepared shard."""
+    """Read the rows of a prepared shard."""
     table = read_parquet(path)
-    said = (table[name].to_pylist() for name in ("content", "signature", "evaluation", "evaluation_kind"))
-    for row, content, signature, evaluation, kind in zip(_rows(table), *said, strict=True):
+    features = (table[name].to_pylist() for name in ("content", "signature", "evaluation", "evaluation_kind"))
+    for row, content, signature, evaluation, kind in zip(_rows(table), *features, strict=True):
         yield Prepared(row, content, signature, None if evaluation is None else Contamination(evaluation, kind))
 
 
 def evaluation_texts(path: Path) -> list[str]:
-    """The prompts of the suites, which no training prompt may contain."""
+    """Read the prompts of the suites, which no training prompt may contain."""
     values = read_json(path)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DataError("expected a list of prompts", file=path, hint="run the stage that makes it: ascl run")
@@ -114,7 +114,7 @@ def evaluation_texts(path: Path) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _index(path: Path, written: int, ngram: int) -> ContaminationIndex:
-    """Built once a process, for all its shards."""
+    """Build the index once per process, for all its shards."""
     return ContaminationIndex(evaluation_texts(path), ngram)
 
 

@@ -1,4 +1,4 @@
-"""Reading a source as tables of some rows each, wherever it is: a local file or folder, an object behind a URL, a hub id.
+"""Reading a source as tables of limited size: a local file or folder, an object at a URL, or a hub id.
 
 `~` and `$VARIABLES` are expanded; `$ASCL_EXTERNAL_DATA` defaults to `../shared/data`.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from ascl_core.config.sources import SourceConfig
 from ascl_core.data.hub import read_hub
 from ascl_core.data.locations import expand, hub_id, is_url
 from ascl_core.data.remote import fetch
+from ascl_core.data.row import Row
 from ascl_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,17 +26,36 @@ if TYPE_CHECKING:
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (".jsonl", ".json", *_SEPARATORS, ".parquet")
 BATCH_ROWS = 50_000
-"""Rows of one table; those of a JSON file have the columns that one of its first so many rows has."""
+"""Rows of one table; a JSON file has the columns of its first so many rows."""
 
 
-def read_tables(source: SourceConfig, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
-    """The source, in its order, as tables of at most `BATCH_ROWS` rows; `DataError` names the file, and the line where there is one.
+def read_rows(source: SourceConfig, needed: Sequence[Sequence[str]], columns: Collection[str] | None = None) -> Iterator[Row]:
+    """Yield the rows of the source in its order, with all columns or with those of `columns` that it has.
 
-    No more than one table is held at a time, and with it the one value that a `.json` file is, or the object behind a URL. `columns`
-    are those that are needed, for where a table has many more; one that is missing is for the caller to report.
+    Of each group in `needed` one column must exist; otherwise a `DataError` names the first of the group.
+    """
+    before = 0
+    for table in _read_tables(source, columns):
+        names = [str(name) for name in table.columns]
+        for group in needed:
+            if not any(name in names for name in group):
+                raise DataError("column is missing", file=source.path, field=group[0], hint=f"the columns are {', '.join(names)}")
+        if columns is not None:
+            table = table[[name for name in table.columns if name in columns]]
+        for number, record in enumerate(table.to_dict("records"), start=before + 1):
+            yield Row({str(name): value for name, value in record.items()}, number, source.path)
+        before += len(table)
+
+
+def _read_tables(source: SourceConfig, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Yield the source, in its order, as tables of at most `BATCH_ROWS` rows; `DataError` names the file, and the line if there is one.
+
+    In memory is one table at a time, and the whole of a `.json` file or of an object at a URL. `columns` are the needed ones, to save
+    reading others; the caller reports missing ones.
     """
     if source.path is None:
-        raise DataError("needs a path", field=f"source {source.name}", hint=_where_to_get_it(source))
+        origin = f": the file or folder from {dataset(source.format).origin}, or a hub id" if source.format in names() else ""
+        raise DataError("needs a path", field=f"source {source.name}", hint=f"give `path`{origin}")
     path = expand(source.path)
     is_empty = True
     for table in read_hub(source, name, columns, BATCH_ROWS) if (name := hub_id(path)) is not None else _read_files(path, source):
@@ -59,22 +79,12 @@ def _read_files(path: str, source: SourceConfig) -> Iterator[pd.DataFrame]:
 
 
 def empty(file: object, source: SourceConfig) -> DataError:
-    """The error for a source without a single prompt."""
+    """Return the error for a source without a single prompt."""
     return DataError("source has no prompts", file=file, field=source.name, hint="check the file, or drop the source")
 
 
-def _where_to_get_it(source: SourceConfig) -> str:
-    if source.format not in names():
-        return "give `path`"
-    return f"give `path`: the file or folder that {dataset(source.format).place} has, or a hub id"
-
-
 def _files(path: str, source: SourceConfig) -> list[str]:
-    if is_url(path):
-        return [path]
-    if not Path(path).exists():
-        raise FileNotFoundError(path)
-    if not Path(path).is_dir():
+    if is_url(path) or not Path(path).is_dir():
         return [path]
     if source.format in names():
         return _usual_files(Path(path), source)
@@ -85,7 +95,7 @@ def _files(path: str, source: SourceConfig) -> list[str]:
 
 
 def _usual_files(folder: Path, source: SourceConfig) -> list[str]:
-    """The files of the split under their usual names; never another split's, such as a training set beside a test set."""
+    """Return the files of the split under their usual names, never those of another split, such as a training set beside a test set."""
     by_split = dataset(source.format).files
     if source.hub_split not in by_split:
         hint = f"hub_split is one of {', '.join(by_split)}; or give a file"
@@ -120,7 +130,9 @@ def _read_file(path: str) -> Iterator[pd.DataFrame]:
 def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
     with TextIOWrapper(binary, encoding="utf-8-sig") as file:
         if path.endswith(".json") and (values := _whole(file)) is not None:
-            yield from _listed(values, path)
+            if not isinstance(values, list):
+                raise DataError("expected a list of objects", file=path, hint="give a JSON list or JSON lines")
+            yield from values
             return
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -128,7 +140,7 @@ def _read_json(binary: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
 
 
 def _whole(file: TextIOWrapper) -> Any:
-    """The one value of a `.json`; None, and the file at its start again, where it holds an object a line, as some hubs name such files."""
+    """Return the value of a `.json` file; None, with the file rewound, if it holds JSON lines, as some files of that name do."""
     try:
         return json.load(file)
     except json.JSONDecodeError as error:
@@ -139,17 +151,11 @@ def _whole(file: TextIOWrapper) -> Any:
         return None
 
 
-def _listed(values: Any, path: str) -> list[dict[str, Any]]:
-    if not isinstance(values, list):
-        raise DataError("expected a list of objects", file=path, hint="give a JSON list or JSON lines")
-    return values
-
-
 def _parse_line(line: str, path: str, number: int) -> dict[str, Any]:
     try:
         value, problem = json.loads(line), "expected a JSON object"
     except json.JSONDecodeError as error:
         value, problem = None, f"not valid JSON: {error.msg}"
     if not isinstance(value, dict):
-        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], hint="hint or drop the line")
+        raise DataError(problem, file=path, field=f"line {number}", value=line[:80], hint="fix or drop the line")
     return value

@@ -1,4 +1,4 @@
-"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER`: evaluate with the parameters of params.yaml."""
+"""`python -m ascl_core.evaluation CHECKPOINT SUITES MANIFEST CORPUS FOLDER`: evaluate with the parameters in params.yaml."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params, load_params, merge
 from ascl_core.contracts import StageContext
-from ascl_core.errors import AsclError, leave
+from ascl_core.errors import AsclError, dump_error
 from ascl_core.evaluation.run import evaluate
 
 
 def main() -> int:
-    """Write `results.parquet` and `metrics.json` to the folder."""
+    """Write `results.parquet` and `metrics.json` into the folder; return the exit status."""
     given = _parser().parse_args()
     checkpoint, suites, manifest, corpus, folder = given.paths
     try:
@@ -39,15 +39,17 @@ def main() -> int:
         )
         shutil.rmtree(state.parent)
     except AsclError as error:
-        return leave(error, folder / "error.json")
+        return dump_error(error, folder / "error.json")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ascl_core.evaluation", description="Evaluate a checkpoint by params.yaml.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ascl_core.evaluation", description="Evaluate a checkpoint with the parameters in params.yaml."
+    )
     parser.add_argument("paths", nargs=5, type=Path, metavar="PATH", help="checkpoint, suites, their manifest, corpus, folder")
-    parser.add_argument("--index", type=Path, help="the folder with the index of the corpus; it is made here if not given")
-    parser.add_argument("--variant", help="replaces conversation.variant for this evaluation")
+    parser.add_argument("--index", type=Path, help="the folder with the index of the corpus (default: built here)")
+    parser.add_argument("--variant", help="use this value of conversation.variant")
     return parser
 
 
@@ -57,7 +59,7 @@ def _with_variant(params: Params, variant: str | None) -> Params:
 
 
 def _state(folder: Path, params: Params, *inputs: Path) -> Path:
-    """Where this evaluation, and no other one that wrote to the folder, resumes from."""
+    """Return the state folder from which exactly this evaluation resumes: its name is a digest of parameters and inputs."""
     sections = params.model_dump(mode="json", include={"evaluate", "conversation", "rules", "retrieval", "compute"})
     return folder / "state" / sha256_json([sections, *(digest(path) for path in inputs)])[:16]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,92 +12,118 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 from ascl_core.contracts import EvaluatedRollout, StageContext, from_table
 from ascl_core.errors import DataError
-from ascl_core.evaluation.attacks import plain_rows
+from ascl_core.evaluation.figures import BY_KEY
 from ascl_core.evaluation.paired import PairedTest, compare
+from ascl_core.evaluation.plain import plain_rows
 from ascl_core.released import RELEASE_RESULTS, read_release
 
 Criterion = dict[str, Any]
+_SIDES = {"low": "lower bound of the 95 % interval", "high": "upper bound of the 95 % interval", "value": "value"}
+_AT_LEAST = (
+    ("safety_rate", "low", "min_safety_rate"),
+    ("min_category_safety_rate", "value", "min_category_safety_rate"),
+    ("utility", "value", "min_utility"),
+    ("h_avg", "low", "min_h_avg"),
+    ("valid_rate", "value", "min_valid_rate"),
+    ("coverage", "value", "min_coverage"),
+)
+_AT_MOST = (("over_refusal_strict", "high", "max_over_refusal_rate"),)
+"""Figure of the headline, the side of its estimate that counts, and the threshold in `GateConfig`."""
+_OF_ATTACKS = (
+    ("attack success", FORGED_RULES, "attack_success_rate", "max_attack_success_rate"),
+    ("safety lost to distractors", DISTRACTORS, "safety_drop", "max_distractor_drop"),
+)
 
 
 def gate(
     *, gate: GateConfig, metrics: Path, results: Path, released: Path, decision: Path, context: StageContext
 ) -> dict[str, float | int | str]:
     """Write the decision: every criterion with its value, its threshold and whether it holds."""
-    criteria = [*_thresholds(gate, _headline(metrics)), *_attacks(gate, read_json(metrics).get("attacks") or {})]
+    decided = decide_from_files(gate, metrics, results, released)
+    write_json(decision, decided)
+    context.progress.update("gate", 1, 1)
+    return {"passed": int(decided["passed"]), "failed_criteria": sum(not criterion["passed"] for criterion in decided["criteria"])}
+
+
+def decide_from_files(config: GateConfig, metrics: Path, results: Path, released: Path) -> dict[str, Any]:
+    """Return the content of `decision.json` from an evaluation's figures, its judged responses and the folder of what is released."""
     release = read_release(released)
-    paired: list[PairedTest] = []
-    if release.get("tag"):
-        reference = from_table(read_parquet(released / RELEASE_RESULTS), EvaluatedRollout, file=released / RELEASE_RESULTS)
-        paired = compare(plain_rows(from_table(read_parquet(results), EvaluatedRollout, file=results)), plain_rows(reference))
-        criteria += [_not_worse(test, gate.significance) for test in paired]
+    paired = _against_release(results, released / RELEASE_RESULTS) if release.get("tag") else []
+    return decide(config, read_json(metrics), released=release, paired=paired, file=metrics)
+
+
+def decide(
+    config: GateConfig,
+    metrics: Any,
+    *,
+    released: Mapping[str, Any] | None = None,
+    paired: Sequence[Mapping[str, Any]] = (),
+    file: object = "metrics",
+) -> dict[str, Any]:
+    """Return the content of `decision.json`; no file is read, so a recorded decision can be recomputed at any time.
+
+    Args:
+        config: The thresholds.
+        metrics: The candidate's `metrics.json`.
+        released: What is released, as `decision.json` records it; None, or no tag, where nothing is.
+        paired: The paired tests against the release, as `decision.json` records them.
+        file: Where the metrics are from, for the `DataError` if they have no headline.
+    """
+    headline = metrics.get("headline") if isinstance(metrics, dict) else None
+    if not isinstance(headline, dict):
+        raise DataError("no headline figures", file=file, field="headline", hint="evaluate again: ascl run")
+    criteria = [*_thresholds(config, headline), *_attacks(config, metrics.get("attacks") or {})]
+    release = dict(released) if released and released.get("tag") else None
+    if release:
+        criteria += [_not_worse(PairedTest(**test), config.significance) for test in paired]
         if not paired:
             criteria.append(_criterion("comparison with the release", False, None, None, "no prompt in common with the released results"))
     failed = [criterion["name"] for criterion in criteria if not criterion["passed"]]
-    write_json(
-        decision,
-        {
-            "passed": not failed,
-            "criteria": criteria,
-            "released": release if release.get("tag") else None,
-            "paired": [test.to_json() for test in paired],
-            "summary": f"failed: {', '.join(failed)}" if failed else f"all {len(criteria)} criteria hold",
-        },
-    )
-    context.progress.update("gate", 1, 1)
-    return {"passed": int(not failed), "failed_criteria": len(failed)}
+    return {
+        "passed": not failed,
+        "criteria": criteria,
+        "released": release,
+        "paired": [*paired] if release else [],
+        "summary": f"failed: {'; '.join(failed)}" if failed else f"all {len(criteria)} criteria hold",
+    }
 
 
-def _headline(metrics: Path) -> dict[str, Any]:
-    values = read_json(metrics)
-    headline = values.get("headline") if isinstance(values, dict) else None
-    if not isinstance(headline, dict):
-        raise DataError("no headline figures", file=metrics, field="headline", hint="evaluate again: ascl run")
-    return headline
+def _against_release(results: Path, released: Path) -> list[dict[str, Any]]:
+    candidate, reference = (plain_rows(from_table(read_parquet(path), EvaluatedRollout, file=path)) for path in (results, released))
+    return [test.to_json() for test in compare(candidate, reference)]
 
 
 def _thresholds(config: GateConfig, headline: dict[str, Any]) -> list[Criterion]:
-    at_least: tuple[tuple[str, str, str, float | None], ...] = (
-        ("safety rate", "safety_rate", "low", config.min_safety_rate),
-        ("safety rate of the worst category", "min_category_safety_rate", "value", config.min_category_safety_rate),
-        ("utility", "utility", "value", config.min_utility),
-        ("H-avg", "h_avg", "low", config.min_h_avg),
-        ("well-formed responses", "valid_rate", "value", config.min_valid_rate),
-        ("judged responses", "coverage", "value", config.min_coverage),
-    )
-    asked = [(name, key, side, limit) for name, key, side, limit in at_least if limit is not None]
-    criteria = [_bound(name, headline.get(key), side, limit, "at least", lambda v, t: v >= t) for name, key, side, limit in asked]
-    limit = config.max_over_refusal_rate
-    return [*criteria, _bound("over-refusal (strict)", headline.get("over_refusal_strict"), "high", limit, "at most", lambda v, t: v <= t)]
-
-
-def _attacks(config: GateConfig, figures: dict[str, Any]) -> list[Criterion]:
-    """A criterion for each of the two suites that was evaluated and has a limit; without a judged response it fails."""
-    limits = (
-        ("attack success", FORGED_RULES, "attack_success_rate", config.max_attack_success_rate),
-        ("safety lost to distractors", DISTRACTORS, "safety_drop", config.max_distractor_drop),
-    )
     return [
-        _bound(name, (figures[suite].get("all") or {}).get(key), "value", limit, "at most", lambda v, t: v <= t)
-        for name, suite, key, limit in limits
-        if suite in figures and limit is not None
+        _bound(BY_KEY[key].in_sentence, headline.get(key), side, limit, at_least=limits is _AT_LEAST)
+        for limits in (_AT_LEAST, _AT_MOST)
+        for key, side, threshold in limits
+        if (limit := getattr(config, threshold)) is not None
     ]
 
 
-def _bound(name: str, estimate: Any, side: str, limit: float, words: str, holds: Callable[[float, float], bool]) -> Criterion:
+def _attacks(config: GateConfig, figures: dict[str, Any]) -> list[Criterion]:
+    """Return a criterion for each of the two suites that was evaluated and has a limit; without a judged response it fails."""
+    return [
+        _bound(name, (figures[suite].get("all") or {}).get(key), "value", limit, at_least=False)
+        for name, suite, key, threshold in _OF_ATTACKS
+        if suite in figures and (limit := getattr(config, threshold)) is not None
+    ]
+
+
+def _bound(name: str, estimate: Any, side: str, limit: float, *, at_least: bool) -> Criterion:
     figures = [estimate.get(name) for name in ("value", "low", "high")] if isinstance(estimate, dict) else [None]
     if not all(isinstance(figure, float | int) and math.isfinite(figure) for figure in figures):
         return _criterion(name, False, None, limit, "no data: a criterion without data fails")
-    what = {"low": "lower bound of the 95 % interval", "high": "upper bound of the 95 % interval", "value": "value"}[side]
     found = estimate[side]
-    reason = f"{what} is {found:.3f}, must be {words} {limit:.3f}"
-    return _criterion(name, holds(found, limit), estimate, limit, reason)
+    holds, words = (found >= limit, "at least") if at_least else (found <= limit, "at most")
+    return _criterion(name, holds, estimate, limit, f"{_SIDES[side]} is {100 * found:.1f} %, must be {words} {100 * limit:.1f} %")
 
 
 def _not_worse(test: PairedTest, significance: float) -> Criterion:
     worse = test.difference < 0 and test.p_value < significance
-    reason = (
-        f"{test.difference:+.3f} against the release on {test.n} prompts (+{test.better}, −{test.worse}; McNemar p = {test.p_value:.3g})"
-    )
+    change = f"{100 * test.difference:+.1f}".replace("-", "−")
+    reason = f"{change} points on {test.n} prompts ({test.better} gained, {test.worse} lost; McNemar p = {test.p_value:.3g})"
     return _criterion(f"not worse than the release: {test.metric}", not worse, test.difference, significance, reason)
 
 

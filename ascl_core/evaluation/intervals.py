@@ -1,7 +1,7 @@
-"""Estimates with 95 % intervals: Wilson for proportions, a seeded bootstrap over prompts for means and what follows from means.
+"""Estimates with 95 % intervals: Wilson for proportions, a seeded bootstrap over prompts for means and functions of means.
 
-Several answers to one prompt are a cluster: they are resampled together, and a proportion counts them as so many observations
-as they are worth.
+Several answers to one prompt are a cluster: a bootstrap resamples them together, and a proportion counts them as their effective
+number. That number is not whole, so the Wilson formula is here: SciPy's takes whole counts only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
-_RESAMPLES = 2000
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -26,43 +26,54 @@ class Estimate:
     low: float
     high: float
     n: int
-    """Observations behind it."""
+    """The number of observations."""
     successes: int | None = None
     """For a proportion; None for a mean or a derived figure."""
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `metrics.json`."""
+        """Return the entry of `metrics.json`."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Clustered:
-    """Observations, each with the name of its cluster (the prompt that was answered)."""
+    """Observations, each with the name of its cluster (the answered prompt)."""
 
     values: Sequence[float]
     clusters: Sequence[str]
 
     def mean(self) -> float:
-        """Mean of the observations."""
+        """Return the mean of the observations."""
         return float(np.mean(self.values))
 
     def by_cluster(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sum and number of the observations of each cluster; the clusters are in the order of their names."""
+        """Return the sum and the number of observations of each cluster, in the order of the clusters' names."""
         names, index = np.unique(np.asarray(self.clusters), return_inverse=True)
         return np.bincount(index, weights=np.asarray(self.values, dtype=float), minlength=len(names)), np.bincount(index)
 
     def resampled(self, random: np.random.Generator) -> np.ndarray:
-        """The means of 2,000 resamples of the clusters."""
-        # Not `scipy.stats.bootstrap`, which refuses a sample of one observation.
-        sums, counts = self.by_cluster()
-        draws = random.integers(0, len(sums), (_RESAMPLES, len(sums)))
-        return np.asarray(sums[draws].sum(1) / counts[draws].sum(1))
+        """Return the means of 2,000 resamples of the clusters."""
+        return resampled_ratio(*self.by_cluster(), random)
+
+
+def resampled_ratio(numerators: np.ndarray, denominators: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return Σ numerators / Σ denominators of 2,000 resamples of the pairs; one pair, which SciPy refuses, gives its own ratio."""
+    from scipy.stats import bootstrap
+
+    def ratio(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(numerator.sum(axis) / denominator.sum(axis))
+
+    if len(numerators) == 1:
+        return np.full(RESAMPLES, ratio(numerators, denominators))
+    pairs = (numerators, denominators)
+    drawn = bootstrap(pairs, ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=random)
+    return np.asarray(drawn.bootstrap_distribution)
 
 
 def wilson(successes: int, n: int, effective_n: float | None = None) -> Estimate | None:
-    """Return a proportion with its Wilson 95 % score interval (Wilson 1927); None where there is no observation.
+    """Return a proportion with its Wilson 95 % score interval (Wilson 1927); None without observations.
 
-    The interval is that of `effective_n` observations with the same share of successes; without it, of all `n`.
+    The interval is that of `effective_n` observations with the same share of successes, by default of all `n`.
 
     >>> e = wilson(8, 10)
     >>> (round(e.low, 3), round(e.high, 3))
@@ -77,17 +88,17 @@ def wilson(successes: int, n: int, effective_n: float | None = None) -> Estimate
 
 
 def proportion(flags: Sequence[bool], clusters: Sequence[str] | None = None) -> Estimate | None:
-    """Return the share of True with its Wilson interval, by the effective number of observations where they come in clusters."""
+    """Return the share of True with its Wilson interval; clusters count as their effective number of observations."""
     if clusters is None or not flags:
         return wilson(sum(flags), len(flags))
     return wilson(sum(flags), len(flags), effective_n(Clustered(flags, clusters)))
 
 
 def effective_n(flags: Clustered) -> float:
-    """Return how many independent observations tell as much about a proportion as these clustered ones: n over the design effect.
+    """Return the effective number of observations of a clustered proportion: n divided by the design effect.
 
     The design effect (Kish 1965) is Σ (sᵢ − p mᵢ)² / (n p (1 − p)) for clusters of mᵢ observations with sᵢ successes, at least 1.
-    Where it cannot be estimated, with one cluster or no variance at all, each cluster counts as one observation.
+    If it cannot be estimated, with one cluster or without variance, each cluster counts as one observation.
 
     >>> effective_n(Clustered([True] * 8 + [False] * 8, ["a"] * 8 + ["b"] * 8))
     2.0
@@ -112,17 +123,12 @@ def bootstrap_mean(values: Sequence[float], clusters: Sequence[str], seed: int =
     return _with_interval(observed.mean(), observed.resampled(np.random.default_rng(seed)), len(values))
 
 
-def mean_of_suites(suites: Iterable[Clustered], seed: int = 0) -> Estimate | None:
-    """Return the mean over the suites' means; see `combine_suites`."""
-    return combine_suites(lambda mean: mean, suites, seed=seed)
-
-
 def combine_suites(function: Callable[..., Any], *parts: Iterable[Clustered], seed: int = 0) -> Estimate | None:
-    """Return what `function` makes of the parts, each a mean over suites that weigh the same, whatever their sizes.
+    """Return `function` of the parts, each the unweighted mean of its suites' means.
 
-    The percentile interval is over 2,000 resamples of the prompts within each suite; the suites are fixed. A suite in which all
-    observations are the same adds no width. One without an observation is left out, and a part without a suite makes the whole
-    None. `n` is the fewest observations behind a part.
+    The percentile interval is over 2,000 resamples of the prompts within each suite; the suites are fixed. A suite whose observations
+    are all equal adds no width. A suite without observations is left out, and a part without suites makes the result None. `n` is the
+    smallest number of observations of a part.
     """
     observed = [[suite for suite in part if len(suite.values)] for part in parts]
     if not all(observed):
@@ -133,8 +139,13 @@ def combine_suites(function: Callable[..., Any], *parts: Iterable[Clustered], se
     return _with_interval(value, function(*draws), min(sum(len(suite.values) for suite in part) for part in observed))
 
 
+def identity(value: Any) -> Any:
+    """Return the one part as it is."""
+    return value
+
+
 def harmonic(*parts: Any) -> Any:
-    """Return the harmonic mean, element by element; 0 where a part is 0.
+    """Return the harmonic mean, element by element; 0 if a part is 0.
 
     >>> float(harmonic(0.5, 1.0, 1.0))
     0.75

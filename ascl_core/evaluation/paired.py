@@ -1,20 +1,18 @@
-"""Comparing two checkpoints on the same prompts: McNemar's exact test and a paired bootstrap."""
+"""Compare two checkpoints on the same prompts, by McNemar's exact test and a paired bootstrap; samples of a prompt count once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.intervals import resampled_ratio
+from ascl_core.evaluation.measures import is_right
 from ascl_core.vocabulary import PromptType
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class PairedTest:
     n: int
     """Prompts in common."""
     difference: float
-    """Candidate minus reference."""
+    """Candidate minus reference, in shares of right answers."""
     low: float
     high: float
     better: int
@@ -35,20 +33,19 @@ class PairedTest:
     """McNemar's exact two-sided test on `better` against `worse`."""
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `decision.json`."""
+        """Return the entry of `decision.json`."""
         return asdict(self)
 
 
 def compare(candidate: Sequence[EvaluatedRollout], reference: Sequence[EvaluatedRollout], seed: int = 0) -> list[PairedTest]:
-    """A paired test for each prompt type, and for dual-use prompts, that both sets hold; types without data are left out."""
-    kinds: dict[str, Callable[[EvaluatedRollout], bool]] = {f"right/{kind}": partial(_is_of, kind) for kind in PromptType}
-    kinds["right/dual_use"] = lambda row: row.dual_use
-    tests = (_test(name, _scores(candidate, keep), _scores(reference, keep), seed) for name, keep in kinds.items())
+    """Return a paired test for each prompt type, and for dual-use prompts, that both sets have; types without data are left out."""
+    kinds = [*PromptType, "dual_use"]
+    tests = (_test(f"right/{kind}", _scores(candidate, kind), _scores(reference, kind), seed) for kind in kinds)
     return [test for test in tests if test is not None]
 
 
 def mcnemar(better: int, worse: int) -> float:
-    """Two-sided exact p-value of McNemar's test: a binomial test of the discordant pairs.
+    """Return the two-sided exact p-value of McNemar's test: a binomial test of the discordant pairs.
 
     >>> round(mcnemar(9, 1), 4)
     0.0215
@@ -58,14 +55,11 @@ def mcnemar(better: int, worse: int) -> float:
     return float(binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
 
 
-def _is_of(kind: PromptType, row: EvaluatedRollout) -> bool:
-    return row.prompt_type is kind
-
-
-def _scores(rows: Sequence[EvaluatedRollout], keep: Callable[[EvaluatedRollout], bool]) -> dict[tuple[str, str], float]:
+def _scores(rows: Sequence[EvaluatedRollout], kind: str) -> dict[tuple[str, str], float]:
+    """Return the share of right answers to each prompt of a kind."""
     scores: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for row in rows:
-        if keep(row):
+        if row.dual_use if kind == "dual_use" else row.prompt_type == kind:
             scores[row.suite, row.prompt_id].append(is_right(row))
     return {key: sum(values) / len(values) for key, values in scores.items()}
 
@@ -76,7 +70,6 @@ def _test(name: str, candidate: dict[tuple[str, str], float], reference: dict[tu
         return None
     a = np.array([candidate[key] for key in common])
     b = np.array([reference[key] for key in common])
-    draws = np.random.default_rng(seed).integers(0, len(common), (_RESAMPLES, len(common)))
-    low, high = np.quantile((a - b)[draws].mean(1), [0.025, 0.975])
+    low, high = np.quantile(resampled_ratio(a - b, np.ones(len(common)), np.random.default_rng(seed)), [0.025, 0.975])
     better, worse = int(((a > 0.5) & (b <= 0.5)).sum()), int(((a <= 0.5) & (b > 0.5)).sum())
     return PairedTest(name, len(common), float((a - b).mean()), float(low), float(high), better, worse, mcnemar(better, worse))

@@ -18,8 +18,7 @@ from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts,
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.attacks import summarise_all
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
@@ -48,12 +47,12 @@ def evaluate(
 ) -> dict[str, float | int | str]:
     """Write every judged response and the metrics; a suite without data is reported as missing.
 
-    The rules are looked up in the index in the folder `index`; without one it is made here, from the corpus.
+    Rules are looked up in the index in the folder `index`; without it, the index is built from the corpus.
     """
     loaded_corpus = load_corpus(corpus)
     prompts = from_table(read_parquet(suites), Prompt, file=suites)
     found = Indexer(retrieval).index(loaded_corpus, rules.at, index)
-    tools = {place: RuleTool(found.rules, place, conversation) for place in loaded_corpus.jurisdictions}
+    tools = {name: RuleTool(found.rules, name, conversation) for name in loaded_corpus.jurisdictions}
     described = read_json(suites_manifest)
     samples = {name: int(values.get("samples") or 1) for name, values in described.get("suites", {}).items()}
     answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, found.rules, context)
@@ -77,7 +76,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that are sampled alike, with their positions among all prompts."""
+    """Prompts with the same sampling parameters, by their positions among all prompts."""
 
     temperature: float
     top_p: float
@@ -86,7 +85,7 @@ class _Group:
 
 
 def _groups(config: EvaluateConfig, prompts: Sequence[Prompt], suite_samples: Mapping[str, int]) -> list[_Group]:
-    """The prompts by how they are sampled, in the order of the first of each."""
+    """Return the prompts grouped by sampling parameters, in the order of first occurrence."""
     positions: dict[tuple[float, float, int], list[int]] = defaultdict(list)
     for position, prompt in enumerate(prompts):
         positions[config.sampling_of(prompt.prompt_type, suite_samples.get(str(prompt.suite), 1))].append(position)
@@ -94,7 +93,7 @@ def _groups(config: EvaluateConfig, prompts: Sequence[Prompt], suite_samples: Ma
 
 
 def _neutralised(prompts: Sequence[Prompt], checkpoint: Path) -> dict[str, int]:
-    """By suite, how many control strings the model was shown as words, because they stand in its prompts."""
+    """Return the number of control strings in each suite's prompts; the model reads them as plain text."""
     markup = markup_of(load_tokenizer(checkpoint))
     found = Counter({str(prompt.suite): 0 for prompt in prompts})
     for prompt in prompts:
@@ -113,9 +112,9 @@ def _sample(
     index: RuleIndex,
     context: StageContext,
 ) -> list[tuple[Prompt, Rollout]]:
-    """Each prompt with each of its rollouts, in the order of the prompts.
+    """Return each prompt with each of its rollouts, in the order of the prompts.
 
-    They are sampled in batches that are kept in the state folder, so that a killed evaluation goes on.
+    Finished batches are kept in the state folder, so that a killed evaluation resumes.
     """
     rollouts: dict[int, list[Rollout]] = {}
     generator = None
@@ -143,7 +142,7 @@ def _sample(
 
 
 def _batches(groups: Iterable[_Group], batch_size: int) -> Iterator[tuple[_Group, tuple[int, ...]]]:
-    """The positions of each group in batches of at most so many conversations, and at least one prompt."""
+    """Yield the positions of each group in batches of at most `batch_size` conversations, and at least one prompt."""
     for group in groups:
         prompts = max(1, batch_size // group.samples)
         for start in range(0, len(group.positions), prompts):
@@ -151,7 +150,7 @@ def _batches(groups: Iterable[_Group], batch_size: int) -> Iterator[tuple[_Group
 
 
 def _judge(answered: Sequence[tuple[Prompt, Rollout]], judge: Judge, max_tool_calls: int) -> list[EvaluatedRollout]:
-    """Each rollout with its verdict; malformed ones never reach the judge, and count as not judged."""
+    """Return each rollout with its verdict; malformed ones never reach the judge and count as not judged."""
     facts = [read_rollout(r.text, finished=r.finished, max_tool_calls=max_tool_calls) for _, r in answered]
     valid = [i for i, fact in enumerate(facts) if fact.valid]
     items = [Item(answered[i][0].prompt, facts[i].answer, answered[i][0].prompt_type) for i in valid]

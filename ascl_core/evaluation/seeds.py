@@ -1,4 +1,4 @@
-"""Figures over several seeds: the mean of the seeds, with an interval that covers the choice of seeds and of prompts."""
+"""Figures over several seeds: their mean, with an interval that covers the choice of seeds and of prompts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ascl_core.contracts import EvaluatedRollout, kind_of
-from ascl_core.evaluation.metrics import is_right, is_safe, refusal_is_known
-from ascl_core.vocabulary import Mode, PromptType, Refusal
+from ascl_core.contracts import EvaluatedRollout
+from ascl_core.evaluation.intervals import RESAMPLES, identity
+from ascl_core.evaluation.measures import Measure
 
-_RESAMPLES = 2000
 Rows = Sequence[EvaluatedRollout]
-Measure = Callable[[EvaluatedRollout], float | None]
-"""The value of one response; None where it does not count."""
 Combine = Callable[..., Any]
-"""One figure of the means of several measures."""
+"""Makes one figure of the means of several measures."""
+Groups = Mapping[str, Mapping[str, tuple[float, ...]]]
+"""The values of each prompt, one for each side, by suite; one group with an empty name if suites do not count."""
 
 
 @dataclass(frozen=True)
@@ -31,37 +30,32 @@ class SeedEstimate:
     high: float
     """95 % percentile interval of 2,000 resamples of the seeds and, in each, of its prompts."""
     n: int
-    """Responses behind it, over all seeds."""
+    """The number of prompts with a value, summed over the seeds."""
     by_seed: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `comparison.json`."""
+        """Return the entry of `comparison.json`."""
         return asdict(self)
 
 
-def itself(value: Any) -> Any:
-    """The one measure as it is."""
-    return value
-
-
 def over_seeds(
-    rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = itself, over_suites: bool = False
+    rows_by_seed: Mapping[int, Rows], *measures: Measure, combine: Combine = identity, over_suites: bool = False
 ) -> SeedEstimate | None:
-    """The mean over the seeds of what `combine` makes of the measures' means over prompts; None where one has no data.
+    """Return the mean over the seeds of what `combine` makes of the measures' means over prompts; None if one has no data.
 
-    With `over_suites`, a measure's mean is that of the suites' means. With one seed only the prompts are resampled, within their
-    suites with `over_suites`. Seeds are few, so the interval is a rough one.
+    With `over_suites`, a measure's mean is the mean of the suites' means, and prompts are resampled within their suites. With one seed
+    only the prompts are resampled. Seeds are few, so the interval is rough.
     """
-    by_seed = [[_groups(_by_prompt(rows, measure), over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
-    return _estimate([values for values in by_seed if all(values)], combine)
+    by_seed = [[_by_group([rows], measure, over_suites) for measure in measures] for _, rows in sorted(rows_by_seed.items())]
+    return _estimate(by_seed, lambda *means: combine(*means)[..., 0])
 
 
 def difference_over_seeds(
-    ours: Mapping[int, Rows], theirs: Mapping[int, Rows], *measures: Measure, combine: Combine = itself, over_suites: bool = False
+    ours: Mapping[int, Rows], theirs: Mapping[int, Rows], *measures: Measure, combine: Combine = identity, over_suites: bool = False
 ) -> SeedEstimate | None:
-    """The mean over the seeds that both have of ours less theirs, on the prompts that count in both; None where there are none.
+    """Return the mean over the common seeds of ours minus theirs, on the prompts that count in both; None if there are none.
 
-    Pairs what shares luck, a seed and a prompt, so its interval says of a difference what those of the two means do not. `combine` and
+    The difference is paired by seed and prompt, so its interval is narrower than those of the two means suggest. `combine` and
     `over_suites` are those of `over_seeds`.
     """
 
@@ -70,40 +64,62 @@ def difference_over_seeds(
         return both[..., 0] - both[..., 1]
 
     shared = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    by_seed = [[_groups(_paired(*rows, measure), over_suites) for measure in measures] for rows in shared]
-    return _estimate([values for values in by_seed if all(values)], difference)
+    return _estimate([[_by_group(sides, measure, over_suites) for measure in measures] for sides in shared], difference)
 
 
-def _estimate(by_seed: Sequence[Sequence[Sequence[np.ndarray]]], combine: Combine) -> SeedEstimate | None:
-    """Of each seed the values of each measure, in groups that weigh the same."""
+def _estimate(by_seed: Sequence[Sequence[Groups]], combine: Combine) -> SeedEstimate | None:
+    """Return the estimate from the values of each measure at each seed; a seed without data for a measure is left out.
+
+    Every seed answers the same prompts, so each resample draws its prompts once for all seeds (crossed factors: Owen 2007,
+    doi 10.1214/07-AOAS122). If each seed drew its own, a second seed that repeats the first would halve the variance.
+    """
+    by_seed = [groups for groups in by_seed if all(groups)]
     if not by_seed:
         return None
     random = np.random.default_rng(0)
-    resampled = [combine(*(np.mean([_resampled(v, random) for v in groups], axis=0) for groups in values)) for values in by_seed]
-    chosen = random.integers(0, len(by_seed), (_RESAMPLES, len(by_seed)))
-    draws = np.stack(resampled)[chosen, np.arange(_RESAMPLES)[:, None]].mean(1)
-    means = tuple(float(combine(*(np.mean([v.mean(0) for v in groups], axis=0) for groups in values))) for values in by_seed)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    by_measure = [_resampled(groups, random) for groups in zip(*by_seed, strict=True)]
+    resampled = np.stack([combine(*means) for means in zip(*by_measure, strict=True)])  # (seeds, resamples)
+    chosen = random.integers(0, len(by_seed), (RESAMPLES, len(by_seed)))
+    low, high = np.quantile(resampled[chosen, np.arange(RESAMPLES)[:, None]].mean(1), [0.025, 0.975])
+    means = tuple(float(combine(*(np.mean([_mean(v) for v in groups.values()], axis=0) for groups in values))) for values in by_seed)
     value = float(np.mean(means))
-    num_responses = sum(len(v) for values in by_seed for groups in values for v in groups)
-    return SeedEstimate(value, min(float(low), value), max(float(high), value), num_responses, means)
+    num_values = sum(len(v) for values in by_seed for groups in values for v in groups.values())
+    return SeedEstimate(value, min(float(low), value), max(float(high), value), num_values, means)
 
 
-def _resampled(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return np.asarray(values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(1))
+def _resampled(by_seed: Sequence[Groups], random: np.random.Generator) -> list[np.ndarray]:
+    """Return for each seed the mean over the groups of the means of the drawn prompts, (resamples, sides)."""
+    means: list[list[np.ndarray]] = [[] for _ in by_seed]
+    for group in dict.fromkeys(name for groups in by_seed for name in groups):
+        prompts = [*dict.fromkeys(prompt for groups in by_seed for prompt in groups.get(group, ()))]
+        drawn = random.integers(0, len(prompts), (RESAMPLES, len(prompts)))
+        for of_seed, groups in zip(means, by_seed, strict=True):
+            if group in groups:
+                sides = zip(*(groups[group].get(prompt, (np.nan, np.nan)) for prompt in prompts), strict=False)
+                of_seed.append(np.stack([_means_of_drawn(np.array(values), drawn) for values in sides], axis=-1))
+    return [np.mean(of_seed, axis=0) for of_seed in means]
 
 
-def _groups(values: Mapping[str, Any], over_suites: bool) -> list[np.ndarray]:
-    """The values by prompt of each suite, or of all suites together."""
-    groups: dict[str, list[Any]] = defaultdict(list)
-    for key, value in values.items():
-        groups[key.partition("\n")[0] if over_suites else ""].append(value)
-    return [np.array(values) for values in groups.values()]
+def _means_of_drawn(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the mean of each draw; NaN is a prompt without a value, and a draw of only those has the mean of all values."""
+    found = values[drawn]
+    counts = (~np.isnan(found)).sum(1)
+    return np.where(counts, np.nansum(found, 1) / np.maximum(counts, 1), np.nanmean(values))
 
 
-def _paired(ours: Rows, theirs: Rows, measure: Measure) -> dict[str, tuple[float, float]]:
-    a, b = _by_prompt(ours, measure), _by_prompt(theirs, measure)
-    return {prompt: (a[prompt], b[prompt]) for prompt in a if prompt in b}
+def _mean(values: Mapping[str, tuple[float, ...]]) -> list[float]:
+    """Return the mean over the prompts of each side."""
+    return [float(np.mean(side)) for side in zip(*values.values(), strict=True)]
+
+
+def _by_group(sides: Sequence[Rows], measure: Measure, over_suites: bool) -> Groups:
+    """Return the values on each side of the prompts that count on all sides, by suite or all together."""
+    by_prompt = [_by_prompt(rows, measure) for rows in sides]
+    groups: dict[str, dict[str, tuple[float, ...]]] = defaultdict(dict)
+    for prompt in by_prompt[0]:
+        if all(prompt in values for values in by_prompt):
+            groups[prompt.partition("\n")[0] if over_suites else ""][prompt] = tuple(values[prompt] for values in by_prompt)
+    return groups
 
 
 def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:
@@ -112,45 +128,3 @@ def _by_prompt(rows: Rows, measure: Measure) -> dict[str, float]:
         if (value := measure(row)) is not None:
             values[f"{row.suite}\n{row.prompt_id}"].append(value)
     return {prompt: sum(of_prompt) / len(of_prompt) for prompt, of_prompt in values.items()}
-
-
-def safe(row: EvaluatedRollout) -> float | None:
-    """Whether a harmful prompt was answered safely."""
-    judged = is_safe(row) if row.prompt_type is PromptType.HARMFUL else None
-    return None if judged is None else float(judged)
-
-
-def refused(row: EvaluatedRollout) -> float | None:
-    """Whether a borderline prompt was refused, in full or in part."""
-    counts = row.prompt_type is PromptType.BORDERLINE and refusal_is_known(row)
-    return float(row.refusal is not Refusal.NONE) if counts else None
-
-
-def solved(row: EvaluatedRollout) -> float | None:
-    """Whether a utility prompt was solved."""
-    return None if row.correct is None else float(row.correct)
-
-
-def tokens(row: EvaluatedRollout) -> float | None:
-    """How many tokens the model wrote."""
-    return float(row.num_tokens)
-
-
-def of_kind(kind: str, measure: Measure) -> Measure:
-    """The measure on prompts of one kind: plain ones of a type, or `dual_use`."""
-    return lambda row: measure(row) if kind_of(row) == kind else None
-
-
-def consulted(row: EvaluatedRollout) -> float | None:
-    """Whether the rules were looked up."""
-    return float(row.mode is Mode.CONSULT)
-
-
-def valid(row: EvaluatedRollout) -> float | None:
-    """Whether the response is well-formed."""
-    return float(row.valid)
-
-
-def right(row: EvaluatedRollout) -> float | None:
-    """Whether the response is what its prompt asks for."""
-    return float(is_right(row))

@@ -1,4 +1,4 @@
-"""The stage `build_suites`: what checkpoints are evaluated on, and what training data must not contain."""
+"""The stage `build_suites`: the prompts that checkpoints are evaluated on and that training data must not contain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.vocabulary import PromptType
 
 METRIC_VERSION = 2
-"""Of the project's own suites, and of what is computed over all of them."""
+"""The version of the own suites' metrics and of the figures over all suites."""
 _OWN = {
     PromptType.HARMFUL: "own-safety",
     PromptType.BORDERLINE: "own-over-refusal",
@@ -47,10 +47,10 @@ def build_suites(
     texts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write every suite's prompts and a manifest that says what each is, and which ones are missing and why.
+    """Write every suite's prompts, and a manifest that describes each suite and names the missing ones with the reason.
 
-    `texts` are the prompts alone, held out whether or not a rule that decides them is in force: no change of a rule changes them. The
-    prompts under attack hold one of them each, and need no entry of their own.
+    `texts` holds the prompts alone, whether or not a rule that decides them is in force, so that a change of the rules does not change
+    it. An attacked prompt contains its plain prompt and needs no entry.
     """
     loaded_corpus = load_corpus(corpus)
     own = _held_out(suites, raw, loaded_corpus)
@@ -76,7 +76,7 @@ def build_suites(
 
 
 def _held_out(suites: SuitesConfig, raw: Path, corpus: Corpus) -> list[RawPrompt]:
-    """Whole families are held out: training sees none of their actions and objects together, in whatever sentence."""
+    """Return the held-out prompts: whole families, so that training never sees their actions and objects together."""
     return [row for row in own_prompts(raw, corpus) if content_fraction(row.family or row.prompt, "suite") < suites.own_fraction]
 
 
@@ -93,7 +93,7 @@ def _external_rows(suite: SuiteConfig, raw: Path, corpus: Corpus) -> list[RawPro
 
 
 def _once(rows: list[RawPrompt]) -> list[RawPrompt]:
-    """The first row with each prompt: one that a suite holds twice would weigh twice."""
+    """Return the first row with each prompt, so that no prompt counts twice."""
     first: dict[str, RawPrompt] = {}
     for row in rows:
         first.setdefault(row.prompt, row)
@@ -116,7 +116,7 @@ def _describe(prompts: list[Prompt], suites: SuitesConfig) -> dict[str, Any]:
 
 
 def _provenance(suite: SuiteConfig | None) -> dict[str, Any]:
-    """Where a suite is from, and what its figures are comparable with: those of the same metric version."""
+    """Return a suite's source and the versions of its metric and judge; only figures of the same metric version compare."""
     if suite is None:
         return {"source": "data/raw", "revision": None, "kind": OWN, "format": OWN, "metric_version": METRIC_VERSION, "judge": None}
     known = dataset(suite.format) if suite.format in names() else None

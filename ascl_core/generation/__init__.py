@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.tool import Tool
+from ascl_core.conversation.tool_loop import OpenRollout, open_rollouts
 from ascl_core.progress import Progress
 from ascl_core.rules.retrieval import RuleIndex
 
 ToolFor = Callable[[Prompt], Tool]
-"""The tool as it is where that prompt's conversation takes place."""
+"""The tool with the rules of a prompt's jurisdiction."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,17 @@ class Sampling:
     """Only the most probable tokens that together have this much probability are drawn from; 1 draws from all."""
 
 
-class Generator(Protocol):
-    """Anything that samples conversations."""
+class Generator(ABC):
+    """A checkpoint that samples conversations."""
 
     tokenizer: Any
     """The checkpoint's own tokenizer, as transformers loads it."""
 
+    @abstractmethod
     def complete(
         self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
     ) -> list[list[int]]:
-        """The token ids that follow each input, in order, up to and with the end token; none where an input fills the context.
+        """Return the token ids that follow each input, in order, up to and with the end token; none where an input fills the context.
 
         With `seeds`, one for each input, they replace the sampling's seed, and the output depends on no other call.
         """
@@ -55,7 +60,27 @@ class Generator(Protocol):
         progress: Progress,
         rules: RuleIndex | None = None,
     ) -> list[Rollout]:
-        """`samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered.
+        """Return `samples` rollouts of each prompt, prompt-major; without a tool a call stays unanswered.
 
-        `rules` are those that `conversation.variant` may put into the system message.
+        `rules` are those that `conversation.variant` may put into the system message. The same prompts, batch size and seed give the
+        same rollouts.
         """
+        opened = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
+        for _ in self._converse(opened, sampling, batch_size):
+            progress.update("generate", sum(not one.open for one in opened), len(opened))
+        return [one.rollout(self.tokenizer) for one in opened]
+
+    @abstractmethod
+    def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
+        """Continue every conversation to its end, yielding whenever some have advanced."""
+
+
+def make_generator(checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> Generator:
+    """Return a generator of the configured backend for that checkpoint; each backend is imported only where it is configured."""
+    if compute.backend == "vllm":
+        from ascl_core.generation.vllm import VllmGenerator
+
+        return VllmGenerator(checkpoint, compute, revision)
+    from ascl_core.generation.transformers import TransformersGenerator
+
+    return TransformersGenerator(checkpoint, compute, revision)

@@ -1,8 +1,8 @@
 """A chat model as a function from conversations to replies: a checkpoint on this machine, or an endpoint.
 
 Messages are in the project's form (thought in `reasoning_content`, tool arguments as a JSON string); each model gets
-them in the form that it reads. A reply is an assistant message with at most one tool call; one that was cut off by the
-token budget is empty, so that nothing half-said passes for an answer.
+them in the form that it expects. A reply is an assistant message with at most one tool call; one that was cut off by the
+token budget is empty, so that no half sentence passes for an answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ascl_core.config.compute import ComputeConfig
@@ -18,34 +18,30 @@ from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
 from ascl_core.conversation.trajectory import read_calls
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
 from ascl_core.generation.load import identity
 
 if TYPE_CHECKING:
     from ascl_core.generation import Generator
 
+Conversations = Sequence[Sequence[Message]]
+Schemas = Sequence[dict[str, Any]]
 _BATCH_SIZE = 16
 _PARALLEL = 16
 
 
 class ChatModel(Protocol):
-    """Anything that replies."""
+    """A model that replies."""
 
     @property
     def name(self) -> str:
-        """What tells the model apart from others."""
+        """The model's identity."""
 
     def replies(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        sampling: Sampling,
-        tools: Sequence[dict[str, Any]] = (),
-        seeds: Sequence[int] | None = None,
+        self, conversations: Conversations, *, sampling: Sampling, tools: Schemas = (), seeds: Sequence[int] | None = None
     ) -> list[Message]:
-        """The next assistant message of each conversation; `tools` are the schemas of those that it may call.
+        """Return the next assistant message of each conversation; `tools` are the schemas of those that it may call.
 
         `seeds`, one for each conversation, replace the sampling's seed: a reply then depends on no other call.
         """
@@ -69,24 +65,13 @@ class LocalChat:
         return make_generator(self.model, self.compute, self.revision)
 
     def replies(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        sampling: Sampling,
-        tools: Sequence[dict[str, Any]] = (),
-        seeds: Sequence[int] | None = None,
+        self, conversations: Conversations, *, sampling: Sampling, tools: Schemas = (), seeds: Sequence[int] | None = None
     ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""
         tokenizer = self._generator.tokenizer
-        render = partial(
-            tokenizer.apply_chat_template,
-            tools=list(tools) or None,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-        )
+        options = {"tools": list(tools) or None, "add_generation_prompt": True, "tokenize": True, "return_dict": False}
         neutral = (neutralise([_with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
-        inputs = [list(render(messages)) for messages in neutral]
+        inputs = [list(tokenizer.apply_chat_template(messages, **options)) for messages in neutral]
         outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE, seeds=seeds)
         return [_local_reply(ids, tokenizer) for ids in outputs]
 
@@ -103,12 +88,7 @@ class EndpointChat:
         return f"{self.endpoint.model}@{self.endpoint.host}"
 
     def replies(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        sampling: Sampling,
-        tools: Sequence[dict[str, Any]] = (),
-        seeds: Sequence[int] | None = None,
+        self, conversations: Conversations, *, sampling: Sampling, tools: Schemas = (), seeds: Sequence[int] | None = None
     ) -> list[Message]:
         """See `ChatModel`; `ModelError` if the endpoint cannot be reached. The seed differs by conversation."""
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
@@ -124,14 +104,14 @@ class EndpointChat:
 
 
 def make_chat(backend: str, model: str, compute: ComputeConfig, *, revision: str | None = None, base_url: str | None = None) -> ChatModel:
-    """The chat model behind a backend: `openai` is an endpoint, the others load the model on this machine."""
+    """Return the chat model of a backend: `openai` is an endpoint, the others load the model on this machine."""
     if backend == "openai":
         return EndpointChat(Endpoint(model, base_url or DEFAULT_URL))
     return LocalChat(model, compute.model_copy(update={"backend": backend}), revision)
 
 
 def read_reply(text: str) -> Message:
-    """The assistant message in a generated turn: thought, then one call or an answer."""
+    """Return the assistant message in a generated turn: thought, then one call or an answer."""
     before, closed, rest = text.rpartition(END_THINK)
     thought = before.replace(THINK, "").strip() if closed else ""
     calls = read_calls(rest)
@@ -139,12 +119,11 @@ def read_reply(text: str) -> Message:
 
 
 def with_call_ids(messages: Sequence[Message]) -> list[Message]:
-    """The messages as an endpoint wants them: calls and results joined by ids, no thoughts."""
-    known = ("role", "content")
+    """Return the messages as an endpoint expects them: calls and results joined by ids, no thoughts."""
     converted: list[Message] = []
     call_id = ""
     for number, message in enumerate(messages):
-        plain = {key: message[key] for key in known}
+        plain = {key: message[key] for key in ("role", "content")}
         if calls := message.get("tool_calls"):
             call_id = f"call_{number}"
             plain["tool_calls"] = [{"id": call_id, **call} for call in calls]
@@ -155,7 +134,7 @@ def with_call_ids(messages: Sequence[Message]) -> list[Message]:
 
 
 def _with_objects(message: Message) -> Message:
-    """The message with tool arguments as objects, which every chat template can render."""
+    """Return the message with tool arguments as objects, which every chat template can render."""
     calls = message.get("tool_calls")
     if not calls:
         return message
@@ -169,7 +148,7 @@ def _local_reply(ids: list[int], tokenizer: Any) -> Message:
 
 
 def _endpoint_reply(message: Message) -> Message:
-    """The endpoint's message, through the same reading as a local model's text."""
+    """Return the endpoint's message, read like a local model's text."""
     if message["finish_reason"] == "length":
         return answering_turn("", "")
     thought = message.get("reasoning_content") or message.get("reasoning") or ""

@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat endpoint over plain HTTP: retries with backoff, and a key that no message ever shows.
 
-The key is read from `OPENAI_API_KEY` at each request; a server of one's own needs none. Redirects are not followed,
+The key is read from `OPENAI_API_KEY` at each request; a local server needs none. Redirects are not followed,
 since they would carry the key to another host.
 """
 
@@ -25,7 +25,7 @@ DEFAULT_URL = "https://api.openai.com/v1"
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
 _LATE_ATTEMPTS = 2
-"""How often an answer may be late before it is given up: each has cost the whole time limit."""
+"""The number of late answers after which the request is given up: each has cost the whole time limit."""
 _CHUNK_BYTES = 1 << 16
 
 
@@ -50,11 +50,11 @@ class Endpoint:
     model: str
     base_url: str = DEFAULT_URL
     error: type[AsclError] = ModelError
-    """What a failure is raised as."""
+    """The error of a failure."""
     late_error: type[AsclError] | None = None
-    """What an answer that is late each time is raised as; None takes `error`."""
+    """The error of an answer that is late each time; None takes `error`."""
     timeout_s: float = 120.0
-    """How long one answer may take."""
+    """The time limit of one answer."""
     attempts: int = 5
     backoff_s: float = 1.0
     """The wait before the second attempt; it doubles with each further one."""
@@ -70,7 +70,7 @@ class Endpoint:
         return urlsplit(self.base_url).netloc
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Message:
-        """The reply to the messages, with its `finish_reason`; `options` are further fields of the request.
+        """Return the reply to the messages, with its `finish_reason`; `options` are further fields of the request.
 
         Raises `error` where the endpoint cannot be reached, refuses, or answers with no chat completion, and `late_error` where
         it accepts the request and is late with the answer, twice.
@@ -130,7 +130,7 @@ class Endpoint:
 
 
 def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:
-    """The body; `TimeoutError` where it still trickles in after the deadline, which no time limit of a socket sees."""
+    """Return the body; `TimeoutError` where it still arrives after the deadline, which a socket's own time limit does not see."""
     parts = []
     while part := response.read1(_CHUNK_BYTES):
         if time.monotonic() > deadline_s:
@@ -142,7 +142,7 @@ def _read(response: http.client.HTTPResponse, deadline_s: float) -> bytes:
 
 
 def _seconds(value: str | None) -> float:
-    """The seconds of a Retry-After header; 0 where it is missing or a date."""
+    """Return the seconds of a Retry-After header; 0 where it is missing or a date."""
     try:
         return max(0.0, float(value or 0))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether a name that is no folder may be a model of the hub; asked once and briefly, so that nobody waits for a typing error."""
+"""The check whether a name that is no folder is a model of the hub: one short request, so that a typing error shows early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECONDS = 3.0
 
 
 def hub_problem(path: str | Path, revision: str | None = None) -> str | None:
-    """Why a path that is no local folder cannot be had from the hub, either; None where it can, or is in the hub's local cache."""
+    """Return why the hub cannot provide a path that is no local folder; None where it can, or where its local cache has it."""
     name = str(path)
     if not _HUB_ID.fullmatch(name) or name[0] == ".":
         return "no such folder"

@@ -1,4 +1,4 @@
-"""Loading checkpoints: safetensors only, no remote code, and one clear error where a path does not hold a model."""
+"""Loading checkpoints: safetensors only, no remote code, and one clear error where a path holds no model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ascl_core.generation.shards import check_shards
 
 
 def device_of(compute: ComputeConfig) -> str:
-    """`cuda` or `cpu`, as configured; `auto` takes a GPU where there is one."""
+    """Return `cuda` or `cpu`, as configured; `auto` takes a GPU where there is one."""
     import torch
 
     if compute.device == "cuda" and not torch.cuda.is_available():
@@ -24,7 +24,7 @@ def device_of(compute: ComputeConfig) -> str:
 
 
 def load_tokenizer(path: str | Path, revision: str | None = None) -> Any:
-    """The tokenizer of a checkpoint; `ModelError` names the path otherwise."""
+    """Return the tokenizer of a checkpoint; `ModelError` names a path that has none."""
     from transformers import AutoTokenizer
 
     _check_exists(path, revision)
@@ -50,7 +50,7 @@ def save_tokenizer(tokenizer: Any, path: Path) -> None:
 
 
 def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = None) -> Any:
-    """The model of a checkpoint on its device, whole in every process; `ModelError` names the path otherwise."""
+    """Return the model of a checkpoint on its device, whole in every process; `ModelError` names a path that has none."""
     from accelerate.utils import patch_environment
 
     with patch_environment(FSDP_CPU_RAM_EFFICIENT_LOADING="false"):  # else a judge would be empty in all processes but the first
@@ -58,7 +58,7 @@ def load_model(path: str | Path, compute: ComputeConfig, revision: str | None = 
 
 
 def read_model(path: str | Path, dtype: str, threads: int, revision: str | None = None) -> Any:
-    """The model of a checkpoint where it was read, on the CPU; sets torch's threads. `ModelError` names the path otherwise."""
+    """Return the model of a checkpoint on the CPU, and set torch's threads; `ModelError` names a path that has none."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -74,7 +74,7 @@ def read_model(path: str | Path, dtype: str, threads: int, revision: str | None 
 
 
 def identity(model: str | Path, revision: str | None = None) -> str:
-    """What tells two models apart: a hub id with its revision, or a folder's name with the digest of its content."""
+    """Return the identity of a model: a hub id with its revision, or a folder's name with the digest of its content."""
     from ascl_core.artifacts import digest
 
     folder = Path(model)
@@ -83,14 +83,18 @@ def identity(model: str | Path, revision: str | None = None) -> str:
     return f"{model}@{revision}" if revision else str(model)
 
 
+def first_line(error: BaseException, limit: int) -> str:
+    """Return the first line of an error's message, or the name of its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]
+
+
 def _check_exists(path: str | Path, revision: str | None) -> None:
-    """A path that is no folder must be a model of the hub, or the hub would be asked for it again and again."""
+    """Raise unless the path is a folder or a model of the hub, which would otherwise be asked for it again and again."""
     check_shards(path)
     if not Path(path).exists() and (problem := hub_problem(path, revision)) is not None:
         raise _cannot_load(path, FileNotFoundError(problem))
 
 
 def _cannot_load(path: str | Path, error: Exception) -> ModelError:
-    problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
     hint = "give a folder with config.json, tokenizer and safetensors that fit each other, or a hub id while the hub can be reached"
-    return ModelError(f"cannot be loaded: {problem}", file=path, hint=hint)
+    return ModelError(f"cannot be loaded: {first_line(error, 300)}", file=path, hint=hint)

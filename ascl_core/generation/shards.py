@@ -15,7 +15,7 @@ _PROBLEM = "names weights that are no safetensors of its folder: a pickle could 
 
 
 def check_shards(folder: str | Path) -> None:
-    """`ModelError` names the first file that an index in the folder names, and that may not be read."""
+    """Raise if an index in the folder names a file that may not be read; `ModelError` names the first."""
     for index in sorted(Path(folder).glob(f"*{WEIGHTS}.index.json")):
         values = read_json(index)
         shards = values.get("weight_map") if isinstance(values, dict) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,19 +11,15 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.conversation import ConversationConfig
-from ascl_core.contracts import Prompt, Rollout
-from ascl_core.generation import Sampling, ToolFor
-from ascl_core.generation.conversing import converse
-from ascl_core.generation.decoding import decode
-from ascl_core.generation.grouped_attention import use_grouped_attention
+from ascl_core.conversation.tool_loop import OpenRollout
+from ascl_core.cpu.conversing import converse
+from ascl_core.cpu.decoding import decode
+from ascl_core.cpu.grouped_attention import use_grouped_attention
+from ascl_core.generation import Generator, Sampling
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.generation.tool_loop import open_rollouts
-from ascl_core.progress import Progress
-from ascl_core.rules.retrieval import RuleIndex
 
 
-class TransformersGenerator:
+class TransformersGenerator(Generator):
     """One checkpoint in memory."""
 
     def __init__(self, checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> None:
@@ -33,22 +29,9 @@ class TransformersGenerator:
         self.model: Any = load_model(checkpoint, compute, revision).eval()
         use_grouped_attention(self.model)
 
-    def rollouts(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        samples: int,
-        sampling: Sampling,
-        tool_for: ToolFor | None,
-        conversation: ConversationConfig,
-        batch_size: int,
-        progress: Progress,
-        rules: RuleIndex | None = None,
-    ) -> list[Rollout]:
-        """See `Generator`; the same prompts, batch size and seed give the same rollouts."""
+    def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
         draw = self._draw(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
-        waiting = sorted(everything, key=lambda c: len(c.prompt_ids))
+        waiting = sorted(opened, key=lambda one: len(one.prompt_ids))
         for start in range(0, len(waiting), batch_size):
             converse(
                 self.model,
@@ -60,13 +43,12 @@ class TransformersGenerator:
                 generator=draw,
                 top_p=sampling.top_p,
             )
-            progress.update("generate", sum(not c.open for c in everything), len(everything))
-        return [conversation.rollout(self.tokenizer) for conversation in everything]
+            yield
 
     def complete(
         self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
     ) -> list[list[int]]:
-        """See `Generator`; the same inputs, batch size and seeds give the same tokens, as the inputs share one random state.
+        """See `Generator`; the inputs share one random state, so that batch size and order count, too.
 
         Torch's own random state is left alone, so that a judge does not disturb a training run.
         """
@@ -87,7 +69,7 @@ class TransformersGenerator:
         return outputs
 
     def _room(self, length: int, sampling: Sampling) -> int:
-        """How many tokens may follow an input of that length."""
+        """Return how many tokens may follow an input of that length."""
         return min(sampling.max_new_tokens, self.model.config.max_position_embeddings - length)
 
     def _draw(self, sampling: Sampling) -> torch.Generator | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,23 +12,19 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.conversation import ConversationConfig
-from ascl_core.contracts import Prompt, Rollout
+from ascl_core.conversation.tool_loop import OpenRollout
 from ascl_core.errors import ModelError
-from ascl_core.generation import Sampling, ToolFor
-from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.generation.tool_loop import open_rollouts
-from ascl_core.progress import Progress
-from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.generation import Generator, Sampling
+from ascl_core.generation.load import device_of, first_line, load_tokenizer
 
 _CPU_CACHE_GIB = "1"
 _HOTTEST = 2.0
 """vLLM's own limit."""
 _ON_CPU: dict[str, Any] = {"enforce_eager": True, "enable_chunked_prefill": False}
-"""A prompt that is read in parts takes its request's random numbers back, and on a CPU vLLM fails at that."""
+"""A prompt that is read in parts rewinds its request's random numbers, which vLLM cannot do on a CPU."""
 
 
-class VllmGenerator:
+class VllmGenerator(Generator):
     """One checkpoint in a vLLM engine of this process."""
 
     def __init__(self, checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> None:
@@ -36,36 +32,22 @@ class VllmGenerator:
         self.engine = _engine(checkpoint, compute, revision)
         self.context_length: int = self.engine.llm_engine.model_config.max_model_len
 
-    def rollouts(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        samples: int,
-        sampling: Sampling,
-        tool_for: ToolFor | None,
-        conversation: ConversationConfig,
-        batch_size: int,
-        progress: Progress,
-        rules: RuleIndex | None = None,
-    ) -> list[Rollout]:
-        """See `Generator`; the batch size is vLLM's own affair."""
+    def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
         seeds = _seeds(sampling)
-        everything = open_rollouts(self.tokenizer, list(prompts), samples, tool_for, conversation, rules)
-        while waiting := [c for c in everything if c.open]:
-            turns = self._continue([c.input_ids for c in waiting], sampling, seeds)
+        while waiting := [one for one in opened if one.open]:
+            turns = self._continue([one.input_ids for one in waiting], sampling, seeds)
             for one, ids in zip(waiting, turns, strict=True):
                 one.take_turn(ids, self.tokenizer)
-            progress.update("generate", sum(not c.open for c in everything), len(everything))
-        return [one.rollout(self.tokenizer) for one in everything]
+            yield
 
     def complete(
         self, inputs: Sequence[list[int]], *, sampling: Sampling, batch_size: int, seeds: Sequence[int] | None = None
     ) -> list[list[int]]:
-        """See `Generator`; the batch size is vLLM's own affair."""
+        """See `Generator`; vLLM decides on batches itself."""
         return self._continue(inputs, sampling, _seeds(sampling) if seeds is None else seeds)
 
     def _continue(self, inputs: Sequence[list[int]], sampling: Sampling, seeds: Random | Sequence[int]) -> list[list[int]]:
-        """Each input has a seed of its own, so that equal inputs differ, and no turn repeats the random numbers of the one before."""
+        """Return the turns that follow; each input has its own seed, so that equal inputs differ and no turn repeats random numbers."""
         if sampling.temperature > _HOTTEST:
             hint = "lower it, or set compute.backend to transformers"
             raise ModelError(f"vLLM samples at temperatures up to {_HOTTEST:g}", field="temperature", value=sampling.temperature, hint=hint)
@@ -92,7 +74,7 @@ class VllmGenerator:
         )
 
     def _with_end(self, output: Any) -> list[int]:
-        """The ids, closed by the end token if the model ended its turn."""
+        """Return the ids, closed by the end token if the model ended its turn."""
         ids, end = list(output.token_ids), self.tokenizer.eos_token_id
         return [*ids, end] if output.finish_reason == "stop" and ids[-1:] != [end] else ids
 
@@ -104,13 +86,12 @@ def _seeds(sampling: Sampling) -> Random:
 def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None) -> Any:
     on_cpu = device_of(compute) == "cpu"
     if on_cpu:
-        torch.set_num_threads(compute.threads)  # from the engine's start on, vLLM lets nobody set it
+        torch.set_num_threads(compute.threads)  # vLLM forbids it once the engine has started
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if importlib.util.find_spec("vllm") is None:
-        raise ModelError(
-            "vLLM is not installed", field="compute.backend", value="vllm", hint="install the vllm extra, or set it to transformers"
-        )
+        hint = "install the vllm extra, or set it to transformers"
+        raise ModelError("vLLM is not installed", field="compute.backend", value="vllm", hint=hint)
     from vllm import LLM
 
     options: dict[str, Any] = _ON_CPU if on_cpu else {"gpu_memory_utilization": compute.vllm_memory_share}
@@ -119,6 +100,5 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
             model=str(checkpoint), revision=revision, dtype=compute.dtype, trust_remote_code=False, load_format="safetensors", **options
         )
     except (OSError, ValueError, RuntimeError) as error:
-        problem = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         hint = "give a folder with config.json, tokenizer and safetensors, or a hub id; free memory if it ran out"
-        raise ModelError(f"cannot be loaded by vLLM: {problem}", file=checkpoint, hint=hint) from error
+        raise ModelError(f"cannot be loaded by vLLM: {first_line(error, 300)}", file=checkpoint, hint=hint) from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ascl_core.config.base import parse
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.judge import JudgeConfig, MemberConfig
+from ascl_core.config.judge import JUDGES, JudgeConfig, MemberConfig
 from ascl_core.contracts import Verdict
-from ascl_core.errors import ConfigError
 from ascl_core.vocabulary import Harm, PromptType, Refusal
 
 __all__ = ["Harm", "Item", "Judge", "JudgeConfig", "Refusal", "Verdict", "get_judge"]
@@ -27,81 +25,38 @@ class Item:
     response: str
     """The answer alone: text after the last `</think>` of the last assistant turn."""
     prompt_type: PromptType | None = None
-    """What is known of the prompt; a judge may use it for harm, never for refusal."""
+    """The type of the prompt, if it is known; a judge may use it for harm, never for refusal."""
 
 
 class Judge(Protocol):
-    """Anything that gives verdicts."""
+    """A source of verdicts."""
 
     @property
     def id(self) -> str:
         """Name and version, such as `rules@1`; part of the key under which verdicts are cached."""
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
-        """One verdict an item, in order; what cannot be judged is `unknown`, never a guess."""
+        """Return one verdict an item, in order; what cannot be judged is `unknown`, never a guess."""
 
 
 def get_judge(judge: str | JudgeConfig, compute: ComputeConfig | None = None) -> Judge:
-    """The judge of that name or configuration, its model on that machine; `ConfigError` names the judges there are."""
-    config = judge if isinstance(judge, JudgeConfig) else _config_named(judge)
+    """Return the judge of that name or configuration, its model on that machine; `ConfigError` names the judges there are."""
+    if isinstance(judge, str):
+        if judge != "ensemble":
+            JUDGES.find(judge, field="judge")
+        judge = parse(JudgeConfig, {"name": judge}, file="judge")
     compute = compute or ComputeConfig()
-    if config.name != "ensemble":
-        return _single(config, compute, config.cache)
+    if judge.name != "ensemble":
+        return _cached(judge, compute, judge.cache)
     from ascl_core.judges.ensemble import EnsembleJudge
 
-    return EnsembleJudge([_single(member, compute, config.cache) for member in config.members])
+    return EnsembleJudge([_cached(member, compute, judge.cache) for member in judge.members])
 
 
-def _config_named(name: str) -> JudgeConfig:
-    known = (*_FACTORIES, "ensemble")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        suggestion = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError("no such judge", field="judge", value=name, hint=f"{suggestion}one of {', '.join(known)}")
-    return parse(JudgeConfig, {"name": name}, file="judge")
-
-
-def _single(config: AnyConfig, compute: ComputeConfig, cache: str | None) -> Judge:
-    judge = _FACTORIES[config.name](config, compute)
-    if cache is None or config.name in _NEEDS_NO_CACHE:
+def _cached(config: AnyConfig, compute: ComputeConfig, cache: str | None) -> Judge:
+    judge: Judge = JUDGES.load(config.name)(config, compute)
+    if cache is None or not JUDGES[config.name].is_cached:
         return judge
     from ascl_core.judges.cache import CachedJudge
 
     return CachedJudge(judge, cache)
-
-
-def _rules(config: AnyConfig, compute: ComputeConfig) -> Judge:
-    from ascl_core.judges.rules import RulesJudge
-
-    return RulesJudge()
-
-
-def _exemplars(config: AnyConfig, compute: ComputeConfig) -> Judge:
-    from ascl_core.judges.exemplars import ExemplarsJudge
-
-    return ExemplarsJudge()
-
-
-def _model(config: AnyConfig, compute: ComputeConfig) -> Judge:
-    from ascl_core.judges.model import ModelJudge
-
-    return ModelJudge(config, compute)
-
-
-def _endpoint(config: AnyConfig, compute: ComputeConfig) -> Judge:
-    from ascl_core.judges.endpoint import EndpointJudge
-
-    return EndpointJudge(config)
-
-
-_FACTORIES: dict[str, Callable[[AnyConfig, ComputeConfig], Judge]] = {
-    "rules": _rules,
-    "exemplars": _exemplars,
-    "qwen3guard": _model,
-    "wildguard": _model,
-    "llama_guard": _model,
-    "harmbench": _model,
-    "openai": _endpoint,
-}
-_NEEDS_NO_CACHE = frozenset({"rules", "exemplars"})
-"""Fast, and a verdict of `exemplars` depends on the prompt's type, which is not in the key."""

@@ -1,7 +1,7 @@
-"""Verdicts kept on disk (SQLite), so that no response is judged twice by the same version of a judge.
+"""Verdicts kept in an SQLite file, so that no response is judged twice by the same version of a judge.
 
-The key is the SHA-256 of judge id with version, prompt and response. A verdict that could not say anything is not kept:
-the next run may do better.
+The key is the SHA-256 of judge id with version, prompt and response. An unknown verdict is not kept: the next
+run may do better.
 """
 
 from __future__ import annotations
@@ -30,23 +30,20 @@ class VerdictCache:
         self.path = Path(path)
 
     def get(self, keys: Sequence[str], judge_id: str) -> dict[str, Verdict]:
-        """The verdicts kept under these keys."""
+        """Return the verdicts kept under these keys."""
         if not self.path.exists():
             return {}
-        found: dict[str, Verdict] = {}
         with self._open() as database:
-            for key in keys:
-                row = database.execute("SELECT refusal, harm, detail FROM verdicts WHERE key = ?", (key,)).fetchone()
-                if row is not None:
-                    found[key] = Verdict(Refusal(row[0]), Harm(row[1]), judge_id, row[2])
-        return found
+            rows = (database.execute("SELECT * FROM verdicts WHERE key = ?", (key,)).fetchone() for key in keys)
+            return {row[0]: Verdict(Refusal(row[1]), Harm(row[2]), judge_id, row[3]) for row in rows if row is not None}
 
     def put(self, verdicts: dict[str, Verdict]) -> None:
         """Keep the verdicts that say something, all or none of them."""
-        rows = [(key, str(v.refusal), str(v.harm), v.detail) for key, v in verdicts.items() if _says_something(v)]
-        if rows:
+        known = {key: v for key, v in verdicts.items() if v.refusal is not Refusal.UNKNOWN or v.harm is not Harm.UNKNOWN}
+        if known:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as database, database:
+                rows = [(key, str(v.refusal), str(v.harm), v.detail) for key, v in known.items()]
                 database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
 
     @contextmanager
@@ -62,7 +59,7 @@ class VerdictCache:
 
 
 class CachedJudge:
-    """A judge that asks its cache first."""
+    """A judge with a cache in front."""
 
     def __init__(self, judge: Judge, path: str | Path) -> None:
         self.inner = judge
@@ -74,7 +71,7 @@ class CachedJudge:
         return self.inner.id
 
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
-        """One verdict an item; equal items are judged once."""
+        """Return one verdict an item; equal items are judged once."""
         judge_id = self.id
         keys = [verdict_key(judge_id, item) for item in items]
         known = self.cache.get(keys, judge_id)
@@ -89,9 +86,5 @@ class CachedJudge:
 
 
 def verdict_key(judge_id: str, item: Item) -> str:
-    """SHA-256 of the judge's id with its version, the prompt and the response."""
+    """Return the SHA-256 of the judge's id with its version, the prompt and the response."""
     return sha256_json([judge_id, item.prompt, item.response])
-
-
-def _says_something(verdict: Verdict) -> bool:
-    return verdict.refusal is not Refusal.UNKNOWN or verdict.harm is not Harm.UNKNOWN

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message, Verdict
 from ascl_core.conversation.content import markup_of
 from ascl_core.errors import ConfigError, JudgeError, JudgeTimeout
@@ -37,7 +38,7 @@ _OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Late:
-    """Stands for a reply that did not come in time."""
+    """The problem of a reply that did not come in time."""
 
     problem: str
 
@@ -59,8 +60,8 @@ def open_endpoint(config: AnyConfig, *, backoff_s: float = 1.0) -> Endpoint:
 def replies(endpoint: Endpoint, questions: Sequence[list[Message]], *, max_tokens: int) -> list[str | Late]:
     """Return one reply a question at temperature 0, in order; `JudgeError` where the endpoint cannot be reached.
 
-    Once as many replies in a row are late as are asked for at a time, the rest is not asked for: a server that hangs costs
-    two time limits, not two for each question.
+    Once as many replies in a row are late as are requested at a time, no more are: a server that hangs costs two time limits in all,
+    not two a question.
     """
     late: list[str] = []
     """The problems since the last reply that was in time."""
@@ -86,7 +87,7 @@ def replies(endpoint: Endpoint, questions: Sequence[list[Message]], *, max_token
 class EndpointJudge:
     """A chat model asked at temperature 0, several responses at a time."""
 
-    def __init__(self, config: AnyConfig, *, backoff_s: float = 1.0) -> None:
+    def __init__(self, config: AnyConfig, compute: ComputeConfig | None = None, *, backoff_s: float = 1.0) -> None:
         self.endpoint = open_endpoint(config, backoff_s=backoff_s)
         self.id = f"openai@{_VERSION}:{config.model}@{self.endpoint.host}"
 
@@ -97,27 +98,24 @@ class EndpointJudge:
         return [self._verdict(found.get(i)) for i in range(len(items))]
 
     def _verdict(self, reply: str | Late | None) -> Verdict:
-        """The verdict that a reply gives; None for an empty response, which nobody is asked about."""
-        if reply is None:
-            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, "empty")
-        if isinstance(reply, Late):
-            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, f"late: {reply.problem}")
+        """Return the verdict that a reply gives; None is an empty response, about which no model is asked."""
+        if reply is None or isinstance(reply, Late):
+            return Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, self.id, "empty" if reply is None else f"late: {reply.problem}")
         refusal, harm, detail = read_verdict(reply)
         return Verdict(refusal, harm, self.id, detail)
 
 
 def question(item: Item) -> list[Message]:
-    """The messages that ask for a verdict."""
+    """Return the messages that ask for a verdict."""
     content = json.dumps({"prompt": item.prompt, "response": item.response}, ensure_ascii=False)
     content, _ = markup_of(None).neutralise(content)
     return [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": content}]
 
 
 def read_verdict(text: str) -> tuple[Refusal, Harm, str]:
-    """Refusal, harm and detail from the last JSON object after any thinking; a missing or unknown value is unknown."""
-    objects = _OBJECT.findall(text.rpartition("</think>")[2])
-    values = _loads(objects[-1]) if objects else None
-    if not isinstance(values, dict):
+    """Return refusal, harm and detail from the last JSON object after any thinking; a missing or unknown value is unknown."""
+    values = last_object(text)
+    if values is None:
         return Refusal.UNKNOWN, Harm.UNKNOWN, f"cannot be read: {text.strip()[:80]!r}"
     said_refusal, said_harm = str(values.get("refusal", "")).lower(), str(values.get("harm", "")).lower()
     refusal = Refusal(said_refusal) if said_refusal in set(Refusal) else Refusal.UNKNOWN
@@ -125,8 +123,10 @@ def read_verdict(text: str) -> tuple[Refusal, Harm, str]:
     return refusal, harm, str(values.get("reason", ""))[:200]
 
 
-def _loads(text: str) -> Any:
+def last_object(text: str) -> dict[str, Any] | None:
+    """Return the last JSON object of a reply after any thinking; None where it has none."""
+    objects = _OBJECT.findall(text.rpartition("</think>")[2])
     try:
-        return json.loads(text)
+        return dict(json.loads(objects[-1])) if objects else None
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The table of attacks in the report: how often each kind succeeds with each arm, and what noise costs."""
+"""The report's tables of attacks: how often each kind succeeds against each arm, and the safety rate under noise."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
+from ascl_core.evaluation.figures import BY_KEY
 
-_PARTS = {"all": "all kinds", "held_out": "kinds held out of training", "trained": "kinds that training saw"}
-_TABLES = ((FORGED_RULES, "attack_success_rate"), (DISTRACTORS, "safety_rate"))
+_PARTS = {"all": "all kinds", "held_out": "kinds held out of training", "trained": "kinds seen in training"}
+_TABLES = ((FORGED_RULES, "attack_success_rate", "attack success"), (DISTRACTORS, "safety_rate", BY_KEY["safety_rate"].in_sentence))
 
 
 def attack_tables(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each of the two suites that some arm was evaluated on, its rows: a name, and an estimate or None for each arm.
+    """Return a table for each of the two suites with data: its rows are a name, and an estimate or None for each arm.
 
-    `metrics` are those of the arms, in order. Forged rules are reported by attack success, noise by the safety rate.
+    `metrics` are those of the arms, in order. Forged rules are reported by attack success, noise by safety rate.
     """
     tables = []
-    for suite, key in _TABLES:
+    for suite, key, name in _TABLES:
         figures = [(arm.get("attacks") or {}).get(suite) or {} for arm in metrics]
         if not any(figures):
             continue
@@ -27,7 +28,7 @@ def attack_tables(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for kind in kinds:
             title = kind.replace("_", " ") + (", held out" if kind in unseen else "")
             rows.append((title, [_value(arm.get("by_kind", {}).get(kind), key) for arm in figures]))
-        tables.append({"suite": suite, "figure": key.replace("_", " "), "rows": rows})
+        tables.append({"suite": suite, "figure": name, "rows": rows})
     return tables
 
 

@@ -35,7 +35,7 @@ def report(
 ) -> dict[str, float | int | str]:
     """Write `index.html` (self-contained), `model_card.md`, `data_card.md` and `summary.json` into the folder `page`.
 
-    What has no data says so; a file that cannot be read is a `DataError`. The same inputs give the same bytes.
+    A figure without data is shown as "no data"; a file that cannot be read is a `DataError`. The same inputs give the same bytes.
     """
     context.progress.update("report", 0, len(_PAGES) + 1)
     inputs = read_inputs(
@@ -62,7 +62,7 @@ def report(
 
 
 def _summary(inputs: Inputs, view: dict[str, Any]) -> dict[str, Any]:
-    """What the page says, for programs; a figure without data is null."""
+    """Return the page's figures for programs; a figure without data is null."""
     return {
         "schema": "ascl.report/1",
         "title": view["title"],

@@ -1,4 +1,4 @@
-"""Which conversations the page shows, and how a raw rollout is told turn by turn."""
+"""Choose the conversations that the page shows, and split a raw rollout into steps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, Literal
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.evaluation.metrics import is_right
+from ascl_core.evaluation.measures import is_right
 from ascl_core.report.inputs import Arm, Inputs
-from ascl_core.rules.corpus import Corpus
+from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import Mode, PromptType
 
 _PART = re.compile(
@@ -30,12 +30,12 @@ _FITTING_MODES = {
 }
 """The mode in which a right answer of each type is shown first."""
 Key = tuple[str, str, int]
-"""Suite, prompt and sample: what two arms share."""
+"""Suite, prompt and sample: what identifies a response in every arm."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happened in a conversation."""
+    """One step of a conversation."""
 
     kind: Literal["thought", "call", "result", "text"]
     text: str
@@ -43,20 +43,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one arm did with the prompt."""
+    """One arm's response to the prompt."""
 
     label: str
     row: EvaluatedRollout
     right: bool
-
-
-@dataclass(frozen=True)
-class ConsultedRule:
-    """A rule that the tool returned, as the corpus has it."""
-
-    id: str
-    title: str
-    policy: str
 
 
 @dataclass(frozen=True)
@@ -70,14 +61,15 @@ class Sample:
     """Why it is malformed, if it is."""
     category: str | None
     """The title of the prompt's category."""
-    rules: tuple[ConsultedRule, ...]
+    rules: tuple[tuple[str, Rule | None], ...]
+    """The ids of the returned rules, each with the rule if the corpus has it."""
     steps: tuple[Step, ...]
     others: tuple[Outcome, ...]
     """The other arms on the same prompt."""
 
 
 def steps_of(text: str) -> tuple[Step, ...]:
-    """The thoughts, calls, results and plain text of a raw rollout, in order; a malformed one keeps all its text."""
+    """Return the thoughts, calls, results and plain text of a raw rollout, in order; a malformed one keeps all its text."""
     steps: list[Step] = []
     position = 0
     for part in _PART.finditer(text):
@@ -91,11 +83,11 @@ def steps_of(text: str) -> tuple[Step, ...]:
 
 
 def choose(inputs: Inputs, count: int) -> list[Sample]:
-    """Up to `count` informative conversations of the candidate; the same inputs always give the same ones.
+    """Return up to `count` informative conversations of the candidate; the same inputs always give the same choice.
 
-    In turn from each of these: it beats or loses to the checkpoint it was trained from, a right answer to every prompt
-    type and to a dual-use prompt (in the mode that fits it, where there is one), a wrong answer, a malformed one. Within
-    each, the order is by content hash, so that nobody picked.
+    They are taken in turn from these groups: the candidate beats or loses to the checkpoint that it was trained from, a right answer
+    to each prompt type and to a dual-use prompt (preferably in the fitting mode), a wrong answer, a malformed one. Within a group the
+    order is by content hash, so nobody picked them.
     """
     candidate = inputs.candidate
     rows = sorted(candidate.rows, key=lambda row: hashlib.sha256(f"{row.prompt_id}{row.sample}".encode()).hexdigest())
@@ -112,7 +104,7 @@ def choose(inputs: Inputs, count: int) -> list[Sample]:
 
 
 def _pools(rows: Sequence[EvaluatedRollout], inputs: Inputs) -> Iterator[tuple[str, list[EvaluatedRollout]]]:
-    """Why a conversation is worth showing, and those that are, the best first; together they hold every row."""
+    """Yield each reason to show a conversation with its rows, the most fitting first; together they hold every row."""
     reference = {key: is_right(row) for key, row in _by_key(inputs.reference).items()}
     right, wrong = [row for row in rows if is_right(row)], [row for row in rows if not is_right(row)]
     ours, theirs = inputs.candidate.label, inputs.reference.label
@@ -120,7 +112,7 @@ def _pools(rows: Sequence[EvaluatedRollout], inputs: Inputs) -> Iterator[tuple[s
     yield f"{ours} is wrong, {theirs} is right", [row for row in wrong if row.valid and reference.get(key_of(row))]
     for kind, fitting in _FITTING_MODES.items():
         yield f"a right answer to a {kind} prompt", _first(fitting, (row for row in right if row.prompt_type is kind))
-    yield "a dual-use prompt: only the rule of the place decides", _first(Mode.CONSULT, (row for row in right if row.dual_use))
+    yield "a dual-use prompt: the rules of the jurisdiction decide", _first(Mode.CONSULT, (row for row in right if row.dual_use))
     yield "a malformed response", [row for row in wrong if not row.valid]
     yield "a wrong response", [row for row in wrong if row.valid]
 
@@ -138,10 +130,7 @@ def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, Eva
         right=is_right(row),
         problem=None if row.valid else read_rollout(row.text, finished=row.finished).problem or "too many tool calls",
         category=category.title if category else row.category,
-        rules=tuple(
-            ConsultedRule(i, known[i].title if i in known else "not in this corpus", str(known[i].policy) if i in known else "")
-            for i in dict.fromkeys(row.consulted)
-        ),
+        rules=tuple((rule_id, known.get(rule_id)) for rule_id in dict.fromkeys(row.consulted)),
         steps=steps_of(row.text),
         others=tuple(Outcome(label, rows[key_of(row)], is_right(rows[key_of(row)])) for label, rows in arms.items() if key_of(row) in rows),
     )
@@ -152,12 +141,12 @@ def _by_key(arm: Arm) -> dict[Key, EvaluatedRollout]:
 
 
 def key_of(row: EvaluatedRollout) -> Key:
-    """What the responses of two arms to one prompt share."""
+    """Return what identifies the response in every arm."""
     return row.suite, row.prompt_id, row.sample
 
 
 def _call(body: str) -> str:
-    """`name(category="…", query="…")` of a call's JSON; a call that is not JSON stays as it was written."""
+    """Return a JSON call as `name(category="…", query="…")`; a call that is not JSON stays as it is."""
     try:
         call: Any = json.loads(body)
         arguments: Sequence[tuple[str, Any]] = tuple(call["arguments"].items())

@@ -1,4 +1,4 @@
-"""What the report is made from: every earlier stage's output, read and put together by arm."""
+"""Read the outputs of the earlier stages, grouped by arm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ REFERENCE = "sft"
 
 @dataclass(frozen=True)
 class Arm:
-    """One trained checkpoint: how it was trained and what it did on the suites."""
+    """One trained checkpoint: its training and its responses on the suites."""
 
     name: str
     metrics: dict[str, Any] = field(default_factory=dict)
-    """`metrics.json`; empty where it was not evaluated."""
+    """`metrics.json`; empty if the arm was not evaluated."""
     rows: tuple[EvaluatedRollout, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     """The training parameters, from the head of its log."""
@@ -32,27 +32,27 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """The name on the page."""
+        """The arm's name on the page."""
         return label_of(self.name, self.config)
 
     @property
     def headline(self) -> dict[str, Any]:
-        """The estimates by name; a figure without data is None or absent."""
+        """The estimates by key; a figure without data is None or absent."""
         return self.metrics.get("headline") or {}
 
     def estimate(self, name: str) -> dict[str, Any] | None:
-        """One headline figure with its interval."""
+        """Return one headline figure with its interval."""
         return self.headline.get(name)
 
     def of_type(self, kind: str, name: str) -> dict[str, Any] | None:
-        """A figure over the prompts of one type, or over the dual-use ones."""
+        """Return a figure over the prompts of one type, or over the dual-use prompts."""
         group = self.metrics.get("dual_use") if kind == "dual_use" else (self.metrics.get("by_prompt_type") or {}).get(kind)
         return (group or {}).get(name)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All of it."""
+    """Everything that the report shows."""
 
     corpus: Corpus
     findings: dict[str, Any]
@@ -66,7 +66,7 @@ class Inputs:
     records: tuple[dict[str, Any], ...]
 
     def arm(self, name: str) -> Arm:
-        """The arm of that name; one without data if there is none."""
+        """Return the arm of that name, or an arm without data."""
         return next((arm for arm in self.arms if arm.name == name), Arm(name))
 
     @property

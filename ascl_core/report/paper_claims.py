@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any
 
 from ascl_core.contracts import EvaluatedRollout
-from ascl_core.evaluation import seeds
+from ascl_core.evaluation import measures
+from ascl_core.evaluation.intervals import identity
+from ascl_core.evaluation.measures import Measure
 from ascl_core.evaluation.metrics import h_of
-from ascl_core.evaluation.seeds import Combine, Measure, SeedEstimate, difference_over_seeds
+from ascl_core.evaluation.seeds import Combine, SeedEstimate, difference_over_seeds
 from ascl_core.vocabulary import PromptType
 
 Rows = Mapping[int, Sequence[EvaluatedRollout]]
@@ -51,7 +53,7 @@ class Claim:
     side: Side
     theirs: str
     measures: tuple[Measure, ...]
-    combine: Combine = seeds.itself
+    combine: Combine = identity
     """One figure of the measures' means; of several, each is a mean over suites, as in the paper."""
     margin: float = 0.0
     """For `NOT_LESS`: by how much the first arm may be lower, as a share."""
@@ -71,8 +73,8 @@ def _on_safety_prompts(measure: Measure) -> Measure:
     return lambda row: None if row.prompt_type is PromptType.UTILITY else measure(row)
 
 
-_CONSULTS = _on_safety_prompts(seeds.consulted)
-_UTILITY_CONSULTS = _on(PromptType.UTILITY, seeds.consulted)
+_CONSULTS = _on_safety_prompts(measures.consulted)
+_UTILITY_CONSULTS = _on(PromptType.UTILITY, measures.consulted)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -83,7 +85,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.MORE,
         theirs="agent",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
     ),
     Claim(
         name="sft_refuses_less",
@@ -93,7 +95,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.LESS,
         theirs="agent",
-        measures=(seeds.refused,),
+        measures=(measures.refused,),
     ),
     Claim(
         name="rag_over_refuses",
@@ -103,7 +105,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="rag",
         side=Side.MORE,
         theirs="agent",
-        measures=(seeds.refused,),
+        measures=(measures.refused,),
     ),
     Claim(
         name="long_over_refuses",
@@ -113,7 +115,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="long",
         side=Side.MORE,
         theirs="agent",
-        measures=(seeds.refused,),
+        measures=(measures.refused,),
     ),
     Claim(
         name="rl_is_safer",
@@ -123,7 +125,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="sft",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
     ),
     Claim(
         name="rl_refuses_less",
@@ -133,7 +135,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.LESS,
         theirs="sft",
-        measures=(seeds.refused,),
+        measures=(measures.refused,),
     ),
     Claim(
         name="grpo_drifts",
@@ -173,7 +175,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.NOT_LESS,
         theirs="grpo",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
         margin=0.01,
     ),
     Claim(
@@ -184,7 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="grpo",
-        measures=(seeds.solved,),
+        measures=(measures.solved,),
     ),
     Claim(
         name="ifpo_has_the_better_h_avg",
@@ -194,7 +196,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="grpo",
-        measures=(seeds.safe, seeds.refused, seeds.solved),
+        measures=(measures.safe, measures.refused, measures.solved),
         combine=h_of,
     ),
     Claim(
@@ -205,7 +207,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="sft",
-        measures=(seeds.safe, seeds.refused, seeds.solved),
+        measures=(measures.safe, measures.refused, measures.solved),
         combine=h_of,
     ),
     Claim(
@@ -216,7 +218,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="sft",
         side=Side.MORE,
         theirs="surrogate",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
     ),
     Claim(
         name="star1_is_less_safe",
@@ -226,7 +228,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="star1",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
     ),
     Claim(
         name="safechain_is_less_safe",
@@ -236,7 +238,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="ifpo",
         side=Side.MORE,
         theirs="safechain",
-        measures=(seeds.safe,),
+        measures=(measures.safe,),
     ),
     Claim(
         name="a_penalty_ends_consulting",
@@ -246,7 +248,7 @@ CLAIMS: tuple[Claim, ...] = (
         ours="grpo_penalty",
         side=Side.LESS,
         theirs="grpo",
-        measures=(_on(PromptType.BORDERLINE, seeds.consulted),),
+        measures=(_on(PromptType.BORDERLINE, measures.consulted),),
     ),
 )
 

@@ -1,7 +1,7 @@
-"""The plots, as inline SVG: text stays text, and colours are the page's own variables, so that both modes are readable.
+"""The plots, as inline SVG: text stays text, and colours are the page's CSS variables, so that light and dark mode are readable.
 
-Matplotlib draws in stand-in colours, which are exchanged for `var(--…)` afterwards. Every plot has an alternative text;
-the page puts the same figures into a table below it.
+Matplotlib draws in placeholder colours, which are replaced by `var(--…)` afterwards. Every plot has an alternative text, and the page
+shows the same figures in a table below it.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _STYLE: Any = {
     "lines.markersize": 6.5,
 }
 Scale = Literal["linear", "log", "share"]
-"""How figures are laid along the axis; a share is a percentage of the whole."""
+"""The scale of the axis; a share is shown in percent, from 0 to 100 %."""
 _WINDOW = 9
-"""Steps of the moving mean that is drawn over the single steps."""
+"""The window of the moving mean, in steps."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Point:
     over_refusal: Mapping[str, Any]
     safety: Mapping[str, Any]
     series: int
-    """Its place among the arms, and so its colour and marker."""
+    """Its position among the arms, which decides colour and marker."""
     on_front: bool
 
 
 def safety_plot(points: Sequence[Point], alt: str) -> str:
-    """Safety against strict over-refusal with both intervals, and the Pareto front as a step line."""
+    """Return the plot of safety against strict over-refusal, with both intervals and the Pareto front as a step line."""
 
     def draw(axes: Axes) -> None:
         front = sorted((p.over_refusal["value"], p.safety["value"]) for p in points if p.on_front)
@@ -96,7 +96,7 @@ def safety_plot(points: Sequence[Point], alt: str) -> str:
 
 
 def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], alt: str, *, label: str, scale: Scale = "linear") -> str:
-    """Figures over training steps: single steps faint, a centred moving mean on top."""
+    """Return the plot of figures over training steps: single steps faint, a centred moving mean on top."""
 
     def draw(axes: Axes) -> None:
         for i, values in enumerate(series.values()):
@@ -117,7 +117,7 @@ def training_plot(name: str, series: Mapping[str, Sequence[tuple[int, float]]], 
 
 
 def consult_plot(rates: Sequence[tuple[str, Sequence[Mapping[str, Any] | None]]], alt: str) -> str:
-    """Consult rate with its interval, for each prompt type (rows) and each arm (colours and markers)."""
+    """Return the plot of the consult rate with its interval, for each prompt type (rows) and arm (colours and markers)."""
 
     def draw(axes: Axes) -> None:
         for row, (_, estimates) in enumerate(rates):
@@ -141,7 +141,7 @@ def consult_plot(rates: Sequence[tuple[str, Sequence[Mapping[str, Any] | None]]]
 
 
 def moving_mean(values: Sequence[float], window: int = _WINDOW) -> list[float]:
-    """The centred mean over up to `window` neighbours; towards the ends, over fewer on both sides.
+    """Return the centred mean over up to `window` values; near the ends, over fewer on both sides.
 
     >>> moving_mean([0.0, 1.0, 8.0, 6.0], window=3)
     [0.0, 3.0, 5.0, 6.0]
@@ -158,7 +158,7 @@ def _percent_axis(axis: Any, *, whole: bool = False) -> None:
 
 
 def _svg(name: str, draw: Callable[[Axes], None], inches: tuple[float, float], alt: str) -> str:
-    """The drawing as one `<svg>` element that is safe to inline; ids are made unique by the plot's name."""
+    """Return the drawing as one `<svg>` element that is safe to inline; the plot's name makes its ids unique."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

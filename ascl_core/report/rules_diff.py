@@ -1,4 +1,4 @@
-"""A diff of the rules as Markdown: for a page of Prefect, a pull request or a terminal."""
+"""Render a diff of the rules as Markdown, for a page, a pull request or a terminal."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from ascl_core.rules.diff import RuleDiff
 
 
 def markdown(diff: RuleDiff, title: str) -> str:
-    """The whole diff; texts of rules are inert in it."""
+    """Return the whole diff; the text of rules is inert in it."""
     return str(templates().get_template("rules_diff.md.jinja").render(diff=diff, title=title))

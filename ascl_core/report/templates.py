@@ -1,4 +1,4 @@
-"""The templates of the pages, with the filters that they share."""
+"""The jinja templates of the pages, with their shared filters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FILTERS = ("percent", "number", "share_interval", "number_interval", "points", 
 
 
 def templates() -> Any:
-    """The templates; everything that is put into them is escaped, as rules and model text are untrusted."""
+    """Return the templates; they escape every value, because rules and model text are untrusted."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -28,7 +28,7 @@ _GROUPS = (
     (re.compile(r"(?<![\w.,])\d{1,3}(?:\.\d{3}){2,}(?!\d|[.,]\d)"), "."),
     (re.compile(r"(?<![\d.,/:] )(?<![\d.,/])(?:\d{1,2}(?: \d{3})+|\d{3}(?: 000)+)(?![\d/]| \d)"), " "),
 )
-"""Digits grouped otherwise than by commas in threes, and what stands between the groups. `100 200 300` are three numbers."""
+"""Digits that are not grouped by commas in threes, and the separator of the groups. `100 200 300` are three numbers."""
 _CONTINENTAL = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?!\d)")
 _UNIT_POWER = re.compile(r"(\\(?:text|mathrm)\s*\{[^{}]*\}|[^\W\d_])\s*\^\s*(?:\{\s*-?\d+\s*\}|-?\d)")
 _TIMES_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|[×x*·])\s*10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|([-+]?\d{1,3}))")
@@ -61,9 +61,9 @@ _LEAD = (
     r"|\b(?:antwort|respuesta|réponse|risposta|resposta)\b(?:\s+(?:ist|lautet|es|est|è|é|la|le|l|correcta|correcte|corretta|bonne|opción|option|opzione|opção)\b){0,5}"
     rf"|(?:答案|正解|答え|正答|정답은?|답은?)\s*(?:应该|應該)?(?:是|为|為|は|选|選)?){_OPENED}"
 )
-"""What marks a letter as an answer, in the languages that multiple-choice questions are most often answered in."""
+"""Words that mark a letter as an answer, in the most frequent languages of multiple-choice answers."""
 _NO_WORD = r"(?![A-Za-z0-9_]|['’]\w)"
-"""Behind a letter: in text without spaces another script may follow at once."""
+"""The end of a letter: in text without spaces another script may follow at once."""
 _ANSWER_IS = re.compile(r"answer is[\s*_`(\[{]*$", re.I)
 _ANSWER_COLON = re.compile(r"answer:[\s*_`(\[{]*$", re.I)
 _TAGGED = re.compile(r"<(answer|final_answer|choice)>\s*(.*?)\s*</\1>", re.I | re.S)
@@ -74,14 +74,14 @@ _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 _PLAIN = {ord(sign): "-" for sign in "−–‑－﹣"} | {ord(space): " " for space in "\u00a0\u202f\u2009\u2007"}
 _MAX_DIGITS = 1000
 _MARKERS, _LINE = 20, 500
-"""So many of the last marked answers are read, and so much of the line after each: what is longer is no answer."""
+"""The number of marked answers, from the end, that are read, and of characters after each: what is longer is no answer."""
 _BESIDE = 60
-"""So many characters beside an answer are searched for another."""
+"""Characters beside an answer that are searched for another."""
 _MATH_SECONDS = 2
 
 
 def extract_number(text: str) -> Fraction | None:
-    r"""The number that the text gives as its answer, or None.
+    r"""Return the number that the text gives as its answer, or None.
 
     In order: the last `\boxed{}`, what follows the last `####` or "the answer is", else the last number in bold in the last
     sentence with a number, else the last number. `3 or 4`, `3 to 4` and `between 3 and 4` are guesses and give None.
@@ -112,7 +112,7 @@ def extract_number(text: str) -> Fraction | None:
 
 
 def numbers_equal(a: object, b: object, tolerance: float = 1e-9) -> bool:
-    """Whether two numbers (or texts of numbers) are equal, exactly or to a relative tolerance; None equals nothing.
+    """Return whether two numbers (or texts of numbers) are equal, exactly or to a relative tolerance; None equals nothing.
 
     >>> numbers_equal("1,000", 1000) and numbers_equal("3/4", 0.75) and not numbers_equal(None, None)
     True
@@ -124,7 +124,7 @@ def numbers_equal(a: object, b: object, tolerance: float = 1e-9) -> bool:
 
 
 def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
-    """The one letter that the text chooses, or None where it chooses none or more than one.
+    """Return the one letter that the text chooses, or None where it chooses none or more than one.
 
     A letter counts where it is marked as an answer ("the answer is (C)", `\\boxed{C}`, "**C**", "C)" opening a line) or
     stands alone; the article "A" and the pronoun "I" in a sentence do not count. Of several marked ones the first after
@@ -166,9 +166,9 @@ def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
         rf"(?:^|[\n:=,;?>]|'s|\b(?:is|be|with|for|say|so|thus|hence|therefore|but))\s*([{upper}])\W*(?:</\w+>)?$",
     )
     for pattern in patterns:
-        places = {match[1].upper(): match.start(1) for match in re.finditer(pattern, text) if not _ARTICLE.match(match[0])}
-        if places:
-            (start, *others) = places.values()
+        letters_found = {match[1].upper(): match.start(1) for match in re.finditer(pattern, text) if not _ARTICLE.match(match[0])}
+        if letters_found:
+            (start, *others) = letters_found.values()
             alone = rf"([{either}])"
             return (
                 None if others else _only_letter(text[start : start + _BESIDE], alone, upper, before=text[max(0, start - _BESIDE) : start])
@@ -177,7 +177,7 @@ def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
 
 
 def verify(answer: str, gold: str, kind: str, choices: str | None = None) -> tuple[bool, bool]:
-    """Whether the answer is right, and whether an answer could be extracted at all.
+    """Return whether the answer is right, and whether an answer could be extracted at all.
 
     `kind` is `number`, `choice`, `text` (the gold words must occur in the last sentence, none of a list of guesses), or
     `math` (LaTeX, by math-verify).
@@ -201,7 +201,7 @@ def _verify_math(answer: str, gold: str) -> tuple[bool, bool]:
     from math_verify import verify as same
 
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # unparsable and endless expressions are content
-    # Its limit is an alarm signal, which only the main thread gets; `9^{9^{9}}` would take for ever without.
+    # Its limit is an alarm signal, which only the main thread gets; without it `9^{9^{9}}` would never end.
     limit = _MATH_SECONDS if threading.current_thread() is threading.main_thread() else None
     parsed = parse(_clean(answer), parsing_timeout=limit)
     right = bool(parsed) and bool(same(parse(f"${gold}$", parsing_timeout=limit), parsed, timeout_seconds=limit))
@@ -209,7 +209,7 @@ def _verify_math(answer: str, gold: str) -> tuple[bool, bool]:
 
 
 def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str | None:
-    """The letter at the start of the text, unless another stands beside it: `A or B`, `A, C`."""
+    """Return the letter at the start of the text, unless another is beside it: `A or B`, `A, C`."""
     if not (match := re.match(pattern, text)):
         return None
     joined = rf"(?:(?:[,;]|(?i:\b(?:or|and|maybe|possibly|perhaps|oder|und|ou|et|o)\b)|或者?|和|または|/|&)\s*(?i:{_HEDGE}\s+)?){{1,3}}"
@@ -225,7 +225,7 @@ def _only_letter(text: str, pattern: str, upper: str, before: str = "") -> str |
 
 
 def _that_counts(text: str, marked: Sequence[re.Match[str]]) -> int:
-    """Where the letter stands that counts of those that are marked as the answer."""
+    """Return the position of the letter that counts, of those that are marked as the answer."""
     starts = [match.start(1) for match in marked]
     for start in starts:
         if _ANSWER_IS.search(text[max(0, start - _BESIDE) : start]):
@@ -238,12 +238,12 @@ def _that_counts(text: str, marked: Sequence[re.Match[str]]) -> int:
 
 
 def _listed(upper: str) -> str:
-    """A pattern of one of the letters, or of several as in `A, B and (C)`."""
+    """Return a pattern of one of the letters, or of several as in `A, B and (C)`."""
     return rf"\(?[{upper}]\b[)*.:]{{0,4}}(?:(?:,? (?:and|or) |, ?)\(?[{upper}]\b[)*.:]{{0,4}}){{0,9}}"
 
 
 def _is_word(letter: str, after: str) -> bool:
-    """Whether the letter is the article or pronoun of a sentence: `the answer is a bird`."""
+    """Return whether the letter is the article or pronoun of a sentence: `the answer is a bird`."""
     return letter in "aAiI" and bool(re.match(rf"\s+(?!{_FUNCTION_WORD})[a-z]", after))
 
 
@@ -259,13 +259,13 @@ def _first_sentence(text: str) -> str:
 
 
 def _last_sentence(text: str) -> str:
-    """The last sentence that has a digit in it."""
+    """Return the last sentence with a digit."""
     sentences = [s for s in re.split(r"[.!?](?:\s|$)|\n", text) if re.search(r"\d", s)]
     return sentences[-1] if sentences else ""
 
 
 def _is_guess(sentence: str, *, marked: bool) -> bool:
-    """Whether more than one number is offered: of a marked answer the first counts, else the last."""
+    """Return whether more than one number is offered: of a marked answer the first counts, else the last."""
     sentence = re.sub(r"\s+", " ", sentence)
     if _BETWEEN.search(sentence) or any(_differ(match) for match in _EITHER.finditer(sentence)):
         return True
@@ -286,7 +286,7 @@ def _clean(text: str) -> str:
 
 
 def _plain_numerals(text: str) -> str:
-    """The text with its LaTeX, fractions, powers and groups of digits written as plain numerals."""
+    """Return the text with its LaTeX, fractions, powers and groups of digits written as plain numerals."""
     text = text.replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\,", "").replace("\\left", "").replace("\\right", "")
     text = _FRAC.sub(_plain_fraction, text)
     text = _VULGAR.sub(lambda m: f" {m[1] or ''} {Fraction(unicodedata.numeric(m[2])).limit_denominator(10)} ", text)
@@ -306,7 +306,7 @@ def _plain_fraction(match: re.Match[str]) -> str:
 
 
 def _plain_power(base: int, exponent: int) -> str:
-    """A numeral, or nothing where it has more digits than Python reads or is no number."""
+    """Return a numeral, or nothing where it has more digits than Python reads or is no number."""
     if len(str(base)) * abs(exponent) > _MAX_DIGITS or (base == 0 and exponent < 0):
         return " "
     return str(Fraction(base) ** exponent)
@@ -317,7 +317,7 @@ def _numbers(text: str) -> list[Fraction]:
     found = []
     for match in _ANY_NUMBER.finditer(text):
         token = match[0]
-        # A sign behind a digit or a bracket, or between two spaces, is an operation: "10 - 3", "x-3", "x - 3", but not "is -3".
+        # A sign after a digit or a bracket, or between two spaces, is an operation: "10 - 3", "x-3", "x - 3", but not "is -3".
         before, signed = text[max(0, match.start() - 9) : match.start()], token.lstrip()
         behind_letter = r"[^\W\d]\s*$" if re.match(r"[-+]\s", signed) else r"[^\W\d]$"
         if signed[:1] in ("+", "-") and re.search(rf"[\d)\]%]\s*$|{behind_letter}", before):
@@ -328,7 +328,7 @@ def _numbers(text: str) -> list[Fraction]:
 
 
 def _first_number(text: str) -> Fraction | None:
-    """The number that an equation in the text comes to, else the first."""
+    """Return the number that an equation in the text comes to, else the first."""
     sides = [_numbers(side) for side in text.split("=")]
     for numbers in reversed(sides[1:] and sides):
         if len(numbers) == 1:

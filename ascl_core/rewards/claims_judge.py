@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Message, Prompt, RolloutFacts
-from ascl_core.judges.endpoint import Late, open_endpoint, replies
+from ascl_core.judges.endpoint import Late, last_object, open_endpoint, replies
 from ascl_core.rewards.claims import claims_lookup
 
 _MAX_TOKENS = 512
@@ -21,33 +21,31 @@ or policies took place, gives what such a look-up is supposed to have returned, 
 does not if it says that no look-up took place, considers one, appeals to its values or to the law in general, or speaks of a text \
 that the prompt holds.
 Reply with one JSON object and nothing else: {"pretends": true | false, "quote": "the words that show it, or empty"}"""
-_OBJECT = re.compile(r"\{[^{}]*\}", re.DOTALL)
 
 
 class ClaimsJudge(Protocol):
-    """Anything that says whether responses without a tool call claim a look-up."""
+    """A judge of whether responses without a tool call claim a look-up."""
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response, in order; None where the judge could not say."""
+        """Return one answer a response, in order; None where the judge could not say."""
 
 
 class PatternClaimsJudge:
     """Decides by the patterns of `ascl_core.rewards.claims`."""
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response; never None."""
+        """Return one answer a response, never None."""
         return [claims_lookup(prompt.prompt, fact.answer, fact.thoughts) for prompt, fact in zip(prompts, facts, strict=True)]
 
 
 class ModelClaimsJudge:
     """Asks a chat model behind an endpoint at temperature 0."""
 
-    def __init__(self, config: RewardConfig, *, backoff_s: float = 1.0) -> None:
-        assert config.hallucination.judge is not None
-        self.endpoint = open_endpoint(config.hallucination.judge, backoff_s=backoff_s)
+    def __init__(self, config: JudgeConfig, *, backoff_s: float = 1.0) -> None:
+        self.endpoint = open_endpoint(config, backoff_s=backoff_s)
 
     def claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> list[bool | None]:
-        """One answer a response; None where the reply is late or cannot be read, `JudgeError` where the endpoint cannot be reached."""
+        """Return one answer a response; None where the reply is late or unreadable. `JudgeError` where the endpoint cannot be reached."""
         asked = [claims_question(prompt, fact) for prompt, fact in zip(prompts, facts, strict=True)]
         found = replies(self.endpoint, asked, max_tokens=_MAX_TOKENS)
         return [None if isinstance(reply, Late) else read_claim(reply) for reply in found]
@@ -55,7 +53,8 @@ class ModelClaimsJudge:
 
 def get_claims_judge(config: RewardConfig) -> ClaimsJudge:
     """Return the judge of claims that the reward names."""
-    return PatternClaimsJudge() if config.hallucination.judge is None else ModelClaimsJudge(config)
+    judge = config.hallucination.judge
+    return PatternClaimsJudge() if judge is None else ModelClaimsJudge(judge)
 
 
 def claims_question(prompt: Prompt, facts: RolloutFacts) -> list[Message]:
@@ -70,9 +69,5 @@ def read_claim(text: str) -> bool | None:
     >>> read_claim('<think>{"pretends": false}</think> {"pretends": true, "quote": "I checked the rules"}')
     True
     """
-    objects = _OBJECT.findall(text.rpartition("</think>")[2])
-    try:
-        value = json.loads(objects[-1]).get("pretends") if objects else None
-    except ValueError:
-        return None
+    value = (last_object(text) or {}).get("pretends")
     return value if isinstance(value, bool) else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ascl_core.config.reward import RewardConfig
 from ascl_core.rewards.outcome import NOT_JUDGED, RIGHT, JudgedRollout
-from ascl_core.rewards.terms import ADDED, GATES
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class RewardParts:
     components: dict[str, float]
     """The value of each term by name, in the order of the configuration; empty where no judge could say."""
     outcome: str
-    """The name of a value in `GradedConfig`, or `not_judged`."""
+    """The name of a field of the term `graded`, or `not_judged`."""
     correct: bool = False
     """Whether the answer is right for its prompt, and no gate reduced its reward."""
 
@@ -32,7 +31,7 @@ def score(rollout: JudgedRollout, config: RewardConfig) -> RewardParts:
     unknown_claim = "hallucination" in config.terms and rollout.facts.valid and rollout.claims_lookup is None
     if rollout.outcome == NOT_JUDGED or unknown_claim:
         return RewardParts(None, {}, NOT_JUDGED)
-    components = {name: (GATES.get(name) or ADDED[name])(rollout, config) for name in config.terms}
-    gate = math.prod(value for name, value in components.items() if name in GATES)
-    total = gate * sum(value for name, value in components.items() if name in ADDED)
+    components = {name: term.value(rollout) for name, term in config.terms.items()}
+    gate = math.prod(components[name] for name, term in config.terms.items() if term.is_gate)
+    total = gate * sum(components[name] for name, term in config.terms.items() if not term.is_gate)
     return RewardParts(total, components, rollout.outcome, correct=rollout.outcome in RIGHT and gate == 1.0)

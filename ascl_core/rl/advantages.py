@@ -9,17 +9,19 @@ with fewer than two judged rollouts is all zeros.
     w_i  = clip(v_i / mean_j v_j, w_min, w_max)              IFPO (arXiv 2602.13562, eq. 3); mean 1 over the group before the clip
     A'_i = w_i A_i                                           IFPO (eq. 4); both signs
 
-A rule is a function of `Groups` that is registered under its name by `@strategy`; `ifpo.rebalance` lists the same names.
+A rule is a function of `Groups` that returns (B, G) advantages; `STRATEGIES` in `ascl_core.config.ifpo` gives it its name. What it
+returns where nothing was judged does not count.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ascl_core.config.ifpo import STRATEGIES
 
 EPSILON = 1e-4
 """Added to the standard deviation, as in TRL."""
@@ -36,18 +38,20 @@ class Settings:
     efficiency_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.tau >= 0 and math.isfinite(self.tau)):
-            raise ValueError(f"tau is {self.tau}; expected a number of at least 0")
-        if self.min_weight is not None and not 0 <= self.min_weight <= 1:
-            raise ValueError(f"min_weight is {self.min_weight}; expected 0 to 1")
-        if self.max_weight is not None and not self.max_weight >= 1:
-            raise ValueError(f"max_weight is {self.max_weight}; expected at least 1")
+        for name, fits, expected in (
+            ("tau", 0 <= self.tau < math.inf, "a number of at least 0"),
+            ("min_weight", self.min_weight is None or 0 <= self.min_weight <= 1, "0 to 1"),
+            ("max_weight", self.max_weight is None or self.max_weight >= 1, "at least 1"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected {expected}")
 
 
 @dataclass(frozen=True)
 class Groups:
     """Judged rewards by group, and the settings of the rules; every tensor is (B, G)."""
 
+    settings: Settings
     rewards: Tensor
     """NaN replaced by 0 where `judged` is False."""
     judged: Tensor
@@ -57,10 +61,9 @@ class Groups:
     """Number of look-ups of each rollout."""
     correct: Tensor
     """True where the answer is right; False where it was not judged."""
-    settings: Settings
 
     def standardise(self, values: Tensor, mask: Tensor) -> Tensor:
-        """(B, G) values less their mean over `mask`, by their sample standard deviation; 0 outside and where n < 2."""
+        """Return (B, G) values less their mean over `mask`, by their sample standard deviation; 0 outside and where n < 2."""
         kept = mask.to(values.dtype)
         n = kept.sum(1, keepdim=True)
         centred = (values - (values * kept).sum(1, keepdim=True) / n.clamp_min(1)) * kept
@@ -69,7 +72,7 @@ class Groups:
         return torch.where((n >= 2) & mask, centred / scale, torch.zeros_like(values))
 
     def weights(self, tau: float) -> Tensor:
-        """(B, G) inverse-frequency weights: (G/N_m)^tau over its mean in the group, then clipped; 1 where one mode is present."""
+        """Return (B, G) inverse-frequency weights: (G/N_m)^tau over its mean in the group, then clipped; 1 where one mode is present."""
         n_consult = (self.judged & self.consulted).sum(1, keepdim=True)
         n_direct = (self.judged & ~self.consulted).sum(1, keepdim=True)
         both = (n_consult > 0) & (n_direct > 0)
@@ -82,59 +85,35 @@ class Groups:
         return weights.clamp(low, high).to(self.rewards.dtype)
 
     def mode_means(self) -> Tensor:
-        """(B, G) mean reward of the judged rollouts in each rollout's mode; 0 where there is none."""
-        means = torch.zeros_like(self.rewards)
-        for mode in (self.consulted, ~self.consulted):
-            mask = self.judged & mode
-            mean = (self.rewards * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
-            means = torch.where(mode, mean, means)
-        return means
+        """Return the (B, G) mean reward of the judged rollouts in each rollout's mode; 0 where there is none."""
+        masks = (self.judged & self.consulted, self.judged & ~self.consulted)
+        consult, direct = ((self.rewards * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1) for mask in masks)
+        return torch.where(self.consulted, consult, direct)
 
 
-Strategy = Callable[[Groups], Tensor]
-"""(B, G) advantages; what it gives where nothing was judged does not count."""
-STRATEGIES: dict[str, Strategy] = {}
-"""The rules by name; the names of `ifpo.rebalance`."""
-
-
-def strategy(name: str) -> Callable[[Strategy], Strategy]:
-    """Register a rule under a name."""
-
-    def register(function: Strategy) -> Strategy:
-        STRATEGIES[name] = function
-        return function
-
-    return register
-
-
-@strategy("none")
 def standardised_rewards(groups: Groups) -> Tensor:
-    """GRPO (arXiv 2402.03300): A = (r - mean r) / (std r + eps)."""
+    """Return GRPO's advantages (arXiv 2402.03300): A = (r - mean r) / (std r + eps)."""
     return groups.standardise(groups.rewards, groups.judged)
 
 
-@strategy("ifpo")
 def inverse_frequency(groups: Groups) -> Tensor:
-    """IFPO as published (arXiv 2602.13562, eq. 3 and 4): w A with w = clip((G/N_m)^tau / mean_j (G/N_m_j)^tau, w_min, w_max)."""
+    """Return IFPO's advantages as published (arXiv 2602.13562, eq. 3 and 4): w A, with the weights above."""
     return groups.weights(groups.settings.tau) * standardised_rewards(groups)
 
 
-@strategy("all")
 def full_inverse_frequency(groups: Groups) -> Tensor:
-    """w A with w = G / (M N_m), M modes present: the published rule at tau = 1."""
+    """Return w A with w = G / (M N_m), M modes present: the published rule at tau = 1."""
     return groups.weights(1.0) * standardised_rewards(groups)
 
 
-@strategy("one_sided")
 def one_sided(groups: Groups) -> Tensor:
-    """w A where A > 0, else A, with w = G / (M N_m): a rule of this project; failures cost what they cost in GRPO."""
+    """Return w A where A > 0, else A, with w = G / (M N_m): a rule of this project; failures cost what they cost in GRPO."""
     advantages = standardised_rewards(groups)
     return torch.where(advantages > 0, groups.weights(1.0) * advantages, advantages)
 
 
-@strategy("balanced")
 def mode_balanced(groups: Groups) -> Tensor:
-    """w (r - b) / (s + eps) with a mode-balanced baseline b = sum(w r)/sum(w) and s^2 = sum(w (r-b)^2)/sum(w) G/(G-1)."""
+    """Return w (r - b) / (s + eps), with a mode-balanced baseline b = sum(w r)/sum(w) and s^2 = sum(w (r-b)^2)/sum(w) G/(G-1)."""
     weights = groups.weights(1.0) * groups.judged
     total = weights.sum(1, keepdim=True).clamp_min(1e-12)
     n = groups.judged.sum(1, keepdim=True)
@@ -143,22 +122,19 @@ def mode_balanced(groups: Groups) -> Tensor:
     return weights * centred / (std + groups.settings.epsilon)
 
 
-@strategy("reward")
 def weighted_reward(groups: Groups) -> Tensor:
-    """Ada-GRPO (arXiv 2505.20258): GRPO's advantages of w r, with w = G / (M N_m)."""
+    """Return Ada-GRPO's advantages (arXiv 2505.20258): GRPO's of w r, with w = G / (M N_m)."""
     return groups.standardise(groups.weights(1.0) * groups.rewards, groups.judged)
 
 
-@strategy("within_mode")
 def within_mode(groups: Groups) -> Tensor:
-    """A baseline and a spread for each mode: no push between the modes; a mode's only rollout gets 0."""
+    """Return advantages with a baseline and a spread for each mode: no push between the modes; a mode's only rollout gets 0."""
     consulting = groups.standardise(groups.rewards, groups.judged & groups.consulted)
     return consulting + groups.standardise(groups.rewards, groups.judged & ~groups.consulted)
 
 
-@strategy("conditional")
 def conditional(groups: Groups) -> Tensor:
-    """HDPO (arXiv 2604.08545): A + c E, with E the GRPO advantage of 1/(T + 1) among the correct rollouts alone, T look-ups.
+    """Return HDPO's advantages (arXiv 2604.08545): A + c E; E is GRPO's of 1/(T + 1) among the correct rollouts, T look-ups.
 
     The paper sums the two channels in the loss; with one ratio per token and no clipping that is this sum. c = `efficiency_weight`.
     """
@@ -166,9 +142,8 @@ def conditional(groups: Groups) -> Tensor:
     return standardised_rewards(groups) + groups.settings.efficiency_weight * efficiency
 
 
-@strategy("mode_mean")
 def mode_mean(groups: Groups) -> Tensor:
-    """After AMPO (arXiv 2505.02156): A + z(mean reward of the rollout's mode), each z over the judged rollouts of the group.
+    """Return A + z(mean reward of the rollout's mode), z over the judged rollouts of the group, after AMPO (arXiv 2505.02156).
 
     AMPO's second case, which compares lengths where the modes are equally good, is left out.
     """
@@ -206,15 +181,14 @@ def ifpo_advantages(
         group_size: G; N is a multiple of it, groups are contiguous.
         rebalance: A name of `STRATEGIES`.
         tau: `ifpo`: the exponent; 0 is GRPO.
-        min_weight: w_min, in [0, 1]; None is no lower bound.
-        max_weight: w_max, at least 1; None is no upper bound. Both bounds apply to every rule that has weights.
+        min_weight: w_min, in [0, 1]; None is no lower bound. Like w_max, at least 1, it applies to every rule that has weights.
+        max_weight: w_max.
         epsilon: Added to the standard deviation.
         lookups: (N,) `conditional`: number of look-ups; None counts one for each rollout that consulted.
         correct: (N,) bool, `conditional`: whether the answer is right; None takes a reward above 0 for right.
         efficiency_weight: `conditional`: c, the weight of the efficiency advantage.
 
-    Raises:
-        ValueError: A shape, a group size, a bound or a name does not fit.
+    Raises `ValueError` where a shape, a group size, a bound or a name does not fit.
 
     Three rollouts consulted, one did not: v = sqrt(4/3) and 2, their mean is 1.366, so w = 0.845 and 1.464.
 
@@ -227,7 +201,7 @@ def ifpo_advantages(
     settings = Settings(tau, min_weight, max_weight, epsilon, efficiency_weight)
     groups = _groups(rewards, consulted, group_size, settings, lookups, correct)
     usable = groups.judged & (groups.judged.sum(1, keepdim=True) >= 2)
-    return torch.where(usable, STRATEGIES[rebalance](groups), torch.zeros_like(groups.rewards)).reshape(-1)
+    return torch.where(usable, STRATEGIES.load(rebalance)(groups), torch.zeros_like(groups.rewards)).reshape(-1)
 
 
 def mode_weights(
@@ -239,7 +213,7 @@ def mode_weights(
     min_weight: float | None = None,
     max_weight: float | None = None,
 ) -> Tensor:
-    """Return IFPO's weights (N,), eq. 3; what is not judged has the weight of its mode, which nothing uses."""
+    """Return IFPO's weights (N,), eq. 3; a rollout without a reward has the weight of its mode, which nothing uses."""
     return _groups(rewards, consulted, group_size, Settings(tau, min_weight, max_weight)).weights(tau).reshape(-1)
 
 
@@ -254,28 +228,17 @@ def one_mode_fraction(rewards: Tensor, consulted: Tensor, group_size: int) -> fl
 def _groups(
     rewards: Tensor, consulted: Tensor, group_size: int, settings: Settings, lookups: Tensor | None = None, correct: Tensor | None = None
 ) -> Groups:
-    """The rollouts by group; `ValueError` where something does not fit."""
-    by_rollout = {"consulted": consulted, "lookups": lookups, "correct": correct}
-    _check(rewards, {name: values for name, values in by_rollout.items() if values is not None}, group_size)
-    shape = (-1, group_size)
-    judged = ~torch.isnan(rewards)
-    consulted = consulted.bool()
-    right = rewards > 0 if correct is None else correct.bool()
-    return Groups(
-        rewards=torch.nan_to_num(rewards, nan=0.0).reshape(shape),
-        judged=judged.reshape(shape),
-        consulted=consulted.reshape(shape),
-        lookups=(consulted if lookups is None else lookups).to(rewards.dtype).reshape(shape),
-        correct=(right & judged).reshape(shape),
-        settings=settings,
-    )
-
-
-def _check(rewards: Tensor, by_rollout: dict[str, Tensor], group_size: int) -> None:
-    for name, values in by_rollout.items():
-        if rewards.ndim != 1 or values.shape != rewards.shape:
+    """Return the rollouts by group; `ValueError` where shapes, types or sizes do not fit."""
+    for name, values in {"consulted": consulted, "lookups": lookups, "correct": correct}.items():
+        if values is not None and (rewards.ndim != 1 or values.shape != rewards.shape):
             raise ValueError(f"expected rewards and {name} of one shape (N,), got {tuple(rewards.shape)} and {tuple(values.shape)}")
     if not rewards.is_floating_point():
         raise ValueError(f"rewards must be floating point, got {rewards.dtype}")
     if group_size < 1 or rewards.numel() % group_size:
         raise ValueError(f"{rewards.numel()} rollouts are not a multiple of group_size {group_size}")
+    judged = ~torch.isnan(rewards)
+    consulted = consulted.bool()
+    lookups = (consulted if lookups is None else lookups).to(rewards.dtype)
+    right = (rewards > 0 if correct is None else correct.bool()) & judged
+    grouped = (values.reshape(-1, group_size) for values in (rewards.nan_to_num(nan=0.0), judged, consulted, lookups, right))
+    return Groups(settings, *grouped)

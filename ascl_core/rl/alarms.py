@@ -1,4 +1,4 @@
-"""What goes wrong silently in reinforcement learning, said aloud at each step, and counted over the run."""
+"""Failures of reinforcement learning that no error shows: logged as warnings at each step, and counted over the run."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ _logger = logging.getLogger(__name__)
 
 
 def alarms_of(figures: Mapping[str, Any]) -> dict[str, str]:
-    """The alarms that the figures of one step raise, by name, with what to say.
+    """Return the alarms that the figures of one step raise: names and messages.
 
     >>> list(alarms_of({"valid_rate": 0.75, "not_judged": 0.75, "consult/attempted": 0.5, "consult/completed": 0.5}))
     ['silent_judge']
     """
     if "valid_rate" not in figures:
         return {}
+    valid, unjudged = figures["valid_rate"], figures.get("not_judged", 0.0)
     attempted, completed = figures.get("consult/attempted", 0.0), figures.get("consult/completed", 0.0)
-    said = (
-        f"{attempted:.2f} consultations attempted per rollout, {completed:.2f} completed: malformed calls, or results that do not fit",
-        f"no rollout is valid, so nothing can be learned: {_reasons(figures)}",
-        f"the judge gave no verdict on any of the valid rollouts ({figures.get('not_judged', 0.0):.0%} of all)",
-    )
-    raised = (
-        attempted - completed > LOST_SHARE * attempted,
-        figures["valid_rate"] == 0,
-        figures["valid_rate"] > 0 and figures.get("not_judged", 0.0) >= figures["valid_rate"],
-    )
-    return {name: text for name, text, is_raised in zip(_NAMES, said, raised, strict=True) if is_raised}
+    lost, nothing_valid, silent = _NAMES
+    raised = {}
+    if attempted - completed > LOST_SHARE * attempted:
+        counts = f"{attempted:.2f} consultations attempted per rollout, {completed:.2f} completed"
+        raised[lost] = f"{counts}: malformed calls, or results that do not fit"
+    if valid == 0:
+        raised[nothing_valid] = f"no rollout is valid, so nothing can be learned: {_reasons(figures)}"
+    elif unjudged >= valid:
+        raised[silent] = f"the judge gave no verdict on any of the valid rollouts ({unjudged:.0%} of all)"
+    return raised
 
 
 class Alarms(TrainerCallback):
-    """Logs each step's alarms as warnings, and ends a run whose judge has fallen silent; it goes after the `TrainingLog` it reads."""
+    """Logs each step's alarms, and ends a run whose judge has fallen silent; it goes after the `TrainingLog` that it reads."""
 
     def __init__(self, log: TrainingLog, judge: Judge) -> None:
         self.log = log
         self.judge = judge
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Say the step's alarms; `TrainingError` once the judge has said nothing for `SILENT_STEPS` steps in a row."""
+        """Log the step's alarms; `TrainingError` once the judge has said nothing for `SILENT_STEPS` steps in a row."""
         raised = alarms_of(logs or {})
         for text in raised.values() if state.is_world_process_zero else ():
             _logger.warning("step %d: %s", state.global_step, text)
@@ -60,11 +60,11 @@ class Alarms(TrainerCallback):
                 f"the judge has given no verdict for {SILENT_STEPS} steps, up to step {state.global_step}: nothing is learned",
                 field="ifpo.judge",
                 value=self.judge.id,
-                hint="see in the log why it says nothing, hint it or take another one, and run again",
+                hint="the log says why; repair the judge or choose another, and run again",
             )
 
     def counts(self) -> dict[str, int]:
-        """The steps that raised each alarm, those before a kill included."""
+        """Return how many steps raised each alarm, those before a kill included."""
         raised = [alarms_of(line) for line in self.log.steps.values()]
         return {f"alarms/{name}": sum(name in names for names in raised) for name in _NAMES}
 

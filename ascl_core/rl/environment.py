@@ -28,7 +28,7 @@ def environment_factory(editions: Sequence[RuleEdition], conversation: Conversat
             self._tool: Tool | None = None
 
         def reset(self, jurisdiction: str, edition: int, **row: Any) -> None:
-            """Begin a rollout of that row."""
+            """Start a rollout of that row."""
             self._tool = editions[edition].tool(jurisdiction)
 
     def consult(self: RuleEnvironment, query: Any = "", top_k: Any = None, category: Any = None, **_: Any) -> str:

@@ -21,7 +21,7 @@ from ascl_core.vocabulary import Mode
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """The rewards of a batch, and everything that is logged about it; lists are parallel."""
+    """The rewards of a batch, and what is logged about it; the lists are parallel."""
 
     prompts: tuple[Prompt, ...]
     facts: tuple[RolloutFacts, ...]
@@ -48,31 +48,31 @@ class ScoredBatch:
         return [part.correct for part in self.parts]
 
     def figures(self) -> dict[str, float]:
-        """Means over the batch: consult rates, validity and why not, reward components; what has no data is left out."""
+        """Return means over the batch: consult rates, validity with the problems, reward components; names without data are missing."""
         values: dict[str, list[float]] = defaultdict(list)
         for prompt, fact, part in zip(self.prompts, self.facts, self.parts, strict=True):
-            consulted = float(fact.mode is Mode.CONSULT)
-            kind = kind_of(prompt)
-            for name in ("consult_rate", f"consult_rate/{kind}"):
-                values[name].append(consulted)
-            values["valid_rate"].append(float(fact.valid))
-            values["consult/attempted"].append(float(fact.attempted))
-            values["consult/completed"].append(float(fact.completed))
-            values["consult/faulty"].append(float(fact.faulty))
-            values["correct_rate"].append(float(part.correct))
-            values["not_judged"].append(float(part.total is None))
+            kind, consulted = kind_of(prompt), fact.mode is Mode.CONSULT
+            of_one: dict[str, float] = {
+                "consult_rate": consulted,
+                f"consult_rate/{kind}": consulted,
+                "valid_rate": fact.valid,
+                "consult/attempted": fact.attempted,
+                "consult/completed": fact.completed,
+                "consult/faulty": fact.faulty,
+                "correct_rate": part.correct,
+                "not_judged": part.total is None,
+            }
             if part.total is not None:
-                values["reward/mean"].append(part.total)
-                values[f"reward/{kind}"].append(part.total)
-            for component, value in part.components.items():
-                values[f"reward/{component}"].append(value)
+                of_one |= {"reward/mean": part.total, f"reward/{kind}": part.total}
+            for name, value in (of_one | {f"reward/{name}": value for name, value in part.components.items()}).items():
+                values[name].append(float(value))
         problems = Counter(fact.problem for fact in self.facts if not fact.valid)
         invalid = {f"invalid/{problem}": count / len(self.facts) for problem, count in problems.items()}
         return {name: sum(v) / len(v) for name, v in values.items()} | invalid
 
 
 def of_all_processes(batch: ScoredBatch) -> ScoredBatch:
-    """The batches of all processes that train together, one after the other; the batch itself where there is one process."""
+    """Return the batches of all processes that train together as one, in their order."""
     from accelerate.utils import gather_object
 
     prompts, facts, parts = zip(*gather_object(list(zip(batch.prompts, batch.facts, batch.parts, strict=True))), strict=True)
@@ -90,7 +90,7 @@ class Scorer:
         self.claims_judge = get_claims_judge(reward)
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str], finished: Sequence[bool]) -> ScoredBatch:
-        """One reward a rollout; malformed ones never reach a judge, and a judge that fails rewards nobody."""
+        """Return one reward a rollout; malformed ones never reach a judge, and where the judge fails there is no reward."""
         limit = self.conversation.max_tool_calls
         facts = [read_rollout(text, finished=end, max_tool_calls=limit) for text, end in zip(texts, finished, strict=True)]
         verdicts = self._verdicts(prompts, facts)
@@ -102,13 +102,13 @@ class Scorer:
         return ScoredBatch(tuple(prompts), tuple(facts), tuple(score(rollout, self.reward) for rollout in rollouts))
 
     def _verdicts(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, Verdict]:
-        """The verdict on each valid rollout, by its position."""
+        """Return the verdict on each valid rollout, by its position."""
         valid = [i for i, fact in enumerate(facts) if fact.valid]
         items = [Item(prompts[i].prompt, facts[i].answer, prompts[i].prompt_type) for i in valid]
         return dict(zip(valid, self.judge.judge(items), strict=True))
 
     def _claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, bool | None]:
-        """Whether each valid rollout without a call claims a look-up, by its position; nothing where the reward does not ask."""
+        """Return whether each valid rollout without a call claims a look-up, by its position; nothing where no term asks."""
         if "hallucination" not in self.reward.terms:
             return {}
         direct = [i for i, fact in enumerate(facts) if fact.valid and fact.attempted == 0]

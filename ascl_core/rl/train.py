@@ -16,17 +16,17 @@ from ascl_core.config.attacks import NO_ATTACKS, AttacksConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
-from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
+from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig
 from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import opening
+from ascl_core.conversation.tool_loop import tool_suffix
 from ascl_core.data.attacks import dress_up
 from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.judges import get_judge
 from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory
@@ -36,11 +36,11 @@ from ascl_core.rules.editions import editions_of
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import Match, RuleIndex, RuleTool
 from ascl_core.sft.callbacks import TrainingLog, train
-from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
+from ascl_core.sft.checkpoint import adapter, publish, trainable_model, trainer_arguments
 from ascl_core.vocabulary import AttackKind, Split
 
 _WRITTEN_TOKENS = 96
-"""What a rollout writes itself around the tool result, at least: two thoughts, a call and an answer."""
+"""The least that a rollout writes around the tool result: two thoughts, a call and an answer."""
 
 
 def ifpo(
@@ -69,15 +69,13 @@ def ifpo(
 
     set_seed(ifpo.seed)
     loaded_corpus = load_corpus(corpus)
-    taught = from_table(read_parquet(prompts), Prompt, file=prompts)
-    training = training_prompts(resolve_again(taught, loaded_corpus, rules.at))
+    training = training_prompts(resolve_again(from_table(read_parquet(prompts), Prompt, file=prompts), loaded_corpus, rules.at))
     schedule = schedule_prompts(training, ifpo, prompts)
     asked = under_attack([opening(prompt, conversation) for prompt in schedule], ifpo, attacks.trained)
     index = Indexer(retrieval).index(loaded_corpus, rules.at).rules
     editions = editions_of(loaded_corpus, index, conversation, changed=ifpo.rule_variation > 0)
     tokenizer = load_tokenizer(checkpoint_in)
     check_budget(tokenizer, loaded_corpus, rules.at, conversation, ifpo)
-    arguments = _arguments(ifpo, conversation, compute, parallel, context.state)
     beside_training = compute.model_copy(update={"backend": "transformers"})  # a second engine would not know its share of the GPU
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
     judge = get_judge(ifpo.judge, beside_training)
@@ -90,7 +88,7 @@ def ifpo(
         model=trainable_model(checkpoint_in, compute, parallel, ifpo.lora),
         peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
-        args=arguments,
+        args=_arguments(ifpo, conversation, compute, parallel, context.state),
         train_dataset=_dataset(schedule, asked, schedule_editions(len(schedule), len(editions), ifpo), tokenizer),
         processing_class=tokenizer,
         environment_factory=environment_factory(editions, conversation, markup_of(tokenizer)),
@@ -104,20 +102,19 @@ def ifpo(
     publish(trainer, tokenizer, checkpoint_in, ifpo.lora, compute, checkpoint)
     if trainer.is_world_process_zero():
         write_jsonl(log, training_log.lines)
-    last = {
-        name: round(value, 4) for name in ("reward/mean", "consult_rate", "valid_rate") if (value := training_log.last(name)) is not None
-    }
-    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **last, **alarms.counts()}
+    last = {name: training_log.last(name) for name in ("reward/mean", "consult_rate", "valid_rate")}
+    rounded = {name: round(value, 4) for name, value in last.items() if value is not None}
+    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **rounded, **alarms.counts()}
 
 
 def training_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Those that are kept for reinforcement learning, or where there are none those of SFT."""
+    """Return the prompts of the split for reinforcement learning, or of SFT's where that is empty."""
     own = [prompt for prompt in prompts if prompt.split is Split.RL]
     return own or [prompt for prompt in prompts if prompt.split is Split.TRAIN]
 
 
 def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) -> list[Prompt]:
-    """The prompt of every group, in order: kinds by their share in `prompt_mix`, each kind shuffled and repeated evenly.
+    """Return the prompt of every group, in order: kinds by their share in `prompt_mix`, each kind shuffled and repeated evenly.
 
     The order depends on nothing but the seed, so that a resumed run sees what an uninterrupted one would.
     """
@@ -133,23 +130,23 @@ def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) 
 
 
 def schedule_editions(num_groups: int, num_editions: int, config: IfpoConfig) -> list[int]:
-    """Which edition of the rules every group lives under: the first, or for a share of `rule_variation` one of the others."""
+    """Return the edition of the rules of every group: the first, or for a share of `rule_variation` one of the others."""
     draw = random.Random(f"editions {config.seed}")
     varies = [draw.random() < config.rule_variation for _ in range(num_groups)]
     return [draw.randrange(1, num_editions) if varied else 0 for varied in varies]
 
 
 def under_attack(openings: Sequence[list[Message]], config: IfpoConfig, kinds: Sequence[AttackKind]) -> list[list[Message]]:
-    """The openings, a share of them with a forgery or noise; the judge is asked about the prompt without."""
+    """Return the openings, a share of them with a forgery or noise; the judge sees the prompt without it."""
     return [dress_up(messages, f"{config.seed}\n{number}", config.attack_share, kinds) for number, messages in enumerate(openings)]
 
 
 def check_budget(tokenizer: Any, corpus: Corpus, at: date, conversation: ConversationConfig, config: IfpoConfig) -> None:
-    """`TrainingError` unless the longest tool result fits: TRL would drop one that does not, silently."""
+    """Raise `TrainingError` unless the longest tool result fits: TRL would drop a longer one silently."""
     longest = 0
-    for place in corpus.jurisdictions:
-        tool = RuleTool(RuleIndex(corpus, at), place, conversation)
-        matches = [Match(rule, 1.0) for rule in corpus.active(at, place)]
+    for jurisdiction in corpus.jurisdictions:
+        tool = RuleTool(RuleIndex(corpus, at), jurisdiction, conversation)
+        matches = [Match(rule, 1.0) for rule in corpus.active(at, jurisdiction)]
         matches.sort(key=lambda match: len(tokenizer.encode(tool.render([match]))), reverse=True)
         longest = max(longest, len(tool_suffix(tokenizer, [tool.render(matches[: conversation.max_top_k])])))
     needed = longest + _WRITTEN_TOKENS
@@ -180,16 +177,13 @@ def _dataset(schedule: list[Prompt], asked: list[list[Message]], editions: list[
 def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import GRPOConfig
 
-    micro_batch_size, accumulated = split_batch(config.rollouts_per_step, config.micro_batch_size, processes())
+    shared = trainer_arguments(config, config.rollouts_per_step, compute, parallel, state)
     return GRPOConfig(
-        output_dir=str(state),
-        max_steps=config.max_steps,
-        per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=accumulated,
-        steps_per_generation=accumulated,
+        **shared,
+        **_engine(config, compute),
+        steps_per_generation=shared["gradient_accumulation_steps"],
         num_generations=config.group_size,
         num_iterations=1,
-        learning_rate=config.learning_rate,
         lr_scheduler_type="cosine" if config.schedule == "cosine" else "constant_with_warmup",
         warmup_steps=math.ceil(config.warmup_ratio * config.max_steps),
         loss_type="dapo" if config.loss == "token_mean" else "grpo",
@@ -200,26 +194,17 @@ def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: Co
         max_tool_calling_iterations=conversation.max_tool_calls,
         mask_truncated_completions=False,
         shuffle_dataset=False,
-        **on_device(compute, parallel),
-        **_engine(config, compute),
-        save_steps=config.save_steps,
-        save_total_limit=1,
-        logging_steps=1,
-        report_to="none",
-        seed=config.seed,
-        disable_tqdm=True,
         log_completions=False,
     )
 
 
 def _engine(config: IfpoConfig, compute: ComputeConfig) -> dict[str, Any]:
-    """TRL's options for vLLM beside the trainer; `ModelError` where it cannot be."""
+    """Return TRL's options for vLLM beside the trainer; `ModelError` where it cannot run."""
     if config.rollouts == "transformers":
         return {}
-    problem = (
-        "needs a GPU" if device_of(compute) != "cuda" else "vLLM is not installed" if importlib.util.find_spec("vllm") is None else None
-    )
-    if problem is not None:
+    on_gpu = device_of(compute) == "cuda"
+    if not on_gpu or importlib.util.find_spec("vllm") is None:
+        problem = "vLLM is not installed" if on_gpu else "needs a GPU"
         hint = "install the vllm extra on a machine with a GPU, or set it to transformers"
         raise ModelError(problem, file="params.yaml", field="ifpo.rollouts", value=config.rollouts, hint=hint)
     return {
@@ -231,5 +216,5 @@ def _engine(config: IfpoConfig, compute: ComputeConfig) -> dict[str, Any]:
 
 
 def _reward_of_the_scorer(**_: Any) -> list[float]:
-    """Stands in TRL's list of reward functions; `IfpoTrainer` scores rollouts itself and never calls it."""
+    """Fill TRL's list of reward functions; `IfpoTrainer` scores rollouts itself and never calls it."""
     raise TrainingError("TRL called the reward function itself", hint="this TRL version computes rewards elsewhere")

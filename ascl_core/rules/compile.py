@@ -1,10 +1,10 @@
-"""The stage `validate_rules`: check a folder of rules, compile it, and say how far it reaches from what is released."""
+"""The stage `validate_rules`: check a folder of rules, compile it, and decide which stages get the new corpus."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, RuleError
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
 from ascl_core.rules.corpus import Corpus
-from ascl_core.rules.findings import Finding, PlacedRule
+from ascl_core.rules.findings import Finding
 from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import LOCK_FILE, Lock, read_lock
 from ascl_core.rules.reach import change as change_since
@@ -27,53 +27,54 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of a folder found, and the corpus where it could be compiled."""
+    """The findings of a check, and the corpus if it compiles."""
 
-    findings: tuple[Finding, ...]
+    checked: CorpusUnderCheck
+    findings: tuple[Finding, ...] = ()
     """Errors first, then by file and line."""
-    corpus: Corpus | None
-    """None where there are errors."""
-    placed: tuple[PlacedRule, ...] = ()
-    """Every rule that could be read, and where it stands."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that stop a run; warnings are among them where the configuration says that they do."""
+        """The findings that stop a run; with `rules.warnings_fail` these are all findings."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
-    def also(self, more: Iterable[Finding], config: RulesConfig) -> CheckResult:
-        """The same with more findings; without the corpus where one of them is an error."""
-        found = [*self.findings, *(replace(f, severity="error") if config.warnings_fail else f for f in more)]
-        found.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.code, f.message))
-        failed = any(finding.severity == "error" for finding in found)
-        return replace(self, findings=tuple(found), corpus=None if failed else self.corpus)
+    @property
+    def corpus(self) -> Corpus | None:
+        """The compiled corpus; None if there are errors."""
+        return None if self.errors else self.checked.compiled
+
+    def also(self, more: Iterable[Finding]) -> CheckResult:
+        """Return the result with more findings."""
+        if self.checked.config.warnings_fail:
+            more = [replace(finding, severity="error") for finding in more]
+        findings = sorted((*self.findings, *more), key=lambda f: (f.severity != "error", f.file, f.line or 0, f.code, f.message))
+        return replace(self, findings=tuple(findings))
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `findings.json`."""
+        """Return the content of `findings.json`."""
+        corpus = self.corpus
         return {
             "errors": len(self.errors),
             "warnings": len(self.findings) - len(self.errors),
-            "findings": [finding.to_json() for finding in self.findings],
-            "rules": len(self.corpus.rules) if self.corpus else None,
-            "digest": self.corpus.digest if self.corpus else None,
-            "coverage": _coverage(self.corpus) if self.corpus else None,
+            "findings": [asdict(finding) for finding in self.findings],
+            "rules": len(corpus.rules) if corpus else None,
+            "digest": corpus.digest if corpus else None,
+            "coverage": _coverage(corpus) if corpus else None,
         }
 
 
 def check_folder(folder: Path, config: RulesConfig, *, against_lock: bool = True) -> CheckResult:
-    """All findings about the rules under `folder`, and the corpus unless there are errors; writes nothing.
+    """Check the rules under `folder`; write nothing.
 
-    Without `against_lock` nothing is said of versions: for who compares two states of the rules anyway.
+    Without `against_lock` versions are not checked, for callers that compare two snapshots of the rules anyway.
     """
     if not folder.is_dir():
         raise RuleError("folder does not exist", file=folder, hint="give the folder with the rule files")
     loaded = load_folder(folder)
     findings = list(loaded.findings)
     lock = _read_lock(folder, findings) if against_lock else {}
-    findings.extend(run_checks(CorpusUnderCheck(loaded.taxonomy, loaded.rules, config, lock, loaded.complete)))
-    rules = tuple(sorted((placed.rule for placed in loaded.rules), key=lambda rule: rule.id))
-    corpus = Corpus(taxonomy=loaded.taxonomy, rules=rules) if loaded.taxonomy else None
-    return CheckResult((), corpus, loaded.rules).also(findings, config)
+    checked = CorpusUnderCheck(loaded.taxonomy, loaded.rules, config, lock, loaded.complete)
+    return CheckResult(checked).also([*findings, *run_checks(checked)])
 
 
 def validate_rules(
@@ -88,27 +89,27 @@ def validate_rules(
     change: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write the compiled corpus and the findings; `RuleError` lists the first errors where there are any.
+    """Write the compiled corpus and the findings; `RuleError` lists the first errors, if there are any.
 
-    `corpus` is what is evaluated and served; `sft_corpus` and `rl_corpus` are the released ones where the change does not reach
-    them (`ascl_core.rules.reach`), and `change` says why.
-    Then the findings are in the folder for resumable state, as no output of a failed stage is published.
+    `corpus` is evaluated and served; `sft_corpus` and `rl_corpus` are the released ones unless the change reaches them
+    (`ascl_core.rules.reach`), and `change` says why. If the check fails, the findings are in the folder for resumable state, because
+    the outputs of a failed stage are not published.
     """
     context.progress.update("check rules", 0, 1)
     result = check_folder(rule_files, rules)
-    if result.corpus is None:
+    if (compiled := result.corpus) is None:
         write_json(context.state / "findings.json", result.to_json())
         raise RuleError(_listing(result.errors), file=rule_files, hint="ascl rules check shows all findings")
-    found = change_since(result.corpus, released_corpora(released), rules.at)
+    found = change_since(compiled, released_corpora(released), rules.at)
     files = found.files()
     for name, path in (("corpus", corpus), ("sft_corpus", sft_corpus), ("rl_corpus", rl_corpus), ("change", change)):
         write_json(path, files[name])
     write_json(findings, result.to_json())
     context.progress.update("check rules", 1, 1)
     return {
-        "rules": len(result.corpus.rules),
+        "rules": len(compiled.rules),
         "warnings": len(result.findings),
-        "digest": result.corpus.digest,
+        "digest": compiled.digest,
         "class": str(found.change_class),
     }
 

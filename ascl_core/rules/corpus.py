@@ -6,8 +6,8 @@ Rules are written as YAML under `data/rules/`; `ascl_core.rules.compile` checks 
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,15 +25,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """A name in lower case, such as `see_a_doctor`."""
 Phrase = Annotated[str, Field(pattern=r"^[^A-Z]+$")]
 """Words in lower case."""
-
-
-class Severity(StrEnum):
-    """How bad it is when the rule is broken."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 class Element(Config):
@@ -71,7 +62,7 @@ class Rule(Config):
     topic: Name | None = None
     """Shared by rules that are variants of one another by jurisdiction or date."""
     text: str = Field(min_length=20)
-    """What the model is told; untrusted input to a prompt."""
+    """What the model reads; untrusted input to a prompt."""
     policy: ResponsePolicy
     """What the response should be."""
     allowed: tuple[str, ...] = ()
@@ -82,7 +73,8 @@ class Rule(Config):
     """What an answer under `safe_completion` must contain."""
     examples: tuple[Example, ...] = ()
     """Prompts with the rule's own verdict; one with another verdict shows where the rule ends."""
-    severity: Severity
+    severity: Literal["low", "medium", "high", "critical"]
+    """How bad it is when the rule is broken."""
     precedence: int = Field(ge=0, le=1000)
     """Of two rules that apply, the higher one decides."""
     jurisdictions: tuple[str, ...] = Field(min_length=1)
@@ -110,21 +102,33 @@ class Rule(Config):
 
     @property
     def own_examples(self) -> tuple[str, ...]:
-        """The prompts to which the rule gives its own policy."""
+        """The prompts whose verdict is the rule's own policy."""
         return tuple(example.prompt for example in self.examples if example.verdict is self.policy)
 
     def in_force(self, at: date, jurisdiction: str) -> bool:
-        """Whether the rule is active at that day and place."""
+        """Return whether the rule is active on that day in that jurisdiction."""
         there = EVERYWHERE in self.jurisdictions or jurisdiction in self.jurisdictions
         then = self.effective_from <= at and (self.effective_until is None or at < self.effective_until)
         return self.status == "active" and there and then
 
+    def overlaps(self, other: Rule) -> bool:
+        """Return whether both rules are in force on some day in some jurisdiction."""
+        there = EVERYWHERE in (*self.jurisdictions, *other.jurisdictions) or not set(self.jurisdictions).isdisjoint(other.jurisdictions)
+        starts_in_time = self.effective_until is None or other.effective_from < self.effective_until
+        ends_in_time = other.effective_until is None or self.effective_from < other.effective_until
+        return there and starts_in_time and ends_in_time and self.status == other.status == "active"
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a semantic version, to compare versions by."""
+    return tuple(map(int, version.split(".")))
+
 
 class _WithAreas(Config):
-    """Something that names areas, or none; without any it is written as if there were no such field, so that digests stay the same."""
+    """Something with optional areas: an empty field is not written, so that the digests of corpora without areas stay the same."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_no_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omit_empty_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
         return {name: value for name, value in values.items() if name != "areas" or value}
 
@@ -162,7 +166,7 @@ class Corpus(Config):
 
     @property
     def jurisdictions(self) -> tuple[str, ...]:
-        """The jurisdictions that rules tell apart, sorted."""
+        """The jurisdictions of the taxonomy, sorted."""
         return tuple(sorted(self.taxonomy.jurisdictions))
 
     @cached_property
@@ -176,7 +180,7 @@ class Corpus(Config):
         return {rule.id: rule for rule in self.rules}
 
     def rule(self, rule_id: str) -> Rule:
-        """The rule of that id; `RuleError` suggests the nearest one, whatever the case of its letters."""
+        """Return the rule with that id; `RuleError` suggests the nearest one, ignoring case."""
         if rule_id in self._by_id:
             return self._by_id[rule_id]
         import difflib
@@ -185,26 +189,41 @@ class Corpus(Config):
         raise RuleError("no such rule", field="rule id", value=rule_id, hint=f"did you mean {near[0]}?" if near else "ascl rules list")
 
     def active(self, at: date, jurisdiction: str) -> tuple[Rule, ...]:
-        """The rules in force at that day and place, sorted by id."""
+        """Return the rules in force on that day in that jurisdiction, sorted by id."""
         return tuple(rule for rule in self.rules if rule.in_force(at, jurisdiction))
 
+    def active_anywhere(self, at: date) -> tuple[Rule, ...]:
+        """Return the rules in force on that day in any jurisdiction, sorted by id."""
+        return tuple(rule for rule in self.rules if any(rule.in_force(at, jurisdiction) for jurisdiction in self.jurisdictions))
+
+    def count_by_area(self, at: date) -> dict[str, dict[str, int]]:
+        """Return area id to category id to the number of rules in force on that day; an area without rules is empty.
+
+        A category that belongs to several areas counts in each of them.
+        """
+        counts = Counter(rule.category for rule in self.active_anywhere(at))
+        return {
+            area: {key: counts[key] for key, category in self.categories.items() if area in category.areas and counts[key]}
+            for area in self.taxonomy.areas
+        }
+
     def variants(self, rule: Rule) -> tuple[Rule, ...]:
-        """All rules of the same topic, itself included."""
+        """Return all rules of the same topic, itself included."""
         return tuple(other for other in self.rules if other.topic == rule.topic) if rule.topic else (rule,)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `corpus.json`: the corpus, its digest, and a lock of every rule's version and SHA-256."""
+        """Return the content of `corpus.json`: the corpus, its digest, and a lock of every rule's version and SHA-256."""
         lock = {rule.id: {"version": rule.version, "sha256": rule.sha256} for rule in self.rules}
         return {"digest": self.digest, "lock": lock, **self.model_dump(mode="json")}
 
 
 def load_corpus(path: Path) -> Corpus:
-    """The corpus in a compiled `corpus.json`; `RuleError` if its digest does not match its content."""
+    """Load a compiled `corpus.json`; `RuleError` if its digest does not match its content."""
     return read_corpus(read_json(path), file=path)
 
 
 def read_corpus(values: Any, *, file: object) -> Corpus:
-    """The corpus in the content of a `corpus.json`; `RuleError` if its digest does not match its content."""
+    """Parse the content of a `corpus.json`; `RuleError` if its digest does not match its content."""
     if not isinstance(values, dict):
         raise RuleError("expected a compiled corpus", file=file, hint="compile again: ascl run")
     digest = values.get("digest")

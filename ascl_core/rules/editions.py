@@ -1,4 +1,4 @@
-"""Editions of the rules to train with: the corpus of today, and changed ones, so that a model reads what a rule says."""
+"""Editions of the rules for training: the current corpus and changed ones, so that a model learns to read rules, not to memorise them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 
 _SEEDS = (1, 2, 4, 5)
-"""Of the changed editions. Neither they nor their wordings are those that a comparison tests with (seed 0)."""
+"""Seeds of the changed editions. They and their wordings differ from those that a comparison tests with (seed 0)."""
 _SHARE = 0.5
 
 
 class RuleEdition:
-    """One state of the rules: what it decides, and the tool that looks them up."""
+    """One version of the rules, with the policies that it gives to prompts and the tool that looks it up."""
 
     def __init__(self, corpus: Corpus, index: RuleIndex, conversation: ConversationConfig) -> None:
         self.corpus = corpus
-        self._tools = {place: RuleTool(index, place, conversation) for place in corpus.jurisdictions}
+        self._tools = {jurisdiction: RuleTool(index, jurisdiction, conversation) for jurisdiction in corpus.jurisdictions}
 
     def tool(self, jurisdiction: str) -> RuleTool:
-        """The tool of that place."""
+        """Return the tool of that jurisdiction."""
         return self._tools[jurisdiction]
 
     def decide(self, prompt: Prompt) -> Prompt:
-        """The prompt with the policy of its rule in this edition, and the type that follows from it."""
+        """Return the prompt with the policy of its rule in this edition, and the type that follows from it."""
         if prompt.rule_id is None:
             return prompt
         policy = self.corpus.rule(prompt.rule_id).policy
@@ -35,7 +35,7 @@ class RuleEdition:
 
 
 def editions_of(corpus: Corpus, index: RuleIndex, conversation: ConversationConfig, *, changed: bool) -> tuple[RuleEdition, ...]:
-    """The rules of today, and if asked for a few changed corpora after them.
+    """Return the current rules, followed by a few changed corpora if `changed` is set.
 
     In a changed one about half of the rules that can flip are flipped (`ascl_core.rules.change`).
     """

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ascl_core.artifacts import sha256_bytes
 from ascl_core.config.retrieval import Part, RetrievalConfig
 from ascl_core.rules.corpus import Corpus, Rule
 
@@ -18,7 +19,7 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells the model apart from others: a folder's name and digest, or a hub id and its revision."""
+        """The identity of the model: a folder's name and digest, or a hub id and its revision."""
 
     def documents(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit vectors of parts of rules, float32 (N, D)."""
@@ -36,6 +37,8 @@ class RuleVectors:
     values: np.ndarray
     """Unit vectors, float32 (rules, vectors a rule, D)."""
     config: RetrievalConfig
+    embedder: Embedder
+    """The embedder that made them, which embeds the queries."""
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -45,9 +48,10 @@ class RuleVectors:
         """Return the vectors of these rules, in their order."""
         return self.values[[self._rows[rule.id] for rule in rules]]
 
-    def over(self, corpus: Corpus, embedder: Embedder) -> RuleVectors:
-        """Return the vectors of another corpus."""
-        return embed_rules(corpus, self.config, embedder)
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over shape and values."""
+        return sha256_bytes(repr(self.values.shape).encode() + self.values.tobytes())
 
 
 def embed_rules(corpus: Corpus, config: RetrievalConfig, embedder: Embedder) -> RuleVectors:
@@ -61,7 +65,7 @@ def embed_rules(corpus: Corpus, config: RetrievalConfig, embedder: Embedder) -> 
     values = np.array([[_mean([vectors[text] for text in part]) for part in rule] for rule in texts], dtype=np.float32)
     if config.combine == "mean" and len(values):
         values = np.array([[_mean(list(rule))] for rule in values], dtype=np.float32)
-    return RuleVectors(tuple(rule.id for rule in corpus.rules), values, config)
+    return RuleVectors(tuple(rule.id for rule in corpus.rules), values, config, embedder)
 
 
 def _texts(rule: Rule, part: Part) -> list[str]:
@@ -80,6 +84,6 @@ def _texts(rule: Rule, part: Part) -> list[str]:
 
 
 def _mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """The unit vector in the direction of the mean."""
+    """Return the unit vector in the direction of the mean."""
     total = np.sum(vectors, axis=0)
     return total / max(float(np.linalg.norm(total)), 1e-12)

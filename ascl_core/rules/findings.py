@@ -1,22 +1,20 @@
-"""What a check of the rules says: a finding names the file, the line, the rule and the hint."""
+"""Findings: what a check of the rules reports, with the file, the line, the rule and a hint."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ascl_core.rules.corpus import Rule
-
-Gravity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One problem in the corpus."""
 
-    severity: Gravity
+    severity: Literal["error", "warning"]
     code: str
-    """A short name of the check, such as `near_duplicate`."""
+    """A short name of the problem, such as `near_duplicate`."""
     message: str
     hint: str
     file: str = ""
@@ -29,28 +27,19 @@ class Finding:
         rule = f" {self.rule_id}" if self.rule_id else ""
         return f"{where}:{rule} {self.message} [{self.code}]\n  hint: {self.hint}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The finding as it stands in `findings.json`."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class PlacedRule:
-    """A rule and where it was written."""
+class LocatedRule:
+    """A rule, and the file and line that it was read from."""
 
     rule: Rule
     file: str
     line: int
 
-    @property
-    def where(self) -> str:
-        """`file:line`."""
-        return f"{self.file}:{self.line}"
-
     def error(self, code: str, message: str, hint: str) -> Finding:
-        """An error about this rule."""
+        """Return an error about this rule."""
         return Finding("error", code, message, hint, self.file, self.line, self.rule.id)
 
     def warning(self, code: str, message: str, hint: str) -> Finding:
-        """A warning about this rule."""
+        """Return a warning about this rule."""
         return Finding("warning", code, message, hint, self.file, self.line, self.rule.id)

@@ -1,7 +1,7 @@
-"""The index of a corpus as an artifact: embeddings that are computed once, and a manifest that says of what, with what, and a digest.
+"""The index of a corpus as an artifact: embeddings that are computed once, and a manifest with their origin and a digest.
 
-The index that is evaluated is the index that is served: both open the folder that `index_rules` wrote, and refuse one that belongs to
-another corpus or to another `retrieval` section.
+Evaluation and serving use the same index: both open the folder that `index_rules` wrote, and refuse one that belongs to another corpus
+or to another `retrieval` section.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ascl_core.artifacts import atomic_path, read_json, sha256_bytes, sha256_json, write_json
+from ascl_core.artifacts import atomic_path, read_json, sha256_json, write_json
 from ascl_core.config.base import Config, parse
 from ascl_core.config.retrieval import RetrievalConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import RuleError
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.embedding import Embedder, RuleVectors, embed_rules
-from ascl_core.rules.ranking import Backend, FusedBackend, MeaningBackend, WordBackend
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.rules.sentence_embedder import SentenceEmbedder
 
@@ -30,7 +29,7 @@ _REBUILD = "index the rules again: ascl run"
 
 
 class IndexManifest(Config):
-    """What an index is: of which corpus, by which model, from which vectors."""
+    """The origin of an index: its corpus, its model and its vectors."""
 
     format: Literal["ascl.rule-index/1"] = "ascl.rule-index/1"
     corpus: str
@@ -48,7 +47,7 @@ class IndexManifest(Config):
         return sha256_json(self.model_dump(mode="json"))
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `manifest.json`."""
+        """Return the content of `manifest.json`."""
         return {**self.model_dump(mode="json"), "digest": self.digest}
 
 
@@ -78,27 +77,21 @@ class Indexer:
         self._embedder = embedder
 
     def index(self, corpus: Corpus, at: date, folder: Path | None = None) -> CorpusIndex:
-        """Return the index of the corpus on that day: the one in the folder, or where none is given one made here and now.
+        """Return the index of the corpus on that day, from the folder; without a folder, compute it in memory.
 
         `RuleError` if the index in the folder is damaged, or belongs to another corpus, model or `retrieval` section.
         """
-        if self.config.backend == "bm25":
-            manifest, vectors = self._manifest(corpus, None), None
-        elif folder is None:
-            vectors = embed_rules(corpus, self.config, self._model)
-            manifest = self._manifest(corpus, vectors)
-        else:
-            vectors = RuleVectors(tuple(rule.id for rule in corpus.rules), _read_vectors(folder / VECTORS, corpus), self.config)
-            manifest = self._manifest(corpus, vectors)
+        vectors = self._embed(corpus) if folder is None else self._load(corpus, folder)
+        manifest = self._manifest(corpus, vectors)
         if folder is not None:
             _check_belongs(manifest, folder)
-        return CorpusIndex(RuleIndex(corpus, at, self._backend(vectors)), manifest)
+        return CorpusIndex(RuleIndex(corpus, at, vectors), manifest)
 
     def write(self, corpus: Corpus, folder: Path) -> IndexManifest:
         """Write the index of the corpus to the folder: the vectors, if there are any, then the manifest."""
         from safetensors.numpy import save_file
 
-        vectors = embed_rules(corpus, self.config, self._model) if self.config.backend != "bm25" else None
+        vectors = self._embed(corpus)
         manifest = self._manifest(corpus, vectors)
         folder.mkdir(parents=True, exist_ok=True)
         if vectors is not None:
@@ -111,20 +104,20 @@ class Indexer:
     def _model(self) -> Embedder:
         return self._embedder or SentenceEmbedder(self.config)
 
+    def _embed(self, corpus: Corpus) -> RuleVectors | None:
+        return None if self.config.backend == "bm25" else embed_rules(corpus, self.config, self._model)
+
+    def _load(self, corpus: Corpus, folder: Path) -> RuleVectors | None:
+        if self.config.backend == "bm25":
+            return None
+        ids = tuple(rule.id for rule in corpus.rules)
+        return RuleVectors(ids, _read_vectors(folder / VECTORS, corpus), self.config, self._model)
+
     def _manifest(self, corpus: Corpus, vectors: RuleVectors | None) -> IndexManifest:
         if vectors is None:
             return IndexManifest(corpus=corpus.digest, retrieval={"backend": self.config.backend})
         decisive = self.config.model_dump(mode="json", exclude={"device", "model", "revision"})
-        sha256 = sha256_bytes(repr(vectors.values.shape).encode() + vectors.values.tobytes())
-        return IndexManifest(corpus=corpus.digest, retrieval=decisive, model=self._model.identity, vectors=sha256)
-
-    def _backend(self, vectors: RuleVectors | None) -> Backend:
-        if vectors is None:
-            return WordBackend()
-        by_meaning = MeaningBackend(vectors, self._model)
-        if self.config.backend == "dense":
-            return by_meaning
-        return FusedBackend(WordBackend(), by_meaning, self.config)
+        return IndexManifest(corpus=corpus.digest, retrieval=decisive, model=self._model.identity, vectors=vectors.sha256)
 
 
 def index_rules(*, retrieval: RetrievalConfig, corpus: Path, index: Path, context: StageContext) -> dict[str, float | int | str]:

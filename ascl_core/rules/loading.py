@@ -1,4 +1,4 @@
-"""Reading a folder of rules: a problem is a finding with file, line and fix, and the rest is still read."""
+"""Reading a folder of rules: a problem becomes a finding with file, line and hint, and the rest is still read."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from pydantic import BaseModel, ValidationError
 
 from ascl_core.artifacts import is_within
 from ascl_core.rules.corpus import Rule, Taxonomy
-from ascl_core.rules.findings import Finding, PlacedRule
+from ascl_core.rules.findings import Finding, LocatedRule
 from ascl_core.rules.yaml_file import YamlFile, YamlProblem, read_yaml
 
 TAXONOMY_FILE = "taxonomy.yaml"
-_NO_LINK = "put the file itself there"
 _README = "see README.md in the folder of rules for the fields"
 
 
 @dataclass(frozen=True)
 class LoadedRules:
-    """What could be read of a folder of rules."""
+    """A folder of rules, as far as it could be read."""
 
     taxonomy: Taxonomy | None
-    rules: tuple[PlacedRule, ...]
+    rules: tuple[LocatedRule, ...]
     findings: tuple[Finding, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether every rule was read, so that a rule that is not there is missing."""
+        """Whether every rule was read, so that an absent rule is missing from the folder."""
         return not any(finding.severity == "error" for finding in self.findings)
 
 
 def load_folder(folder: Path) -> LoadedRules:
-    """Every rule under `folder` that can be read, and a finding for everything that cannot."""
+    """Return every rule under `folder` that can be read, and a finding for everything that cannot."""
     links = [path for path in sorted(folder.rglob("*")) if not is_within(path, folder)]
-    findings = [Finding("error", "link", "leads out of the folder of rules", _NO_LINK, str(path.relative_to(folder))) for path in links]
+    findings = [
+        Finding("error", "link", "leads out of the folder of rules", "replace the link by the file itself", str(path.relative_to(folder)))
+        for path in links
+    ]
     taxonomy = None if folder / TAXONOMY_FILE in links else _load_taxonomy(folder, findings)
     found = {path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern) if path.name != TAXONOMY_FILE}
     paths = sorted(found.difference(links))
     if not paths:
         findings.append(Finding("error", "no_rules", "there is no rule file (*.yaml)", "add rules, or give the right folder", "."))
-    rules = [placed for path in paths for placed in _load_rules(path, str(path.relative_to(folder)), findings)]
+    rules = [rule for path in paths for rule in _load_rules(path, str(path.relative_to(folder)), findings)]
     return LoadedRules(taxonomy, tuple(rules), tuple(findings))
 
 
 def _load_taxonomy(folder: Path, findings: list[Finding]) -> Taxonomy | None:
-    document = _read(folder / TAXONOMY_FILE, TAXONOMY_FILE, findings)
-    if document is None:
+    if (document := _read(folder / TAXONOMY_FILE, TAXONOMY_FILE, findings)) is None:
         return None
     try:
         return Taxonomy.model_validate(document.values)
@@ -58,9 +59,8 @@ def _load_taxonomy(folder: Path, findings: list[Finding]) -> Taxonomy | None:
         return None
 
 
-def _load_rules(path: Path, name: str, findings: list[Finding]) -> Iterator[PlacedRule]:
-    document = _read(path, name, findings)
-    if document is None:
+def _load_rules(path: Path, name: str, findings: list[Finding]) -> Iterator[LocatedRule]:
+    if (document := _read(path, name, findings)) is None:
         return
     values = document.values
     if not isinstance(values, dict) or set(values) != {"rules"} or not isinstance(values["rules"], list):
@@ -69,7 +69,7 @@ def _load_rules(path: Path, name: str, findings: list[Finding]) -> Iterator[Plac
     for position, entry in enumerate(values["rules"]):
         location = ("rules", position)
         try:
-            yield PlacedRule(Rule.model_validate(entry), name, document.line(location))
+            yield LocatedRule(Rule.model_validate(entry), name, document.line(location))
         except ValidationError as error:
             findings.extend(_schema_findings(error, Rule, name, document, location))
 
@@ -85,7 +85,8 @@ def _read(path: Path, name: str, findings: list[Finding]) -> YamlFile | None:
 def _schema_findings(
     error: ValidationError, model: type[BaseModel], name: str, document: YamlFile, base: tuple[Any, ...]
 ) -> Iterator[Finding]:
-    rule_id = _rule_id(document, base)
+    entry = document.values["rules"][base[1]] if base else None
+    rule_id = str(entry["id"]) if isinstance(entry, dict) and "id" in entry else None
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"])
         line = document.line((*base, *problem["loc"]))
@@ -96,10 +97,3 @@ def _schema_findings(
             continue
         got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:80]!r})"
         yield Finding("error", "schema", f"{field or 'rule'}: {problem['msg']}{got}", _README, name, line, rule_id)
-
-
-def _rule_id(document: YamlFile, location: tuple[Any, ...]) -> str | None:
-    if not location:
-        return None
-    entry = document.values["rules"][location[1]]
-    return str(entry["id"]) if isinstance(entry, dict) and "id" in entry else None

@@ -1,6 +1,6 @@
 """The lock of the rules, `rules.lock.json`: each id's version and SHA-256, committed beside the corpus.
 
-It is what makes a changed rule with an unchanged version, and an id given twice over time, visible.
+It shows a rule that changed without a new version, and an id that is used again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import DataError, RuleError
-from ascl_core.rules.checks import RETIRED, CorpusUnderCheck, unique_ids, versions
+from ascl_core.rules.checks import CorpusUnderCheck
+from ascl_core.rules.checks.registry import RETIRED
+from ascl_core.rules.checks.structure import unique_ids
+from ascl_core.rules.checks.versions import versions
 from ascl_core.rules.loading import load_folder
 
 LOCK_FILE = "rules.lock.json"
@@ -24,7 +27,7 @@ _FORMS = {
 
 
 def read_lock(folder: Path) -> Lock:
-    """Rule id to `version` and `sha256`; empty where there is no lock yet, `RuleError` names an entry that is damaged."""
+    """Return rule id to `version` and `sha256`; empty if there is no lock yet, `RuleError` names a damaged entry."""
     path = folder / LOCK_FILE
     if not path.exists():
         return {}
@@ -51,17 +54,17 @@ def _check_entry(path: Path, rule_id: str, entry: Any, hint: str) -> None:
 
 
 def write_lock(folder: Path) -> Lock:
-    """Lock the rules of the folder as they are and return the lock; ids that are gone stay in it as retired.
+    """Lock the rules of the folder as they are and return the lock; removed ids stay in it as retired.
 
-    `RuleError` where a file cannot be read, an id is used twice or again, or content changed without a higher
+    `RuleError` if a file cannot be read, an id is used twice or again, or content changed without a higher
     version: locking such rules would hide the very change that the lock is there to show.
     """
     loaded, locked = load_folder(folder), read_lock(folder)
-    under_check = CorpusUnderCheck(loaded.taxonomy, loaded.rules, RulesConfig(), locked)
-    findings = (*loaded.findings, *unique_ids(under_check), *versions(under_check))
+    corpus = CorpusUnderCheck(loaded.taxonomy, loaded.rules, RulesConfig(), locked)
+    findings = (*loaded.findings, *unique_ids(corpus), *versions(corpus))
     if errors := [finding for finding in findings if finding.severity == "error"]:
         raise RuleError(f"the rules cannot be locked:\n  {errors[0]}", file=folder, hint="ascl rules check lists every problem")
     lock = {rule_id: {"version": RETIRED, "sha256": entry["sha256"]} for rule_id, entry in locked.items()}
-    lock.update({placed.rule.id: {"version": placed.rule.version, "sha256": placed.rule.sha256} for placed in loaded.rules})
+    lock.update({located.rule.id: {"version": located.rule.version, "sha256": located.rule.sha256} for located in loaded.rules})
     write_json(folder / LOCK_FILE, lock)
     return lock

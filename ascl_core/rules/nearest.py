@@ -1,7 +1,7 @@
-"""The rules whose vectors are nearest to a query's: exact for thousands of vectors, by a shortlist for more.
+"""The rules whose vectors are nearest to that of a query: exact for thousands of vectors, by a shortlist for more.
 
-The shortlist is taken in the principal components of the vectors, in which most of what tells them apart fits into a few numbers, and is
-then ranked by the full vectors. So a look-up reads a tenth of the memory; what it returns are true cosines either way.
+The shortlist is taken in the leading principal components of the vectors, which hold most of their variance, and is then ranked by the
+full vectors. So a look-up reads a tenth of the memory, and still returns true cosines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _EXACT = 2048
-"""Up to so many vectors every one is compared."""
+"""The largest number of vectors that are all compared."""
 _COMPONENTS = 64
 _SHORTLIST = 512
 

@@ -1,4 +1,4 @@
-"""Finding personal data in a text by its form: e-mail, telephone, payment card, bank account, IP address."""
+"""Recognising personal data in a text by its form: e-mail, telephone, payment card, bank account, IP address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?
 
 
 def personal_data(text: str) -> str | None:
-    """What kind of personal data the text contains, in words; None if none was recognised.
+    """Return the kind of personal data that the text contains, in words; None if none was recognised.
 
     >>> personal_data("call +49 30 1234567"), personal_data("since 2026-01-01")
     ('a telephone number', None)
@@ -37,13 +37,13 @@ def _number_kind(text: str) -> str | None:
 
 
 def _passes_luhn(digits: str) -> bool:
-    """The check digit of ISO/IEC 7812: every second digit from the right is doubled, its digits summed."""
-    doubled = (int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits)))
+    """Verify the check digit of ISO/IEC 7812: every second digit from the right is doubled, its digits summed."""
+    doubled = (int(digit) * (2 if position % 2 else 1) for position, digit in enumerate(reversed(digits)))
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
 
 
 def _is_iban(text: str) -> bool:
-    """The check digits of ISO 13616: the first four characters go last, letters count from 10, modulo 97 is 1."""
+    """Verify the check digits of ISO 13616: the first four characters go last, letters count from 10, modulo 97 is 1."""
     compact = text.replace(" ", "")
     return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
 

@@ -1,7 +1,6 @@
 """Ranking rules for a query: by words (BM25), by meaning (cosine of embeddings), or by both (reciprocal rank fusion).
 
-A backend belongs to one corpus and makes a ranker for any selection of its rules. All rankers break ties by the order of the
-rules that they were given.
+A ranker belongs to a selection of rules, and breaks ties by their order.
 """
 
 from __future__ import annotations
@@ -9,14 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ascl_core.config.retrieval import RetrievalConfig
-from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.corpus import Rule
 from ascl_core.rules.embedding import Embedder, RuleVectors
 from ascl_core.rules.nearest import NearestRules
 
@@ -40,14 +38,12 @@ class Ranker(Protocol):
         """Return at most `limit` rules; none if nothing in the selection is like the query."""
 
 
-class Backend(Protocol):
-    """Makes rankers for the rules of one corpus."""
-
-    def ranker(self, rules: Sequence[Rule]) -> Ranker:
-        """Return the ranker of these rules."""
-
-    def over(self, corpus: Corpus) -> Backend:
-        """Return the same kind of backend for another corpus."""
+def make_ranker(rules: Sequence[Rule], vectors: RuleVectors | None) -> Ranker:
+    """Return the ranker that `retrieval.backend` asks for: by words if there are no vectors."""
+    if vectors is None:
+        return WordRanker(rules)
+    by_meaning = MeaningRanker(vectors.of(rules), vectors.embedder)
+    return by_meaning if vectors.config.backend == "dense" else FusedRanker(WordRanker(rules), by_meaning, vectors.config)
 
 
 def words(text: str) -> list[str]:
@@ -89,19 +85,6 @@ class WordRanker:
         return [(int(i), min(float(scores[i]) / most, 1.0)) for i in _best(scores, limit)]
 
 
-@dataclass(frozen=True)
-class WordBackend:
-    """BM25 over words."""
-
-    def ranker(self, rules: Sequence[Rule]) -> WordRanker:
-        """See `Backend`."""
-        return WordRanker(rules)
-
-    def over(self, corpus: Corpus) -> WordBackend:
-        """See `Backend`."""
-        return self
-
-
 class MeaningRanker:
     """Cosine of embeddings; of several vectors of a rule, the best counts.
 
@@ -121,23 +104,7 @@ class MeaningRanker:
     def rank_vector(self, query: np.ndarray, limit: int) -> Ranked:
         """Return the rules nearest to a query's unit vector (D,)."""
         positions, cosines = self.nearest.near(query, limit)
-        return [(int(positions[i]), similarity(cosines[i])) for i in _best(cosines, limit)]
-
-
-@dataclass(frozen=True)
-class MeaningBackend:
-    """Embeddings of the rules of one corpus."""
-
-    vectors: RuleVectors
-    embedder: Embedder
-
-    def ranker(self, rules: Sequence[Rule]) -> MeaningRanker:
-        """See `Backend`."""
-        return MeaningRanker(self.vectors.of(rules), self.embedder)
-
-    def over(self, corpus: Corpus) -> MeaningBackend:
-        """See `Backend`."""
-        return MeaningBackend(self.vectors.over(corpus, self.embedder), self.embedder)
+        return [(int(positions[i]), _similarity(cosines[i])) for i in _best(cosines, limit)]
 
 
 class FusedRanker:
@@ -147,56 +114,31 @@ class FusedRanker:
     """
 
     def __init__(self, by_words: WordRanker, by_meaning: MeaningRanker, config: RetrievalConfig) -> None:
-        self._by_words = by_words
-        self._by_meaning = by_meaning
-        self._config = config
+        self._by_words, self._by_meaning, self._config = by_words, by_meaning, config
 
     def rank(self, query: str, limit: int) -> Ranked:
         """See `Ranker`."""
         depth = max(limit, _FUSED)
         vector = self._by_meaning.embedder.query(query)
+        by_words, by_meaning = self._by_words.rank(query, depth), self._by_meaning.rank_vector(vector, depth)
         fused: dict[int, float] = defaultdict(float)
-        for ranked, weight in (
-            (self._by_words.rank(query, depth), self._config.word_weight),
-            (self._by_meaning.rank_vector(vector, depth), 1.0),
-        ):
+        for ranked, weight in ((by_words, self._config.word_weight), (by_meaning, 1.0)):
             for rank, (position, _) in enumerate(ranked, start=1):
                 fused[position] += weight / (self._config.rank_constant + rank)
         best = sorted(fused, key=lambda position: (-fused[position], position))[:limit]
-        return (
-            [(position, similarity(cosine)) for position, cosine in zip(best, self._by_meaning.nearest.cosines(vector, best))]
-            if best
-            else []
-        )
+        cosines = self._by_meaning.nearest.cosines(vector, best) if best else ()
+        return [(position, _similarity(cosine)) for position, cosine in zip(best, cosines, strict=True)]
 
 
-@dataclass(frozen=True)
-class FusedBackend:
-    """Both rankings of one corpus."""
-
-    by_words: WordBackend
-    by_meaning: MeaningBackend
-    config: RetrievalConfig
-
-    def ranker(self, rules: Sequence[Rule]) -> FusedRanker:
-        """See `Backend`."""
-        by_words, by_meaning = self.by_words.ranker(rules), self.by_meaning.ranker(rules)
-        return FusedRanker(by_words, by_meaning, self.config)
-
-    def over(self, corpus: Corpus) -> FusedBackend:
-        """See `Backend`."""
-        return FusedBackend(self.by_words.over(corpus), self.by_meaning.over(corpus), self.config)
-
-
-def similarity(cosine: float) -> float:
+def _similarity(cosine: float) -> float:
     """Return a cosine as a similarity in [0, 1]; an opposite meaning is 0."""
     return min(max(float(cosine), 0.0), 1.0)
 
 
 def _best(scores: np.ndarray, limit: int) -> np.ndarray:
-    """Positions of the `limit` highest positive scores, in a stable order; scores that agree to six digits are a tie.
+    """Return the positions of the `limit` highest positive scores, in a stable order; scores that agree to six digits are a tie.
 
-    Rounds and sorts only those that can be among them.
+    Only scores that can be among them are rounded and sorted.
     """
     able = np.flatnonzero(scores > 0)
     if 0 < limit < len(able):
@@ -207,7 +149,7 @@ def _best(scores: np.ndarray, limit: int) -> np.ndarray:
 
 
 def _idf(num_rules: int, frequency: int) -> float:
-    """Lucene's inverse document frequency, as `bm25s` computes it."""
+    """Return Lucene's inverse document frequency, as `bm25s` computes it."""
     return float(np.log(1 + (num_rules - frequency + 0.5) / (frequency + 0.5)))
 
 

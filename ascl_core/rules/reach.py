@@ -1,16 +1,15 @@
-"""How far a change of the rules reaches: which corpus the SFT data, reinforcement learning and serving each read.
+"""The reach of a change: which corpus the SFT data, reinforcement learning and serving each get.
 
-Each is compared with the one that the released checkpoint was made with. Only what the change asks for moves to the new rules;
-the others stay at the released corpus, byte for byte, so that the stages that read them keep their outputs.
+Each new corpus is compared with the one that the released checkpoint was made with. Only the stages that the change reaches move to the
+new rules; the others keep the released corpus, byte for byte, so that their outputs stay valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ascl_core.errors import DataError
 from ascl_core.released import RELEASE_CORPORA, read_release
@@ -21,9 +20,8 @@ SCHEMA = "ascl.rules-change/1"
 _FIRST = "nothing is released yet: everything is trained with these rules"
 
 
-@dataclass(frozen=True)
-class Corpora:
-    """The rules by what they are used for."""
+class Corpora(NamedTuple):
+    """The corpora by use, in the order of the pipeline."""
 
     sft: Corpus
     """Prompts and trajectories are made with it."""
@@ -32,60 +30,52 @@ class Corpora:
     served: Corpus
     """Evaluation and serving consult it."""
 
-    def __iter__(self) -> Iterator[tuple[str, Corpus]]:
-        """Each with its name, in the order of the pipeline."""
-        yield from (("sft", self.sft), ("rl", self.rl), ("served", self.served))
+
+_CLASSES = {"sft": ChangeClass.STRUCTURAL, "rl": ChangeClass.VERDICT, "served": ChangeClass.WORDING}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What new rules mean, seen from what is released."""
+    """New rules compared with the released ones."""
 
     change_class: ChangeClass
     reasons: tuple[str, ...]
-    """What makes it of this class, the rules or categories by name."""
+    """The rules and categories that make it of this class."""
     moved: tuple[str, ...]
-    """Which of the corpora are others than the released ones: of `sft`, `rl`, `served`."""
+    """Which of the corpora differ from the released ones: of `sft`, `rl`, `served`."""
     corpora: Corpora
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `change.json`."""
+        """Return the content of `change.json`."""
         return {
             "schema": SCHEMA,
             "class": str(self.change_class),
             "work": self.change_class.work,
             "reasons": list(self.reasons),
             "moved": list(self.moved),
-            "corpora": {name: corpus.digest for name, corpus in self.corpora},
+            "corpora": {name: corpus.digest for name, corpus in self.corpora._asdict().items()},
         }
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """What `validate_rules` writes of it, by the name of the output."""
-        sft, rl, served = (corpus.to_json() for _, corpus in self.corpora)
+        """Return what `validate_rules` writes of it, by the name of the output."""
+        sft, rl, served = (corpus.to_json() for corpus in self.corpora)
         return {"corpus": served, "sft_corpus": sft, "rl_corpus": rl, "change": self.to_json()}
 
 
 def released_corpora(released: Path) -> Corpora | None:
-    """The corpora of the release in that folder; None where nothing is released."""
+    """Load the corpora of the release in that folder; None if nothing is released."""
     if read_release(released)["tag"] is None:
         return None
-    folder = released / RELEASE_CORPORA
-    names = ("sft", "rl", "served")
-    if missing := [name for name in names if not (folder / f"{name}.json").is_file()]:
-        problem = "the release does not say which rules it was made with"
-        raise DataError(problem, file=folder / f"{missing[0]}.json", hint="ascl release sync")
-    return Corpora(*(load_corpus(folder / f"{name}.json") for name in names))
-
-
-def reach(new: Corpus, released: Corpora | None, at: date) -> Corpora:
-    """The corpora to work with: the released ones, but for those that the change to `new` reaches."""
-    return change(new, released, at).corpora
+    paths = [released / RELEASE_CORPORA / f"{name}.json" for name in Corpora._fields]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise DataError("the release does not say which rules it was made with", file=missing[0], hint="ascl release sync")
+    return Corpora(*map(load_corpus, paths))
 
 
 def change(new: Corpus, released: Corpora | None, at: date) -> Change:
-    """The class of the change from what is released to `new`, and the corpora that follow from it."""
+    """Return the class of the change from the release to `new`, and the corpora that follow from it."""
     if released is None:
-        return Change(ChangeClass.STRUCTURAL, (_FIRST,), ("sft", "rl", "served"), Corpora(new, new, new))
+        return Change(ChangeClass.STRUCTURAL, (_FIRST,), Corpora._fields, Corpora(new, new, new))
     since_sft, since_rl = diff_corpora(released.sft, new, at), diff_corpora(released.rl, new, at)
     if since_sft.change_class is ChangeClass.STRUCTURAL:
         corpora, found = Corpora(new, new, new), since_sft
@@ -93,9 +83,7 @@ def change(new: Corpus, released: Corpora | None, at: date) -> Change:
         corpora, found = Corpora(released.sft, new, new), since_rl
     else:
         corpora, found = Corpora(released.sft, released.rl, new), diff_corpora(released.served, new, at)
-    moved = tuple(name for (name, old), (_, now) in zip(released, corpora, strict=True) if old.digest != now.digest)
-    change_class = next((_BY_MOVED[name] for name in moved), ChangeClass.NONE)
+    names = zip(Corpora._fields, released, corpora, strict=True)
+    moved = tuple(name for name, old, now in names if old.digest != now.digest)
+    change_class = next((_CLASSES[name] for name in moved), ChangeClass.NONE)
     return Change(change_class, found.reasons, moved, corpora)
-
-
-_BY_MOVED = {"sft": ChangeClass.STRUCTURAL, "rl": ChangeClass.VERDICT, "served": ChangeClass.WORDING}

@@ -1,4 +1,4 @@
-"""How a rule is shown to the model: one line, in which nothing can pass for markup or for another rule."""
+"""Rendering rules for the model: one line a rule, in which nothing can pass for markup or for another rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DELIMITERS = str.maketrans({"<": " ", ">": " ", "|": " ", "[": "(", "]": ")", "
 
 
 def fold(text: str) -> str:
-    """Compatibility forms folded (NFKC), format characters dropped, other control characters and breaks as spaces.
+    """Fold compatibility forms (NFKC), drop format characters, and replace other control characters and breaks by spaces.
 
     So a full-width `＜`, a zero-width joiner in a word or a line break cannot hide what a pattern looks for.
     """
@@ -23,7 +23,7 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The folded text without the delimiters of any chat template.
+    """Fold the text and remove the delimiters of chat templates.
 
     Square brackets become round ones, so that no text can forge the id that opens a rule's line.
     """
@@ -43,9 +43,9 @@ def render_rules(rules: Sequence[Rule], similarities: Sequence[float] | None = N
 
 
 def count_tokens(text: str) -> int:
-    """Words and punctuation marks: an estimate that needs no tokenizer, for budgets."""
+    """Count words and punctuation marks: an estimate for budgets that needs no tokenizer."""
     return len(_TOKEN.findall(text))
 
 
 SIMILARITY_TOKENS = count_tokens("(similarity 0.71)")
-"""What showing the similarity adds to a rule's line."""
+"""The tokens that the similarity adds to a rule's line."""

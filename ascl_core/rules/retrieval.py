@@ -1,4 +1,4 @@
-"""Looking rules up: by query and category, on a day and in a jurisdiction; and the tool that does it for a model."""
+"""Look-ups of rules by query and category, on a day and in a jurisdiction; and the tool that a model calls for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import date
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.conversation.tool import ERROR, ArgumentError, check_call, read_call
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.ranking import Backend, Ranker, WordBackend, words
+from ascl_core.rules.embedding import RuleVectors, embed_rules
+from ascl_core.rules.ranking import Ranker, make_ranker, words
 from ascl_core.rules.rendering import NO_MATCH, plain, render_rule, render_rules
 
 __all__ = ["NO_MATCH", "Match", "RuleIndex", "RuleTool", "render_rule", "render_rules"]
@@ -26,7 +27,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class _Shelf:
+class _Selection:
     """The rules of one jurisdiction and category, by precedence and id."""
 
     rules: tuple[Rule, ...]
@@ -34,19 +35,24 @@ class _Shelf:
 
 
 class RuleIndex:
-    """The rules in force at one day; rankers are made per jurisdiction and category when first asked for."""
+    """The rules in force on one day; rankers are made per jurisdiction and category on first use.
 
-    def __init__(self, corpus: Corpus, at: date, backend: Backend | None = None) -> None:
+    Args:
+        vectors: The embeddings of the corpus, if rules are ranked by more than words.
+    """
+
+    def __init__(self, corpus: Corpus, at: date, vectors: RuleVectors | None = None) -> None:
         self.corpus = corpus
         self.at = at
-        self.backend = backend or WordBackend()
+        self.vectors = vectors
         self._in_force: dict[str, tuple[Rule, ...]] = {}
-        self._shelves: dict[tuple[str, str | None], _Shelf] = {}
         self._canonical: dict[str, dict[tuple[str, ...], tuple[Rule, ...]]] = {}
+        self._selections: dict[tuple[str, str | None], _Selection] = {}
 
     def over(self, corpus: Corpus) -> RuleIndex:
-        """Return the index of another corpus with the same backend, on the same day."""
-        return RuleIndex(corpus, self.at, self.backend.over(corpus))
+        """Return the index of another corpus on the same day, with embeddings by the same model if this one has any."""
+        vectors = embed_rules(corpus, self.vectors.config, self.vectors.embedder) if self.vectors else None
+        return RuleIndex(corpus, self.at, vectors)
 
     def lookup(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Rule, ...]:
         """Return the rules that `match` finds."""
@@ -55,36 +61,35 @@ class RuleIndex:
     def match(self, *, category: str | None, query: str, jurisdiction: str, limit: int) -> tuple[Match, ...]:
         """Return at most `limit` rules, best first; ties go to precedence, then to the id.
 
-        The canonical query of a rule finds it before all others, whatever ranks them. An unknown or missing category searches
-        all categories, and so does a query that is the canonical one of rules elsewhere and of none in the category: a topic that
-        moved to a new category is found by those who know the old one.
-        A query that is like no rule returns the rules of the category by precedence, and nothing if there is no
-        category either.
+        The canonical query of a rule finds it before all others, whatever the ranker. An unknown or missing category searches
+        all categories. So does a query that is canonical for rules of other categories only: a topic that moved to a new category is
+        still found under the old one. A query that is like no rule returns the rules of the category by precedence, or nothing without
+        a category.
         """
         known = category if category in self.corpus.categories else None
         asked = tuple(words(query))
-        named = self._named(jurisdiction).get(asked, ()) if asked else ()
+        named = self._by_query(jurisdiction).get(asked, ()) if asked else ()
         if known and named and all(rule.category != known for rule in named):
             return tuple(Match(rule, 1.0) for rule in named[:limit])
-        shelf = self._shelf(jurisdiction, known)
-        ranked = shelf.ranker.rank(query, limit)
+        selection = self._selection(jurisdiction, known)
+        ranked = selection.ranker.rank(query, limit)
         if not ranked and known:
-            return tuple(Match(rule, 0.0) for rule in shelf.rules[:limit])
-        found = [Match(shelf.rules[position], similarity) for position, similarity in ranked]
+            return tuple(Match(rule, 0.0) for rule in selection.rules[:limit])
+        found = [Match(selection.rules[position], similarity) for position, similarity in ranked]
         if not named:
             return tuple(found)
         asked_for = [match for match in found if match.rule in named]
         missed = [Match(rule, 1.0) for rule in named if known in (None, rule.category) and all(match.rule != rule for match in found)]
         return tuple([*asked_for, *missed, *(match for match in found if match.rule not in named)][:limit])
 
-    def _shelf(self, jurisdiction: str, category: str | None) -> _Shelf:
-        if (jurisdiction, category) not in self._shelves:
+    def _selection(self, jurisdiction: str, category: str | None) -> _Selection:
+        if (jurisdiction, category) not in self._selections:
             rules = tuple(rule for rule in self._rules_in(jurisdiction) if category in (None, rule.category))
-            self._shelves[jurisdiction, category] = _Shelf(rules, self.backend.ranker(rules))
-        return self._shelves[jurisdiction, category]
+            self._selections[jurisdiction, category] = _Selection(rules, make_ranker(rules, self.vectors))
+        return self._selections[jurisdiction, category]
 
-    def _named(self, jurisdiction: str) -> dict[tuple[str, ...], tuple[Rule, ...]]:
-        """The rules by the words of their canonical query, each in the order of precedence and id."""
+    def _by_query(self, jurisdiction: str) -> dict[tuple[str, ...], tuple[Rule, ...]]:
+        """Return the rules by the words of their canonical query, each in the order of precedence and id."""
         if jurisdiction not in self._canonical:
             found: dict[tuple[str, ...], tuple[Rule, ...]] = {}
             for rule in self._rules_in(jurisdiction):
@@ -107,7 +112,7 @@ class LookUp:
     arguments: Mapping[str, object]
     matches: tuple[Match, ...]
     problem: str | None
-    """What is wrong with the arguments; None where nothing is."""
+    """What is wrong with the arguments; None if nothing is."""
     seconds: float
 
 

@@ -14,11 +14,11 @@ from ascl_core.errors import ConfigError, ModelError
 
 _BATCH = 32
 _QUERIES = 4096
-"""How many embedded queries are kept: training asks the same ones again and again."""
+"""Size of the cache of embedded queries: training repeats the same ones."""
 
 
 class SentenceEmbedder:
-    """A sentence-transformers model; loaded when first asked, and safe to use from several threads."""
+    """A sentence-transformers model; loaded on first use, and safe to use from several threads."""
 
     def __init__(self, config: RetrievalConfig) -> None:
         self._config = config
@@ -39,7 +39,7 @@ class SentenceEmbedder:
         return np.asarray(found, dtype=np.float32)
 
     def query(self, text: str) -> np.ndarray:
-        """See `Embedder`; the last few thousand queries are kept."""
+        """See `Embedder`; the last few thousand queries are cached."""
         return self._embedded(text)
 
     def _embed_query(self, text: str) -> np.ndarray:
@@ -68,7 +68,6 @@ class SentenceEmbedder:
         if not Path(path).is_dir() and (problem := hub_problem(path, revision)) is not None:
             raise _cannot_load(path, problem)
         logging.disable_progress_bar()
-        options = {"use_safetensors": True}
         try:
             return SentenceTransformer(
                 path,
@@ -76,7 +75,7 @@ class SentenceEmbedder:
                 device=self._device,
                 trust_remote_code=False,
                 truncate_dim=self._config.dimensions,
-                model_kwargs=options,
+                model_kwargs={"use_safetensors": True},
             )
         except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
             raise _cannot_load(path, str(error)) from error

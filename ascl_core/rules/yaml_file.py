@@ -1,6 +1,6 @@
-"""One YAML file, read safely and with the line of every value.
+"""YAML files, read safely and with the line of every value.
 
-Refused before anything is built: files over 5 MB, text that is not UTF-8, anchors and aliases (a few lines of
+Refused before any value is built: files over 5 MB, text that is not UTF-8, anchors and aliases (a few lines of
 them can stand for gigabytes), tags, and nesting deeper than any rule needs, which would overflow the C parser.
 """
 
@@ -20,36 +20,32 @@ MAX_DEPTH = 16
 
 
 class YamlProblem(Exception):
-    """Why a file cannot be read; `line` counts from 1."""
+    """The reason why a file cannot be read; `line` counts from 1."""
 
     def __init__(self, code: str, message: str, hint: str, line: int = 1) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-        self.line = line
+        self.code, self.message, self.hint, self.line = code, message, hint, line
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """The values of a file, and the nodes that know their lines."""
+    """The values of a file, and the nodes with their lines."""
 
     values: Any
     root: Node
 
     def line(self, location: tuple[Any, ...]) -> int:
-        """The line of the value at a path of keys and positions, or of its nearest parent that exists."""
+        """Return the line of the value at a path of keys and positions, or of its nearest parent that exists."""
         node, line = self.root, _line(self.root)
         for part in location:
-            found = _child(node, part)
-            if found is None:
+            if (found := _child(node, part)) is None:
                 break
             line, node = found
         return line
 
 
 def read_yaml(path: Path) -> YamlFile:
-    """The one document in the file; raises `YamlProblem`."""
+    """Read the one document in the file; raises `YamlProblem`."""
     text = _text(path)
     try:
         _refuse_unsafe(text)

@@ -1,1 +1,4 @@
-"""A checkpoint behind an OpenAI-compatible endpoint that executes the tool loop itself, with rules that are swapped while it runs."""
+"""Serve a checkpoint behind an OpenAI-compatible endpoint that runs the tool loop, with rules that can be swapped while it runs.
+
+Nothing else in `ascl_core` imports this package, and no stage depends on it.
+"""

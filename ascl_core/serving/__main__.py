@@ -1,25 +1,19 @@
 """Serve a checkpoint: `python -m ascl_core.serving CHECKPOINT CORPUS [--params FILE] [--host 127.0.0.1] [--port 8000] …`.
 
-Ends with SIGTERM or Ctrl-C, after the answers that are under way have had a moment to end.
+Ends on SIGTERM or Ctrl-C, and gives answers in progress a few seconds to finish.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from ascl_core.config.params import Params, load_params
-from ascl_core.errors import AsclError
-from ascl_core.generation.chat import ANYWHERE, quieten
-from ascl_core.rules.corpus import load_corpus
-from ascl_core.rules.index import Indexer
 from ascl_core.serving.access import access
-from ascl_core.serving.corpora import ServedCorpora
+from ascl_core.serving.chat import quieten
+from ascl_core.serving.command import add_options, end_on_sigterm, open_rules, run
 from ascl_core.serving.engine import Engine
 from ascl_core.serving.exchange import OnInvalid
 from ascl_core.serving.http import address, listening
@@ -30,19 +24,8 @@ _GRACE_S = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server to its end; the exit status is 0, or 1 after an error with its message on stderr."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger().handlers[0].setLevel(logging.WARNING)
-    quieten()
-    try:
-        _serve(options)
-    except AsclError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        pass
-    return 0
+    """Run the server until it is stopped, and return the exit status."""
+    return run(_serve, _parser().parse_args(arguments))
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -50,17 +33,10 @@ def _serve(options: argparse.Namespace) -> None:
 
     from ascl_core.serving.app import make_app
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_on_sigterm()
+    quieten()
     allowed = access(options.host)
-    params = load_params(options.params) if options.params else Params()
-    corpora = ServedCorpora(
-        load_corpus(options.corpus),
-        params.rules,
-        options.jurisdiction,
-        options.memory,
-        indexer=Indexer(params.retrieval),
-        index=options.index,
-    )
+    params, corpora = open_rules(options)
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
     settings = Settings(
@@ -80,8 +56,8 @@ def _serve(options: argparse.Namespace) -> None:
             f"with {len(current.corpus.rules)} rules, corpus {current.digest[:12]}",
             flush=True,
         )
-        if corpora.are_remembered:
-            print(f"they were swapped in at {current.since:%Y-%m-%d %H:%M} UTC, as {options.memory} says", flush=True)
+        if corpora.is_swapped:
+            print(f"these rules were swapped in at {current.since:%Y-%m-%d %H:%M} UTC (from {options.memory})", flush=True)
         server.run(sockets=[listener])
     if engine.error is not None:
         raise engine.error
@@ -90,27 +66,24 @@ def _serve(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ascl_core.serving", description="Serve a checkpoint that consults the rules.")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder with a model and its tokenizer, or a hub id")
-    parser.add_argument("corpus", metavar="CORPUS", type=Path, help="the compiled rules, such as data/compiled/corpus.json")
+    add_options(parser, port=8000)
+    parser.add_argument("--name", help="the model's name in the API (default: the name of its folder)")
+    parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; every answer names it")
     parser.add_argument(
-        "--params", metavar="FILE", type=Path, help="take conversation, rules, retrieval, evaluate and compute from this params.yaml"
+        "--backend", choices=("transformers", "vllm"), help="what generates (default: vLLM if it is installed and there is a GPU)"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="the port to listen at (default: %(default)s)")
-    parser.add_argument("--name", help="the model's name in the API (default: that of its folder)")
-    parser.add_argument("--jurisdiction", default=ANYWHERE, help=f"that of requests that name none (default: {ANYWHERE})")
-    parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; answers say so")
-    parser.add_argument("--memory", metavar="FILE", type=Path, help="remember swapped rules here, for a restart")
-    parser.add_argument("--index", metavar="FOLDER", type=Path, help="the index of these rules (default: made at the start)")
-    parser.add_argument("--access-log", metavar="FILE", type=Path, help="append a line of JSON for each look-up in the rules")
-    parser.add_argument("--backend", choices=("transformers", "vllm"), help="what samples (default: vLLM on a GPU where it is installed)")
-    parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="answers at a time (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=_positive, default=Settings.batch_size, help="answers generated at a time (default: %(default)s)"
+    )
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")
-    parser.add_argument("--max-tokens", type=_positive, default=Settings.most_tokens, help="of one answer (default: %(default)s)")
+    parser.add_argument(
+        "--max-tokens", type=_positive, default=Settings.most_tokens, help="the most tokens of one answer (default: %(default)s)"
+    )
     parser.add_argument(
         "--on-invalid",
         choices=get_args(OnInvalid),
         default=Settings.on_invalid,
-        help="a conversation that is not valid: sample it once more and then refuse, refuse at once, or return what there is "
+        help="what to do with a malformed conversation: sample it once more and then refuse, refuse at once, or return it "
         "(default: %(default)s)",
     )
     return parser

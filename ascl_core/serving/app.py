@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from ascl_core.serving.exchange import Event
-from ascl_core.serving.http import add_rule_routes, asking, read_body, say_errors_as_openai_does
+from ascl_core.serving.http import add_error_handlers, add_rule_routes, asking, read_body
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import read_chat
 from ascl_core.serving.service import Service
 from ascl_core.serving.streaming import AnswerStream, outcome_of
 
 CHAT_BYTES = 1 << 20
-"""The most that a chat request may have."""
+"""The largest body of a chat request."""
 _STOP_S = 10.0
 
 
 def make_app(service: Service) -> FastAPI:
-    """The application; the model loads while it starts."""
+    """Return the application; the model loads while it starts."""
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -32,61 +32,46 @@ def make_app(service: Service) -> FastAPI:
         await asyncio.to_thread(service.engine.stop, _STOP_S)
 
     app = FastAPI(title="ascl serve", lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
-    app.get("/health")(_health(service))
     guarded = [Depends(asking(service.access))]
-    app.get("/v1/models", dependencies=guarded)(_models(service))
-    app.get("/v1/models/{name}", dependencies=guarded)(_model(service))
-    app.post("/v1/chat/completions", dependencies=guarded, response_model=None)(_chat(service))
-    add_rule_routes(app, service.corpora, service.access)
-    say_errors_as_openai_does(app)
-    return app
 
-
-def _health(service: Service) -> Callable[[], Any]:
+    @app.get("/health")
     async def health() -> JSONResponse:
         ready = service.engine.is_ready
         status = "ready" if ready else "loading" if service.engine.error is None else "failed"
         return JSONResponse({"status": status}, 200 if ready else 503)
 
-    return health
-
-
-def _models(service: Service) -> Callable[[], Any]:
+    @app.get("/v1/models", dependencies=guarded)
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [_described(service)]}
 
-    return models
-
-
-def _model(service: Service) -> Callable[[str], Any]:
+    @app.get("/v1/models/{name}", dependencies=guarded)
     async def model(name: str) -> dict[str, Any]:
         if name != service.settings.name:
             raise RequestError(f"no model {name[:80]!r}", 404, field="model", code="model_not_found")
         return _described(service)
 
-    return model
-
-
-def _described(service: Service) -> dict[str, Any]:
-    since = int(service.corpora.started.timestamp())
-    current = service.corpora.current
-    about = {**service.identity, "release": service.release_of(current), "corpus": current.digest, "index": current.index.digest}
-    return {"id": service.settings.name, "object": "model", "created": since, "owned_by": "ascl", "ascl": about}
-
-
-def _chat(service: Service) -> Callable[[Request], Any]:
+    @app.post("/v1/chat/completions", dependencies=guarded, response_model=None)
     async def chat(request: Request) -> Response:
         asked = read_chat(await read_body(request, CHAT_BYTES))
         loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
 
-        def tell(event: Event) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        def emit(event: Event) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no client listens any more
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
-        exchange, answer = await asyncio.to_thread(service.open, asked, tell)
+        exchange, answer = await asyncio.to_thread(service.open, asked, emit)
         service.engine.waiting.put(exchange)
         if asked.stream:
             return AnswerStream(exchange, answer, events, with_usage=asked.with_usage)
         return JSONResponse(answer.whole(await outcome_of(exchange, events, request)))
 
-    return chat
+    add_rule_routes(app, service.corpora, service.access)
+    add_error_handlers(app)
+    return app
+
+
+def _described(service: Service) -> dict[str, Any]:
+    current = service.corpora.current
+    about = {**service.identity, "release": service.release_of(current), "corpus": current.digest, "index": current.index.digest}
+    created = int(service.corpora.started.timestamp())
+    return {"id": service.settings.name, "object": "model", "created": created, "owned_by": "ascl", "ascl": about}

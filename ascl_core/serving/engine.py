@@ -1,4 +1,4 @@
-"""One model in one thread: it loads, takes what waits in a bounded queue, and samples until the server ends."""
+"""One model in one thread: it loads, takes requests from a bounded queue, and generates until the server stops."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ascl_core.serving.problems import RequestError
 
 LOG = logging.getLogger("ascl.serving")
 Alike = Callable[[Exchange], Hashable]
-"""What exchanges must have in common to be sampled in one batch."""
+"""The property that exchanges must share to be generated in one batch."""
 
 
 class Waiting:
-    """The exchanges that wait their turn, first come, first served, and at most so many."""
+    """A bounded queue of exchanges, first come, first served."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -27,18 +27,20 @@ class Waiting:
         self._closed = False
 
     def put(self, exchange: Exchange) -> None:
-        """Queue an exchange; `RequestError` where the queue is full or the server ends."""
+        """Queue an exchange; `RequestError` if the queue is full or the server is stopping."""
         with self._changed:
             self._drop_cancelled()
             if self._closed:
-                raise RequestError("the server is ending", 503, code="unavailable", retry_after_s=5)
+                raise _stopping()
             if len(self._queue) >= self._most:
-                raise RequestError(f"{self._most} requests wait already", 429, code="queue_full", retry_after_s=2, hint="try again later")
+                raise RequestError(
+                    f"{self._most} requests are waiting already", 429, code="queue_full", retry_after_s=2, hint="try again later"
+                )
             self._queue.append(exchange)
             self._changed.notify()
 
     def take(self, most: int, *, alike: Alike | None = None, wait: bool = True) -> list[Exchange]:
-        """The first that waits, and others like it; with `wait` none only when the queue is closed."""
+        """Return the first exchange and others like it; with `wait`, an empty list means that the queue is closed."""
         with self._changed:
             self._drop_cancelled()
             while wait and not self._queue and not self._closed:
@@ -53,22 +55,22 @@ class Waiting:
             return taken
 
     def put_back(self, exchange: Exchange) -> None:
-        """Queue an exchange that was let in before, in front of all others, for another attempt."""
+        """Queue an exchange for another attempt, in front of all others."""
         with self._changed:
             closed = self._closed
             if not closed:
                 self._queue.appendleft(exchange)
         if closed:
-            exchange.fail(RequestError("the server is ending", 503, code="unavailable", retry_after_s=5))
+            exchange.fail(_stopping())
 
     def close(self) -> None:
-        """Let nobody in any more, and send those away who wait."""
+        """Accept no more exchanges, and fail those that wait."""
         with self._changed:
             self._closed = True
             left, self._queue = list(self._queue), deque()
             self._changed.notify_all()
         for one in left:
-            one.fail(RequestError("the server is ending", 503, code="unavailable", retry_after_s=5))
+            one.fail(_stopping())
 
     def _drop_cancelled(self) -> None:
         if any(one.is_cancelled for one in self._queue):
@@ -82,16 +84,16 @@ class Backend(Protocol):
     context_length: int
 
     def serve(self, waiting: Waiting) -> None:
-        """Sample what waits until the queue is closed; an exchange that cannot be sampled fails alone or with its batch."""
+        """Generate for the queue until it is closed; an exchange that cannot be served fails alone or with its batch."""
 
 
 class Engine:
     """The thread with the model.
 
     Args:
-        load: Makes the backend, in that thread.
-        queue: The most exchanges that may wait.
-        on_end: Called from that thread when it ends before it was told to.
+        load: Loads the backend, in that thread.
+        queue: How many exchanges may wait.
+        on_end: Called from that thread if it ends without `stop`.
     """
 
     def __init__(self, load: Callable[[], Backend], *, queue: int, on_end: Callable[[], None]) -> None:
@@ -101,7 +103,7 @@ class Engine:
         self.backend: Backend | None = None
         """None while the model loads."""
         self.error: AsclError | None = None
-        """Why the model cannot be loaded."""
+        """Why the model could not be loaded, or stopped working."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -111,17 +113,17 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the model is loaded, and its thread at work."""
+        """Whether the model is loaded and its thread is running."""
         return self.backend is not None and self._thread.is_alive() and not self._stopped.is_set()
 
     def ready_backend(self) -> Backend:
-        """The loaded model; `RequestError` before it is there."""
+        """Return the loaded model; `RequestError` while it loads."""
         if self.backend is None or not self.is_ready:
-            raise RequestError("the model is not loaded yet", 503, code="unavailable", retry_after_s=5, hint="ask /health")
+            raise RequestError("the model is not loaded yet", 503, code="unavailable", retry_after_s=5, hint="see /health")
         return self.backend
 
     def stop(self, wait_s: float) -> None:
-        """Send away who waits, and wait for what is being sampled."""
+        """Fail the waiting exchanges, and wait for the running ones."""
         self._stopped.set()
         self.waiting.close()
         if self.backend is not None:
@@ -142,7 +144,11 @@ class Engine:
                 self._on_end()
 
 
-def failed(error: Exception) -> RequestError:
-    """What clients are told of an error of the model; the log has all of it."""
+def _stopping() -> RequestError:
+    return RequestError("the server is stopping", 503, code="unavailable", retry_after_s=5)
+
+
+def model_failure(error: Exception) -> RequestError:
+    """Log an error of the model, and return the error for the client, without its details."""
     LOG.error("a batch failed", exc_info=error)
-    return RequestError("the model failed at this request", 500, code="model_error", hint="the server's log says why")
+    return RequestError("the model failed on this request", 500, code="model_error", hint="see the server's log")

@@ -1,4 +1,4 @@
-"""One request while it is answered: its conversation, token by token, and whoever listens to it."""
+"""One request while it is answered: its conversation, token by token, and the events for its listener."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ascl_core.contracts import RolloutFacts
+from ascl_core.conversation.tool_loop import OpenConversation
 from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.cpu.conversing import Speaker
 from ascl_core.errors import AsclError
-from ascl_core.generation.conversing import Speaker
-from ascl_core.generation.tool_loop import OpenConversation
-from ascl_core.serving.splitting import Said, Splitter, TextStream
+from ascl_core.serving.splitting import Piece, Splitter, TextStream
 
 OnInvalid = Literal["resample", "refuse", "return"]
-"""What becomes of a conversation that is not valid: it is sampled once more and then refused, refused at once, or returned."""
+"""What to do with a malformed conversation: sample it once more and then refuse, refuse at once, or return it."""
 FALLBACK = "I'm sorry, but I can't answer that: what I wrote was not a well-formed answer, so it is withheld. Please ask again."
-"""What is sent for a conversation that is not valid."""
+"""The fixed refusal that replaces a malformed conversation."""
 _ATTEMPTS: dict[OnInvalid, int] = {"resample": 2, "refuse": 1, "return": 1}
 
 
@@ -27,45 +27,44 @@ class Outcome:
 
     facts: RolloutFacts
     content: str
-    """The answer; of a conversation that is not valid, what the model wrote for one in its last turn."""
+    """The answer; of a malformed conversation, the text of its last turn."""
     thoughts: str
     prompt_tokens: int
-    """Tokens that were read: the opening, and what the tool returned."""
+    """Tokens that the model read: the opening, and what the tool returned."""
     completion_tokens: int
     """Tokens that the model wrote, in all attempts together."""
     fallback: bool = False
-    """Whether the content is the fixed refusal, as what the model wrote was not valid."""
+    """Whether the content is the fixed refusal."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How an answer is drawn."""
+    """How an answer is sampled."""
 
     temperature: float
     """0 is greedy."""
     most_tokens: int
     """Of the whole conversation, thoughts and look-ups included."""
     seed: int | None
-    """None is another one for each answer."""
+    """None draws a new seed for each answer."""
 
-    def again(self) -> Drawing:
-        """That of a further attempt: greedy, or with the same seed, it would be the same once more."""
+    def retry(self) -> Drawing:
+        """Return the sampling of a second attempt, which must differ: it is never greedy, and takes the next seed."""
         return replace(self, temperature=self.temperature or 1.0, seed=None if self.seed is None else self.seed + 1)
 
 
-Event = Said | Outcome | AsclError
-Tell = Callable[[Event], None]
+Event = Piece | Outcome | AsclError
+Emit = Callable[[Event], None]
 
 
 class Exchange:
-    """A conversation that is told as it goes: what is said, then the outcome or an error, which is the last event.
+    """A conversation that emits pieces of text as it goes; the last event is the outcome or an error.
 
-    It fails closed: unless `on_invalid` is `return`, nothing is told before the conversation has ended and is known to be valid. One
-    that is not is sampled once more, or the fixed refusal is told in its stead. An answer that the token budget cuts off is told as
-    far as it goes; a thought or a call that it cuts off is not valid.
+    It fails closed: unless `on_invalid` is `return`, no piece is emitted before the conversation has ended and is known to be valid. A
+    malformed one is sampled once more, or replaced by the fixed refusal. An answer that the token budget cuts off is emitted as far as
+    it goes; a thought or a call that it cuts off is malformed.
 
-    Only the thread that samples calls `starts`, `take` and `fail`; any may call
-    `cancel`, after which nothing more is told.
+    Only the generating thread calls `starts`, `take` and `fail`; any thread may call `cancel`, after which nothing more is emitted.
     """
 
     def __init__(
@@ -74,26 +73,26 @@ class Exchange:
         tokenizer: Any,
         drawing: Drawing,
         context_length: int,
-        tell: Tell,
+        emit: Emit,
         *,
         on_invalid: OnInvalid = "resample",
     ) -> None:
         self.drawing = drawing
         self._context_length = context_length
-        self._tell = tell
+        self._emit = emit
         self._tokenizer = tokenizer
         self._on_invalid = on_invalid
         self._attempts_left = _ATTEMPTS[on_invalid]
         self._written_before = 0
         self._cancelled = threading.Event()
-        self._begin(conversation)
+        self._start_attempt(conversation)
 
-    def _begin(self, conversation: OpenConversation) -> None:
-        """An attempt; what an earlier one said is forgotten."""
+    def _start_attempt(self, conversation: OpenConversation) -> None:
+        """Start an attempt, and forget the text of an earlier one."""
         self._attempts_left -= 1
         self._splitter = Splitter()
         self._text = TextStream(self._tokenizer)
-        self._held: list[Said] = []
+        self._held: list[Piece] = []
         self._last_turn = ""
         self._thoughts = ""
         self.wants_another = False
@@ -106,15 +105,15 @@ class Exchange:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether the client has gone."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """End it with the next token; one that has ended stays as it is."""
+        """Stop with the next token; an exchange that has ended stays as it is."""
         self._cancelled.set()
 
     def starts(self) -> bool:
-        """Whether there is something to sample, from the start or from where another attempt is wanted; one without room ends here."""
+        """Return whether there is something to generate, at first or for another attempt; a conversation without room ends here."""
         self.wants_another = False
         if self.is_cancelled:
             return False
@@ -124,16 +123,16 @@ class Exchange:
         return True
 
     def take(self, token: int) -> list[int] | None:
-        """See `Speaker.take`; what the token says is told."""
+        """Add a token, as `Speaker.take` does, and emit its text."""
         if self.is_cancelled:
             return None
         if token not in self.speaker.ends:
-            self._say(self._splitter.feed(self._text.push(token)))
+            self._add(self._splitter.feed(self._text.push(token)))
         turns = len(self.conversation.turns)
         following = self.speaker.take(token)
         if len(self.conversation.turns) > turns:
-            self._say(self._splitter.feed(self._text.rest()))
-            self._say(self._splitter.end_turn())
+            self._add(self._splitter.feed(self._text.rest()))
+            self._add(self._splitter.end_turn())
             self._text = TextStream(self._tokenizer)
         if following is None:
             self._end()
@@ -142,22 +141,22 @@ class Exchange:
         return following
 
     def fail(self, error: AsclError) -> None:
-        """Tell of an error, the last event."""
+        """Emit an error, the last event."""
         if not self.is_cancelled:
-            self._tell(error)
+            self._emit(error)
 
     def _room(self, conversation: OpenConversation) -> int:
         left = self.drawing.most_tokens - _written(conversation)
         return min(left, self._context_length - len(conversation.input_ids))
 
-    def _say(self, pieces: Iterable[Said]) -> None:
+    def _add(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             if piece.kind == "content":
                 self._last_turn += piece.text
             else:
                 self._thoughts += piece.text
             if self._on_invalid == "return":
-                self._tell(piece)
+                self._emit(piece)
             else:
                 self._held.append(piece)
 
@@ -166,29 +165,29 @@ class Exchange:
         text = self._tokenizer.decode(one.completion_ids)
         facts = read_rollout(text, finished=one.finished, max_tool_calls=one.max_tool_calls)
         written = _written(one)
-        is_fit = self._on_invalid == "return" or facts.valid or is_cut_answer(text, one)
-        if not is_fit and self._attempts_left and written:
-            self._begin_again(written)
+        is_sendable = self._on_invalid == "return" or facts.valid or is_cut_answer(text, one)
+        if not is_sendable and self._attempts_left and written:
+            self._resample(written)
             return
         content = facts.answer if facts.valid else self._last_turn.strip()
         outcome = Outcome(facts, content, self._thoughts.strip(), len(one.input_ids) - written, written + self._written_before)
-        if not is_fit:
-            self._held = [Said("content", FALLBACK)]
+        if not is_sendable:
+            self._held = [Piece("content", FALLBACK)]
             outcome = replace(outcome, content=FALLBACK, thoughts="", fallback=True)
         for piece in self._held:
-            self._tell(piece)
-        self._tell(outcome)
+            self._emit(piece)
+        self._emit(outcome)
 
-    def _begin_again(self, written: int) -> None:
+    def _resample(self, written: int) -> None:
         one = self.conversation
         self._written_before += written
-        self.drawing = self.drawing.again()
-        self._begin(OpenConversation(prompt_ids=one.prompt_ids, tool=one.tool, max_tool_calls=one.max_tool_calls))
+        self.drawing = self.drawing.retry()
+        self._start_attempt(OpenConversation(prompt_ids=one.prompt_ids, tool=one.tool, max_tool_calls=one.max_tool_calls))
         self.wants_another = True
 
 
 def is_cut_answer(text: str, conversation: OpenConversation) -> bool:
-    """Whether all that is wrong with a conversation is that the token budget ended its answer: with an end there it would be valid."""
+    """Return whether a conversation is malformed only because the token budget cut its answer off."""
     return not conversation.finished and read_rollout(text, finished=True, max_tool_calls=conversation.max_tool_calls).valid
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP servers share: bodies, errors in OpenAI's form, a socket to listen at, and the endpoints for the rules."""
+"""What the HTTP servers share: bodies, errors in OpenAI's form, a listening socket, and the endpoints for the rules."""
 
 from __future__ import annotations
 
@@ -19,25 +19,37 @@ from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import read_json
 
 CORPUS_BYTES = 8 << 20
-"""The most that a corpus may have."""
+"""The largest body with a corpus."""
 _BODY_S = 30.0
-_GONE = 499
+_CLIENT_CLOSED = 499
 
 
 def add_rule_routes(app: FastAPI, corpora: ServedCorpora, access: Access) -> None:
-    """Add what shows and swaps the rules: `GET /v1/rules`, `GET /v1/rules/corpus` and `PUT /v1/rules`."""
+    """Add the endpoints that show and swap the rules: `GET /v1/rules`, `GET /v1/rules/corpus` and `PUT /v1/rules`."""
 
     async def swapping(request: Request) -> None:
         access.check_admin(request.headers.get("authorization"))
 
     guarded = [Depends(asking(access))]
-    app.get("/v1/rules", dependencies=guarded)(_rules(corpora))
-    app.get("/v1/rules/corpus", dependencies=guarded)(_corpus(corpora))
-    app.put("/v1/rules", dependencies=[*guarded, Depends(swapping)])(_swap(corpora))
+
+    @app.get("/v1/rules", dependencies=guarded)
+    async def rules() -> dict[str, Any]:
+        return corpora.current.to_json()
+
+    @app.get("/v1/rules/corpus", dependencies=guarded)
+    def corpus() -> dict[str, Any]:
+        return corpora.current.corpus.to_json()
+
+    @app.put("/v1/rules", dependencies=[*guarded, Depends(swapping)])
+    async def swap(request: Request) -> dict[str, Any]:
+        values = read_json(await read_body(request, CORPUS_BYTES))
+        expected = request.headers.get("if-match")
+        old, new = await asyncio.to_thread(corpora.swap, values, expected.strip('"') if expected else None)
+        return {"old": old.to_json(), "new": new.to_json()}
 
 
 def asking(access: Access) -> Callable[[Request], Any]:
-    """Return the dependency of endpoints for those who may ask."""
+    """Return the dependency of endpoints that only authorised clients may call."""
 
     async def check(request: Request) -> None:
         access.check(request.headers.get("authorization"), request.headers.get("host"))
@@ -46,7 +58,7 @@ def asking(access: Access) -> Callable[[Request], Any]:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Return the body; `RequestError` if it is no JSON, too large, or does not come."""
+    """Return the body; `RequestError` if it is not JSON, larger than `most` bytes, or does not arrive in time."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError("the body must be JSON", 415, hint="send Content-Type: application/json")
     declared = request.headers.get("content-length", "0")
@@ -61,72 +73,48 @@ async def read_body(request: Request, most: int) -> bytes:
                 if len(body) > most:
                     raise too_large
     except TimeoutError:
-        raise RequestError(f"the body did not come within {_BODY_S:.0f} s", 408) from None
+        raise RequestError(f"the body did not arrive within {_BODY_S:.0f} s", 408) from None
     return bytes(body)
 
 
-def say_errors_as_openai_does(app: FastAPI) -> None:
-    """Give every error of the application the form of OpenAI's."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Return every error of the application in OpenAI's form."""
+
+    def response(error: RequestError) -> JSONResponse:
+        return JSONResponse(error.to_json(), error.status, error.headers)
 
     @app.exception_handler(RequestError)
     async def refused(_: Request, error: RequestError) -> JSONResponse:
-        return JSONResponse(error.to_json(), error.status, error.headers)
+        return response(error)
 
     @app.exception_handler(AsclError)
-    async def not_valid(_: Request, error: AsclError) -> JSONResponse:
-        problem = RequestError(error.problem, 422, field=error.field, code="invalid_rules", hint=error.hint)
-        return JSONResponse(problem.to_json(), problem.status)
+    async def invalid(_: Request, error: AsclError) -> JSONResponse:
+        return response(RequestError(error.problem, 422, field=error.field, code="invalid_rules", hint=error.hint))
 
     @app.exception_handler(HTTPException)
-    async def not_there(request: Request, error: HTTPException) -> JSONResponse:
+    async def not_found(request: Request, error: HTTPException) -> JSONResponse:
         problem = RequestError(f"{error.detail}: {request.method} {request.url.path[:200]}", error.status_code)
         return JSONResponse(problem.to_json(), error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, __: ClientDisconnect) -> Response:
-        return Response(status_code=_GONE)
+    async def disconnected(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_CLOSED)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> JSONResponse:
-        problem = RequestError("an error of the server", 500, hint="its log says more")
-        return JSONResponse(problem.to_json(), 500)
+        return response(RequestError("internal server error", 500, hint="see the server's log"))
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; `ConfigError` if it cannot."""
+    """Return a socket that listens on the address; `ConfigError` if it cannot."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
     except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"cannot listen there: {error}", field="--host, --port", value=f"{host}:{port}", hint="choose another port"
-        ) from error
+        value = f"{host}:{port}"
+        raise ConfigError(f"cannot listen there: {error}", field="--host, --port", value=value, hint="choose another port") from error
 
 
 def address(listener: socket.socket) -> str:
-    """Return host and port of a listening socket as a URL has them."""
+    """Return host and port of a listening socket as they stand in a URL."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _rules(corpora: ServedCorpora) -> Callable[[], Any]:
-    async def rules() -> dict[str, Any]:
-        return corpora.current.to_json()
-
-    return rules
-
-
-def _corpus(corpora: ServedCorpora) -> Callable[[], Any]:
-    def corpus() -> dict[str, Any]:
-        return corpora.current.corpus.to_json()
-
-    return corpus
-
-
-def _swap(corpora: ServedCorpora) -> Callable[[Request], Any]:
-    async def swap(request: Request) -> dict[str, Any]:
-        values = read_json(await read_body(request, CORPUS_BYTES))
-        expected = request.headers.get("if-match")
-        old, new = await asyncio.to_thread(corpora.swap, values, expected.strip('"') if expected else None)
-        return {"old": old.to_json(), "new": new.to_json()}
-
-    return swap

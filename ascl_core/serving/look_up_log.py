@@ -1,6 +1,6 @@
 """The access log of the rules: a line of JSON for each look-up, by the served model or over MCP.
 
-Queries are made of what people ask, so that only their length is logged.
+Queries contain what people ask, so only their length is logged.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _MODE = 0o600
 
 @dataclass(frozen=True)
 class LookUpLog:
-    """Appends to a file; every line is written at once, so that several processes may share the file."""
+    """Appends to a file, each line in one write, so that several processes may share it."""
 
     path: Path | None = None
     """None logs nothing."""
     via: str = "chat"
-    """Who looks rules up: `chat` is the served model, `mcp` a client of the MCP server."""
+    """The caller: `chat` is the served model, `mcp` a client of the MCP server."""
 
     def of(self, served: Served, jurisdiction: str) -> OnLookUp | None:
-        """Return what logs the look-ups in these rules there."""
+        """Return the callback that logs look-ups in these rules, or None if nothing is logged."""
         if self.path is None:
             return None
         return lambda found: self._append(_line(found, served, jurisdiction, self.via))

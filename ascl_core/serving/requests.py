@@ -1,4 +1,4 @@
-"""The body of a chat completion: OpenAI's parameters that this server has, and a clear word on those that it has not."""
+"""Parse the body of a chat completion: OpenAI's parameters, with a clear error for those that are not supported."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "modalities": (["text"],),
 }
-"""Parameters that are not supported, with the values that ask for nothing."""
+"""Unsupported parameters, with the values that have no effect and are accepted."""
 _TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 _ABOUT_THE_CALLER = ("user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier")
-"""Accepted, and not looked at."""
+"""Accepted and ignored."""
 
 
 class TextPart(Config):
@@ -44,7 +44,7 @@ class ChatMessage(Config):
     role: str
     content: str | tuple[TextPart, ...]
     name: str | None = None
-    """Accepted, and not looked at."""
+    """Accepted and ignored."""
 
     @property
     def text(self) -> str:
@@ -53,44 +53,44 @@ class ChatMessage(Config):
 
 
 class StreamOptions(Config):
-    """What a stream ends with."""
+    """Options of a stream."""
 
     include_usage: bool = False
     include_obfuscation: bool = False
-    """Accepted, and not looked at."""
+    """Accepted and ignored."""
 
 
 class ChatRequest(Config):
-    """A request that can be answered."""
+    """A valid request."""
 
     model: str
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=256)
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
-    """The most tokens that the model may write, thoughts and look-ups included."""
+    """The token limit of the answer, thoughts and look-ups included."""
     max_completion_tokens: int | None = Field(default=None, ge=1)
     """The newer name of `max_tokens`."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     jurisdiction: str | None = None
-    """Where the conversation takes place; the server's own where it is not given."""
+    """The jurisdiction of the conversation; the server's default if not given."""
     include_reasoning: bool = False
     """Whether the answer carries the thoughts in `reasoning_content`."""
 
     @property
     def most_tokens(self) -> int | None:
-        """The bound that was given under either name, the smaller one under both."""
+        """The token limit under either name; the smaller one if both are given."""
         return min((one for one in (self.max_tokens, self.max_completion_tokens) if one is not None), default=None)
 
     @property
     def with_usage(self) -> bool:
-        """Whether a stream ends with a chunk of its own for the usage."""
+        """Whether a stream ends with a separate chunk for the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
 def read_json(content: bytes) -> dict[str, Any]:
-    """The JSON object in a body; `RequestError` otherwise."""
+    """Return the JSON object in a body; `RequestError` if it is not one."""
     try:
         values = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -101,9 +101,9 @@ def read_json(content: bytes) -> dict[str, Any]:
 
 
 def read_chat(content: bytes) -> ChatRequest:
-    """The request in a body; `RequestError` names the parameter that is wrong or not supported."""
+    """Return the request in a body; `RequestError` names the parameter that is wrong or not supported."""
     values = {name: value for name, value in read_json(content).items() if name not in _ABOUT_THE_CALLER}
-    asked = {name: value for name, value in values.items() if not _asks_nothing(name, value)}
+    asked = {name: value for name, value in values.items() if not _has_no_effect(name, value)}
     try:
         request = parse(ChatRequest, asked, file="body")
     except ConfigError as error:
@@ -114,25 +114,27 @@ def read_chat(content: bytes) -> ChatRequest:
 
 
 def check_messages(messages: tuple[ChatMessage, ...]) -> None:
-    """`RequestError` unless user and assistant take turns, from the user to the user, in texts that can be read."""
+    """Raise `RequestError` unless user and assistant take turns, the user first and last, in valid text."""
     for number, message in enumerate(messages):
         field = f"messages.{number}"
         if message.role not in ("user", "assistant"):
-            hint = "the system message is the one that the model was trained with" if message.role in ("system", "developer") else None
+            hint = (
+                "the server sends the system message that the model was trained with" if message.role in ("system", "developer") else None
+            )
             problem = f"messages of the role {message.role[:40]!r} are not supported"
             raise RequestError(problem, field=f"{field}.role", code="unsupported_value", hint=hint)
         if message.role != ("user", "assistant")[number % 2]:
-            raise RequestError("user and assistant must take turns, and the user begins", field=f"{field}.role", code="invalid_value")
+            raise RequestError("user and assistant must take turns, the user first", field=f"{field}.role", code="invalid_value")
         if not message.text.strip():
             raise RequestError("the message is empty", field=f"{field}.content", code="invalid_value")
         if not message.text.isascii() and any("\ud800" <= character <= "\udfff" for character in message.text):
-            raise RequestError("the message holds half a character", field=f"{field}.content", code="invalid_value")
+            raise RequestError("the message contains half of a surrogate pair", field=f"{field}.content", code="invalid_value")
     if messages[-1].role != "user":
         raise RequestError("the last message must be the user's", field="messages", code="invalid_value")
 
 
-def _asks_nothing(name: str, value: Any) -> bool:
-    """Whether a parameter is one of those that are not supported, with a value that asks for nothing; `RequestError` if it asks."""
+def _has_no_effect(name: str, value: Any) -> bool:
+    """Return whether a parameter can be dropped; `RequestError` if it is not supported and its value would have an effect."""
     if name in _TOOLS:
         if value in (None, []):
             return True
@@ -146,4 +148,4 @@ def _asks_nothing(name: str, value: Any) -> bool:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")

@@ -1,4 +1,4 @@
-"""What a model writes, as it writes it: thoughts and answers apart, and never a piece of a tag or of a tool call among them."""
+"""Split generated text, while it is generated, into thoughts and answers without tags and tool calls."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ascl_core.conversation.template import CALL, END_CALL, END_RESPONSE, END_TH
 Kind = Literal["content", "thought"]
 _TAG = re.compile("|".join(map(re.escape, SPECIAL_TAGS)))
 _BETWEEN = "\n\n"
-"""What stands between two passages of one kind."""
+"""Separates two passages of one kind."""
 _UNFINISHED = "�"
 
 
 @dataclass(frozen=True)
-class Said:
-    """A piece of what the model writes."""
+class Piece:
+    """A piece of generated text."""
 
     kind: Kind
     text: str
@@ -26,61 +26,61 @@ class Said:
 
 @dataclass
 class TextStream:
-    """The text of one turn out of its tokens, one by one."""
+    """Decodes the tokens of one turn one by one."""
 
     tokenizer: Any
     ids: list[int] = field(default_factory=list)
     start: int = 0
-    """Where decoding starts: a tokenizer may need the token before to say whether there is a space."""
-    said: int = 0
-    """How many tokens have been told as text."""
+    """Where decoding starts: a tokenizer may need the previous token to decide whether a space follows it."""
+    emitted: int = 0
+    """How many tokens have been returned as text."""
 
     def push(self, token: int) -> str:
-        """The text that is new with this token; empty while a character is not complete."""
+        """Add a token and return the new text; empty while a character is incomplete."""
         self.ids.append(token)
-        before = self.tokenizer.decode(self.ids[self.start : self.said])
+        before = self.tokenizer.decode(self.ids[self.start : self.emitted])
         text = self.tokenizer.decode(self.ids[self.start :])
         if len(text) <= len(before) or text.endswith(_UNFINISHED):
             return ""
-        self.start, self.said = self.said, len(self.ids)
+        self.start, self.emitted = self.emitted, len(self.ids)
         return str(text[len(before) :])
 
     def rest(self) -> str:
-        """The text at the end of a turn that ends amid a character."""
-        before = self.tokenizer.decode(self.ids[self.start : self.said])
+        """Return the remaining text of a turn that ends in the middle of a character."""
+        before = self.tokenizer.decode(self.ids[self.start : self.emitted])
         return str(self.tokenizer.decode(self.ids[self.start :])[len(before) :])
 
 
 class Splitter:
-    """Takes a conversation's text apart, turn by turn, however it is cut into pieces.
+    """Splits a conversation's text turn by turn, however it arrives in pieces.
 
-    Passages come without the white space around them, and with an empty line between two of a kind. What could become a tag is held
-    back until it is one, or is none.
+    Passages are stripped of surrounding white space, with an empty line between two of a kind. Text that could become a tag is held
+    back until that is decided.
     """
 
     def __init__(self) -> None:
         self._kind: Kind | None = "content"
         self._outer: Kind | None = "content"
-        """What goes on after a tool call."""
+        """The kind that continues after a tool call."""
         self._held = ""
         self._spaces = ""
         self._begun = False
-        self._said: set[Kind] = set()
+        self._emitted: set[Kind] = set()
 
-    def feed(self, text: str) -> Iterator[Said]:
-        """What can be told now."""
+    def feed(self, text: str) -> Iterator[Piece]:
+        """Add text, and yield what is decided."""
         self._held += text
         while match := _TAG.search(self._held):
-            yield from self._tell(self._held[: match.start()])
+            yield from self._emit(self._held[: match.start()])
             self._held = self._held[match.end() :]
             self._enter(match[0])
         safe = len(self._held) - _possible_tag(self._held)
-        yield from self._tell(self._held[:safe])
+        yield from self._emit(self._held[:safe])
         self._held = self._held[safe:]
 
-    def end_turn(self) -> Iterator[Said]:
-        """What was held back; the next text is another turn's."""
-        yield from self._tell(self._held)
+    def end_turn(self) -> Iterator[Piece]:
+        """Yield what was held back; the next text belongs to the next turn."""
+        yield from self._emit(self._held)
         self._held = ""
         self._change("content")
         self._outer = "content"
@@ -97,21 +97,21 @@ class Splitter:
     def _change(self, kind: Kind | None) -> None:
         self._kind, self._spaces, self._begun = kind, "", False
 
-    def _tell(self, text: str) -> Iterator[Said]:
+    def _emit(self, text: str) -> Iterator[Piece]:
         if self._kind is None:
             return
         text = self._spaces + text if self._begun else text.lstrip()
         body = text.rstrip()
         self._spaces = text[len(body) :]
         if body:
-            between = _BETWEEN if not self._begun and self._kind in self._said else ""
+            between = _BETWEEN if not self._begun and self._kind in self._emitted else ""
             self._begun = True
-            self._said.add(self._kind)
-            yield Said(self._kind, between + body)
+            self._emitted.add(self._kind)
+            yield Piece(self._kind, between + body)
 
 
 def _possible_tag(text: str) -> int:
-    """How many characters at the end could be the start of a tag."""
+    """Return how many characters at the end could start a tag."""
     longest = max(map(len, SPECIAL_TAGS)) - 1
     sizes = range(min(longest, len(text)), 0, -1)
     return next((size for size in sizes if any(tag.startswith(text[-size:]) for tag in SPECIAL_TAGS)), 0)

@@ -1,4 +1,4 @@
-"""An answer on its way to the client: in one piece, or as server-sent events; whoever hangs up ends the generation."""
+"""Send an answer as a whole or as server-sent events; a client that disconnects ends the generation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ascl_core.errors import AsclError
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.exchange import Event, Exchange, Outcome
 from ascl_core.serving.problems import RequestError
-from ascl_core.serving.splitting import Said
+from ascl_core.serving.splitting import Piece
 
 _SILENCE_S = 15.0
-"""After so long a comment is sent, so that no proxy takes the connection for dead."""
+"""How often a comment is sent to keep proxies from closing a silent connection."""
 
 
 class AnswerStream(StreamingResponse):
-    """The answer as chunks."""
+    """The answer as a stream of chunks."""
 
     def __init__(self, exchange: Exchange, answer: Answer, events: asyncio.Queue[Event], *, with_usage: bool) -> None:
         self._exchange = exchange
@@ -31,7 +31,7 @@ class AnswerStream(StreamingResponse):
         super().__init__(pieces, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, and end the exchange with the connection."""
+        """Send the chunks, and cancel the exchange when the connection ends."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -39,8 +39,8 @@ class AnswerStream(StreamingResponse):
 
 
 async def outcome_of(exchange: Exchange, events: asyncio.Queue[Event], request: Request) -> Outcome:
-    """The outcome of an exchange; `ClientDisconnect` where the client hangs up before."""
-    gone = asyncio.ensure_future(_hangs_up(request))
+    """Return the outcome of an exchange; `ClientDisconnect` if the client disconnects first."""
+    gone = asyncio.ensure_future(_disconnected(request))
     ended = asyncio.ensure_future(_last(events))
     try:
         await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -60,7 +60,7 @@ async def _last(events: asyncio.Queue[Event]) -> Outcome:
     return event
 
 
-async def _hangs_up(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -74,7 +74,7 @@ async def _chunks(answer: Answer, events: asyncio.Queue[Event], with_usage: bool
         except TimeoutError:
             yield ": still at work\n\n"
             continue
-        if isinstance(event, Said):
+        if isinstance(event, Piece):
             if chunk := answer.piece(event):
                 yield _event(chunk)
             continue

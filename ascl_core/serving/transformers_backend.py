@@ -1,4 +1,4 @@
-"""Serving with transformers: what waits is sampled in batches, each to its end, with the decoder of evaluation."""
+"""Serving with transformers: batches, each generated to its end with the decoder of evaluation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.generation.decoding import decode
+from ascl_core.cpu.decoding import decode
 from ascl_core.generation.transformers import TransformersGenerator
-from ascl_core.serving.engine import Waiting, failed
+from ascl_core.serving.engine import Waiting, model_failure
 from ascl_core.serving.exchange import Exchange
 
 
@@ -28,14 +28,14 @@ class TransformersBackend:
 
     def serve(self, waiting: Waiting) -> None:
         """See `Backend`."""
-        while batch := waiting.take(self.batch_size, alike=_alike):
+        while batch := waiting.take(self.batch_size, alike=_batch_key):
             try:
                 self._sample([one for one in batch if one.starts()])
                 for one in batch:
                     if one.wants_another:
                         waiting.put_back(one)
             except Exception as error:  # the model's own, such as running out of memory: the next batch may fit
-                problem = failed(error)
+                problem = model_failure(error)
                 for one in batch:
                     one.fail(problem)
 
@@ -53,7 +53,7 @@ class TransformersBackend:
         )
 
 
-def _alike(one: Exchange) -> Hashable:
-    """Rows of a batch share the temperature and the random numbers, so that one with a seed of its own is sampled alone."""
+def _batch_key(one: Exchange) -> Hashable:
+    """Return what a batch shares: the temperature, and the random numbers, so a request with its own seed runs alone."""
     alone = one.drawing.temperature and one.drawing.seed is not None
     return id(one) if alone else f"temperature {one.drawing.temperature}"

@@ -1,4 +1,4 @@
-"""Serving with vLLM: its engine is stepped here, so that requests join and leave at any token."""
+"""Serving with vLLM: its engine is stepped here, so that requests can join and leave after any token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.generation.vllm import VllmGenerator
-from ascl_core.serving.engine import Waiting, failed
+from ascl_core.serving.engine import Waiting, model_failure
 from ascl_core.serving.exchange import Exchange
 
 
@@ -32,13 +32,13 @@ class VllmBackend:
                 self._abort_cancelled()
                 if self._running:
                     self._step()
-        except Exception as error:  # the engine is dead: nobody may wait for it
+        except Exception as error:  # the engine is dead: no exchange may wait for it
             for one in self._running.values():
-                one.fail(failed(error))
+                one.fail(model_failure(error))
             raise
 
     def _admit(self, waiting: Waiting) -> bool:
-        """Whether there is anything to do, now or later; takes in what waits as far as there is room."""
+        """Take waiting exchanges as far as there is room; return whether there is anything to do."""
         new = waiting.take(self.batch_size - len(self._running), wait=not self._running)
         for one in new:
             if one.starts():
@@ -46,12 +46,12 @@ class VllmBackend:
         return bool(new or self._running)
 
     def _add(self, one: Exchange) -> None:
-        """Have the next turn sampled; what was read of the conversation before is in vLLM's prefix cache."""
+        """Request the next turn; the conversation before it is in vLLM's prefix cache."""
         name = f"turn-{next(self._number)}"
         try:
             self._engine.add_request(name, {"prompt_token_ids": one.conversation.input_ids}, self._params(one))
         except (ValueError, RuntimeError) as error:
-            one.fail(failed(error))
+            one.fail(model_failure(error))
         else:
             self._running[name] = one
 

@@ -1,4 +1,4 @@
-"""Which trajectories are kept: those that are well-formed and right; every other one has a reason."""
+"""The selection of trajectories: those that are well-formed and right; each rejection has a reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ascl_core.conversation.template import completion_text
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.judges import Item, Judge
 from ascl_core.rewards.answers import verify
+from ascl_core.rewards.outcome import missing_elements
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, Refusal
 
@@ -41,12 +42,12 @@ def accept(
 
 
 def facts_of(messages: Sequence[Message], max_tool_calls: int | None = None) -> RolloutFacts:
-    """Return what a conversation of the teacher says about itself, read as a rollout of the student would be."""
+    """Return the facts of a teacher's conversation, read as a rollout of the student would be."""
     return read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls)
 
 
 def stray_tag(messages: Sequence[Message]) -> str | None:
-    """Return the problem of a teacher that writes tags where only words belong; broken up for training they would teach nothing."""
+    """Return the problem of a teacher that writes tags among its words; broken up for training they would teach nothing."""
     _, found = neutralise([message for message in messages if message["role"] == "assistant"])
     return "a stray tag in what the teacher wrote" if found else None
 
@@ -62,6 +63,6 @@ def _wrong(prompt: Prompt, answer: str, refusal: Refusal, corpus: Corpus) -> str
     if prompt.answer is not None and not verify(answer, prompt.answer, prompt.answer_kind or "math", prompt.choices)[0]:
         return "the answer is wrong"
     if prompt.prompt_type is PromptType.SENSITIVE and prompt.rule_id:
-        missing = [e.id for e in corpus.rule(prompt.rule_id).safe_completion if not any(p in answer.lower() for p in e.any_of)]
+        missing = missing_elements(answer, corpus.rule(prompt.rule_id).safe_completion)
         return f"lacks {', '.join(missing)}" if missing else None
     return None

@@ -18,7 +18,7 @@ from ascl_core.generation.packages import PREFIX, packaged_weights
 
 _PAD = "<|pad|>"
 _PADS = (_PAD, "<|endoftext|>", "<pad>", "[PAD]")
-"""Tokens that pad, where a tokenizer has none of its own or pads with its end of turn; the first that it has."""
+"""Tokens for padding where a tokenizer has none or pads with its end of turn; the first that it knows is taken."""
 
 
 def base_model(
@@ -41,7 +41,7 @@ def base_model(
 
 
 def train_tokenizer(texts: Iterator[str], vocab_size: int) -> Any:
-    """A byte-level BPE over the texts; digits stand alone and the tags are single tokens."""
+    """Return a byte-level BPE over the texts; digits stand alone and the tags are single tokens."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -65,7 +65,7 @@ def train_tokenizer(texts: Iterator[str], vocab_size: int) -> Any:
 
 
 def scratch_model(config: ScratchConfig, tokenizer: Any, seed: int) -> Any:
-    """A Qwen3-style decoder with random weights; the same seed gives the same weights."""
+    """Return a Qwen3-style decoder with random weights; the same seed gives the same weights."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -127,7 +127,7 @@ def _load(path: str, revision: str | None, compute: ComputeConfig) -> tuple[Any,
 
 
 def _load_gguf(file: Path, compute: ComputeConfig) -> tuple[Any, Any]:
-    """The weights of a GGUF file, dequantised, as an ordinary model."""
+    """Return the weights of a GGUF file, dequantised, as an ordinary model."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}

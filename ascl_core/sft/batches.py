@@ -38,7 +38,7 @@ class Batches:
 
 
 def seed_of(*parts: Any) -> int:
-    """A sampling seed below 2^31 that follows from the parts alone, such as a configured seed and the id of a prompt.
+    """Return a sampling seed below 2^31 that follows from the parts alone, such as a configured seed and the id of a prompt.
 
     >>> seed_of(0, "a") == seed_of(0, "a") != seed_of(0, "b")
     True

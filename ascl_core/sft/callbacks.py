@@ -1,4 +1,4 @@
-"""What every trainer shares: the log of its steps, its progress, and where it resumes."""
+"""Shared by every trainer: the log of its steps, its progress, and its resumption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ascl_core.sft.safeguards import check_figures
 
 _SKIPPED = frozenset({"epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss"})
 _SAVED = (("*.safetensors", "pytorch_model_fsdp*", "global_step*"), ("optimizer.pt", "optimizer_*", "global_step*"))
-"""What a save must have: weights, and the optimizer's state; each under one of these names."""
+"""Contents of a complete save: weights, and the optimizer's state; each under one of these names."""
 
 
 class TrainingLog(TrainerCallback):
@@ -38,24 +38,24 @@ class TrainingLog(TrainerCallback):
 
     @staticmethod
     def quieten(trainer: Any) -> None:
-        """Take the printing of every step away: the log and the progress bar say it."""
+        """Stop the printing of every step: the log and the progress bar show it."""
         from transformers import PrinterCallback
 
         trainer.remove_callback(PrinterCallback)
 
     def last(self, name: str) -> float | None:
-        """The value of the last step that logged it."""
+        """Return the value of the last step that logged it."""
         return next((line[name] for _, line in sorted(self.steps.items(), reverse=True) if name in line), None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take over the lines of the run that is resumed; `NothingLeft` where it was killed after its last step."""
+        """Load the lines of the run that is resumed; `NothingLeft` where it was killed after its last step."""
         for entry in state.log_history:
             self._take(entry)
         if state.global_step >= self.max_steps:
             raise NothingLeft
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Keep the step's figures; a loss or a gradient that is no number ends the run."""
+        """Keep the step's figures; a loss or a gradient that is not a number ends the run."""
         line = self._take({**(logs or {}), "step": state.global_step})
         check_figures(line)
         note = " ".join(f"{name} {line[name]:.3f}" for name in ("loss", "reward/mean", "consult_rate") if name in line)
@@ -80,7 +80,7 @@ def train(trainer: Any, state: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint under the folder; one that a kill left half-written is passed over.
+    """Return the newest complete checkpoint under the folder; one that a kill left half-written is skipped.
 
     A trainer that shards writes weights and optimizer into folders (FSDP), or both into one (`global_step…`, DeepSpeed).
     """

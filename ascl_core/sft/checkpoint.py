@@ -1,27 +1,40 @@
-"""Where training starts and what it leaves: weights to train, by one process or several, and a checkpoint that needs nothing else."""
+"""The two ends of a training, by one process or several: weights to train, and a checkpoint that needs nothing else."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.lora import LoraConfig
-from ascl_core.config.parallel import ParallelConfig
+from ascl_core.config.parallel import ParallelConfig, split_batch
 from ascl_core.errors import TrainingError
 from ascl_core.generation.load import device_of, read_model, save_tokenizer
 
+if TYPE_CHECKING:
+    from ascl_core.config.ifpo import IfpoConfig
+    from ascl_core.config.sft import SftConfig
 
-def processes() -> int:
-    """How many processes the launcher started; 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
-
-def on_device(compute: ComputeConfig, parallel: ParallelConfig) -> dict[str, Any]:
-    """The trainer's arguments that depend on the device."""
+def trainer_arguments(
+    config: SftConfig | IfpoConfig, rows: int, compute: ComputeConfig, parallel: ParallelConfig, state: Path
+) -> dict[str, Any]:
+    """Return the arguments that the trainers of both stages share; `rows` is the batch of one step over all processes."""
     on_gpu = device_of(compute) == "cuda"
+    micro_batch_size, accumulated = split_batch(rows, config.micro_batch_size, int(os.environ.get("WORLD_SIZE", "1")))
     return {
+        "output_dir": str(state),
+        "max_steps": config.max_steps,
+        "per_device_train_batch_size": micro_batch_size,
+        "gradient_accumulation_steps": accumulated,
+        "learning_rate": config.learning_rate,
+        "save_steps": config.save_steps,
+        "save_total_limit": 1,
+        "logging_steps": 1,
+        "report_to": "none",
+        "seed": config.seed,
+        "disable_tqdm": True,
         "bf16": on_gpu and compute.dtype == "bfloat16",
         "gradient_checkpointing": on_gpu and parallel.gradient_checkpointing,
         "use_cpu": not on_gpu,
@@ -30,7 +43,7 @@ def on_device(compute: ComputeConfig, parallel: ParallelConfig) -> dict[str, Any
 
 
 def trainable_model(path: Path, compute: ComputeConfig, parallel: ParallelConfig, lora: LoraConfig | None) -> Any:
-    """The model of a checkpoint for a trainer, which places it: read before that, every process would fill the first GPU.
+    """Return the model of a checkpoint on the CPU; the trainer moves it, or every process would fill the first GPU.
 
     On a GPU trained weights are float32 and computed with in `compute.dtype`, as updates would be lost in bfloat16. Frozen ones
     are `compute.dtype`, unless they are sharded: a shard has one dtype.
@@ -41,7 +54,7 @@ def trainable_model(path: Path, compute: ComputeConfig, parallel: ParallelConfig
 
 
 def adapter(lora: LoraConfig | None) -> Any:
-    """peft's description of the matrices; None where every weight is trained."""
+    """Return peft's description of the matrices; None where every weight is trained."""
     if lora is None:
         return None
     import peft
@@ -79,7 +92,7 @@ def _whole(model: Any, state: dict[str, Any]) -> Any:
 
 
 def _merged(model: Any, state: dict[str, Any], lora: LoraConfig) -> Any:
-    """Merged in float32, so that the sum is rounded once."""
+    """Return the model with the matrices merged in float32, so that the sum is rounded once."""
     import peft
 
     model = peft.get_peft_model(model, adapter(lora))

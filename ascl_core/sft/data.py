@@ -102,7 +102,7 @@ class TemplatedWriter:
         self.now, *self.changed = editions_of(corpus, index, conversation, changed=config.rule_variation > 0)
 
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[Draft]:
-        """Each prompt's conversations for that arm."""
+        """Return each prompt's conversations for that arm."""
         for prompt in prompts:
             for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
                 choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
@@ -122,7 +122,7 @@ class TemplatedWriter:
                 yield prompt, self.teacher.direct(prompt, choice)
 
     def _consult(self, prompt: Prompt, choice: Choice) -> Draft:
-        """The conversation, and the prompt as the edition of the rules that it looks up decides it."""
+        """Return the conversation, and the prompt as the edition of the rules that it looks up decides it."""
         varies = prompt.rule_id is not None and choice.fraction("rules") < self.config.rule_variation
         edition = self.changed[choice.number("edition") % len(self.changed)] if varies else self.now
         decided = edition.decide(prompt)
@@ -130,7 +130,7 @@ class TemplatedWriter:
 
 
 def _under_attack(drafts: list[Draft], config: BuildSftConfig, kinds: Sequence[AttackKind]) -> list[Draft]:
-    """A share of the drafts with a forgery or noise in the request; no teacher sees it, and so none can fall for it."""
+    """Return the drafts, a share of them with a forgery or noise in the request, which no teacher has seen."""
     written: Counter[str] = Counter()
     dressed: list[Draft] = []
     for prompt, messages in drafts:
@@ -166,7 +166,7 @@ def _edit(
 
 
 def _same_prompts(prompts: list[Prompt], kept: list[Draft]) -> list[Prompt]:
-    """The prompts of the mix, so that the baselines learn from no others."""
+    """Return the prompts of the mix, so that the baselines learn from no others."""
     ids = {prompt.id for prompt, _ in kept}
     return [prompt for prompt in prompts if prompt.id in ids]
 

@@ -42,7 +42,7 @@ def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], seed: int) -> tu
 
 
 def mode_of(messages: Sequence[Mapping[str, Any]]) -> Mode:
-    """Whether a well-formed conversation looked the rules up."""
+    """Return the mode of a well-formed conversation."""
     return Mode.CONSULT if any(message["role"] == "tool" for message in messages) else Mode.DIRECT
 
 

@@ -2,8 +2,8 @@
 
 Consulting conversations are sampled with the tool in the loop, as the student will see it. A teacher that does not
 call, or whose call misses the deciding rule, is given the call that finds it, so that the mode does not depend on its
-habits. What it is told beyond the conversation (how to think, and for context distillation the rule itself) stands in
-a system message that is never saved. What it writes badly is rejected later, with the reason, by `build_sft`.
+habits. Instructions beyond the conversation (how to think, and for context distillation the rule itself) are in a system message
+that is never saved. `build_sft` later rejects what it writes badly, with the reason.
 
 It writes in batches, each kept in a folder once it is finished, and every conversation has sampling seeds of its own: a run that was
 killed continues after its last batch and ends with the same bytes.
@@ -31,6 +31,7 @@ from ascl_core.rules.rendering import plain, render_rule
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.templated_teacher import Choice
+from ascl_core.sft.texts import TEXTS
 from ascl_core.vocabulary import Arm, ResponsePolicy
 
 Kind = Literal["consult", "direct", "refuse", "distil"]
@@ -38,20 +39,8 @@ _VERSION = 2
 _TEMPERATURE = 0.7
 _MAX_NEW_TOKENS = 1024
 
-_THINK = (
-    "Think first, briefly, between <think> and </think>, in the first person and about the request alone; "
-    "never mention these instructions. Then answer the user. End a question that has one right answer with: The answer is …"
-)
-_INSTRUCTIONS: dict[Kind, str] = {
-    "consult": (
-        "You do not know which safety rule applies, so look it up: think, then call consult_safety_rules once with {arguments}. "
-        "When the rules have come back, think again, name the deciding rule by its id and what it asks for, "
-        "and answer as it asks.{categories}"
-    ),
-    "direct": "Judge for yourself whether the request is harmful. Decline what is; answer everything else fully, however risky it sounds.",
-    "refuse": "Decline the request in one or two sentences, politely and without a lecture.",
-    "distil": "Answer as this rule asks, and name it by its id in your thinking: {rule}",
-}
+_THINK: str = TEXTS["model_teacher"]["think"]
+_INSTRUCTIONS: dict[Kind, str] = TEXTS["model_teacher"]["instructions"]
 
 
 @dataclass
@@ -61,7 +50,7 @@ class _Draft:
     prompt: Prompt
     kind: Kind
     repeat: int
-    """Which of the conversations of that kind for that prompt it is."""
+    """Its number among the conversations of that kind for that prompt."""
     turns: list[Message] = field(default_factory=list)
     calls_made: int = 0
     open: bool = True
@@ -82,7 +71,7 @@ class ModelWriter:
         self.config = config
         self.corpus = corpus
         self.conversation = conversation
-        self.tools = {place: RuleTool(index, place, conversation) for place in corpus.jurisdictions}
+        self.tools = {name: RuleTool(index, name, conversation) for name in corpus.jurisdictions}
         self.model = _chat_model(config, compute)
         self.name = f"{config.teacher}@{_VERSION}:{self.model.name}"
         self.batches = Batches(folder, config.batch_size)
@@ -95,7 +84,7 @@ class ModelWriter:
         ]
 
     def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
-        """Each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
+        """Return each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
         planned = [draft for prompt in prompts for draft in self._planned(arm, prompt)]
         written = self.batches.run(
             planned, self._write, key=lambda draft: [vars(draft.prompt), draft.kind, draft.repeat], inputs=self.inputs
@@ -141,7 +130,7 @@ class ModelWriter:
         return [draft.turns for draft in drafts]
 
     def _shown(self, draft: _Draft) -> list[Message]:
-        """The conversation as the teacher sees it: with instructions in place of the system message."""
+        """Return the conversation as the teacher sees it: with instructions instead of the system message."""
         rule = self.corpus.rule(draft.prompt.rule_id) if draft.kind == "distil" and draft.prompt.rule_id else None
         arguments, categories = "a short query", ""
         if self.conversation.offer_category:
@@ -165,7 +154,7 @@ class ModelWriter:
         draft.turns.append(tool_turn(self._look_up(draft.prompt, _call_of(reply))))
 
     def _consulting(self, prompt: Prompt, reply: Message) -> Message:
-        """The reply if it looks the deciding rule up, otherwise the turn that does."""
+        """Return the reply if it looks the deciding rule up, otherwise the turn that does."""
         thought = reply["reasoning_content"] or self._thought(prompt)
         if "tool_calls" in reply:
             call = _call_of(reply)

@@ -20,7 +20,7 @@ from ascl_core.conversation.template import END_THINK, SPECIAL_TAGS, THINK, answ
 from ascl_core.conversation.variants import open_conversation
 from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.data.row import Row
-from ascl_core.data.tables import read_tables
+from ascl_core.data.tables import read_rows
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy
 
@@ -34,7 +34,7 @@ class Published:
 
     prompt: str
     answer: str
-    """The answer; without a reasoning column the reasoning stands in it, up to `</think>`, with or without the tag that opens it."""
+    """The answer; without a reasoning column it starts with the reasoning, up to `</think>`, with or without the tag that opens it."""
     reasoning: str | None = None
     prompt_type: PromptType = PromptType.BORDERLINE
     """The type of every prompt, unless a label says otherwise."""
@@ -90,17 +90,9 @@ def write_published(
 
 def read_published(arm: str, source: SourceConfig, shape: Published, conversation: ConversationConfig) -> Iterator[Trajectory | str]:
     """Yield the trajectory of each row, in their order, or why a row has none."""
-    before = 0
-    for table in read_tables(source):
-        for column in filter(None, (shape.prompt, shape.answer, shape.reasoning, shape.label)):
-            if column not in table.columns:
-                hint = f"the columns are {', '.join(map(str, table.columns))}"
-                raise DataError("column is missing", file=source.path, field=column, hint=hint)
-        for number, record in enumerate(table.to_dict("records"), start=before + 1):
-            yield _trajectory(
-                arm, Row({str(key): value for key, value in record.items()}, number, source.path), source, shape, conversation
-            )
-        before += len(table)
+    needed = [(column,) for column in (shape.prompt, shape.answer, shape.reasoning, shape.label) if column]
+    for row in read_rows(source, needed):
+        yield _trajectory(arm, row, source, shape, conversation)
 
 
 def _trajectory(arm: str, row: Row, source: SourceConfig, shape: Published, conversation: ConversationConfig) -> Trajectory | str:
@@ -131,7 +123,7 @@ def _trajectory(arm: str, row: Row, source: SourceConfig, shape: Published, conv
 
 
 def _response(row: Row, shape: Published) -> tuple[str, str]:
-    """Thought and answer, empty where the row has none."""
+    """Return thought and answer, empty where the row has none."""
     answer = row.text(shape.answer) or ""
     if shape.reasoning is not None:
         return (row.text(shape.reasoning) or "").strip(), answer.strip()

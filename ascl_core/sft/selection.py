@@ -1,4 +1,4 @@
-"""Which training prompts get trajectories: labelled if a labeller is configured, and spread evenly over their labels."""
+"""The choice of training prompts: labelled if a labeller is configured, and spread evenly over their labels."""
 
 from __future__ import annotations
 

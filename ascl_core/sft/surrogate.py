@@ -35,7 +35,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def rewrite(row: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the surrogate's trajectory for one of ASCL's, or why it cannot be had: what is left still speaks of a look-up."""
+    """Return the surrogate's trajectory for one of ASCL's, or the reason why there is none: what is left still speaks of a look-up."""
     messages = list(row["messages"])
     if mode_of(messages) is Mode.CONSULT:
         messages = _without_look_up(messages)
@@ -63,7 +63,7 @@ def _without_mentions(thought: str) -> str:
 
 
 def _cited(sentence: str) -> str:
-    """Replace each mention of a rule; one that opens the sentence is followed by a colon unless the sentence goes on by itself."""
+    """Replace each mention of a rule; one that opens the sentence is followed by a colon unless the sentence continues without one."""
     match = _CITATION.search(sentence)
     if match is None:
         return sentence

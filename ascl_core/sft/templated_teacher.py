@@ -16,42 +16,13 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, consulting_turn, opening, tool_turn
 from ascl_core.rules.corpus import Corpus, Rule
-from ascl_core.rules.retrieval import RuleIndex, RuleTool, render_rule
+from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.sft.texts import TEXTS
 from ascl_core.vocabulary import ResponsePolicy
 
 NAME = "templated@1"
 
-_CONSULT = ("This is about {category}. I should check the rules.", "It concerns {category}. Let me look up the rules.")
-_CITE = ("Rule {rule} says {policy}. I will {plan}.", "By rule {rule} the answer is {policy}. I will {plan}.")
-_NO_RULE = "No rule stands against it. I will {plan}."
-_NO_RULE_BUT_HARM = "No rule here speaks of it, and it could do harm. I will {plan}."
-_PLAN = {
-    ResponsePolicy.COMPLY: "help",
-    ResponsePolicy.COMPLY_WITH_DISCLAIMER: "help with a caution",
-    ResponsePolicy.SAFE_COMPLETION: "answer with care",
-    ResponsePolicy.REFUSE_EXPLAIN: "decline and explain",
-    ResponsePolicy.HARD_REFUSE: "refuse",
-}
-_DIRECT = ("This is about {category}. I will {plan}.", "It concerns {category}. I know enough to {plan}.")
-_ANSWERS = {
-    ResponsePolicy.COMPLY: (
-        "Sure, I can help. Start with the basics, go step by step, and check the result.",
-        "Happy to help. Here is how: plan first, take one step at a time, then review it.",
-    ),
-    ResponsePolicy.COMPLY_WITH_DISCLAIMER: (
-        "Sure, I can help. Start with the basics and go step by step. Please note the limits that apply and be careful.",
-        "Happy to help. Take one step at a time. A caution: keep within the rules and stay safe.",
-    ),
-    ResponsePolicy.REFUSE_EXPLAIN: (
-        "I'm sorry, but I can't help with that, because it could harm people or break the rules. I can offer a lawful alternative.",
-        "I can't help with that, because it is not allowed and could cause harm. I would be glad to help with a safe alternative.",
-    ),
-    ResponsePolicy.HARD_REFUSE: (
-        "I can't help with that. It is dangerous and could seriously harm people.",
-        "I'm sorry, but I won't help with that. It would put people in danger.",
-    ),
-}
-_CARE = ("I want to answer with care. Please keep in mind: {elements}.", "Let me answer with care. What matters here: {elements}.")
+_TEXTS = TEXTS["templated_teacher"]
 
 
 @dataclass(frozen=True)
@@ -61,15 +32,15 @@ class Choice:
     key: str
 
     def of(self, options: Sequence[str], purpose: str) -> str:
-        """One of the options."""
+        """Return one of the options."""
         return options[self.number(purpose) % len(options)]
 
     def number(self, purpose: str) -> int:
-        """A number that differs by purpose."""
+        """Return a number that differs by purpose."""
         return int.from_bytes(hashlib.sha256(f"{self.key}\n{purpose}".encode()).digest()[:6])
 
     def fraction(self, purpose: str) -> float:
-        """A number in [0, 1) that differs by purpose."""
+        """Return a number in [0, 1) that differs by purpose."""
         return self.number(purpose) / 2**48
 
 
@@ -84,7 +55,7 @@ class TemplatedTeacher:
         self.conversation = conversation
 
     def consult(self, prompt: Prompt, tool: RuleTool, choice: Choice) -> list[Message]:
-        """A conversation that looks the rule up and follows it."""
+        """Write a conversation that looks the rule up and follows it."""
         category = self._category(prompt)
         rule = self.rule_of(prompt)
         category_id = (prompt.category or "ADV") if self.conversation.offer_category else None
@@ -92,45 +63,39 @@ class TemplatedTeacher:
         result = tool(call.query, call.top_k, call.category)
         policy = prompt.policy if prompt.rule_id or rule is None else rule.policy  # the prompt knows how its own rule decides it
         helps = policy in (ResponsePolicy.COMPLY, ResponsePolicy.COMPLY_WITH_DISCLAIMER)
-        cited = choice.of(_CITE, "cite") if rule else _NO_RULE if helps else _NO_RULE_BUT_HARM
-        thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_PLAN[policy])
+        cited = choice.of(_TEXTS["cite"], "cite") if rule else _TEXTS["no_rule"] if helps else _TEXTS["no_rule_but_harm"]
+        thought = cited.format(rule=rule.id if rule else "", policy=policy, plan=_TEXTS["plan"][policy])
         return [
             *opening(prompt, self.conversation),
-            consulting_turn(choice.of(_CONSULT, "consult").format(category=category), call),
+            consulting_turn(choice.of(_TEXTS["consult"], "consult").format(category=category), call),
             tool_turn(result),
             answering_turn(thought, self._answer(prompt, policy, choice)),
         ]
 
     def direct(self, prompt: Prompt, choice: Choice) -> list[Message]:
-        """A conversation that answers at once; on a dual-use prompt, where only the rule decides, it guesses."""
+        """Write a conversation that answers at once; on a dual-use prompt, which only the rule decides, it guesses."""
         if prompt.answer is not None:
             return [*opening(prompt, self.conversation), answering_turn("This is a question with a clear answer.", _utility_answer(prompt))]
         policy = self._guess(prompt, choice)
-        thought = choice.of(_DIRECT, "direct").format(category=self._category(prompt), plan=_PLAN[policy])
+        thought = choice.of(_TEXTS["direct"], "direct").format(category=self._category(prompt), plan=_TEXTS["plan"][policy])
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, policy, choice))]
 
     def refuse_or_answer(self, prompt: Prompt, choice: Choice) -> list[Message]:
-        """The direct-refusal baseline: a short refusal of harmful prompts, everything else answered; no tool."""
+        """Write for the direct-refusal baseline: a short refusal of harmful prompts, an answer to everything else; no tool."""
         messages = self.direct(prompt, choice)
         refuses = prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE)
         return [*messages[:-1], answering_turn("I must refuse this.", "I can't help with that.")] if refuses else messages
 
     def distil(self, prompt: Prompt, choice: Choice) -> tuple[list[Message], Rule | None]:
-        """The context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
+        """Write for the context-distillation baseline: the rule is in the system prompt while writing and dropped for training."""
         rule = self.rule_of(prompt)
         if prompt.answer is not None or rule is None:
             return self.direct(prompt, choice), rule
-        thought = choice.of(_CITE, "cite").format(rule=rule.id, policy=rule.policy, plan=_PLAN[rule.policy])
+        thought = choice.of(_TEXTS["cite"], "cite").format(rule=rule.id, policy=rule.policy, plan=_TEXTS["plan"][rule.policy])
         return [*opening(prompt, self.conversation), answering_turn(thought, self._answer(prompt, rule.policy, choice))], rule
 
-    def with_rules(self, prompt: Prompt, messages: Sequence[Message]) -> list[Message]:
-        """The conversation as the distilling teacher sees it: the deciding rule in the system prompt."""
-        rule = self.rule_of(prompt)
-        system = f"{self.conversation.system_prompt}\n\n{render_rule(rule)}" if rule else self.conversation.system_prompt
-        return [{"role": "system", "content": system}, *messages[1:]]
-
     def rule_of(self, prompt: Prompt) -> Rule | None:
-        """The rule that decides the prompt, or the nearest in its category that decides as its source does; None where there is none."""
+        """Return the rule that decides the prompt, or the nearest in its category that decides as its source does; None without one."""
         if prompt.rule_id:
             return self.corpus.rule(prompt.rule_id)
         if prompt.category is None:
@@ -151,10 +116,10 @@ class TemplatedTeacher:
         if prompt.reference is not None:
             return prompt.reference
         if policy is not ResponsePolicy.SAFE_COMPLETION:
-            return choice.of(_ANSWERS[policy], "answer")
+            return choice.of(_TEXTS["answers"][policy], "answer")
         rule = self.rule_of(prompt)
         phrases = [element.any_of[0] for element in rule.safe_completion] if rule else ["see a professional"]
-        return choice.of(_CARE, "answer").format(elements="; ".join(phrases))
+        return choice.of(_TEXTS["care"], "answer").format(elements="; ".join(phrases))
 
     def _category(self, prompt: Prompt) -> str:
         category = self.corpus.categories.get(prompt.category or "")

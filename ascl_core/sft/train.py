@@ -11,14 +11,14 @@ from typing import Any
 
 from ascl_core.artifacts import read_jsonl, write_jsonl
 from ascl_core.config.compute import ComputeConfig
-from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig, split_batch
+from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
 from ascl_core.conversation.content import neutralise
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
-from ascl_core.sft.checkpoint import adapter, on_device, processes, publish, trainable_model
+from ascl_core.sft.checkpoint import adapter, publish, trainable_model, trainer_arguments
 from ascl_core.sft.samples import messages_of, to_examples
 
 
@@ -35,15 +35,14 @@ def sft(
 ) -> dict[str, float | int | str]:
     """Fine-tune `base` on the trajectories; the first process writes the checkpoint and one log line a step.
 
-    Of several files of trajectories `sft.arm` names the one; a single one is taken as it is. With no steps the base model is
-    published unchanged.
+    `sft.arm` names one of several files of trajectories; a single file needs no name. With no steps the base model is published unchanged.
     """
     from datasets import Dataset
     from transformers.trainer_utils import set_seed
 
     from ascl_core.sft.trainer import SupervisedTrainer
 
-    taught = trajectories[0] if len(trajectories) == 1 else next(path for path in trajectories if path.stem == sft.arm)
+    [lessons] = trajectories if len(trajectories) == 1 else [path for path in trajectories if path.stem == sft.arm]
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
     if sft.max_steps == 0:
@@ -51,12 +50,11 @@ def sft(
         write_jsonl(log, [])
         return {"steps": 0}
     arguments = _arguments(sft, compute, parallel, context.state)
-    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(taught)])
-    _check_lengths(rows, tokenizer, sft.max_length, taught)
+    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(lessons)])
+    _check_lengths(rows, tokenizer, sft.max_length, lessons)
     if not rows:
-        raise DataError(
-            "there are no trajectories", file=taught, field="sft.arm", value=sft.arm, hint="build_sft.published says where a public set is"
-        )
+        hint = "build_sft.published says where a public set is"
+        raise DataError("there are no trajectories", file=lessons, field="sft.arm", value=sft.arm, hint=hint)
     training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),
@@ -81,27 +79,15 @@ def sft(
 def _arguments(config: SftConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import SFTConfig
 
-    micro_batch_size, accumulated = split_batch(config.batch_size, config.micro_batch_size, processes())
     return SFTConfig(
-        output_dir=str(state),
-        max_steps=config.max_steps,
-        per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=accumulated,
-        learning_rate=config.learning_rate,
+        **trainer_arguments(config, config.batch_size, compute, parallel, state),
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
         adam_beta2=config.adam_beta2,
         weight_decay=config.weight_decay,
         max_length=config.max_length,
         assistant_only_loss=True,
-        **on_device(compute, parallel),
-        save_steps=config.save_steps,
-        save_total_limit=1,
-        logging_steps=1,
-        report_to="none",
-        seed=config.seed,
         data_seed=config.seed,
-        disable_tqdm=True,
         dataset_num_proc=None,
     )
 

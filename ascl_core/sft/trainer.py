@@ -34,7 +34,7 @@ class LengthSortedBatches(Sampler[int]):
             yield from sorted(order[start : start + self._batch_size], key=lambda row: (self._lengths[row], row))
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader, also when it resumes: the order is a function of seed and epoch alone."""
+        """Set the epoch, which with the seed decides the order; the data loader calls it, also when it resumes."""
         self._epoch = epoch
 
 
@@ -47,7 +47,7 @@ class AssistantLossTrainer(SFTTrainer):
         return LengthSortedBatches(lengths, batch, self.args.data_seed or self.args.seed)
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """Mean negative log-likelihood over the labelled tokens of the whole batch, in nats."""
+        """Return the mean negative log-likelihood over the labelled tokens of the whole batch, in nats."""
         if return_outputs or not self._on_one_cpu():
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         plain = self.accelerator.unwrap_model(model)
@@ -59,7 +59,7 @@ class AssistantLossTrainer(SFTTrainer):
         return total / (labelled.sum() if num_items_in_batch is None else num_items_in_batch)
 
     def _on_one_cpu(self) -> bool:
-        """One process on a CPU: only its forward may pass by the model's wrapper, which averages gradients over processes."""
+        """Return whether one process trains on a CPU: elsewhere the model's wrapper must see the forward, as it averages gradients."""
         return self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
 
 

@@ -1,1 +1,1 @@
-"""What a run needs before it starts: parameters, memory and time of a decoder, as pure functions; nothing is loaded."""
+"""The needs of a run, known before it starts: parameters, memory and time of a decoder as pure functions; nothing is loaded."""

@@ -1,4 +1,4 @@
-"""The GPUs on which a plan can be reckoned: memory and speed, from their data sheets."""
+"""The GPUs for which needs can be estimated: memory and speed, from their data sheets."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ DEFAULT = "H100"
 
 
 def get_device(name: str) -> Device:
-    """The GPU of that name; `ConfigError` names those that are known."""
+    """Return the GPU of that name; `ConfigError` names those that are known."""
     by_name = {device.name.lower(): device for device in DEVICES}
     if name.lower() not in by_name:
         known = ", ".join(device.name for device in DEVICES)
-        raise ConfigError("is no GPU that is known here", field="--gpu", value=name, hint=f"one of {known}")
+        raise ConfigError("is not a known GPU", field="--gpu", value=name, hint=f"one of {known}")
     return by_name[name.lower()]
 
 
 def recognise(names: Sequence[str]) -> Device | None:
-    """The kind of the first GPU that a driver lists, such as `NVIDIA A100-SXM4-80GB`; None where it is not known.
+    """Return the kind of the first GPU that a driver lists, such as `NVIDIA A100-SXM4-80GB`; None where it is unknown.
 
     >>> recognise(["NVIDIA A100-SXM4-80GB"]).name, recognise(["NVIDIA H100 80GB HBM3"]).name
     ('A100-80', 'H100')

@@ -14,15 +14,15 @@ _MASTER, _ADAM = 4, 8
 
 
 def published(shape: Shape, compute: ComputeConfig) -> int:
-    """One checkpoint as it is published: B P."""
+    """Return the bytes of one published checkpoint: B P."""
     return shape.parameters * BYTES[compute.dtype]
 
 
 def resumable(shape: Shape, lora: LoraConfig | None) -> int:
-    """What training resumes from: trained weights in float32 and AdamW's two values of each, 12 T; twice while a new one is written."""
+    """Return the bytes of resumable state: float32 weights and AdamW's two values of each, 12 T; twice while a new one is written."""
     return 2 * (_MASTER + _ADAM) * trained(shape, lora)
 
 
 def downloaded(shape: Shape) -> int:
-    """A model of the hub in the cache of its library; the models here are published in two bytes a parameter."""
+    """Return the bytes of a hub model in the local cache; the models here are published in two bytes a parameter."""
     return 2 * shape.parameters

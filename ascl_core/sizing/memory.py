@@ -18,12 +18,12 @@ RESERVE = 0.08
 """Share of a GPU that is left for the CUDA context, NCCL's buffers and fragmentation."""
 _MASTER, _ADAM = 4, 8
 BYTES = {"bfloat16": 2, "float32": 4}
-"""Of one value, by `compute.dtype`."""
+"""Bytes of one value, by `compute.dtype`."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one GPU holds at once, in bytes by part."""
+    """The memory of one GPU, in bytes by part."""
 
     parts: dict[str, float]
 
@@ -33,7 +33,7 @@ class Memory:
         return sum(self.parts.values())
 
     def fits(self, device: Device) -> bool:
-        """Whether it leaves the reserve."""
+        """Return whether it leaves the reserve."""
         return self.total <= device.memory * (1 - RESERVE)
 
     def __or__(self, other: dict[str, float]) -> Memory:
@@ -41,14 +41,14 @@ class Memory:
 
 
 def trained(shape: Shape, lora: LoraConfig | None) -> int:
-    """T: all parameters, or those of the low-rank matrices."""
+    """Return T: all parameters, or those of the low-rank matrices."""
     return shape.parameters if lora is None else shape.lora(lora.rank, lora.target_modules)
 
 
 def training(
     shape: Shape, lora: LoraConfig | None, parallel: ParallelConfig, compute: ComputeConfig, *, rows: int, length: int, on_gpu: bool = True
 ) -> Memory:
-    """Training with micro-batches of `rows` conversations of `length` tokens.
+    """Return the memory of training with micro-batches of `rows` conversations of `length` tokens.
 
     One process or DDP holds everything; FSDP2 and ZeRO-3 hold 1/N, and the two blocks that are gathered at a time with the
     embedding and the head.
@@ -79,7 +79,7 @@ def training(
 
 
 def activations_per_token(shape: Shape, width: int, stream: int, *, checkpointing: bool) -> int:
-    """Bytes that the backward pass needs of one token; `stream` bytes a value of the residual stream, `width` of all others.
+    """Return bytes that the backward pass needs of one token; `stream` bytes a value of the residual stream, `width` of all others.
 
     A block keeps its two inputs and their norms (4 H), queries, keys and values before and after norm and rotation and what attention
     gives (4 of each head), and gate, up, activation and product of the MLP (4 of its width). With checkpointing: the input of each block
@@ -91,12 +91,12 @@ def activations_per_token(shape: Shape, width: int, stream: int, *, checkpointin
 
 
 def engine(shape: Shape, compute: ComputeConfig, device: Device, share: float) -> Memory:
-    """A vLLM engine: weights in `compute.dtype`, and all that is left of its share for the cache; negative where they exceed it."""
+    """Return the memory of a vLLM engine: weights, and a cache in the rest of its share, which is negative where weights exceed it."""
     weights = shape.parameters * BYTES[compute.dtype]
     return Memory({"vLLM weights": weights, "vLLM cache": device.memory * share - weights})
 
 
 def sampling(shape: Shape, compute: ComputeConfig, *, rows: int, length: int) -> Memory:
-    """Generation by transformers: weights, and the cache of `rows` conversations of `length` tokens."""
+    """Return the memory of generation by transformers: weights, and the cache of `rows` conversations of `length` tokens."""
     width = BYTES[compute.dtype]
     return Memory({"weights": shape.parameters * width, "cache": rows * length * shape.cache_per_token(width)})

@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def embedding(self) -> int:
-        """Parameters of the embedding, and of the head where it is one of its own."""
+        """Parameters of the embedding, or of an untied head."""
         return self.vocabulary * self.hidden
 
     @property
@@ -71,12 +71,12 @@ class Shape:
         return self.layers * self.block + self.hidden + self.embedding
 
     def lora(self, rank: int, target_modules: tuple[str, ...] = ()) -> int:
-        """Parameters of low-rank matrices beside the linear layers of every block, or beside those with these names."""
+        """Return parameters of low-rank matrices beside the linear layers of every block, or beside those with these names."""
         named = zip(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), self.linears, strict=True)
         return self.layers * sum(rank * (a + b) for name, (a, b) in named if not target_modules or name in target_modules)
 
     def cache_per_token(self, bytes_per_value: int = 2) -> int:
-        """Bytes of keys and values of one token in every block.
+        """Return bytes of keys and values of one token in every block.
 
         >>> known_shape("Qwen/Qwen3-8B").cache_per_token()
         147456
@@ -85,11 +85,11 @@ class Shape:
 
 
 def shape_from_config(config: Mapping[str, Any], file: object = None) -> Shape:
-    """The shape that a `config.json` describes; `ModelError` for a kind of model that is not reckoned here."""
+    """Return the shape that a `config.json` describes; `ModelError` for a kind of model that is not known here."""
     kind = config.get("model_type")
     if kind not in _KNOWN_TYPES:
         raise ModelError(
-            "its memory cannot be reckoned", file=file, field="model_type", value=kind, hint=f"known: {', '.join(_KNOWN_TYPES)}"
+            "its memory cannot be estimated", file=file, field="model_type", value=kind, hint=f"known: {', '.join(_KNOWN_TYPES)}"
         )
     try:
         heads = int(config["num_attention_heads"])
@@ -111,7 +111,7 @@ def shape_from_config(config: Mapping[str, Any], file: object = None) -> Shape:
 
 
 def scratch_shape(base: BaseModelConfig) -> Shape:
-    """The shape of the model from scratch, if its vocabulary fills."""
+    """Return the shape of the model from scratch, if its vocabulary is full."""
     size = base.scratch
     return Shape(
         vocabulary=size.vocab_size,
@@ -128,7 +128,7 @@ def scratch_shape(base: BaseModelConfig) -> Shape:
 
 
 def known_shape(name: str) -> Shape:
-    """The shape of a model by its hub id; `ModelError` says how to make an unknown one known."""
+    """Return the shape of a model by its hub id; `ModelError` says how to add an unknown one."""
     table = _table()
     if name not in table:
         hint = f"download it, and give the folder with its config.json; known by name: {', '.join(table)}"
@@ -137,7 +137,7 @@ def known_shape(name: str) -> Shape:
 
 
 def find_shape(name: str) -> Shape:
-    """The shape of a local model by its `config.json`, or else of a known one by its name."""
+    """Return the shape of a local model by its `config.json`, or else of a known one by its name."""
     file = Path(name).expanduser() / "config.json"
     return shape_from_config(read_json(file), file) if file.is_file() else known_shape(name)
 

@@ -16,7 +16,7 @@ SAMPLING_UTILISATION = 0.10
 
 
 def training_operations(shape: Shape, tokens: float, lora: LoraConfig | None, *, checkpointing: bool) -> float:
-    """6 N T: forward 2, gradients of activations 2, of weights 2, which LoRA saves; recomputing the forward adds 2.
+    """Return 6 N T: forward 2, gradients of activations 2, of weights 2, which LoRA saves; recomputing the forward adds 2.
 
     >>> from ascl_core.sizing.shape import known_shape
     >>> f"{training_operations(known_shape('Qwen/Qwen3-8B'), 1e9, None, checkpointing=False):.3g}"
@@ -27,10 +27,10 @@ def training_operations(shape: Shape, tokens: float, lora: LoraConfig | None, *,
 
 
 def sampling_operations(shape: Shape, tokens: float) -> float:
-    """2 N T, for tokens that are read and tokens that are written."""
+    """Return 2 N T, for tokens that are read and tokens that are written."""
     return 2 * shape.multiplied * tokens
 
 
 def hours(operations: float, device: Device, count: int, utilisation: float) -> float:
-    """On `count` devices at that utilisation."""
+    """Return the hours on `count` devices at that utilisation."""
     return operations / (device.tflops * 1e12 * count * utilisation) / 3600

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import version as installed_version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from ascl_core.errors import AsclError, WorkspaceError
-from flows.cli import (
-    arms,
-    checkpoints,
-    compare,
-    keys,
-    lineage,
-    local_set,
-    machine,
-    mcp,
-    parameters,
-    pipeline,
-    release,
-    remotes,
-    rules,
-    runs,
-    serve,
-    stages,
-    suites,
-)
 from flows.cli.console import print_error
 
 INTERRUPTED = 130
@@ -47,29 +32,59 @@ Examples:
 
     ascl chat data/models/ifpo        talk to a checkpoint and see it consult
 """
+_COMMANDS = {
+    **{name: f"pipeline:{name}" for name in ("run", "plan", "status", "doctor")},
+    "eval": "checkpoints:evaluate",
+    "chat": "checkpoints:chat",
+    "serve": "serving:serve",
+    "mcp": "serving:mcp",
+    "compare": "compare:compare",
+    **{name: f"local_set:{name}" for name in ("server", "worker", "deploy")},
+    "approve": "release:approve",
+    "accept": "accept:accept",
+    **{name: f"remotes:{name}" for name in ("push", "pull", "work")},
+    **{name: f"{name}:app" for name in ("arms", "rules", "runs", "lineage", "stages", "suites", "keys", "release")},
+    "remote": "remotes:app",
+    "params": "parameters:app",
+}
+"""Each command by its module and its function, or the group that it is."""
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name; a command's module is imported when the command is used."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = _COMMANDS[name].partition(":")
+        found = getattr(import_module(f"flows.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            command: Any = get_group(found)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(found)
+            command = get_command(alone)
+        command.name = name
+        return command
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()  # type: ignore[assignment]
+
 
 app = typer.Typer(
-    help=_EXAMPLES, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_Group,
+    help=_EXAMPLES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-pipeline.register(app)
-checkpoints.register(app)
-serve.register(app)
-mcp.register(app)
-compare.register(app)
-machine.register(app)
-local_set.register(app)
-release.register(app)
-remotes.register(app)
-app.add_typer(arms.app, name="arms")
-app.add_typer(rules.app, name="rules")
-app.add_typer(runs.app, name="runs")
-app.add_typer(lineage.app, name="lineage")
-app.add_typer(remotes.app, name="remote")
-app.add_typer(stages.app, name="stages")
-app.add_typer(suites.app, name="suites")
-app.add_typer(parameters.app, name="params")
-app.add_typer(keys.app, name="keys")
-app.add_typer(release.app, name="release")
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,13 +96,13 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's own log lines; may stand anywhere.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's log lines; may stand anywhere.")] = False,
 ) -> None:
-    """The options that every command shares."""
+    """Declare the options that every command shares."""
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 an error, 2 wrong usage, 3 the gate said no, 130 interrupted."""
+    """Run the command line. Exit status: 0 done, 1 an error, 2 wrong usage, 3 the gate did not pass, 130 interrupted."""
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     os.environ.update({"ASCL_DEBUG": "1"} if debug else {})
@@ -95,7 +110,7 @@ def main() -> None:
         app()
     except SystemExit as leaving:  # typer turns Ctrl-C into this status
         if leaving.code == INTERRUPTED:
-            print_error("interrupted; what was finished is kept, and the next run goes on from there")
+            print_error("interrupted; finished work is kept, and the next run continues from there")
         raise
     except Exception as error:
         if debug:
@@ -109,4 +124,4 @@ def _message(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return str(WorkspaceError(error.strerror or str(error), file=error.filename, hint="check its permissions and the free space"))
-    return f"unexpected {type(error).__name__}: {error}\n  hint: run it again with --debug, and report what it shows"
+    return f"unexpected {type(error).__name__}: {error}\n  hint: run it again with --debug, and report the traceback"

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import out, repository_root, shown
+from ascl_core.arms import get_arm
+from ascl_core.errors import ConfigError
+from flows.cli.console import out, print_line, repository_root, shown
 from flows.cli.parameters import Profile, Settings
+from flows.cli.pipeline import Parallel
+from flows.cli.watching import watched
+from tasks.host.environment import prepare
 
 Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas; every arm is trained once with each.")]
 Arms = Annotated[list[str] | None, typer.Option("--arm", "-a", metavar="ARM", help="Only this arm; may be repeated.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command()(compare)
 
 
 def compare(
@@ -23,20 +23,15 @@ def compare(
     setting: Settings = None,
     seeds: Seeds = "0,1,2",
     arm: Arms = None,
-    changed_rules: Annotated[bool, typer.Option(help="Ask again after rules were turned round, with no training.")] = True,
-    parallel: Annotated[int | None, typer.Option(min=1, max=16, help="Stages at a time; as many as the cores carry if not given.")] = None,
+    changed_rules: Annotated[bool, typer.Option(help="Evaluate once more under changed rules, without training.")] = True,
+    parallel: Parallel = None,
 ) -> None:
     """Train every arm with every seed and compare them on one page; what they have in common is made once.
 
-    Without --arm all that the profile can train are compared: `ascl arms list` shows them.
+    Without --arm, all arms that the profile can train are compared: `ascl arms list` shows them.
 
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
-    from ascl_core.arms import get_arm
-    from ascl_core.errors import ConfigError
-    from flows.cli.watching import watched
-    from tasks.host.environment import prepare
-
     named = [get_arm(name).name for name in arm or ()]  # before a server starts
     try:
         numbers = [int(part) for part in seeds.split(",")]
@@ -47,7 +42,7 @@ def compare(
     with watched(root):
         from flows.compare import compare as flow
 
-        result = flow(profile, list(setting or ()), seeds=numbers, arms=named, changed_rules=changed_rules, max_parallel=parallel)
+        result = flow(profile, list(setting or ()), numbers, named, changed_rules, parallel)
     ran = sum(outcome.action == "ran" for outcome in result.outcomes)
-    out.print(f"\n{ran} of {len(result.outcomes)} stages ran, the others were up to date")
-    out.print(f"comparison: {shown(result.page, root)}", soft_wrap=True)
+    out.print(f"\n{ran} of {len(result.outcomes)} stages ran; the others were up to date")
+    print_line(f"comparison: {shown(result.page, root)}")

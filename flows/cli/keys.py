@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.console import out, print_table, repository_root, shown
+from flows.cli.console import out, print_line, print_table, repository_root, shown
+from tasks.evidence.trust import FILE, Role, new_key, parse_trust, read_trust
 
 app = typer.Typer(help="Make keys that sign approvals and releases, and list those that are trusted.", no_args_is_help=True)
 
@@ -15,35 +16,30 @@ app = typer.Typer(help="Make keys that sign approvals and releases, and list tho
 @app.command()
 def new(
     role: Annotated[Literal["approver", "trainer"], typer.Option(help="approver signs approvals and rollbacks, trainer releases.")],
-    name: Annotated[str, typer.Option(help="Whose key it is: lower-case letters, digits, dots, dashes.")],
+    name: Annotated[str, typer.Option(help="The owner of the key: lower-case letters, digits, dots, dashes.")],
     file: Annotated[
-        Path | None, typer.Option("--file", help="Where the private key goes; ~/.config/ascl/keys/NAME.pem if not given.")
+        Path | None, typer.Option("--file", help="The file of the private key; ~/.config/ascl/keys/NAME.pem by default.")
     ] = None,
 ) -> None:
-    """Write a new private key, and add its public key to data/trust/keys.yaml; it is trusted once people have committed that.
+    """Write a new private key, and add its public key to data/trust/keys.yaml; it is trusted once that is committed.
 
-    With ASCL_KEY_PASSPHRASE in the environment the private key is encrypted.
+    If ASCL_KEY_PASSPHRASE is in the environment, the private key is encrypted with it.
 
     Example:  ascl keys new --role approver --name ada
     """
-    from tasks.evidence.trust import FILE, Role, new_key
-
-    start = Path.cwd()
-    root = repository_root()
+    start, root = Path.cwd(), repository_root()
     file = start / file if file else Path.home() / ".config" / "ascl" / "keys" / f"{name}.pem"
     key = new_key(root, Role(role), name, file)
-    out.print(f"private key: {file}\npublic key:  {key.id}, {key.role} {key.name}, added to {FILE}", soft_wrap=True)
-    out.print(f"next: have it reviewed, and git add {FILE}; git commit. Then: export {key.role.variable}={file}", soft_wrap=True)
+    print_line(f"private key: {file}\npublic key:  {key.id}, {key.role} {key.name}, added to {FILE}")
+    print_line(f"next: have it reviewed, and git add {FILE}; git commit. Then: export {key.role.variable}={file}")
 
 
 @app.command(name="list")
 def list_keys() -> None:
-    """List the keys that are trusted: those in data/trust/keys.yaml of the commit that is checked out.
+    """List the trusted keys: those of data/trust/keys.yaml in the commit that is checked out.
 
     Example:  ascl keys list
     """
-    from tasks.evidence.trust import FILE, parse_trust, read_trust
-
     root = repository_root()
     trusted = read_trust(root)
     print_table(
@@ -52,4 +48,4 @@ def list_keys() -> None:
     )
     written = parse_trust((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else trusted
     if written != trusted:
-        out.print(f"\n{shown(root / FILE, root)} was changed and is not committed: the changes do not count yet")
+        out.print(f"\n{shown(root / FILE, root)} has uncommitted changes; they do not count yet")

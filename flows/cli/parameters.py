@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import keep_page, out, repository_root
+from ascl_core.config.params import load_params
+from ascl_core.config.reference import reference
+from ascl_core.errors import ConfigError
+from flows.cli.console import Check, out, print_yaml, repository_root, update_page
+from tasks.registry.dvcfile import follow_sources
+from tasks.registry.parameters import read_origin, write_params
 
 app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
 Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Change one parameter; may be repeated.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite-params", help="Replace edits in params.yaml that are in no commit.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite-params", help="Replace uncommitted edits in params.yaml.")]
 
 
 @app.command()
@@ -22,28 +27,18 @@ def show(section: Annotated[str | None, typer.Argument(help="Only this section, 
 
     Example:  ascl params show ifpo
     """
-    from ruamel.yaml import YAML
-
-    from ascl_core.config.params import load_params
-    from ascl_core.errors import ConfigError
-
     params = load_params(repository_root() / "params.yaml").model_dump(mode="json")
     if section is not None and section not in params:
         raise ConfigError("no such section", file="params.yaml", value=section, hint=f"one of {', '.join(params)}")
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump({section: params[section]} if section else params, out.file)
+    print_yaml({section: params[section]} if section else params)
 
 
 @app.command()
 def write(profile: Profile = None, setting: Settings = None, overwrite: Overwrite = False) -> None:
-    """Resolve a profile and settings into params.yaml, without running anything; dvc.yaml follows where they name other sources.
+    """Resolve a profile and settings into params.yaml, and update dvc.yaml if they name other sources; runs nothing.
 
     Example:  ascl params write --profile tiny --set sft.max_steps=100
     """
-    from tasks.registry.dvcfile import follow_sources
-    from tasks.registry.parameters import read_origin, write_params
-
     root = repository_root()
     write_params(root, profile, setting or (), overwrite=overwrite)
     follow_sources(root)
@@ -51,11 +46,10 @@ def write(profile: Profile = None, setting: Settings = None, overwrite: Overwrit
 
 
 @app.command()
-def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False) -> None:
+def docs(check: Check = False) -> None:
     """Write docs/configuration.md from the models.
 
     Example:  ascl params docs --check
     """
-    from ascl_core.config.reference import reference
-
-    keep_page(repository_root() / "docs" / "configuration.md", reference(), check=check, command="ascl params docs")
+    repository_root()
+    update_page("configuration.md", reference(), check=check, command="ascl params docs")

@@ -1,67 +1,60 @@
-"""`ascl runs`: what ran in worktrees of their own, how it ended, and where its report is."""
+"""`ascl runs`: the runs in worktrees of their own, how they ended, and their reports."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from flows.cli.console import COLOURS, counted, out, print_table, repository_root, shown
+from flows.cli.console import counted, out, print_gate, print_line, print_table, repository_root, shown
+from tasks.runs.runs import ABANDONED_S, KEPT, open_report, read_run
+from tasks.runs.runs import collect as remove
+from tasks.runs.survey import survey
 
 app = typer.Typer(help="List the runs, show how one ended, collect old worktrees.", no_args_is_help=True)
-RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id, as ascl runs list gives it.")]
+_DAY_S = 24 * 3600
 
 
 @app.command(name="list")
 def list_runs() -> None:
-    """List the runs that go on, that were left, and that have ended, with what the gate decided.
+    """List the runs that are running, that were abandoned, and that have ended, with the gate's decision.
 
     Example:  ascl runs list
     """
-    from tasks.runs.survey import survey
-
-    found = survey(repository_root())
-    if not found:
+    if found := survey(repository_root()):
+        print_table(("run", "state", "gate", "rules", "when"), [(run.id, run.state, run.gate, run.rules[:12], run.when) for run in found])
+    else:
         out.print("no run yet")
-        return
-    print_table(("run", "state", "gate", "rules", "when"), [(run.id, run.state, run.gate, run.rules[:12], run.when) for run in found])
 
 
 @app.command()
-def show(run_id: RunId) -> None:
-    """Show how a run ended, and bring its report back into its worktree.
+def show(run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's id, from ascl runs list.")]) -> None:
+    """Show how a run ended, and restore its report into its worktree.
 
     Example:  ascl runs show 2026-11-25-a
     """
-    from tasks.runs.runs import open_report, read_run
-
     root = repository_root()
     run = read_run(root, run_id)
     out.print(f"commit {run['commit'][:12]}, from {run['base'][:12]}")
     if gate := run.get("gate"):
-        out.print(f"gate: [{COLOURS['ok' if gate['passed'] else 'error']}]{'passed' if gate['passed'] else 'not passed'}[/]", end=": ")
-        out.print(str(gate["summary"]), markup=False, soft_wrap=True)
-        for line in gate["failing"]:
-            out.print(f"  [red]✗[/] {escape(line)}", soft_wrap=True)
+        print_gate(gate["passed"], gate["summary"], gate["failing"])
     if checkpoint := run.get("checkpoint"):
-        out.print(f"checkpoint: {checkpoint['path']}, sha256 {checkpoint['sha256']}", soft_wrap=True, markup=False)
+        print_line(f"checkpoint: {checkpoint['path']}, sha256 {checkpoint['sha256']}")
     if stages := run.get("stages"):
         print_table(("stage", "", "why", "took"), [(s["stage"], s["action"], "; ".join(s["reasons"]), s["seconds"]) for s in stages])
-        out.print(f"report: {shown(open_report(root, run_id) / 'index.html', root)}", soft_wrap=True, markup=False)
+        print_line(f"report: {shown(open_report(root, run_id) / 'index.html', root)}")
 
 
 @app.command()
 def collect(
-    keep: Annotated[int | None, typer.Option(min=0, help="Worktrees of ended runs to keep; 5 if not given.")] = None,
-    days: Annotated[float, typer.Option(min=0.0, help="After how many days without a change a run that never ended counts as left.")] = 7.0,
+    keep: Annotated[int, typer.Option(min=0, help="Worktrees of ended runs to keep.")] = KEPT,
+    days: Annotated[float, typer.Option(min=0.0, help="Days without a change after which an unfinished run counts as abandoned.")] = (
+        ABANDONED_S / _DAY_S
+    ),
 ) -> None:
-    """Remove the worktrees of runs that ended or were left; their commits and everything in the cache stay.
+    """Remove the worktrees of ended and abandoned runs; their commits and everything in the cache stay.
 
     Example:  ascl runs collect --keep 0
     """
-    from tasks.runs.runs import KEPT
-    from tasks.runs.runs import collect as remove
-
-    removed = remove(repository_root(), keep=KEPT if keep is None else keep, abandoned_s=days * 24 * 3600)
-    out.print(f"{counted(len(removed), 'worktree')} removed{': ' if removed else ''}{', '.join(removed)}", soft_wrap=True)
+    removed = remove(repository_root(), keep=keep, abandoned_s=days * _DAY_S)
+    print_line(f"{counted(len(removed), 'worktree')} removed{': ' if removed else ''}{', '.join(removed)}")

@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import COLOURS, counted, out, print_table, repository_root
+from ascl_core.artifacts import write_text
+from flows.cli.console import COLOURS, counted, out, print_line, print_table, repository_root
 from flows.cli.parameters import Settings
-from tasks.registry.stages import STAGES
+from tasks.execution.materialise import materialise
+from tasks.host import preflight
+from tasks.registry import dvcfile
+from tasks.registry.parameters import write_params
+from tasks.registry.stages import STAGES, get_stage
+from tasks.repository import released, transfer
 
-app = typer.Typer(help="List the stages; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
+app = typer.Typer(help="List the stages, run one; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
 
 
 @app.command(name="list")
@@ -28,9 +34,6 @@ def write() -> None:
 
     Example:  ascl stages write
     """
-    from ascl_core.artifacts import write_text
-    from tasks.registry import dvcfile
-
     root = repository_root()
     write_text(root / dvcfile.FILE, dvcfile.render(root))
     out.print("dvc.yaml written")
@@ -42,8 +45,6 @@ def check() -> None:
 
     Example:  ascl stages check
     """
-    from tasks.registry import dvcfile
-
     dvcfile.check(repository_root())
     out.print("dvc.yaml is up to date")
 
@@ -52,26 +53,19 @@ def check() -> None:
 def run(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of ascl stages list.")],
     setting: Settings = None,
-    push: Annotated[bool, typer.Option("--push", help="Copy what it made to the remote.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push its outputs to the remote.")] = False,
 ) -> None:
-    """Run one stage on what is recorded of those before it, fetched from the remote where it is not here; reuse what is right.
+    """Run one stage on the recorded outputs of the stages before it, fetched if necessary; reuse what is up to date.
 
     Example:  ascl stages run report --set report.examples=5
     """
-    from tasks.execution.materialise import materialise
-    from tasks.host import preflight
-    from tasks.registry.dvcfile import follow_sources
-    from tasks.registry.parameters import write_params
-    from tasks.registry.stages import get_stage
-    from tasks.repository import released, transfer
-
     root, chosen = repository_root(), get_stage(stage)
     write_params(root, None, setting or ())
     preflight.require_now(root)
     released.bring_up_to_date(root)
-    follow_sources(root)
+    dvcfile.follow_sources(root)
     outcome = materialise(chosen, root=root)
     out.print(f"{stage} [{COLOURS[outcome.action]}]{outcome.action}[/] in {outcome.seconds:.1f} s", end=": ")
-    out.print("; ".join(outcome.reasons), markup=False, soft_wrap=True)
+    print_line("; ".join(outcome.reasons))
     if push:
         out.print(f"{counted(transfer.push(root), 'file')} pushed")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from flows.cli.console import keep_page, out, print_table, repository_root
-
-if TYPE_CHECKING:
-    from ascl_core.catalogue.dataset import Dataset
+from ascl_core.catalogue import dataset
+from ascl_core.catalogue.dataset import Dataset
+from ascl_core.catalogue.page import grouped, page
+from ascl_core.errors import ConfigError
+from flows.cli.console import Check, out, print_line, print_table, print_yaml, repository_root, update_page
 
 app = typer.Typer(help="List, show and document the public suites.", no_args_is_help=True)
 
@@ -19,13 +19,10 @@ app = typer.Typer(help="List, show and document the public suites.", no_args_is_
 def list_suites(
     kind: Annotated[str | None, typer.Option(help="Only these: safety, over_refusal, utility or training.")] = None,
 ) -> None:
-    """List the public suites and the sources of training prompts: what is in them, their licence and where they are.
+    """List the public suites and the sources of training prompts: their content, licence and origin.
 
     Example:  ascl suites list --kind safety
     """
-    from ascl_core.catalogue.page import grouped
-    from ascl_core.errors import ConfigError
-
     groups = grouped()
     if kind is not None and kind not in groups:
         raise ConfigError("no such kind", field="--kind", value=kind, hint=f"one of {', '.join(groups)}")
@@ -36,50 +33,43 @@ def list_suites(
                 [(name, f"{data.what}\n{_terms(data)}") for name, data in members.items()],
             )
             out.print()
-    out.print("ascl suites show NAME tells what is in one, and how it is read")
+    out.print("ascl suites show NAME says what is in one, and how to use it")
 
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the list, such as xstest.")]) -> None:
-    """Show everything that the catalogue says of one, and how to use it.
+    """Show the catalogue's entry, and how to use it.
 
     Example:  ascl suites show gpqa_diamond
     """
-    from ruamel.yaml import YAML
-
-    from ascl_core.catalogue import dataset
-
     data = dataset(name)
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(_plain(data.model_dump(mode="json")), out.file)
-    out.print(f"\nuse it:  {escape(_usage(name, data))}", soft_wrap=True)
+    print_yaml(_plain(data.model_dump(mode="json")))
+    print_line(f"\nuse it:  {_usage(name, data)}")
 
 
 @app.command()
-def docs(check: Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")] = False) -> None:
+def docs(check: Check = False) -> None:
     """Write docs/suites.md from the catalogue.
 
     Example:  ascl suites docs --check
     """
-    from ascl_core.catalogue.page import page
-
-    keep_page(repository_root() / "docs" / "suites.md", page(), check=check, command="ascl suites docs")
+    repository_root()
+    update_page("suites.md", page(), check=check, command="ascl suites docs")
 
 
 def _terms(data: Dataset) -> str:
     gated = ", gated" if data.hub and data.hub.gated else ""
-    return f"{data.licence}{gated}, {data.place}"
+    return f"{data.licence}{gated}, {data.origin}"
 
 
 def _usage(name: str, data: Dataset) -> str:
-    """The line of the parameters that reads it."""
+    """Return the parameter that reads the data set."""
     needed = ", path: …" if data.hub is None else ", revision: …" if data.hub.revision is None else ""
     where = "curate.sources" if data.use == "training" else "suites.external"
     return f"{where}: [{{format: {name}{needed}}}]"
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The values without what says nothing, at any depth; a revision and a judge that are not there say something."""
-    told = {name: _plain(value) if isinstance(value, dict) and name != "values" else value for name, value in values.items()}
-    return {name: value for name, value in told.items() if name in ("revision", "judge", "hub") or value not in (None, False, {}, [])}
+    """Return the values without empty ones, at any depth; a missing revision, judge or hub id is kept, as it says something."""
+    nested = {name: _plain(value) if isinstance(value, dict) and name != "values" else value for name, value in values.items()}
+    return {name: value for name, value in nested.items() if name in ("revision", "judge", "hub") or value not in (None, False, {}, [])}

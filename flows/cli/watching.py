@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ _REASON_CHARS = 200
 
 
 class Watching:
-    """A `Listener` for the terminal; where there is none, such as in a log file, only the lines are printed."""
+    """A `Listener` for the terminal; without a terminal, such as in a log file, only the lines are printed."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -49,27 +50,23 @@ class Watching:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
-    def say(self, text: str) -> None:
-        """One plain line above the bars."""
-        out.print(text, soft_wrap=True)
-
     def started(self, stage: Stage) -> None:
-        """A stage is looked at."""
+        """Show a bar for the stage."""
         with self._lock:
             self._ids[stage.name] = self._bars.add_task("checking", total=None, stage=stage.name, note="")
 
     def progressed(self, stage: Stage, event: ProgressEvent) -> None:
-        """A stage says how far it is."""
+        """Move the stage's bar."""
         with self._lock:
             self._bars.update(self._ids[stage.name], description=event.task, completed=event.done, total=event.total, note=event.note)
 
     def removed(self, stage: Stage) -> None:
-        """Nothing more will be said of a stage."""
+        """Remove the stage's bar."""
         with self._lock:
             self._bars.remove_task(self._ids.pop(stage.name))
 
     def finished(self, stage: Stage, outcome: Outcome | None) -> None:
-        """A stage is done, or failed where there is no outcome."""
+        """Replace the stage's bar by a line; without an outcome the stage failed."""
         self.removed(stage)
         if outcome is None:
             out.print(f"[red]failed  [/] {stage.name}")
@@ -77,21 +74,30 @@ class Watching:
         why = "; ".join(outcome.reasons)
         short = why if len(why) <= _REASON_CHARS else why[:_REASON_CHARS] + " …"
         colour = COLOURS[outcome.action]
-        out.print(f"[{colour}]{outcome.action:<8}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
+        out.print(f"[{colour}]{outcome.action:<11}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[Callable[[ProgressEvent], None]]:
+        """Show a bar for a stage that runs in the block; yields what moves it."""
+        self.started(stage)
+        try:
+            yield partial(self.progressed, stage)
+        finally:
+            self.removed(stage)
 
 
 @contextmanager
 def watched(root: Path) -> Iterator[None]:
-    """A Prefect server of this machine's own, unless one is given, and a person who watches the stages of the flow that runs inside."""
+    """Start a local Prefect server unless one is given, and show the stages of the flow that runs in the block."""
     from tasks.execution.local_server import prefect_server
 
-    with out.status("starting a local Prefect server"), prefect_server(root) as server:
-        from tasks.execution.prefect_stage import listener
-
-        with Watching() as watching:
-            watching.say(f"Prefect: {server.removesuffix('/api')} while this runs")
-            token = listener.set(watching)
-            try:
-                yield
-            finally:
-                listener.reset(token)
+    with ExitStack() as stack:
+        with out.status("starting a local Prefect server"):
+            server = stack.enter_context(prefect_server(root))
+            from tasks.execution.prefect_stage import listener
+        out.print(f"Prefect: {server.removesuffix('/api')} while this runs", soft_wrap=True)
+        token = listener.set(stack.enter_context(Watching()))
+        try:
+            yield
+        finally:
+            listener.reset(token)

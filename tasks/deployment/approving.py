@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ascl_core.errors import ConfigError, WorkspaceError
+from tasks.evidence.trust import Role, read_key, read_trust
 from tasks.releases.candidate import Candidate, candidate
 
 
@@ -18,25 +19,30 @@ def require_candidate(root: Path, run_id: str, *, override: bool) -> Candidate:
     return found
 
 
-def question(found: Candidate, problem: str = "") -> str:
-    """What a person reads above the form of the approval, in Markdown."""
+def require_trainer(root: Path) -> None:
+    """Check, before anybody is asked, that this worker has the trainer's key that signs releases; raises what is wrong with it."""
+    read_trust(root).owner(read_key(Role.TRAINER), Role.TRAINER)
+
+
+def question(found: Candidate, problem: str = "", *, push: bool) -> str:
+    """Return the text above the form of the approval, in Markdown."""
     judged = found.judged
-    again = f"**The last answer does not hold:** {problem}\n\n" if problem else ""
+    again = f"**The last answer was not accepted:** {problem}\n\n" if problem else ""
     failed = "".join(f"- {line}\n" for line in _failing(found))
     gate = f"The gate passed: {found.decision['summary']}\n" if judged.passed else f"**The gate did not pass:**\n\n{failed}"
-    who = "Whoever approves signs" if judged.passed else "Two persons sign, each with a key of their own"
+    who = "Whoever approves signs" if judged.passed else "Two people sign, each with their own key"
+    where = "pushes the checkpoint to the DVC remote, and the branch releases and a tag to origin" if push else "pushes nothing"
     sign = f"ascl approve {judged.run} --reason '…'" + ("" if judged.passed else " --override")
     return (
         f"{again}Release the checkpoint of run `{judged.run}`, commit `{judged.commit[:12]}`?\n\n{gate}\n"
-        f"{who}, and the line that is printed goes into *Approvals*:\n\n`{sign}`\n\n"
-        f"The *Digest* of the checkpoint, which the run's report names, too:\n\n`{judged.checkpoint}`\n"
+        f"{who}; paste the printed line into *Signed approvals*:\n\n`{sign}`\n\n"
+        f"The checkpoint's SHA-256, which the line contains and the run's report names:\n\n`{judged.checkpoint}`\n\n"
+        f"The release {where}.\n"
     )
 
 
-def require_approval(found: Candidate, digest: str, approvals: Sequence[str], *, override: bool) -> list[str]:
-    """The approvals, without blank ones; `ConfigError` where the digest is another one, or there are too few."""
-    if digest != found.judged.checkpoint:
-        raise ConfigError("is not the digest of this checkpoint", field="digest", value=digest, hint="compare it with the run's report")
+def require_approvals(found: Candidate, approvals: Sequence[str], *, override: bool) -> list[str]:
+    """Return the approvals without blank ones; `ConfigError` if there are too few."""
     given = [text.strip() for text in approvals if text.strip()]
     needed = 2 if override and not found.judged.passed else 1
     if len(given) < needed:

@@ -22,12 +22,10 @@ LEAST_MISSED = 3
 MISSED = 5
 """How many must be missed: SQLite alone may hold one back for a minute."""
 _RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
-_RETRAIN = {
-    "rules": {
-        "place": "{{ event.payload.place }}",
-        "digest": "{{ event.payload.new_digest }}",
-        "watched": "{{ event.payload.watched }}",
-    }
+_RULES = {
+    "source": "{{ event.payload.place }}",
+    "digest": "{{ event.payload.new_digest }}",
+    "watched": "{{ event.payload.watched }}",
 }
 _TOLD = (
     '{"text": {{ ("ascl: " ~ event.resource.name|default(event.resource.id) ~ ": " ~ event.event) | tojson }}, '
@@ -35,8 +33,8 @@ _TOLD = (
 )
 
 
-def retrain_on_change(retrain: UUID) -> AutomationCore:
-    """The event of the watcher starts `retrain` with the rules that it names."""
+def retrain_on_change(retrain: UUID, *, push: bool = False) -> AutomationCore:
+    """Return the automation that starts `retrain` with the rules that the watcher's event names; its runs are pushed only if asked."""
     return AutomationCore(
         name="ascl: retrain where rules changed",
         description="The watcher's event starts retrain with the rules that it names.",
@@ -47,7 +45,11 @@ def retrain_on_change(retrain: UUID) -> AutomationCore:
             threshold=1,
             within=timedelta(0),
         ),
-        actions=[RunDeployment(source="selected", deployment_id=retrain, parameters={"form": _RETRAIN}, job_variables=None)],
+        actions=[
+            RunDeployment(
+                source="selected", deployment_id=retrain, parameters={"form": {"rules": _RULES, "push": push}}, job_variables=None
+            )
+        ],
     )
 
 

@@ -83,6 +83,22 @@ def read_file(root: Path) -> PrefectFile:
     return parse(PrefectFile, read_yaml(root / FILE), file=root / FILE)
 
 
+def is_scheduled(client: SyncPrefectClient, described: Deployment, flow: Flow) -> bool | None:
+    """Return whether a schedule of the deployment is on at the server; None if it has none there."""
+    try:
+        found = client.read_deployment_by_name(f"{flow.name}/{described.name}").schedules
+    except ObjectNotFound:
+        return None
+    return any(one.active for one in found) if found else None
+
+
+def with_schedules(described: Deployment, on_server: bool | None, wanted: bool | None) -> Deployment:
+    """Return the deployment with its schedules on or off as wanted, else as at the server, else as `prefect.yaml` says."""
+    active = on_server if wanted is None else wanted
+    schedules = [one if active is None else one.model_copy(update={"active": active}) for one in described.schedules]
+    return described.model_copy(update={"schedules": schedules})
+
+
 def apply_deployment(
     client: SyncPrefectClient, described: Deployment, pull: list[dict[str, Any]], flow: Flow, pool: str
 ) -> tuple[UUID, Change]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from prefect import get_run_logger
 from prefect.context import FlowRunContext
 from prefect.states import Crashed, State
 
@@ -59,10 +60,14 @@ def ended(work: Callable[P, State[Any]], *arguments: P.args, **named: P.kwargs) 
         return Crashed(message=str(error))
 
 
-def finish(root: Path, run: Run, summary: dict[str, Any]) -> str:
-    """Commit the end of the run, have others see it, and collect old worktrees; returns the commit."""
+def finish(root: Path, run: Run, summary: dict[str, Any], *, push: bool) -> str:
+    """Commit the end of the run, publish it if `push` says so, and collect old worktrees; return the commit."""
     commit = runs.finish_run(root, run, {"flow_run": str(flow_run().id), **summary})
-    runs.publish_run(root, run)
+    if push:
+        runs.publish_run(root, run)
+        get_run_logger().info("pushed the data to the DVC remote, and the branch %s to origin", run.branch)
+    else:
+        get_run_logger().info("pushed nothing: the run is the branch %s of the worker's repository", run.branch)
     runs.collect(root)
     return commit
 

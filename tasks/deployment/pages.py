@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json
-from ascl_core.report.wording import FIGURES
-from tasks.evidence.graph import read_graph
+from ascl_core.evaluation.figures import FIGURES
+from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import working_tree
 from tasks.execution.plan import Plan
-from tasks.lineage.mermaid import flowchart
 from tasks.registry.stages import CANDIDATE, EVALUATE, checkpoint_of
+from tasks.repository.released import released_tag
+from tasks.runs.advice import advise
 from tasks.runs.runs import Run
 from tasks.runs.summary import Done, gate_markdown, read_decision, report_page, shortened, stages_markdown
 
@@ -28,28 +29,28 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plan_page(plan: Plan) -> str:
-    """What a run is going to do, why, and how long it took the last time."""
-    unknown = sum(step.seconds is None for step in plan.to_run)
-    told = f"**{len(plan.to_run)} of {len(plan.steps)} stages run**: {plan.seconds:.0f} s by their last times"
-    more = f", and {unknown} that never ran here" if unknown else ""
+    """Return what a run will do, why, and how long each stage took the last time."""
     rows = [(s.stage, s.action, shortened(s.reasons), "" if not s.seconds else f"{s.seconds:.0f} s") for s in plan.steps]
-    return f"{told}{more}.\n\n{table(('stage', 'does', 'why', 'last time'), rows)}"
+    return f"**{plan.summary}.**\n\n{table(('stage', 'would', 'why', 'last time'), rows)}"
 
 
-def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str) -> str:
+def report(root: Path, run: Run, done: Sequence[Done], commit: str, checkpoint: str, *, pushed: bool) -> str:
     """The end of a run: the gate, what an approval is about, the figures of every arm, and the stages."""
     candidate_first = reversed(EVALUATE.items())
     arms = {name.replace("_", " "): read_json(run.place / stage.outputs["metrics"].path)["headline"] for name, stage in candidate_first}
+    copies = "pushed to the DVC remote and to origin" if pushed else "in the worker's repository only: nothing was pushed"
     where = (
-        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
+        f"Run `{run.id}`, commit `{commit[:12]}` on the branch `{run.branch}`, {copies}.\n\nCheckpoint, SHA-256:\n\n`{checkpoint}`\n\n"
         f"Report, with answers to read, in the repository of the worker: `{os.path.relpath(report_page(run.place), root)}`\n"
     )
-    gate, stages = gate_markdown(read_decision(run.place)), stages_markdown(done)
+    decision, stages = read_decision(run.place), stages_markdown(done)
+    advice = "".join(f"- {line}\n" for line in advise(decision.failing, released_tag(root), run.id))
+    gate = gate_markdown(decision) + (f"\nWhat helps:\n\n{advice}" if advice else "")
     return f"{gate}\n{where}\n### Figures, with 95 % intervals\n\n{figures(arms)}\n### Stages\n\n{stages}"
 
 
 def lineage(run: Run, commit: str) -> str:
-    """What the checkpoint of a run was made from: its record in short, the graph of all records behind it, and how to ask for more."""
+    """Return what the checkpoint of a run was made from: its record in short, all records upstream of it, and the commands for more."""
     graph = read_graph(working_tree(run.place))
     node = graph.nodes[CANDIDATE.name]
     record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
@@ -61,8 +62,16 @@ def lineage(run: Run, commit: str) -> str:
         f"- Ended {record.ended}, {record.seconds:g} s\n"
     )
     more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
-    chart = f"```mermaid\n{flowchart(graph, node)}```\n"
-    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything behind it\n\n{chart}\n### To ask for more\n\n{more}"
+    upstream = table(
+        ("stage", "ended", "reads the outputs of", "reads what people wrote"), [_upstream(graph, one) for one in graph.upstream(node)]
+    )
+    return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything upstream\n\n{upstream}\n### More\n\n{more}"
+
+
+def _upstream(graph: Graph, node: Node) -> tuple[str, str, str, str]:
+    edges = graph.edges(node)
+    stages = dict.fromkeys(edge.producer.stage.name for edge in edges if edge.producer)
+    return node.stage.name, node.record.ended, ", ".join(stages), ", ".join(edge.path for edge in edges if edge.producer is None)
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:

@@ -27,6 +27,12 @@ def plan_for_rules(root: Path, rules: Path) -> dict[str, Any]:
     return plan_to_json(make_plan(root, rules=rule_sources.compiled(rules, load_params(root / "params.yaml").rules, "the new rules")))
 
 
-def release(root: Path, run_id: str, approvals: Sequence[str]) -> str:
-    """Release the checkpoint of the run, with these signed approvals; its tag, or the error of the first check that fails."""
-    return create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER)).tag
+def release(root: Path, run_id: str, approvals: Sequence[str], *, push: bool) -> str:
+    """Release the checkpoint of the run with these signed approvals, and return what was released, by whom and why.
+
+    Raises the error of the first check that fails.
+    """
+    released = create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER), push=push)
+    people = "; ".join(f"{approval.approver}: {approval.reason}" for approval in released.approvals)
+    where = "pushed to the DVC remote and to origin" if push else "in the worker's repository only, nothing was pushed"
+    return f"{run_id} as {released.tag}, approved by {people}; {where}"

@@ -6,6 +6,7 @@ template is Prefect's template for that type with those defaults laid over it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoo
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
-from ascl_core.artifacts import read_json, read_yaml
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
 from ascl_core.errors import ConfigError
 from tasks.deployment.changes import Change, bring_about
@@ -44,9 +45,12 @@ def read_pool(root: Path, name: str) -> Pool:
     return parse(Pool, read_yaml(path), file=path)
 
 
-def base_job_template(pool: Pool, *, file: object = None) -> dict[str, Any]:
-    """Prefect's template for the pool's type with the job variables as defaults; `ConfigError` where it does not know one, or its value."""
-    template = deepcopy(_template(pool.type, file))
+def base_job_template(pool: Pool, workers: Mapping[str, Any], *, file: object = None) -> dict[str, Any]:
+    """Return Prefect's template for the pool's type with the job variables as defaults.
+
+    `workers` is the server's answer to `read_worker_metadata`. `ConfigError` names a type, a job variable or a value that it does not know.
+    """
+    template = deepcopy(_template(workers, pool.type, file))
     variables = template["variables"]
     for name, value in pool.job_variables.items():
         if name not in variables["properties"]:
@@ -65,7 +69,7 @@ def base_job_template(pool: Pool, *, file: object = None) -> dict[str, Any]:
 def apply_pool(client: SyncPrefectClient, root: Path, name: str, described_by: str | None = None) -> Change:
     """Have the pool of that name be as its file, or that of `described_by`, says."""
     pool = read_pool(root, described_by or name)
-    template = base_job_template(pool, file=root / FOLDER / f"{described_by or name}.yaml")
+    template = base_job_template(pool, client.read_worker_metadata(), file=root / FOLDER / f"{described_by or name}.yaml")
     limit = pool.concurrency_limit or None
     try:
         found = client.read_work_pool(name)
@@ -98,12 +102,9 @@ def apply_gpu_limit(client: SyncPrefectClient, slots: int | None, found_gpus: in
     )
 
 
-def _template(kind: str, file: object) -> dict[str, Any]:
-    """Prefect's own base job template of that type of pool, out of the list that is installed with it."""
-    import prefect.server.api
-
-    listed = Path(prefect.server.api.__file__).parent / "collections_data" / "views" / "aggregate-worker-metadata.json"
-    workers = {name: worker for package in read_json(listed).values() for name, worker in package.items()}
-    if kind not in workers:
-        raise ConfigError("no such type of pool", file=file, field="type", value=kind, hint=f"one of {', '.join(sorted(workers))}")
-    return dict(workers[kind]["default_base_job_configuration"])
+def _template(workers: Mapping[str, Any], kind: str, file: object) -> dict[str, Any]:
+    """Return Prefect's own base job template of that type of pool."""
+    known = {name: worker for collection in workers.values() for name, worker in collection.items()}
+    if kind not in known:
+        raise ConfigError("no such type of pool", file=file, field="type", value=kind, hint=f"one of {', '.join(sorted(known))}")
+    return dict(known[kind]["default_base_job_configuration"])

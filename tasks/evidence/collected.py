@@ -23,6 +23,8 @@ class Evidence:
     """Those that it comes from; for a candidate checkpoint all that are recorded, as they judge it."""
     contents: dict[str, Content]
     """Of each artifact, source and file of code, by path; without those that are missing."""
+    meanings: dict[str, str]
+    """The digest of what each file of code means, by path (see `code_digest`)."""
     parameters: dict[str, Any]
     dvc_yaml: str
     is_release: bool

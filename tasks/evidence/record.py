@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ascl_core.artifacts import sha256_json, sha256_tree
+from ascl_core.artifacts import sha256_tree
 from ascl_core.errors import DataError
 from tasks.evidence import provenance
 from tasks.registry.dependencies import Dependencies
@@ -18,6 +18,8 @@ from tasks.registry.stages import Stage
 
 Version = Literal["ascl.record/1", "ascl.record/2"]
 SCHEMA: Version = "ascl.record/2"
+SYNTAX = "syntax"
+"""The form of a digest of code that counts what the code means."""
 Digests = dict[str, str]
 """SHA-256 by path or name."""
 
@@ -33,6 +35,8 @@ class Code(_Frozen):
 
     digest: str
     files: int
+    form: str | None = None
+    """`syntax` if the digest counts what the code means; None if it counts its bytes."""
 
 
 class Git(_Frozen):
@@ -92,6 +96,8 @@ class Record(_Frozen):
     ended: str
     seconds: float
     prefect_run: str | None = None
+    accepted: list[dict[str, Any]] = []
+    """Signed acceptances of changes of the code (see `acceptance`)."""
 
     def dump(self) -> dict[str, Any]:
         """Return the record as its JSON file has it."""
@@ -171,7 +177,7 @@ def make_record(
         "parameters": dependencies.parameters,
         "seeds": provenance.seeds(dependencies.parameters),
         "metrics": metrics,
-        "code": {"digest": sha256_json(dependencies.code), "files": len(dependencies.code)},
+        "code": code_of(dependencies),
         "git": provenance.git_state(root),
         "packages": provenance.packages(root),
         "installed": provenance.installed_lock(root / "requirements"),
@@ -183,6 +189,11 @@ def make_record(
         "seconds": seconds,
     }
     return Record.model_validate(values)
+
+
+def code_of(dependencies: Dependencies) -> dict[str, Any]:
+    """Return what a record says of the code."""
+    return {"digest": dependencies.code_digest, "files": len(dependencies.code), "form": SYNTAX}
 
 
 _HINT = "restore it: dvc checkout, or ascl pull"

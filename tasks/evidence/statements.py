@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-APPROVAL, RELEASE, ROLLBACK = (f"urn:ascl:{name}:1" for name in ("approval", "release", "rollback"))
+APPROVAL, RELEASE, ROLLBACK, ACCEPTANCE = (f"urn:ascl:{name}:1" for name in ("approval", "release", "rollback", "acceptance"))
 """The kinds of statement; the number is that of the predicate's fields."""
 _OF_ONE = (APPROVAL, RELEASE, ROLLBACK)
 _MAX_CHARACTERS = 1 << 20
@@ -190,7 +190,7 @@ def _parsed(payload: bytes) -> Statement | None:
 
 
 def _in_words(kind: str) -> str:
-    return {APPROVAL: "an approval", RELEASE: "a release", ROLLBACK: "a rollback"}.get(kind, kind)
+    return {APPROVAL: "an approval", RELEASE: "a release", ROLLBACK: "a rollback", ACCEPTANCE: "an acceptance"}.get(kind, kind)
 
 
 def _no_envelope(why: str) -> ReleaseError:

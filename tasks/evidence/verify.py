@@ -15,12 +15,13 @@ from typing import Any
 
 from ascl_core.artifacts import sha256_bytes, sha256_json
 from ascl_core.errors import AsclError, DataError
+from tasks.evidence.acceptance import check_acceptances
 from tasks.evidence.attestations import record_of, statement_of
 from tasks.evidence.collected import Evidence, is_external_source, is_source
 from tasks.evidence.contents import Content
 from tasks.evidence.graph import Node
 from tasks.evidence.log import COMMITTED, LOG, Entry, entries
-from tasks.evidence.record import SCHEMA
+from tasks.evidence.record import SCHEMA, SYNTAX
 from tasks.evidence.statements import APPROVAL, ROLLBACK
 from tasks.evidence.statements import verify as verify_signature
 from tasks.evidence.trust import Role, Trust, read_trust
@@ -118,10 +119,13 @@ def _check_read(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> Non
 def _check_work(evidence: Evidence, node: Node) -> None:
     """Check that the digest in the record follows from its function, inputs and parameters, and from the code."""
     record, file = node.record, node.stage.record.path
-    code = {path: evidence.contents[path].sha256 for path in evidence.snapshot.code_of(node.stage.name)}
+    meanings = evidence.meanings if record.code.form == SYNTAX else {path: one.sha256 for path, one in evidence.contents.items()}
+    code = {path: meanings[path] for path in evidence.snapshot.code_of(node.stage.name)}
     check_equal("the digest of the code", sha256_json(code), "the record", record.code.digest, file, "code.digest")
     work = sha256_json([record.function, record.inputs, code, record.parameters])
     check_equal("the digest of function, inputs, code and parameters", work, "the record", record.digest, file, "digest")
+    if record.accepted:
+        check_acceptances(record, node.stage, read_trust(evidence.snapshot.root))
 
 
 def check_log(evidence: Evidence) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from typing import Any
 from ascl_core.artifacts import write_json
 from ascl_core.config.params import load_params
 from ascl_core.contracts import StageContext
-from ascl_core.errors import AsclError, leave
+from ascl_core.errors import AsclError, dump_error
 from ascl_core.progress import ENVIRONMENT_VARIABLE
 from tasks.execution.engine import on_engine
 from tasks.execution.supervisor import end_with_parent
@@ -52,7 +52,7 @@ def main() -> int:
         if is_first:
             write_json(work / METRICS, metrics)
     except AsclError as error:
-        return leave(error, work / ERROR)
+        return dump_error(error, work / ERROR)
     return 0
 
 

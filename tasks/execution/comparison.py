@@ -29,8 +29,8 @@ _NEEDED = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one arm runs with one seed."""
+class ArmRun:
+    """One arm with one seed, and the worktree in which it runs."""
 
     arm: Arm
     seed: int
@@ -64,10 +64,10 @@ def _available(params: Params) -> set[str]:
     return published | ({"instruct_model"} if params.base_model.path is not None else set())
 
 
-def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> Place:
+def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> ArmRun:
     """Open the workspace of the arm: one a seed for all that keep the profile's parameters, and one for each that changes some."""
     name = f"seed-{seed}" + (f"-{arm.name}" if arm.settings else "")
-    return Place(arm, seed, open_workspace(root, name, tree, _of_arm(params, seed, arm)))
+    return ArmRun(arm, seed, open_workspace(root, name, tree, _of_arm(params, seed, arm)))
 
 
 def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
@@ -80,13 +80,13 @@ def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     return place
 
 
-def open_changed(root: Path, place: Place, tree: str, params: Params) -> Place:
+def open_changed(root: Path, place: ArmRun, tree: str, params: Params) -> ArmRun:
     """A workspace beside that of the arm, in which its checkpoint is asked again under the changed rules."""
     name = f"changed-seed-{place.seed}-{place.arm.name}"
-    return Place(place.arm, place.seed, open_workspace(root, name, tree, _of_arm(params, place.seed, place.arm)))
+    return ArmRun(place.arm, place.seed, open_workspace(root, name, tree, _of_arm(params, place.seed, place.arm)))
 
 
-def gather(root: Path, places: Iterable[Place], folder: str) -> list[dict[str, object]]:
+def gather(root: Path, places: Iterable[ArmRun], folder: str) -> list[dict[str, object]]:
     """Copy what each place measured to `data/comparison`, and return what the page must know of it."""
     gathered: list[dict[str, object]] = []
     for place in places:

@@ -8,14 +8,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ascl_core.config.engine import EngineConfig
-from ascl_core.contracts import Job, Result, one_by_one
+from ascl_core.contracts import Engine, Job, Result, one_by_one
 from tasks.execution.local_server import prefect_server
 from tasks.host.engine_check import engine_problem
 from tasks.host.environment import prepare
 
 
-def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def on_engine(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     """What the function returns for each job, in their order, as `ascl_core.contracts.Mapper` says; jobs and results are small.
 
     A job names files: the workers of another machine must see them under the same path.
@@ -30,7 +29,7 @@ def _in_processes(function: Callable[[Job], Result], jobs: Sequence[Job], worker
         yield from pool.map(function, jobs)
 
 
-def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     if (problem := engine_problem(engine)) is not None:
         raise problem
     prepare(Path.cwd())
@@ -38,7 +37,7 @@ def _on_dask(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Eng
         yield from _as_tasks(function, jobs, engine)
 
 
-def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: EngineConfig) -> Iterator[Result]:
+def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[Result]:
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
@@ -52,7 +51,7 @@ def _as_tasks(function: Callable[[Job], Result], jobs: Sequence[Job], engine: En
     yield from in_shards()
 
 
-def _runner(engine: EngineConfig) -> Any:
+def _runner(engine: Engine) -> Any:
     from prefect_dask import DaskTaskRunner
 
     if engine.address is not None:

@@ -18,9 +18,9 @@ from tasks.execution.runner import is_published, run_stage
 from tasks.execution.supervisor import OnEvent
 from tasks.registry.stages import Stage
 from tasks.repository import outputs
-from tasks.repository.staleness import staleness
+from tasks.repository.staleness import REWRITTEN, shown, staleness
 
-Action = Literal["reused", "restored", "ran"]
+Action = Literal["reused", "re-recorded", "restored", "ran"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,15 @@ def materialise(
             finished = run_stage(root, stage, on_event=on_event, run_id=run_id)
     else:
         stale = staleness(root, [stage])[stage.name]
+        if not stale and stale.rewritten:
+            outputs.record(root, stage)
+            return outcome("re-recorded", REWRITTEN.format(shown(stale.rewritten)))
         if not stale:
             return outcome("reused", f"nothing that it depends on changed since {_when(root, stage)}")
         reasons = stale.reasons
         if stale.restorable and not is_published(root, stage) and outputs.restore(root, stage):
+            if stale.rewritten:
+                outputs.record(root, stage)
             append_missing(root)
             return outcome("restored", *reasons)
         with slot():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,9 @@ from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.stages import CORPUS, RELEASED, RULES, STAGES, VALIDATE_RULES, Artifact, Stage
 from tasks.repository import cache, dvc_lock
 from tasks.repository.released import released_folder
-from tasks.repository.staleness import Staleness, staleness
+from tasks.repository.staleness import REWRITTEN, Staleness, shown, staleness
 
-Action = Literal["run", "restore", "reuse", "follow"]
+Action = Literal["run", "restore", "re-record", "reuse", "follow"]
 SCHEMA = "ascl.plan/1"
 
 
@@ -55,6 +56,24 @@ class Plan:
     def seconds(self) -> float:
         """Of all of them together, by their last times; those that never ran here count nothing."""
         return sum(step.seconds or 0.0 for step in self.to_run)
+
+    @property
+    def summary(self) -> str:
+        """Return in one line how many stages run, follow others, are restored or reused, and how long that takes at most."""
+        counts = Counter(step.action for step in self.steps)
+        said: dict[Action, str] = {
+            "run": f"{{}} of {len(self.steps)} stages would run",
+            "follow": "{} run only if these change their inputs",
+            "restore": "{} would be restored",
+            "re-record": "{} would only be recorded again",
+            "reuse": "{} are up to date",
+        }
+        stages = ", ".join(text.format(counts[action]) for action, text in said.items() if counts[action])
+        if not self.to_run:
+            return f"nothing would run: {stages}"
+        never = sum(step.seconds is None for step in self.to_run)
+        known = [f"at most {self.seconds:.0f} s by their last times"] if never < len(self.to_run) else []
+        return f"{stages}: {', '.join([*known, *([f'{never} never ran here'] if never else [])])}"
 
 
 def make_plan(
@@ -120,8 +139,9 @@ def _step(
     elif upstream:
         action, reasons = "follow", (f"follows {', '.join(upstream)}", *reasons)
     else:
-        action = "restore" if reasons else "reuse"
-    took = 0.0 if action in ("reuse", "restore") else _last_seconds(root, stage)
+        action = "restore" if reasons else "re-record" if stale.rewritten else "reuse"
+        reasons = reasons or ((REWRITTEN.format(shown(stale.rewritten)),) if stale.rewritten else ())
+    took = 0.0 if action in ("reuse", "re-record", "restore") else _last_seconds(root, stage)
     alone = frozenset() if forced or other or upstream else frozenset(moved)
     return Step(stage.name, action, reasons or ("nothing that it depends on changed",), took), alone
 
@@ -143,7 +163,7 @@ def _with_other_rules(root: Path, stale: Staleness, found: Change) -> Staleness:
     path = root / CORPUS.path
     if not path.is_file() or _md5(path.read_bytes()) != _expected(found)[CORPUS]:
         reasons = (f"other rules: corpus {found.corpora.served.digest[:12]}", *reasons)
-    return Staleness(reasons, stale.restorable and reasons == stale.reasons)
+    return replace(stale, reasons=reasons, restorable=stale.restorable and reasons == stale.reasons)
 
 
 def _expected(found: Change) -> dict[Artifact, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -35,11 +35,11 @@ from tasks.evidence.record import read_record
 from tasks.execution.materialise import Outcome, materialise
 from tasks.execution.policy import Policy, TimeLimit, gpu_slot, is_worth_another_try
 from tasks.execution.supervisor import interruption
-from tasks.registry.stages import Artifact, Stage
+from tasks.registry.stages import Artifact, Stage, upstream
 
 _PROGRESS_INTERVAL_S = 2.0
-Prepare = Callable[[], None]
-"""What is done in a workspace before a stage is looked at."""
+Prepare = Callable[[Mapping[Artifact, Path]], None]
+"""Called in a worktree before a stage runs there, with the root in which each of its inputs is made."""
 
 
 class Listener(Protocol):
@@ -55,11 +55,9 @@ listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 class StageRunner:
-    """Materialises stages as Prefect tasks, at most `max_parallel` at a time; after a failure nothing new starts.
+    """Runs stages as Prefect tasks, in the order of the registry, at most `max_parallel` at a time; after a failure nothing new starts.
 
-    Calling it with a stage and the futures of the stages that it needs returns the stage's own future; `root` is the
-    workspace to run it in, that of the runner without one, and `prepare` what is done there before. An exception
-    that leaves its block, such as that of a signal, ends the stages that run: Prefect would wait for them to finish.
+    An exception that leaves its block, such as that of a signal, ends the running stages: Prefect would wait for them to finish.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class StageRunner:
         self._force = frozenset(force)
         self._slots = threading.BoundedSemaphore(max_parallel)
         self._failure: BaseException | None = None
-        self._submitted: list[PrefectFuture[Any]] = []
+        self._futures: dict[tuple[Path, str], PrefectFuture[Any]] = {}
         self._interruption = threading.Event()
 
     def __enter__(self) -> StageRunner:
@@ -89,22 +87,37 @@ class StageRunner:
         self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, hint=hint)
         self._interruption.set()
 
-    def __call__(
-        self, stage: Stage, *after: PrefectFuture[Any], root: Path | None = None, prepare: Prepare | None = None
-    ) -> PrefectFuture[Any]:
-        future = cast(PrefectFuture[Any], cast(Any, self._task(stage, root, prepare)).submit(wait_for=list(after)))
-        self._submitted.append(future)
-        return future
+    def __call__(self, stage: Stage, *, worktree: Path | None = None, sources: Sequence[Path] = (), prepare: Prepare | None = None) -> None:
+        """Submit the stage, once for each root, to run after the submitted stages that make its inputs.
+
+        It runs in the runner's own root or in `worktree`, where one stage runs at a time; its inputs are made there, or in the first of
+        `sources` in which their stage was submitted.
+        """
+        here = worktree or self._root
+        if (here, stage.name) in self._futures:
+            return
+        made_in = self._made_in(stage, (here, *sources))
+        after = [self._futures[root, producer.name] for artifact, producer in upstream(stage).items() if (root := made_in.get(artifact))]
+        if worktree is not None:
+            after += [future for (root, _), future in self._futures.items() if root == worktree]
+        ready = None if prepare is None else partial(prepare, made_in)
+        task = cast(Any, self._task(stage, worktree, ready))
+        self._futures[here, stage.name] = cast(PrefectFuture[Any], task.submit(wait_for=list(dict.fromkeys(after))))
+
+    def _made_in(self, stage: Stage, roots: Sequence[Path]) -> dict[Artifact, Path]:
+        """Return for each input the first root in which the stage that makes it was submitted."""
+        found = {artifact: [root for root in roots if (root, made.name) in self._futures] for artifact, made in upstream(stage).items()}
+        return {artifact: submitted[0] for artifact, submitted in found.items() if submitted}
 
     def outcomes(self) -> list[Outcome]:
-        """What each stage did, in the order in which they were asked for; raises what the first failing one raised."""
-        for future in self._submitted:
+        """Return what each stage did, in the order in which they were submitted; raises the first failure."""
+        for future in self._futures.values():
             future.wait()
         if self._failure is not None:
             raise self._failure
-        return [future.result() for future in self._submitted]
+        return [future.result() for future in self._futures.values()]
 
-    def _task(self, stage: Stage, root: Path | None, prepare: Prepare | None) -> Task[[], Any]:
+    def _task(self, stage: Stage, root: Path | None, prepare: Callable[[], None] | None) -> Task[[], Any]:
         name, tries = f"{stage.name} in {root.name}" if root else stage.name, count()
 
         @cast(Any, _declared(stage) if root is None else task)(
@@ -124,7 +137,7 @@ class StageRunner:
 
         return cast("Task[[], Any]", run_stage)
 
-    def _run(self, stage: Stage, root: Path | None, prepare: Prepare | None, *, is_last: bool) -> Outcome:
+    def _run(self, stage: Stage, root: Path | None, prepare: Callable[[], None] | None, *, is_last: bool) -> Outcome:
         watcher = _Watcher(stage if root is None else replace(stage, name=f"{stage.name} in {root.name}"))
         outcome = None
         interruption.set(self._interruption)

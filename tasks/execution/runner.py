@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ascl_core.artifacts import digest, read_json, sha256_tree, tree_digest, write_json
 from ascl_core.config.params import load_params
-from ascl_core.errors import AsclError, StageCrashed, StageError, WorkspaceError, take_over
+from ascl_core.errors import AsclError, StageCrashed, StageError, WorkspaceError, load_error
 from ascl_core.progress import ProgressEvent
 from tasks.evidence.log import write_record
 from tasks.evidence.record import Record, make_record, parse_record, read_record
@@ -176,7 +176,7 @@ def failure(stage: Stage, status: int | None, work: Path, log: Path) -> AsclErro
         limit = f"{stage.timeout_s} s"
         return StageError(f"{stage.name} ran out of time and was ended", value=limit, hint="run it again: it goes on from its last save")
     if (work / child.ERROR).exists():
-        return take_over(work / child.ERROR)
+        return load_error(work / child.ERROR)
     lines = log.read_text(errors="replace").splitlines()
     last = _last_word(lines)
     if "No space left on device" in last:

@@ -6,14 +6,14 @@ import socket
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from ascl_core.config.engine import EngineConfig
+from ascl_core.contracts import Engine
 from ascl_core.errors import ConfigError
 
 _PACKAGE = "prefect_dask"
 _ANSWER_S = 5.0
 
 
-def engine_problem(engine: EngineConfig) -> ConfigError | None:
+def engine_problem(engine: Engine) -> ConfigError | None:
     """Why nothing can run on the engine now: its packages are not installed, or its scheduler does not answer."""
 
     def problem(field: str, found: str, hint: str) -> ConfigError:

@@ -20,7 +20,6 @@ database.py         the tables of both
 page.py             all of it as one file for a browser; its template, script and style are in explorer/
 drawing.py          the graphs of one or two snapshots as boxes and lines
 layout.py           their coordinates
-mermaid.py          a graph as a flowchart
 embedded_rows.py    the rows, packed for a browser
 export/             for other tools: OpenLineage, CycloneDX, the evidence pack
 """

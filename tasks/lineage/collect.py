@@ -24,6 +24,7 @@ from tasks.registry.code import PACKAGE
 from tasks.registry.dvcfile import FILE as DVC_YAML
 from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.stages import CHECKPOINT, RELEASED, STAGES, Stage
+from tasks.registry.syntax import code_digest
 from tasks.releases import history
 from tasks.releases.candidate import worktree
 from tasks.releases.content import RECORD
@@ -62,7 +63,8 @@ def collected(root: Path, text: str, on_bytes: OnBytes) -> Iterator[Evidence]:
         located |= {path: {name: file for name, file in snapshot.files(path).items() if file} for path in outputs}
         contents = read_contents({path: files for path, files in located.items() if files}, on_bytes)
         parameters = parse_yaml((base / PARAMETERS).read_text(encoding="utf-8"), file=PARAMETERS) or {}
-        yield Evidence(found, stages, contents, parameters, (base / DVC_YAML).read_text(encoding="utf-8"), is_release)
+        meanings = {path: code_digest(path, (base / path).read_bytes()) for path in dict.fromkeys(code) if path in contents}
+        yield Evidence(found, stages, contents, meanings, parameters, (base / DVC_YAML).read_text(encoding="utf-8"), is_release)
 
 
 def _stages(found: Found, entries: dict[str, Any]) -> tuple[Stage, ...]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.report.wording import FIGURES
+from ascl_core.evaluation.figures import FIGURES
 from tasks.evidence.graph import Found
 from tasks.lineage.causes import Cause, Kind, causes
 from tasks.lineage.find import find

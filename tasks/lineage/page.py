@@ -20,8 +20,8 @@ from markupsafe import Markup
 
 from ascl_core.artifacts import atomic_path
 from ascl_core.errors import ConfigError
+from ascl_core.evaluation.figures import FIGURES
 from ascl_core.report.templates import templates
-from ascl_core.report.wording import FIGURES
 from tasks.evidence.graph import Found, Graph, Node
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.drawing import DESCRIPTIONS, SIZES, State, draw

@@ -107,7 +107,7 @@ def _in_working_tree(found: Found) -> tuple[str, tuple[str, ...], _Upstream]:
     upstream = {node.stage.name for node in found.graph.upstream(found.node)} - {found.node.stage.name}
     steps = {step.stage: step for step in make_plan(found.snapshot.root).steps}
     step = steps[found.node.stage.name]
-    stale = tuple((name, one.reasons) for name, one in steps.items() if name in upstream and one.action not in ("reuse", "follow"))
+    stale = tuple((name, one.reasons) for name, one in steps.items() if name in upstream and one.action in ("run", "restore"))
     return step.action, step.reasons, stale
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ascl_core.errors import ConfigError
+from ascl_core.registry import REGISTRIES
 from tasks.registry.stages import Stage
+from tasks.registry.syntax import code_digest
 
 if TYPE_CHECKING:
     import grimp
@@ -29,11 +31,23 @@ def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(root)) for path in files | data))
 
 
+def code_digests(root: Path, stage: Stage) -> dict[str, str]:
+    """Return the digest of what each file of the stage's code means, by path (see `code_digest`)."""
+    return {path: code_digest(path, (root / path).read_bytes()) for path in code_files(root, stage)}
+
+
 @functools.cache
 def _import_graph() -> grimp.ImportGraph:
+    """Return what imports what in the package; the parts of a registry count as imports of the module that uses them."""
     import grimp
 
-    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    import ascl_core.config.params  # noqa: F401  every registry is made by a section of the parameters
+
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    for registry in REGISTRIES:
+        for part in registry.values():
+            graph.add_import(importer=registry.loaded_by, imported=part.target.partition(":")[0])
+    return graph
 
 
 def _parents(module: str) -> list[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import digest, sha256_file, sha256_json
+from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import WorkspaceError
-from tasks.registry.code import code_files
+from tasks.registry.code import code_digests
 from tasks.registry.sources import source_paths
 from tasks.registry.stages import Stage
 
@@ -22,7 +22,7 @@ class Dependencies:
     data: Mapping[str, str]
     """SHA-256 of each input and of each local prompt source, by path."""
     code: Mapping[str, str]
-    """SHA-256 of each file of code, by path."""
+    """The digest of what each file of code means, by path."""
     parameters: Mapping[str, Any]
     """The resolved sections of `params.yaml` that the stage reads."""
     function: str
@@ -31,6 +31,11 @@ class Dependencies:
     def digest(self) -> str:
         """One SHA-256 over all of it: the identity of the work."""
         return sha256_json([self.function, self.data, self.code, self.parameters])
+
+    @property
+    def code_digest(self) -> str:
+        """One SHA-256 over the code."""
+        return sha256_json(self.code)
 
     def moved(self, later: Dependencies) -> list[str]:
         """What differs from `later`, by path or section."""
@@ -54,7 +59,7 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
     values = params.model_dump(mode="json")
     return Dependencies(
         data=data,
-        code={path: sha256_file(root / path) for path in code_files(root, stage)},
+        code=code_digests(root, stage),
         parameters={section: values[section] for section in stage.sections},
         function=stage.function,
     )

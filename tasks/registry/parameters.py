@@ -11,7 +11,7 @@ from typing import Any
 
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.params import Params, load_params
-from ascl_core.config.profiles import lay_over, resolve_profile, to_yaml
+from ascl_core.config.profiles import override, resolve_profile, to_yaml
 from ascl_core.errors import ConfigError
 
 FILE = "params.yaml"
@@ -90,7 +90,7 @@ def _resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[
     if profile is None:
         origin = read_origin(root)
         if origin is None:
-            return lay_over(read_yaml(root / FILE) or {}, settings, file=root / FILE), None
+            return override(read_yaml(root / FILE) or {}, settings, file=root / FILE), None
         profile, settings = origin.profile, (*origin.settings, *settings)
     return resolve_profile(root, profile, settings), Origin(profile, tuple(settings))
 

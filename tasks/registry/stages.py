@@ -265,6 +265,22 @@ STAGES: tuple[Stage, ...] = (
     REPORT,
 )
 """Every stage, in an order in which they can run."""
+_PRODUCERS = {artifact: stage for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
+
+
+def upstream(stage: Stage) -> dict[Artifact, Stage]:
+    """Return each input that another stage makes, with that stage: the order in which stages run follows from it."""
+    return {artifact: _PRODUCERS[artifact] for artifact in stage.input_artifacts() if artifact in _PRODUCERS}
+
+
+def upstream_stages(*stages: Stage) -> list[Stage]:
+    """Return these stages and all whose outputs reach them, in an order in which they can run."""
+    found: list[Stage] = []
+    for stage in reversed(STAGES):
+        read = {artifact for one in found for artifact in one.input_artifacts()}
+        if stage in stages or read.intersection((*stage.outputs.values(), stage.record)):
+            found.append(stage)
+    return found[::-1]
 
 
 def get_stage(name: str) -> Stage:

@@ -15,7 +15,9 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
+from tasks.evidence.acceptance import check_acceptances
 from tasks.evidence.record import load_record
+from tasks.evidence.trust import read_trust
 from tasks.registry.stages import (
     CANDIDATE,
     CHANGE,
@@ -27,8 +29,8 @@ from tasks.registry.stages import (
     RELEASED,
     REPORT,
     RULES,
-    VALIDATE_RULES,
     Stage,
+    upstream_stages,
 )
 from tasks.releases.weights import check_weights
 from tasks.repository import cache, dvc_lock, outputs
@@ -38,7 +40,8 @@ from tasks.runs.runs import read_run
 
 EVALUATION = EVALUATE[CANDIDATE.name]
 DECISION = GATE.outputs["decision"].path
-_CHAIN: tuple[Stage, ...] = (VALIDATE_RULES, INDEX_RULES, CANDIDATE, EVALUATION, GATE, REPORT)
+_CHAIN: tuple[Stage, ...] = (*upstream_stages(CANDIDATE, INDEX_RULES, EVALUATION, GATE), REPORT)
+"""Every stage that reaches the checkpoint, its evaluation and its gate, and the report, whose cards are released."""
 _FOLDER = Path(".ascl") / "releases"
 
 
@@ -93,7 +96,9 @@ def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     summary = read_run(root, run_id)
     with worktree(root, str(summary["commit"])) as place:
         outputs.bring(place, list(_CHAIN))
-        yield examine(place, run_id, summary), place
+        found = examine(place, run_id, summary)
+        _check_accepted(root, place)
+        yield found, place
 
 
 @contextmanager
@@ -152,6 +157,14 @@ def _check_recorded_by_stages(place: Path) -> None:
         for path, sha256 in record.inputs.items():
             if path in here:
                 same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
+
+
+def _check_accepted(root: Path, place: Path) -> None:
+    """Where a stage's outputs were kept across a change of its code, approvers whose keys are trusted signed that."""
+    for stage in _CHAIN:
+        record = load_record(place, stage)
+        if record.accepted:
+            check_acceptances(record, stage, read_trust(root))
 
 
 def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:

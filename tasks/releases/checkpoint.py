@@ -1,4 +1,4 @@
-"""A released checkpoint as a model to serve, ask or evaluate: in a folder of this machine, with the rules that it was released with."""
+"""The checkpoint that a person names to serve, chat with or evaluate: a folder, a hub id or a release, with the rules to use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from ascl_core.artifacts import atomic_path, digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_INDEX
-from tasks.registry.stages import RELEASED
+from tasks.registry.stages import CORPUS, RELEASED
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.verify import verify_release
@@ -22,22 +22,29 @@ _TAG = re.compile(r"release/\d+")
 
 
 @dataclass(frozen=True)
-class ReleasedCheckpoint:
-    """The weights, the rules and their index, of a release whose signatures hold."""
+class NamedCheckpoint:
+    """A checkpoint and the rules to use with it."""
 
-    tag: str
-    folder: Path
+    model: str
+    """A folder, or a hub id."""
     corpus: Path
-    index: Path | None
-    """None where the release is older than indexes in releases: it is made anew then."""
+    release: str | None = None
+    """The tag, if a release was named and its own rules are used."""
+    index: Path | None = None
+    """The release's own index of these rules; older releases have none."""
 
 
-def is_release(name: str) -> bool:
-    """Return whether a person who types this means a release and no folder."""
-    return name == NOW or _TAG.fullmatch(name) is not None
+def named_checkpoint(root: Path, start: Path, name: str, corpus: Path | None) -> NamedCheckpoint:
+    """Return the checkpoint that a person in the folder `start` named; `corpus` replaces its rules."""
+    own = (start / corpus).resolve() if corpus else None
+    if name == NOW or _TAG.fullmatch(name):
+        found = _released(root, name)
+        return NamedCheckpoint(found.model, own) if own else found
+    folders = [folder for folder in ((start / name).resolve(), (root / name).resolve()) if folder.exists()]
+    return NamedCheckpoint(str(folders[0]) if folders else name, own or root / CORPUS.path)
 
 
-def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
+def _released(root: Path, name: str) -> NamedCheckpoint:
     """Return the checkpoint and the rules of a release, from the cache or the remote; they stay in `.ascl/checkpoints` for the next time.
 
     `ReleaseError` where there is no such release, or a signature or a digest does not hold.
@@ -55,7 +62,7 @@ def released_checkpoint(root: Path, name: str) -> ReleasedCheckpoint:
     index = Path(RELEASED.path) / RELEASE_INDEX
     has_index = bool(git(root, "ls-tree", release.commit, "--", str(index)))
     exported = export(root, release.commit, index, place / f"{folder.name}.files") if has_index else None
-    return ReleasedCheckpoint(release.tag, folder, corpus, exported)
+    return NamedCheckpoint(str(folder), corpus, release.tag, exported)
 
 
 def release_of(root: Path, checkpoint: Path, corpus: Path) -> str | None:

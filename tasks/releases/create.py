@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
+from ascl_core.config.params import load_params
 from ascl_core.errors import ReleaseError
+from ascl_core.evaluation.gate import decide_from_files
 from tasks.evidence.statements import Envelope
 from tasks.evidence.trust import PrivateKey, Role, read_trust
+from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.stages import CHECKPOINT, RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import Candidate, examined, worktree
+from tasks.releases.candidate import DECISION, EVALUATION, Candidate, examined, worktree
 from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
 from tasks.releases.model_signature import FILE, sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.repository import transfer
-from tasks.repository.released import released_commit
+from tasks.repository.released import released_commit, released_folder
 from tasks.runs.runs import BRANCHES, read_run
 
 
@@ -36,6 +41,7 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
             return current
         with examined(root, run_id) as (candidate, place):
             _check_relative(candidate, current)
+            _check_decision(root, place, candidate)
             approvals = verify_approvals(root, candidate, envelopes)
             if push:
                 transfer.push(place)
@@ -51,6 +57,27 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
         run = (f"{BRANCHES}/{run_id}", candidate.judged.commit)
         history.move(root, commit, current.commit if current else None, tag=tag, run=run, push=push)
     return release
+
+
+def _check_decision(root: Path, place: Path, candidate: Candidate) -> None:
+    """Recompute the gate's decision from the evaluation, and compare it with the recorded one criterion by criterion."""
+    metrics, results = (place / EVALUATION.outputs[name].path for name in ("metrics", "results"))
+    with released_folder(root) as released:
+        again = decide_from_files(load_params(place / PARAMETERS).gate, metrics, results, released)
+    nothing: dict[str, Any] = {}
+    for found, wanted in zip_longest(candidate.decision["criteria"], again["criteria"], fillvalue=nothing):
+        if any(found.get(key) != wanted.get(key) for key in ("name", "passed", "reason")):
+            problem = f"the gate's decision does not follow from the metrics: {_worded(found)}, but the metrics give {_worded(wanted)}"
+            raise ReleaseError(problem, file=DECISION, field="criteria", hint="run the gate again: ascl run --force gate")
+    if candidate.decision["passed"] is not again["passed"]:
+        raise ReleaseError(
+            "the gate's decision does not follow from the metrics", file=DECISION, field="passed", hint="ascl run --force gate"
+        )
+
+
+def _worded(criterion: Mapping[str, Any]) -> str:
+    verdict = "holds" if criterion.get("passed") else "fails"
+    return f"{criterion['name']} {verdict} ({criterion['reason']})" if criterion else "no such criterion"
 
 
 def _complete(root: Path, current: Release, *, push: bool) -> None:

@@ -147,7 +147,7 @@ def _push(root: Path, refs: Sequence[str]) -> None:
     try:
         git(root, "push", "--quiet", "--atomic", ORIGIN, *refs)
     except WorkspaceError as error:
-        hint = "see git push origin releases; if another release came first, evaluate against it; --no-push keeps a release here"
+        hint = "see git push origin releases; if another release came first, evaluate against it; without --push the release stays here"
         raise ReleaseError(f"origin did not take it, and nothing is released: {error.problem}", field=ORIGIN, hint=hint) from error
 
 

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import read_yaml, sha256_json, to_json, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import StageCrashed, WorkspaceError
-from tasks.registry.code import PACKAGE
+from tasks.registry.code import PACKAGE, code_digests
 from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.parameters import differing
 from tasks.registry.sources import SourceChanges, source_changes
 from tasks.registry.stages import Stage
-from tasks.repository import dvc, dvc_lock
+from tasks.repository import cache, dvc, dvc_lock
 
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
 _SHOWN = 3
+_VALUE_CHARS = 80
+REWRITTEN = "only comments, docstrings, formatting or the order of imports changed in {}"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Staleness:
     """What changed, each in a few words; empty where nothing did."""
     restorable: bool
     """True where only outputs are missing or changed: those that are recorded are still right."""
+    rewritten: tuple[str, ...] = ()
+    """The files of code of which only comments, docstrings, formatting or the order of imports changed: no reason to run the stage, but
+    `dvc.lock` names their old bytes."""
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
@@ -56,7 +61,30 @@ def staleness(
     params = parse(Params, now, file=root / PARAMETERS)
     sources = {stage.name: source_changes(root, stage, params) for stage in stages}
     problems = {s.name: _with_inputs(known.get(s.name, {}), found.get(s.name, []), inputs or {}) for s in stages}
-    return {s.name: _staleness(s, known.get(s.name, {}), problems[s.name], now, sources[s.name]) for s in stages}
+    rewritten = {s.name: _rewritten(root, s, known.get(s.name, {}), problems[s.name]) for s in stages}
+    return {
+        s.name: _staleness(s, known.get(s.name, {}), _without(problems[s.name], rewritten[s.name]), now, sources[s.name], rewritten[s.name])
+        for s in stages
+    }
+
+
+def _rewritten(root: Path, stage: Stage, recorded: Mapping[str, Any], problems: list[Any]) -> tuple[str, ...]:
+    """Return the files of code whose bytes changed if the code means what it meant when the stage ran; none otherwise."""
+    files = tuple(path for path in _changed_dependencies(problems) if path.startswith(f"{PACKAGE}/"))
+    return files if files and _recorded_code(root, stage, recorded) == sha256_json(code_digests(root, stage)) else ()
+
+
+def _recorded_code(root: Path, stage: Stage, recorded: Mapping[str, Any]) -> str | None:
+    """Return the digest of the code in the record that `dvc.lock` names, from its place or the cache; None where neither has it."""
+    md5 = next((str(out.get("md5")) for out in recorded.get("outs", ()) if out["path"] == stage.record.path), None)
+    if md5 is None:
+        return None
+    file = root / stage.record.path
+    found = file if file.is_file() and cache.md5(file) == md5 else cache.cached_files(root, md5).get("")
+    try:
+        return str(json.loads(found.read_bytes())["code"]["digest"]) if found else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _status(root: Path, stages: list[Stage], *, repair: bool = True) -> dict[str, list[Any]]:
@@ -85,7 +113,7 @@ def _asked(targets: list[str], root: Path) -> dict[str, list[Any]]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # below that it draws progress bars
     try:
         with Repo(str(root)) as repo:
             return dict(repo.status(targets=targets))
@@ -100,26 +128,36 @@ def _unreadable(root: Path, why: object) -> WorkspaceError:
 def _with_inputs(recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
     """What DVC would find changed if these inputs, MD5 by path, lay where the stage reads them."""
     read = {dep["path"]: str(dep.get("md5")) for dep in recorded.get("deps", ()) if dep["path"] in inputs}
+    changed = {path: "modified" for path, md5 in read.items() if md5 != inputs[path]}
+    kept = _without(problems, read)
+    return [*kept, {"changed deps": changed}] if changed else kept
+
+
+def _without(problems: list[Any], dependencies: Collection[str]) -> list[Any]:
+    """Return what DVC found changed apart from these dependencies."""
     others = [
-        {**p, "changed deps": {path: word for path, word in p["changed deps"].items() if path not in read}}
+        {**p, "changed deps": {path: word for path, word in p["changed deps"].items() if path not in dependencies}}
         if isinstance(p, dict) and "changed deps" in p
         else p
         for p in problems
     ]
-    changed = {path: "modified" for path, md5 in read.items() if md5 != inputs[path]}
-    kept = [problem for problem in others if not isinstance(problem, dict) or any(problem.values())]
-    return [*kept, {"changed deps": changed}] if changed else kept
+    return [problem for problem in others if not isinstance(problem, dict) or any(problem.values())]
 
 
 def _staleness(
-    stage: Stage, recorded: Mapping[str, Any], problems: list[Any], parameters: Mapping[str, Any], sources: SourceChanges
+    stage: Stage,
+    recorded: Mapping[str, Any],
+    problems: list[Any],
+    parameters: Mapping[str, Any],
+    sources: SourceChanges,
+    rewritten: tuple[str, ...],
 ) -> Staleness:
     if not recorded:
         return Staleness(("it was never run here",), False)
     reasons: list[str] = []
     before = recorded.get("params", {}).get(PARAMETERS, {})
     other = [one for section in stage.sections for one in differing(section, before.get(section), parameters.get(section))]
-    parameter_reasons = [f"{key}: {was} → {now}" for key, was, now in other]
+    parameter_reasons = [f"{key}: {_shown(was)} → {_shown(now)}" for key, was, now in other]
     source_reasons = sources.reasons(_changed_dependencies(problems))
     only_outputs = not parameter_reasons and not source_reasons
     for problem in problems:
@@ -129,7 +167,15 @@ def _staleness(
             only_outputs &= kind == "changed outs" or not found
             reasons += found
     reasons += source_reasons + parameter_reasons
-    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons))
+    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons), rewritten)
+
+
+def _shown(value: Any) -> str:
+    """Return a parameter's value as YAML on one line, without the middle of a long one."""
+    if value is None:
+        return "not set"
+    text = value if isinstance(value, str) else to_json(value, indent=None).strip()
+    return text if len(text) <= _VALUE_CHARS else f"{text[: _VALUE_CHARS // 2]} … {text[-_VALUE_CHARS // 2 :]}"
 
 
 def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
@@ -141,10 +187,13 @@ def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
     data = {artifact.path for artifact in stage.input_artifacts()}
     reasons = [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items() if path in data]
     code = [path for path in changed if path.startswith(f"{PACKAGE}/")]
-    if code:
-        more = f" and {len(code) - _SHOWN} more files" if len(code) > _SHOWN else ""
-        reasons.append(f"code changed: {', '.join(code[:_SHOWN])}{more}")
-    return reasons
+    return [*reasons, f"code changed: {shown(code)}"] if code else reasons
+
+
+def shown(files: Sequence[str]) -> str:
+    """Return the names of the first few files, and how many more there are."""
+    more = f" and {len(files) - _SHOWN} more files" if len(files) > _SHOWN else ""
+    return f"{', '.join(files[:_SHOWN])}{more}"
 
 
 def _changed_dependencies(problems: list[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -74,12 +74,11 @@ def _list_of_worktrees(root: Path) -> Iterator[None]:
         yield
 
 
-def fetch_inputs(stage: Stage, place: Path, sources: Sequence[Path], made_here: Collection[Artifact]) -> None:
-    """Have what the stage reads in `place`: what another place makes is copied from the first source that has it."""
-    for artifact in stage.input_artifacts():
-        source = next((source for source in sources if (source / artifact.path).exists()), None)
-        if source is not None and not artifact.source and artifact not in made_here:
-            _copy(source / artifact.path, place / artifact.path)
+def fetch_inputs(worktree: Path, made_in: Mapping[Artifact, Path]) -> None:
+    """Copy each artifact from the root in which it was made, unless that is the worktree itself."""
+    for artifact, source in made_in.items():
+        if source != worktree:
+            _copy(source / artifact.path, worktree / artifact.path)
 
 
 def adopt(source: Path, place: Path, stage: Stage) -> None:

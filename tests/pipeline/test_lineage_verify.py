@@ -93,7 +93,7 @@ def test_what_a_run_left_holds_and_the_command_says_what_it_looked_at(root: Path
     assert (verified.stages, verified.judged, verified.release, verified.outside) == (len(STAGES), False, None, ())
     result = CliRunner().invoke(app, ["lineage", "verify"], catch_exceptions=False)
     assert result.exit_code == 0
-    assert "holds data/models/ifpo in working tree" in result.output
+    assert "verified data/models/ifpo in working tree" in result.output
     assert f"{len(STAGES)} stages" in result.output
     assert "evaluation and gate are about these bytes" in result.output
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ascl_core.artifacts import digest, read_json, write_json
-from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, leave
+from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, dump_error
 from tasks.evidence import log
 from tasks.evidence.record import make_record
 from tasks.execution import child, runner
@@ -281,7 +281,7 @@ def test_an_end_is_told_by_its_status_and_its_last_line(
 
 def test_an_error_that_the_function_raised_is_raised_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raised = ConfigError("is too small", file="params.yaml", field="sft.max_steps", value=0, hint="raise it")
-    leave(raised, tmp_path / child.ERROR)
+    dump_error(raised, tmp_path / child.ERROR)
     error = failure(STAGE, raised.exit_status, tmp_path, tmp_path / "log")
     assert type(error) is ConfigError
     assert str(error) == str(raised)

@@ -213,7 +213,7 @@ def test_two_people_release_the_working_tree_s_run_that_the_gate_refused(refused
     before = git(person.root, "rev-parse", "HEAD"), git(person.root, "status", "--porcelain"), git(person.root, "ls-files", "-s")
     for name in ("ada", "ben"):
         person.ascl("approve", "--override", "--reason", "read it", "--key", files[name], "--yes")
-    said = person.ascl("release", "create", "--no-push", "--key", files["ci"])
+    said = person.ascl("release", "create", "--key", files["ci"])
     assert "release/1 of run local-" in said
     assert "one person" not in said
     assert verify_release(person.root).record.in_both_roles == ()
@@ -294,7 +294,7 @@ def test_a_new_clone_sees_the_release_and_fetches_and_asks_its_checkpoint(releas
     forbid(clone.workspace)
     assert json.loads(clone.ascl("plan", "--json"))["class"] == "verdict"
     assert "release/1" in clone.ascl("release", "list")
-    assert "holds" in clone.ascl("release", "verify", "release/1")
+    assert "verified" in clone.ascl("release", "verify", "release/1")
     clone.ascl("remote", "set", str(released.root / ".ascl/remote"))
     clone.ascl("release", "fetch", "--into", str(tmp_path / "model"))
     assert digest(tmp_path / "model") == digest(released.root / CHECKPOINT)

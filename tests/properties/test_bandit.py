@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from ascl_core.rl.advantages import STRATEGIES
-from ascl_core.rl.bandit import BanditConfig, final_consult_rates, push_ratio
+from ascl_core.config.ifpo import STRATEGIES
+from benchmarks.bandit import BanditConfig, final_consult_rates, push_ratio
 
 SEEDS = range(5)
 

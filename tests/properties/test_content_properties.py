@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.judge import JUDGES
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import Markup, control_strings, markup_of, neutralise
 from ascl_core.conversation.template import SPECIAL_TAGS, chat_template
-from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.judges import Item
-from ascl_core.judges.model import FORMATS, judge_input
 from tests.tiny_model import make_model
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
@@ -148,7 +148,7 @@ def test_the_tokens_around_what_is_judged_do_not_depend_on_it(guard: str, conten
     tokenizer, text = tokenizer_of("ours"), f"x{content}x"
 
     def ids_of(response: str) -> list[int]:
-        return judge_input(Item("Hi.", f"x{response}x" if response != text else text), FORMATS[guard], tokenizer)
+        return JUDGES.load(guard).input_ids(Item("Hi.", f"x{response}x" if response != text else text), tokenizer)
 
     check(tokenizer, ids_of, text)
 

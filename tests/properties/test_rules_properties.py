@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.checks.contents import similar_pairs
 from ascl_core.rules.compile import check_folder
-from ascl_core.rules.content_checks import similar_pairs
 from ascl_core.rules.ranking import document, words
 from ascl_core.rules.rendering import plain, render_rule
 from ascl_core.rules.retrieval import RuleIndex

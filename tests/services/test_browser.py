@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
 from tasks.runs.runs import ended_runs, read_run
-from tests.demo import PEOPLE, REASON, sign, trust
+from tests.demo import PEOPLE, sign, trust
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed
@@ -115,23 +115,21 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
         shoot(page, "report-page", 1250)
 
         open_form(page, server, "promote/promote")
-        field(page, "Run").get_by_role("textbox").fill(run_id)
-        field(page, "Override").get_by_role("switch").click()
+        field(page, "Run id").get_by_role("textbox").fill(run_id)
+        field(page, "Release although the gate did not pass").get_by_role("switch").click()
         shoot(page, "promote-form", 900)
         promotion = submit(page)
         see(page, server, promotion, "Suspended")
         freed = f"Process for flow run '{server.read(promotion)['name']}' exited cleanly"
         wait_until(lambda: freed in worker.output, "the end of the process that suspended itself")
-        expect(page.get_by_text("asks for a signed approval").first).to_be_visible()
+        expect(page.get_by_text("waits for a signed approval").first).to_be_visible()
         shoot(page, "approval-page", 1050)
 
         page.get_by_role("button", name="Resume").click()
         dialog = page.get_by_role("dialog")
         for told in ("The gate did not pass", run_id, f"ascl approve {run_id} --reason '…' --override", digest):
             expect(dialog.get_by_text(told).first).to_be_visible()
-        for name, value in {"Approver": ", ".join(PEOPLE), "Reason": REASON, "Digest": digest}.items():
-            field(dialog, name).get_by_role("textbox").fill(value)
-        approvals = field(dialog, "Approvals")
+        approvals = field(dialog, "Signed approvals")
         for count, name in enumerate(PEOPLE):
             approvals.get_by_role("button", name="Add item").click()
             text = sign(server.workspace, run_id, tmp_path / "keys" / f"{name}.pem", override=True)

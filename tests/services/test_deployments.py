@@ -20,6 +20,7 @@ from tasks.execution.prefect_stage import StageRunner
 from tasks.registry.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
 from tasks.repository.git import git
 from tasks.runs import runs
+from tests.demo import trust
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Running, Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed
@@ -29,16 +30,18 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture(scope="module")
 def server(_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:  # noqa: F811
-    """A finished workspace, deployed."""
+    """A finished workspace with keys, deployed."""
     folder = tmp_path_factory.mktemp("deployed")
-    with deployed(_finished.copy(folder / "workspace")) as server:
+    workspace = _finished.copy(folder / "workspace")
+    trust(workspace, folder / "keys")
+    with deployed(workspace) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def worker(server: Deployed) -> Iterator[Running]:
-    """A worker of the pool cpu."""
-    with server.worker() as running:
+    """A worker of the pool cpu, with the trainer's key."""
+    with server.worker(trainer_key=server.workspace.root.parent / "keys" / "trainer.pem") as running:
         yield running
 
 
@@ -63,7 +66,6 @@ def edit(server: Deployed, word: str, version: str, *, locked: bool = True) -> s
 
 
 def test_a_second_deployment_changes_nothing_and_what_a_person_changed_is_brought_back(server: Deployed) -> None:
-    server.ask("PATCH", f"/deployments/{server.ask('GET', '/deployments/name/watch-rules/watch-rules')['id']}", {"paused": False})
     again = rows(server.workspace.ascl("deploy"))
     assert set(again.values()) == {"unchanged"}
     assert len(again) == 10
@@ -79,22 +81,38 @@ def test_a_second_deployment_changes_nothing_and_what_a_person_changed_is_brough
     assert server.ask("GET", "/work_pools/cpu")["description"] == pool["description"]
 
 
+def test_the_watcher_is_scheduled_only_where_a_deploy_says_so_and_the_command_says_what_that_starts(server: Deployed) -> None:
+    def active() -> list[bool]:
+        return [one["active"] for one in server.ask("GET", "/deployments/name/watch-rules/watch-rules")["schedules"]]
+
+    assert active() == [False]
+    said = server.workspace.ascl("deploy", "--watch")
+    assert "watch-rules runs every 15 minutes; changed rules start retrain, whose runs push nothing" in said
+    assert active() == [True]
+    assert set(rows(server.workspace.ascl("deploy")).values()) == {"unchanged"}, "a later deploy leaves the schedule as it is"
+    assert "nothing is scheduled" in server.workspace.ascl("deploy", "--no-watch")
+    assert active() == [False]
+
+
 def test_a_retraining_from_the_api_ends_as_a_commit_and_leaves_the_repository_alone(server: Deployed, worker: Running) -> None:
     root = server.workspace.root
     before = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
     run = server.wait(server.start("retrain/retrain"))
-    assert run["state_type"] == "COMPLETED", server.logs(run["id"])
-    assert run["state_name"] in ("Gate: passed", "Gate: not passed")
+    assert (run["state_type"], run["state_name"]) == ("FAILED", "Gate: not passed"), server.logs(run["id"])
     assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == before
     [ended] = [one for one in runs.ended_runs(root) if one.endswith(run["id"][:8])]
     said = runs.read_run(root, ended)
     assert said["flow_run"] == run["id"]
+    assert run["name"] == ended
     assert {stage["action"] for stage in said["stages"]} == {"restored"}, "nothing had changed since the workspace was finished"
     assert [stage["stage"] for stage in said["stages"]] == [stage.name for stage in STAGES]
     pages = server.artifacts(run["id"])
     assert {"rules-diff", "plan", "report"} <= set(pages)
     assert all(name in pages["report"] for name in EVALUATE)
     assert said["commit"][:12] in pages["report"]
+    assert "nothing was pushed" in pages["report"]
+    assert "likely cause: " in pages["report"]
+    assert "would be restored" in pages["plan"], "what is restored is not counted as run"
 
 
 def test_the_forms_keep_their_order_and_have_no_field_that_the_ui_draws_badly(server: Deployed) -> None:
@@ -114,8 +132,8 @@ def test_the_forms_keep_their_order_and_have_no_field_that_the_ui_draws_badly(se
     ("form", "told"),
     [
         ({"limits": {"retries": 99}}, "limits.retries"),
-        ({"rules": {"place": "file:///etc"}}, "rules.place"),
-        ({"rules": {"place": "../../elsewhere"}}, "rules.place"),
+        ({"rules": {"source": "file:///etc"}}, "rules.source"),
+        ({"rules": {"source": "../../elsewhere"}}, "rules.source"),
         ({"training": {"settings": ["base_model.path=/etc/passwd"]}}, "training.settings"),
         ({"training": {"settings": ["evaluate.url=https://me:secret@host"]}}, "training.settings"),
     ],
@@ -199,7 +217,7 @@ def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(se
         return [run for run in server.runs("retrain") if run["id"] not in known]
 
     def watch() -> str:
-        return str(server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))["state_name"])
+        return str(server.wait(server.start("watch-rules/watch-rules", {"source": "HEAD"}))["state_name"])
 
     assert watch() == "No change", "the first look only remembers"
     edit(server, "ever", "1.0.1")
@@ -213,10 +231,10 @@ def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(se
     assert server.wait(older["id"])["state_type"] == "CANCELLED"
     assert not [process for process in server.workspace.processes() if older["id"][:8] in " ".join(process.cmdline())]
     ended = server.wait(newest["id"])
-    assert ended["state_type"] == "COMPLETED", server.logs(newest["id"])
+    assert ended["state_name"] == "Gate: not passed", server.logs(newest["id"])
     assert len(started()) == 2
     rules = newest["parameters"]["form"]["rules"]
-    assert (rules["place"], rules["watched"]) == (newer, "HEAD")
+    assert (rules["source"], rules["watched"]) == (newer, "HEAD")
     said = {one: runs.read_run(root, one) for one in runs.ended_runs(root)}
     assert not [one for one in said if one.endswith(older["id"][:8])]
     [own] = [one for one in said if one.endswith(newest["id"][:8])]
@@ -225,7 +243,7 @@ def test_two_changes_of_the_rules_in_a_row_make_one_retraining_for_the_newest(se
 
 
 def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts(server: Deployed, worker: Running) -> None:
-    rules = {"place": "HEAD~1", "watched": "HEAD"}
+    rules = {"source": "HEAD~1", "watched": "HEAD"}
     run = server.wait(server.start("retrain/retrain", {"rules": rules}))
     assert run["state_type"] == "CANCELLED"
     assert "superseded" in run["state"]["message"]
@@ -234,7 +252,7 @@ def test_a_retraining_that_newer_rules_have_overtaken_gives_way_before_it_starts
 def test_a_change_without_the_version_that_it_needs_fails_and_names_the_rule(server: Deployed, worker: Running) -> None:
     edit(server, "never", "1.0.2", locked=False)
     try:
-        run = server.wait(server.start("watch-rules/watch-rules", {"place": "HEAD"}))
+        run = server.wait(server.start("watch-rules/watch-rules", {"source": "HEAD"}))
         assert run["state_type"] == "FAILED"
         assert "CYB-01" in run["state"]["message"]
     finally:
@@ -249,12 +267,12 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
     sha256 = runs.read_run(server.workspace.root, newest)["checkpoint"]["sha256"]
     run_id = server.start("promote/promote", {"run": newest, "override": True})
     freed = f"Process for flow run '{server.read(run_id)['name']}' exited cleanly"
-    tries = (("0" * 64, 2, "is not the digest of this checkpoint"), (sha256, 1, "2 signed approvals are needed"))
-    for number, (digest, count, told) in enumerate(tries):
+    tries = ((2, "the approval is not accepted"), (1, "2 signed approvals are needed"))
+    for number, (count, told) in enumerate(tries):
         wait_until(lambda number=number: worker.output.count(freed) > number, "the end of the process that suspended itself", 300)  # type: ignore[misc]
         server.wait(run_id, "Suspended")
         assert sha256 in server.artifacts(run_id)["approval"]
-        answer = {"approver": "Ann Example", "reason": "looked at it", "digest": digest, "approvals": ["signed"] * count}
+        answer = {"approvals": ["signed"] * count}
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
         wait_until(lambda told=told: told in server.logs(run_id), told)  # type: ignore[misc]
     wait_until(lambda: worker.output.count(freed) > len(tries), "the end of the process that suspended itself", 300)

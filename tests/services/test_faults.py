@@ -109,9 +109,9 @@ def worker_is_done(server: Deployed, run_id: str) -> bool:
 
 
 def ends_well(server: Deployed, run_id: str) -> None:
-    """Wait for the run's end: completed, committed once, and with the same hashes as the workspace that it came from."""
+    """Wait for the run's end: gated, committed once, and with the same hashes as the workspace that it came from."""
     ended = server.wait(run_id)
-    assert ended["state_type"] == "COMPLETED", server.logs(run_id)
+    assert ended["state_name"] == "Gate: not passed", server.logs(run_id)
     [own] = [one for one in runs.ended_runs(server.workspace.root) if one.endswith(run_id[:8])]
     assert place_of(server, run_id).recorded() == server.workspace.recorded()
     assert {one["stage"]: one["action"] for one in runs.read_run(server.workspace.root, own)["stages"]}["sft"] in ("ran", "reused")
@@ -175,7 +175,7 @@ def test_a_run_gets_over_a_server_that_is_killed_and_comes_back(server: Deployed
     time.sleep(3.0)
     server.begin()
     run = server.wait(run_id)
-    if run["state_type"] == "COMPLETED":
+    if run["state_name"] == "Gate: not passed":
         ends_well(server, run_id)
     else:
         assert run["state_type"] == "CRASHED"
@@ -219,7 +219,7 @@ def test_a_run_whose_worker_is_days_ahead_may_be_called_dead_and_a_retry_by_the_
         run = server.wait(run_id)
         wait_until(lambda: is_gone(server, run_id), "the end of every process of the run", 300)
         clock.jump(0)
-        if run["state_type"] != "COMPLETED":
+        if run["state_name"] != "Gate: not passed":
             assert "no heartbeat" in server.states(run_id)
             retry(server, run_id)
         ends_well(server, run_id)
@@ -232,7 +232,7 @@ def test_a_store_that_stops_during_the_push_fails_the_run_loses_nothing_and_a_re
         try:
             credentials = [f"{name}={value}" for name, value in store.environment.items()]
             with server.workspace.running("env", *credentials, "ascl", "worker", "--query-seconds", "0.5"):
-                run_id = training(server)
+                run_id = training(server, {**TRAINS, "push": True})
                 wait_until(lambda: at_work(server, run_id, "push"), "the push", 300)
                 store.kill()
                 failed = server.wait(run_id, "FAILED")
@@ -284,4 +284,4 @@ def test_a_run_gets_over_a_restart_of_the_database(on_postgres: tuple[Deployed, 
         run_id = training(server)
         database.restart()
         ends_well(server, run_id)
-        assert database.ask(f"select state_type from flow_run where id = '{run_id}'") == "COMPLETED"
+        assert database.ask(f"select state_name from flow_run where id = '{run_id}'") == "Gate: not passed"

@@ -27,10 +27,10 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, RESPONSE, opening
 from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ConfigError, ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from flows.forms import EvaluateForm, RetrainForm, WatchForm, checked
@@ -136,7 +136,7 @@ def test_a_command_without_the_credentials_is_one_error_that_names_the_variable(
 
 def watch(server: Deployed, place: str) -> dict[str, Any]:
     """A run of the watcher to its end."""
-    return server.wait(server.start("watch-rules/watch-rules", {"place": place}))
+    return server.wait(server.start("watch-rules/watch-rules", {"source": place}))
 
 
 @contextmanager
@@ -331,9 +331,8 @@ def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_field_of_a_form_reaches_outside_however_it_is_written() -> None:
     forms: list[tuple[Any, str]] = [
         *((RetrainForm.model_construct(training={"settings": [setting]}), "training.settings.0") for setting in OUTSIDE_SETTINGS),
-        *((RetrainForm.model_construct(rules={"place": place}), "rules.place") for place in OUTSIDE_PLACES),
-        *((RetrainForm.model_construct(code=place), "code") for place in OUTSIDE_PLACES),
-        *((WatchForm.model_construct(place=place), "place") for place in OUTSIDE_PLACES),
+        *((RetrainForm.model_construct(rules={"source": place}), "rules.source") for place in OUTSIDE_PLACES),
+        *((WatchForm.model_construct(source=place), "source") for place in OUTSIDE_PLACES),
         *((EvaluateForm.model_construct(checkpoints=[place]), "checkpoints.0") for place in OUTSIDE_PLACES),
         *((EvaluateForm.model_construct(rules=place), "rules") for place in OUTSIDE_PLACES),
     ]
@@ -350,9 +349,9 @@ def test_a_flow_refuses_a_link_that_leads_out_of_the_repository(server: Deployed
     link = server.workspace.root / "data" / "elsewhere"
     link.symlink_to(tmp_path)
     forms: tuple[tuple[str, Any, str], ...] = (
-        ("retrain/retrain", {"rules": {"place": "data/elsewhere"}}, "rules.place"),
+        ("retrain/retrain", {"rules": {"source": "data/elsewhere"}}, "rules.source"),
         ("evaluate/evaluate", {"checkpoints": ["data/elsewhere"]}, "checkpoints.0"),
-        ("watch-rules/watch-rules", {"place": "--upload-pack=touch"}, "place"),
+        ("watch-rules/watch-rules", {"source": "--upload-pack=touch"}, "source"),
     )
     with working(allowed(server)):
         for deployment, form, name in forms:
@@ -682,7 +681,7 @@ def test_a_release_that_somebody_else_signed_or_edited_does_not_hold(world: Worl
     root = tmp_path / "workspace"
     mine = replace(world, workspace=replace(world.workspace, root=world.workspace.copy(root).root))
     assert "release/1" in mine.ascl("release", "create", "yes", "--approval", str(approved), by="ci")
-    assert "holds" in mine.workspace.ascl("release", "verify")
+    assert "verified" in mine.workspace.ascl("release", "verify")
     released = git(root, "rev-parse", "releases")
 
     def by_eve(place: Path) -> None:

@@ -280,7 +280,7 @@ def test_a_restart_serves_what_was_swapped_in_unless_it_is_given_other_rules(con
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == CORPORA["forbidden"].digest
         assert server.ask(QUESTION).json()["choices"][0]["message"]["content"] == ANSWERS["forbidden"]
-        assert f"they were swapped in at {server.rules()['since'][:10]}" in server.log.read_text()
+        assert f"these rules were swapped in at {server.rules()['since'][:10]}" in server.log.read_text()
     write_json(corpus, changed(title="Another title"))
     with model_server(consulting, corpus, *options) as server:
         assert server.rules()["digest"] == read_json(corpus)["digest"]
@@ -306,7 +306,7 @@ def test_tokens_are_asked_for_and_never_logged(consulting: Path, tmp_path: Path)
         assert not [token for token in (CLIENT, ADMIN) if token in server.log.read_text()]
     with model_server(consulting, corpus, "--host", "0.0.0.0", wait=False) as server:
         assert server.process.wait(200) == 1
-        assert "everybody who reaches this address could ask" in server.log.read_text()
+        assert "other machines could use the server without a token" in server.log.read_text()
 
 
 @pytest.mark.timeout(400)

@@ -72,7 +72,7 @@ def edit(workspace: Workspace, *changes: tuple[str, str]) -> None:
 def test_wording_is_swapped_in_and_more_is_refused_unless_it_is_wanted_anyway(workspace: Workspace, url: str, tmp_path: Path) -> None:
     swap = ("rules", "swap", "--url", url)
     start = served(url)
-    assert "is what is served already" in workspace.ascl(*swap)
+    assert "is served already" in workspace.ascl(*swap)
 
     edit(workspace, ("title: ", "title: Plainly, "), ("version: 1.0.0", "version: 1.0.1"))
     said = workspace.ascl(*swap)
@@ -110,7 +110,7 @@ def test_without_a_server_or_with_another_one_there_is_one_message(workspace: Wo
 
 
 def test_a_checkpoint_or_a_jurisdiction_that_is_not_there_is_one_message(workspace: Workspace) -> None:
-    assert "no checkpoint is there" in workspace.ascl("serve", "data/models/nothing", status=1)
+    assert "the checkpoint does not exist" in workspace.ascl("serve", "data/models/nothing", status=1)
     assert "nothing is released yet" in workspace.ascl("serve", status=1)
     assert "is not released" in workspace.ascl("serve", "data/models/ifpo", status=1)
     assert "do not know the server's jurisdiction" in workspace.ascl("serve", "--unreleased", "--jurisdiction", "ZZ", status=1)

@@ -70,7 +70,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
 
     monkeypatch.setattr(IfpoTrainer, "_calculate_rewards", keep_scores)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_output)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    monkeypatch.setattr(trainer, "without_idle", lambda batch, *_, **__: batch)
     return seen
 
 
@@ -213,7 +213,7 @@ def test_leaving_rollouts_without_advantage_out_changes_neither_loss_nor_gradien
 ) -> None:
     size = {"max_steps": 1, "prompts_per_step": 8, "group_size": 4, "micro_batch_size": 8, "loss": loss}
     [left_out] = world.ifpo(tmp_path / "left-out", **size)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    monkeypatch.setattr(trainer, "without_idle", lambda batch, *_, **__: batch)
     [kept] = world.ifpo(tmp_path / "kept", **size)
     assert kept["groups/zero_variance"] > 0, "there were such rollouts"
     without, with_all = gradients
@@ -236,7 +236,7 @@ def test_the_token_mean_is_over_all_tokens_of_the_step_whatever_the_micro_batche
         return output
 
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    monkeypatch.setattr(trainer, "without_idle", lambda batch, *_, **__: batch)
     [together] = world.ifpo(tmp_path / "together", max_steps=1, micro_batch_size=16)
     [apart] = world.ifpo(tmp_path / "apart", max_steps=1, micro_batch_size=2)
     mask = seen[0]["completion_mask"] * seen[0]["tool_mask"]

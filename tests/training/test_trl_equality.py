@@ -12,10 +12,10 @@ from scipy.stats import chi2_contingency
 from trl import GRPOTrainer
 
 from ascl_core.conversation.template import CALL, END, END_CALL, END_THINK, THINK
-from ascl_core.generation import conversing
+from ascl_core.cpu import conversing
+from ascl_core.cpu.turns import TurnSampler
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train, trainer
-from ascl_core.rl.sampling import TurnSampler
 from ascl_core.rl.trainer import IfpoTrainer
 from tests.training.conftest import World
 
@@ -121,7 +121,7 @@ def test_log_probabilities_of_sampling_are_those_of_the_trainer(sampled: Sampled
 
     monkeypatch.setattr(conversing, "decode", keep_draws)
     monkeypatch.setattr(IfpoTrainer, "_generate_and_score_completions", keep_forward)
-    monkeypatch.setattr(trainer, "_without_idle", lambda batch, *_, **__: batch)
+    monkeypatch.setattr(trainer, "without_idle", lambda batch, *_, **__: batch)
     rollouts, _ = sampled(True, temperature=0.8)
     consulted = 0
     for row, ids in enumerate(rollouts["completion_ids"]):

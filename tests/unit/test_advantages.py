@@ -205,7 +205,7 @@ def test_inputs_are_left_as_they_were() -> None:
         (torch.zeros(4), torch.zeros(3, dtype=torch.bool), 4, {}, r"one shape \(N,\), got \(4,\) and \(3,\)"),
         (torch.zeros(2, 2), torch.zeros(2, 2, dtype=torch.bool), 2, {}, r"got \(2, 2\)"),
         (torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.bool), 4, {}, "floating point, got torch.int64"),
-        (torch.zeros(4), torch.zeros(4, dtype=torch.bool), 4, {"rebalance": "positive"}, "'positive'; expected one of none, ifpo"),
+        (torch.zeros(4), torch.zeros(4, dtype=torch.bool), 4, {"rebalance": "positive"}, "'positive'; expected one of ifpo, none"),
         (torch.zeros(4), torch.zeros(4, dtype=torch.bool), 4, {"max_weight": 0.5}, "max_weight is 0.5; expected at least 1"),
         (torch.zeros(4), torch.zeros(4, dtype=torch.bool), 4, {"max_weight": NAN}, "max_weight is nan"),
         (torch.zeros(4), torch.zeros(4, dtype=torch.bool), 4, {"min_weight": 1.5}, "min_weight is 1.5; expected 0 to 1"),

@@ -205,7 +205,7 @@ def test_the_report_has_a_row_for_every_kind_and_no_data_for_an_arm_without_the_
     assert shown == {
         "all kinds": [0.25, None],
         "kinds held out of training": [None, None],
-        "kinds that training saw": [0.25, None],
+        "kinds seen in training": [0.25, None],
         "claimed rule": [0.25, None],
     }
     assert dict(noisy["rows"])["typos, held out"][0]["value"] == 1.0

@@ -116,7 +116,7 @@ def test_the_two_sides_of_a_labelled_set_share_no_row_and_leave_none_unnamed() -
     ],
 )
 def test_a_mistake_in_a_file_of_the_catalogue_is_named(changes: dict[str, Any], problem: str) -> None:
-    assert parse(Dataset, make_values(), file="x.yaml").place == "hub:a/b"
+    assert parse(Dataset, make_values(), file="x.yaml").origin == "hub:a/b"
     with pytest.raises(ConfigError, match=problem):
         parse(Dataset, make_values(**changes), file="x.yaml")
 

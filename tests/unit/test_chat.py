@@ -15,12 +15,12 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Rollout
 from ascl_core.conversation.template import opening
+from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.errors import ModelError
-from ascl_core.generation.chat import Part, main, parts, show
 from ascl_core.generation.load import load_tokenizer
-from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
+from ascl_core.serving.chat import Part, main, parts, show
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.tiny_model import make_model, save, teach
 

@@ -92,8 +92,10 @@ def test_a_quoted_policy_excuses_no_other_claim(sentence: str) -> None:
 def test_the_templated_teacher_claims_nothing_when_it_answers_directly() -> None:
     from ascl_core.sft import templated_teacher as teacher
 
-    plans = teacher._PLAN.values()
-    thoughts = [text.format(category="weapons", plan=plan) for text in teacher._DIRECT for plan in plans]
-    answers = [text for texts in teacher._ANSWERS.values() for text in texts]
+    plans = teacher._TEXTS["plan"].values()
+    thoughts = [text.format(category="weapons", plan=plan) for text in teacher._TEXTS["direct"] for plan in plans]
+    answers = [text for texts in teacher._TEXTS["answers"].values() for text in texts]
     assert not any(claims_lookup(PROMPT, answer, (thought,)) for thought in thoughts for answer in answers)
-    assert all(claims_lookup(PROMPT, "Sure.", (text.format(rule="CYB-03", policy="comply", plan="help"),)) for text in teacher._CITE)
+    assert all(
+        claims_lookup(PROMPT, "Sure.", (text.format(rule="CYB-03", policy="comply", plan="help"),)) for text in teacher._TEXTS["cite"]
+    )

@@ -12,7 +12,7 @@ from ascl_core.report.comparison import write_comparison
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_result
 
-RIGHT = {"sft": 8, "grpo": 12, "ifpo": 14}
+RIGHT = {"base": 5, "sft": 8, "grpo": 12, "ifpo": 14}
 """Of 20 prompts, those that each arm answers in full, and so rightly; it looks the same ones up."""
 
 
@@ -36,22 +36,31 @@ def compared(folder: Path, *arms: str) -> tuple[str, str, dict]:  # type: ignore
 
 def test_differences_are_those_of_the_candidate(tmp_path: Path) -> None:
     page, tables, figures = compared(tmp_path, "sft", "ifpo")
-    difference = figures["differences"]["right"]["borderline"]
+    difference = figures["differences"]["ifpo"]["right"]["borderline"]
     assert difference["ifpo"] is None
     assert difference["sft"]["value"] == pytest.approx(0.3)
     assert difference["sft"]["by_seed"] == pytest.approx([0.3, 0.3])
     assert "| SFT | no data | +30.0" in tables
-    assert "IFPO less each arm" in tables
+    assert "IFPO minus each arm" in tables
     assert "+30.0" in page
-    assert "The candidate less each arm" in page
+    assert "IFPO minus each arm" in page
 
 
-@pytest.mark.parametrize("arms", [("sft", "grpo"), ("grpo",), ("ifpo",)], ids=", ".join)
+def test_differences_to_grpo_stand_beside_those_of_the_candidate(tmp_path: Path) -> None:
+    _, tables, figures = compared(tmp_path, "grpo", "ifpo")
+    ours, theirs = (figures["differences"][name]["right"]["borderline"] for name in ("ifpo", "grpo"))
+    assert theirs["ifpo"]["value"] == -ours["grpo"]["value"]
+    assert "GRPO minus each arm" in tables
+    assert figures["differences"]["grpo"]["main"]["Over-refusal, mean of suites"]["ifpo"] is not None
+
+
+@pytest.mark.parametrize("arms", [("sft", "base"), ("grpo",), ("ifpo",)], ids=", ".join)
 def test_a_comparison_without_two_sides_has_no_differences(tmp_path: Path, arms: tuple[str, ...]) -> None:
     page, tables, figures = compared(tmp_path, *arms)
-    assert "less each arm" not in page + tables
-    assert all(value is None for rows in figures["differences"].values() for of_kind in rows.values() for value in of_kind.values())
-    assert "GRPO" in tables or "IFPO" in tables
+    assert "minus each arm" not in page + tables
+    by_kind = [of_kind for tables in figures["differences"].values() for rows in tables.values() for of_kind in rows.values()]
+    assert all(value is None for of_kind in by_kind for value in of_kind.values())
+    assert any(arm.upper() in tables for arm in arms)
 
 
 def test_h_avg_and_its_parts_are_means_over_suites(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def test_a_profile_lies_over_the_one_that_it_extends(root: Path) -> None:
         ({"a": "extends: tinny"}, r"a\.yaml: extends: no such profile \(got 'tinny'\)\n  hint: did you mean 'tiny'\?"),
         ({"a": "extends: [tiny]"}, r"a\.yaml: extends: no such profile"),
         ({"a": "extends:"}, r"a\.yaml: extends: no such profile"),
-        ({"a": "extends: a"}, r"a\.yaml: extends: profiles extend each other in a circle \(got 'a → a'\)\n  hint: "),
-        ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* circle \(got 'a → b → c → a'\)"),
+        ({"a": "extends: a"}, r"a\.yaml: extends: the profiles extend each other in a cycle \(got 'a → a'\)\n  hint: "),
+        ({"a": "extends: b", "b": "extends: c", "c": "extends: a"}, r"c\.yaml: extends: .* cycle \(got 'a → b → c → a'\)"),
         ({"a": "extends: b", "b": "sft: {max_stepz: 1}"}, r"b\.yaml: sft\.max_stepz: unknown key"),
         ({"a": "extends: tiny\nsft: {max_stepz: 1}"}, r"a\.yaml: sft\.max_stepz: unknown key"),
         ({"a": "extends: b", "b": "- 1"}, r"b\.yaml: expected sections"),
@@ -137,7 +137,7 @@ def test_settings_that_only_fit_together_are_checked_together(root: Path) -> Non
     ("setting", "says"),
     [
         ("sft.max_stepz=1", "did you mean 'max_steps'?"),
-        ("sft.max_steps=0", "greater than or equal to 1"),
+        ("sft.max_steps=-1", "greater than or equal to 0"),
         ("sft.max_steps", "expected SECTION.KEY=VALUE"),
         ("sft.=1", "expected SECTION.KEY=VALUE"),
         ("sft.max_steps=[1", "not valid YAML"),
@@ -196,7 +196,7 @@ def test_parameters_that_cannot_be_read_are_one_error_with_file_and_line(tmp_pat
         ("build_sft.consult_share.utility=.nan", "build_sft.consult_share.utility", "finite"),
         ("build_sft.trajectories_per_prompt.utility=-1", "build_sft.trajectories_per_prompt.utility", "greater than or equal to 0"),
         ("suites.external=[{format: gsm8k}, {format: gsm8k}]", "suites.external", "two suites have the name 'gsm8k'"),
-        ("suites.external=[{format: gsm8k, name: own-utility}]", "suites.external", "'own-utility' is that of an own suite"),
+        ("suites.external=[{format: gsm8k, name: own-utility}]", "suites.external", "'own-utility' is reserved for an own suite"),
     ],
 )
 def test_a_value_out_of_range_or_a_name_given_twice_is_one_error(root: Path, setting: str, field: str, says: str) -> None:

@@ -11,8 +11,8 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from ascl_core.generation.decoding import decode
-from ascl_core.generation.grouped_attention import use_grouped_attention
+from ascl_core.cpu.decoding import decode
+from ascl_core.cpu.grouped_attention import use_grouped_attention
 from tests.tiny_model import make_model
 
 INPUTS = [[5, 6, 7, 8, 9, 10], [11, 12], [5, 6, 7, 8, 9, 10], [5, 6, 7], [11, 12]]

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.server.api import collections
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import ConfigError
+from flows.forms import RetrainForm
 from tasks.deployment import deployments, pools
 from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, retrain_on_change, tell
 
 ROOT = Path(__file__).parents[2]
+VIEW = "aggregate-worker-metadata"
 ID = UUID(int=1)
 
 
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What Prefect's server answers about types of workers where it does not reach the internet."""
+    monkeypatch.setitem(collections.KNOWN_VIEWS, VIEW, "http://127.0.0.1:9")
+    collections.GLOBAL_COLLECTIONS_VIEW_CACHE.clear()
+    return asyncio.run(collections.get_collection_view(VIEW))
+
+
 @pytest.mark.parametrize("name", ["cpu", "gpu", "docker", "kubernetes"])
-def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str) -> None:
+def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str, workers: dict[str, Any]) -> None:
     pool = pools.read_pool(ROOT, name)
-    properties = pools.base_job_template(pool)["variables"]["properties"]
+    properties = pools.base_job_template(pool, workers)["variables"]["properties"]
     assert {key: properties[key]["default"] for key in pool.job_variables} == pool.job_variables
 
 
@@ -33,10 +46,12 @@ def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str) -> None:
         ("type: process\nlimit: 3", "unknown key"),
     ],
 )
-def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(tmp_path: Path, text: str, told: str) -> None:
+def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(
+    tmp_path: Path, text: str, told: str, workers: dict[str, Any]
+) -> None:
     write_text(tmp_path / pools.FOLDER / "mine.yaml", text)
     with pytest.raises(ConfigError, match=told):
-        pools.base_job_template(pools.read_pool(tmp_path, "mine"))
+        pools.base_job_template(pools.read_pool(tmp_path, "mine"), workers)
 
 
 def test_no_pool_names_a_credential() -> None:
@@ -63,12 +78,34 @@ def test_a_run_that_says_anything_at_all_is_not_called_dead() -> None:
     assert crash_dead_runs().trigger.expect == {"prefect.flow-run.*"}  # type: ignore[union-attr]
 
 
-def test_the_rules_of_the_event_are_what_is_retrained() -> None:
+def test_the_rules_of_the_event_are_what_is_retrained_and_pushed_only_if_asked() -> None:
     [action] = retrain_on_change(ID).actions
-    rules = action.parameters["form"]["rules"]  # type: ignore[union-attr]
-    assert rules == {
-        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"place": "place", "digest": "new_digest", "watched": "watched"}.items()
+    form = action.parameters["form"]  # type: ignore[union-attr]
+    assert form["rules"] == {
+        name: f"{{{{ event.payload.{key} }}}}" for name, key in {"source": "place", "digest": "new_digest", "watched": "watched"}.items()
     }
+    assert form["push"] is False
+    [pushing] = retrain_on_change(ID, push=True).actions
+    assert pushing.parameters["form"]["push"] is True  # type: ignore[union-attr]
+    RetrainForm.model_validate(form | {"rules": dict.fromkeys(form["rules"], "")} | {"rules": {"source": "HEAD"}})
+
+
+def test_no_deployment_runs_by_itself_until_somebody_turns_its_schedule_on() -> None:
+    schedules = [schedule for one in deployments.read_file(ROOT).deployments for schedule in one.schedules]
+    assert schedules
+    assert not any(schedule.active for schedule in schedules)
+
+
+@pytest.mark.parametrize(
+    ("on_server", "asked", "active"),
+    [(None, None, False), (None, True, True), (True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_a_schedule_stays_as_it_is_on_the_server_unless_a_deploy_turns_it_on_or_off(
+    on_server: bool | None, asked: bool | None, active: bool
+) -> None:
+    described = next(one for one in deployments.read_file(ROOT).deployments if one.schedules)
+    [schedule] = deployments.with_schedules(described, on_server, asked).schedules
+    assert schedule.active is active
 
 
 def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:

@@ -17,8 +17,7 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
 from ascl_core.errors import ConfigError
 from ascl_core.evaluation import run
-from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.backends import make_generator
+from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 from tests.builders import make_corpus, make_prompt
 from tests.tiny_model import make_model, save

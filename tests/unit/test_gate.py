@@ -28,11 +28,11 @@ GOOD = {
 }
 NAMES = {
     "safety_rate": "safety rate",
-    "min_category_safety_rate": "safety rate of the worst category",
+    "min_category_safety_rate": "safety, worst category",
     "utility": "utility",
-    "valid_rate": "well-formed responses",
-    "coverage": "judged responses",
-    "over_refusal_strict": "over-refusal (strict)",
+    "valid_rate": "well-formed",
+    "coverage": "coverage",
+    "over_refusal_strict": "over-refusal, strict",
 }
 
 

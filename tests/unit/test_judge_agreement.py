@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ascl_core.errors import DataError
-from ascl_core.judges.agreement import cohen_kappa, measure, merged, read_labelled
 from ascl_core.vocabulary import Refusal
+from benchmarks.agreement import cohen_kappa, measure, merged, read_labelled
 
 NONE, PARTIAL, FULL, UNKNOWN = Refusal.NONE, Refusal.PARTIAL, Refusal.FULL, Refusal.UNKNOWN
 

@@ -9,8 +9,8 @@ import pytest
 from ascl_core.config.judge import JudgeConfig
 from ascl_core.errors import ConfigError
 from ascl_core.judges import Item, get_judge
-from ascl_core.judges.agreement import measure, read_labelled
 from ascl_core.vocabulary import Harm, PromptType, Refusal
+from benchmarks.agreement import measure, read_labelled
 
 FULL = [
     "I'm sorry, but I can't help with that.",

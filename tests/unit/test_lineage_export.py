@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import read_json, sha256_bytes, sha256_json, write_json, write_text
 from ascl_core.errors import DataError
 from flows.cli import app
-from tasks.evidence.graph import Found
 from tasks.evidence.packages import pins
 from tasks.evidence.statements import verify
 from tasks.evidence.trust import Role, new_key, read_trust
@@ -25,7 +23,6 @@ from tasks.lineage.export import openlineage
 from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, check_pack, export_events, export_pack
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import find
-from tasks.lineage.mermaid import flowchart
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import count_rows
 from tasks.registry.stages import EVALUATE, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
@@ -326,18 +323,3 @@ def test_rules_that_are_at_hand_are_compared_with_nothing_where_nothing_was_rele
     text = (packed(root, "evidence") / "rules_diff.md").read_text()
     assert "nothing was released before" in text
     assert all(f"{rule.id} added" in text for rule in corpus.rules)
-
-
-# --- the graph as Mermaid
-
-
-def test_a_flowchart_has_a_box_for_each_record_and_a_dashed_arrow_where_bytes_are_others(root: Path) -> None:
-    found: Found = find(root, CHECKPOINT)
-    text = flowchart(found.graph, found.node)
-    assert text.splitlines()[0] == "flowchart TD"
-    assert '  ifpo["ifpo<br/>21.03 s"]' in text
-    assert f'  sft -->|"sft {found.node.inputs["data/models/sft"][:12]}"| ifpo' in text
-    record = found.node.record.model_copy(update={"inputs": {**found.node.inputs, "data/models/sft": "0" * 64}})
-    broken = replace(found.node, record=record)
-    graph = replace(found.graph, nodes={**found.graph.nodes, "ifpo": broken})
-    assert '  sft -.->|"sft 000000000000"| ifpo' in flowchart(graph, broken)

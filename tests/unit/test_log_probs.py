@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ascl_core.rl import log_probs
-from ascl_core.rl.log_probs import can_share_prompts, completion_log_probs
+from ascl_core.cpu import log_probs
+from ascl_core.cpu.log_probs import can_share_prompts, completion_log_probs
 from tests.tiny_model import make_model
 
 PAD = 0

@@ -10,17 +10,8 @@ import pytest
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation.intervals import Estimate
-from ascl_core.evaluation.metrics import (
-    coverage,
-    headline,
-    is_right,
-    is_safe,
-    min_category_safety_rate,
-    right_rate,
-    safety_rate,
-    safety_worst_case,
-    summarise,
-)
+from ascl_core.evaluation.measures import covered, is_right, is_safe, right, safe, safe_at_worst
+from ascl_core.evaluation.metrics import headline, min_category_safety_rate, rate, summarise
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_result
 
@@ -59,26 +50,26 @@ class TestSafety:
     ROWS = (*[harmful()] * 3, harmful(Harm.HARMFUL), *[harmful(Harm.UNKNOWN)] * 2, malformed(harmful()), borderline())
 
     def test_the_rate_is_over_what_could_be_judged(self) -> None:
-        assert share(safety_rate(self.ROWS)) == (3, 4)
+        assert share(rate(self.ROWS, safe)) == (3, 4)
 
     def test_at_worst_everything_else_is_harmful(self) -> None:
-        assert share(safety_worst_case(self.ROWS)) == (3, 7)
+        assert share(rate(self.ROWS, safe_at_worst)) == (3, 7)
 
     def test_coverage_is_the_share_that_could_be_judged(self) -> None:
-        assert share(coverage(self.ROWS)) == (5, 8)
+        assert share(rate(self.ROWS, covered)) == (5, 8)
 
     def test_a_known_refusal_of_unknown_harm_is_not_covered_on_a_harmful_prompt(self) -> None:
         row = harmful(Harm.UNKNOWN, refusal=NONE)
-        assert share(coverage([row])) == (0, 1)
-        assert safety_rate([row]) is None
+        assert share(rate([row], covered)) == (0, 1)
+        assert rate([row], safe) is None
 
     def test_coverage_leaves_utility_out(self) -> None:
-        assert coverage([utility(True)]) is None
+        assert rate([utility(True)], covered) is None
 
     def test_nothing_judged_is_no_rate_but_has_a_worst_case(self) -> None:
         rows = [harmful(Harm.UNKNOWN)] * 3
-        assert safety_rate(rows) is None
-        assert share(safety_worst_case(rows)) == (0, 3)
+        assert rate(rows, safe) is None
+        assert share(rate(rows, safe_at_worst)) == (0, 3)
 
     def test_the_worst_category_is_one_with_enough_answers(self) -> None:
         rows = [
@@ -173,8 +164,8 @@ class TestOverSuites:
 def test_identical_samples_of_a_prompt_tighten_no_interval() -> None:
     prompts = [harmful(Harm.HARMFUL if i < 10 else Harm.UNHARMFUL, prompt_id=f"{i}") for i in range(100)]
     samples = [replace(row, sample=sample) for row in prompts for sample in range(8)]
-    for figure in (safety_rate, safety_worst_case, coverage, right_rate):
-        once, often = figure(prompts), figure(samples)
+    for measure in (safe, safe_at_worst, covered, right):
+        once, often = rate(prompts, measure), rate(samples, measure)
         assert once is not None
         assert often is not None
         assert (often.low, often.high) == (pytest.approx(once.low), pytest.approx(once.high))

@@ -15,11 +15,11 @@ from ascl_core.config.params import Params
 from ascl_core.contracts import StageContext, ToolCall
 from ascl_core.conversation.content import control_strings
 from ascl_core.conversation.template import END, START, answering_turn, chat_template, consulting_turn, tool_turn
+from ascl_core.conversation.tool_loop import tool_suffix
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
 from ascl_core.generation.packages import packaged_weights
-from ascl_core.generation.tool_loop import tool_suffix
 from ascl_core.sft.base_model import base_model
 from tasks.host.preflight import _model
 from tests.gguf_file import CONTEXT, WIDTH, write_package

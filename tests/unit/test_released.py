@@ -103,7 +103,7 @@ def test_a_folder_that_was_damaged_is_written_anew(tmp_path: Path, lost: str) ->
     else:
         (folder / {"record": "release.json", "file": "corpora/served.json"}[lost]).unlink()
     if lost != "file":
-        with pytest.raises(DataError, match="no record of what is released"):
+        with pytest.raises(DataError, match="no record of the newest release"):
             read_release(folder)
     assert bring_up_to_date(root) is True
     assert {name: sha for name, sha in sha256_tree(folder).items() if name != ".gitignore"} == {

@@ -342,7 +342,7 @@ def test_conversations_show_disagreement_every_type_and_a_failure(run: dict[str,
     consulting = next(sample for sample in samples if sample.rules)
     assert [step.kind for step in consulting.steps] == ["thought", "call", "result", "thought", "text"]
     assert consulting.steps[1].text == 'consult_safety_rules(category="CYB", query="administration")'
-    assert (consulting.rules[0].title, consulting.rules[0].policy) == (RULE.title, "comply")
+    assert consulting.rules[0] == (RULE.id, RULE)
 
 
 def test_choice_does_not_depend_on_the_order_of_the_rows(run: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from ascl_core.artifacts import read_yaml, write_json
 from ascl_core.config.rules import RulesConfig
-from ascl_core.rules.areas import count_by_area
 from ascl_core.rules.change import NEW, write_changed_rules
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, Taxonomy, read_corpus
@@ -69,15 +68,16 @@ def test_the_title_of_an_area_is_checked_as_every_text_is(tmp_path: Path) -> Non
 
 
 def test_rules_in_force_anywhere_count_once_in_each_area_of_their_category() -> None:
-    rules = [
+    rules = (
         make_rule(id="CYB-01", jurisdictions=["XA", "XB"]),
         make_rule(id="CYB-02", jurisdictions=["XB"]),
         make_rule(id="CYB-03", status="retired"),
         make_rule(id="CYB-04", effective_until="2026-02-01"),
         make_rule(id="PRV-01", category="PRV"),
-    ]
+    )
     values = Taxonomy.model_validate(taxonomy({**AREAS, "copyright": "Copyright"}, CYB=["gambling", "privacy"], PRV=["privacy"]))
-    assert count_by_area(values, rules, AT) == {"gambling": {"CYB": 2}, "privacy": {"CYB": 2, "PRV": 1}, "copyright": {}}
+    found = Corpus(taxonomy=values, rules=rules).count_by_area(AT)
+    assert found == {"gambling": {"CYB": 2}, "privacy": {"CYB": 2, "PRV": 1}, "copyright": {}}
 
 
 def corpus(**of_category: list[str]) -> Corpus:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import RuleError
+from ascl_core.rules.checks import CorpusUnderCheck
+from ascl_core.rules.checks import check as register
+from ascl_core.rules.checks.contents import duplicates
+from ascl_core.rules.checks.registry import CHECKS
 from ascl_core.rules.compile import CheckResult, check_folder
-from ascl_core.rules.content_checks import duplicates
-from ascl_core.rules.findings import PlacedRule
+from ascl_core.rules.findings import Finding, LocatedRule
 from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import read_lock, write_lock
 from tests.builders import make_rule, make_rule_values, make_taxonomy, write_rules
@@ -96,7 +100,7 @@ COMPANIONS = {
 
 
 @pytest.mark.parametrize(("code", "severity", "rules"), [(code, *case) for code, case in DEFECTS.items()], ids=list(DEFECTS))
-def test_a_defect_is_found_with_file_line_rule_and_mend(tmp_path: Path, code: str, severity: str, rules: list[dict[str, Any]]) -> None:
+def test_a_defect_is_found_with_file_line_rule_and_hint(tmp_path: Path, code: str, severity: str, rules: list[dict[str, Any]]) -> None:
     result = check(tmp_path, [make_rule_values(**rule) for rule in rules])
     found = [finding for finding in result.findings if finding.code == code]
     assert found, [str(finding) for finding in result.findings]
@@ -145,7 +149,7 @@ def test_the_longest_tool_result_has_a_budget(tmp_path: Path) -> None:
     assert [finding.code for finding in check(tmp_path, [make_rule_values(), other()], config).findings] == ["tool_tokens"]
 
 
-def test_rules_of_different_places_never_share_a_tool_result(tmp_path: Path) -> None:
+def test_rules_of_different_jurisdictions_never_share_a_tool_result(tmp_path: Path) -> None:
     rules = [make_rule_values(jurisdictions=["XA"]), other(jurisdictions=["XB"])]
     assert check(tmp_path, rules, RulesConfig(max_tool_tokens=40)).findings == ()
 
@@ -168,7 +172,7 @@ def test_the_similarity_of_near_duplicates_is_the_share_of_words_in_common(tmp_p
 @pytest.fixture(scope="module")
 def corpus_texts() -> list[str]:
     """The texts of a real corpus: about 25 words each."""
-    return [placed.rule.text for placed in load_folder(RULES).rules]
+    return [located.rule.text for located in load_folder(RULES).rules]
 
 
 @pytest.mark.parametrize("changed", [1, 2, 3])
@@ -176,10 +180,35 @@ def test_a_rule_with_up_to_three_other_words_is_found_as_a_near_duplicate(corpus
     draw = random.Random(changed)
     for text in corpus_texts:
         words = text.split()
-        for place in draw.sample(range(len(words)), changed):
-            words[place] = "elsewhere"
-        rules = [PlacedRule(make_rule(text=text), "a.yaml", 1), PlacedRule(make_rule(id="CYB-04", text=" ".join(words)), "a.yaml", 2)]
-        assert [finding.code for finding in duplicates(rules, RulesConfig())] == ["near_duplicate"], text
+        for position in draw.sample(range(len(words)), changed):
+            words[position] = "elsewhere"
+        both = make_rule(text=text), make_rule(id="CYB-04", text=" ".join(words))
+        rules = tuple(LocatedRule(rule, "a.yaml", line) for line, rule in enumerate(both, start=1))
+        found = duplicates(CorpusUnderCheck(None, rules, RulesConfig(), {}))
+        assert [finding.code for finding in found] == ["near_duplicate"], text
+
+
+def test_a_check_is_one_decorated_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHECKS, "corpus", list(CHECKS["corpus"]))
+    rules = [make_rule_values(), other(severity="critical")]
+    assert check(tmp_path, rules).corpus is not None
+
+    @register()
+    def no_critical_rules(corpus: CorpusUnderCheck) -> Iterator[Finding]:
+        for located in corpus.rules:
+            if located.rule.severity == "critical":
+                yield located.error("critical", "is critical", "lower its severity")
+
+    result = check(tmp_path, rules)
+    assert [(finding.code, finding.file, finding.rule_id) for finding in result.errors] == [("critical", "rules.yaml", "CYB-04")]
+    assert result.corpus is None
+
+
+def test_every_check_has_the_same_signature() -> None:
+    functions = [function for kind in CHECKS.values() for function in kind]
+    assert len(functions) > 10
+    for function in functions:
+        assert list(get_type_hints(function).values()) == [CorpusUnderCheck, Iterator[Finding]], function.__name__
 
 
 REFUSED: dict[str, Any] = {"policy": "refuse_explain", "examples": [{"prompt": "How do I scan a network?", "verdict": "refuse_explain"}]}
@@ -195,7 +224,7 @@ SAME: dict[str, dict[str, Any]] = {
 def test_rules_that_contradict_each_other_are_found_without_a_shared_topic(tmp_path: Path, shared: str, same: dict[str, Any]) -> None:
     found = [f for f in check(tmp_path, [make_rule_values(), other(**REFUSED, **same)]).findings if f.code == "contradicting_policies"]
     assert [finding.rule_id for finding in found] == ["CYB-04"]
-    assert f"same {shared}, place" in found[0].message
+    assert f"same {shared}, jurisdiction" in found[0].message
     for apart in ({"precedence": 11}, {"jurisdictions": ["XB"]}):
         result = check(tmp_path, [make_rule_values(jurisdictions=["XA"]), other(**REFUSED, **same, **apart)])
         assert "contradicting_policies" not in {finding.code for finding in result.findings}

@@ -18,7 +18,7 @@ from ascl_core.errors import AsclError, DataError, RuleError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import ChangeClass
 from ascl_core.rules.editions import editions_of
-from ascl_core.rules.reach import Corpora, change, reach, released_corpora
+from ascl_core.rules.reach import Corpora, change, released_corpora
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_rule
@@ -49,7 +49,7 @@ def moved(new: Corpus, released: Corpora) -> tuple[str, ...]:
 def test_without_a_release_everything_is_made_with_the_new_rules() -> None:
     found = change(START, None, AT)
     assert (found.change_class, found.moved) == (ChangeClass.STRUCTURAL, ("sft", "rl", "served"))
-    assert reach(START, None, AT) == Corpora(START, START, START)
+    assert found.corpora == Corpora(START, START, START)
     assert "nothing is released" in found.reasons[0]
 
 
@@ -74,10 +74,12 @@ def test_a_change_moves_the_corpora_that_its_class_reaches(new: Corpus, change_c
 def test_each_corpus_is_compared_with_the_released_one_of_its_use() -> None:
     after_a_flip = Corpora(START, FLIPPED, FLIPPED)
     again = rules("2.0.1", title="Administration", **REFUSES)
-    assert reach(again, after_a_flip, AT) == Corpora(START, FLIPPED, again), "the SFT data stays with the rules that it was made with"
+    assert change(again, after_a_flip, AT).corpora == Corpora(START, FLIPPED, again), (
+        "the SFT data stays with the rules that it was made with"
+    )
     assert change(again, after_a_flip, AT).change_class is ChangeClass.WORDING
     back = rules("3.0.0")
-    assert reach(back, after_a_flip, AT) == Corpora(START, back, back)
+    assert change(back, after_a_flip, AT).corpora == Corpora(START, back, back)
     worded = Corpora(START, START, WORDED)
     assert moved(WORDED, worded) == ()
     assert moved(FLIPPED, worded) == ("rl", "served")

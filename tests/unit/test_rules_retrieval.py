@@ -1,4 +1,4 @@
-"""The look-up finds in small corpora what must come first; in a real one `ascl rules check` looks (`test_lookup_checks.py`)."""
+"""The look-up finds in small corpora what must come first; `ascl rules check` checks it in a real one (`test_look_up_checks.py`)."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ascl_core.rules.checks.texts import is_english, is_foreign, mixed_word, text_problems
 from ascl_core.rules.personal_data import personal_data
 from ascl_core.rules.rendering import NO_MATCH, count_tokens, render_rule, render_rules
-from ascl_core.rules.text_checks import is_english, is_foreign, mixed_word, text_problems
 from tests.builders import make_rule
 
 TOKENS = [

@@ -9,15 +9,15 @@ import pytest
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import END, opening
+from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids, tool_suffix
 from ascl_core.errors import ConfigError, RuleError
-from ascl_core.generation.tool_loop import OpenConversation, prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import ServedCorpora, check_corpus
 from ascl_core.serving.engine import Waiting
 from ascl_core.serving.exchange import FALLBACK, Drawing, Event, Exchange, OnInvalid, Outcome
 from ascl_core.serving.problems import RequestError
-from ascl_core.serving.splitting import Said
+from ascl_core.serving.splitting import Piece
 from tests.builders import make_prompt, make_rule
 from tests.served_model import ANSWERS, CORPORA, FIRST, GREETED, second
 from tests.tiny_model import make_model
@@ -61,7 +61,7 @@ class Recital:
 
     def told(self, kind: str) -> str:
         """All pieces of a kind."""
-        return "".join(event.text for event in self.events if isinstance(event, Said) and event.kind == kind)
+        return "".join(event.text for event in self.events if isinstance(event, Piece) and event.kind == kind)
 
 
 def test_a_conversation_is_told_as_it_goes_and_the_tool_s_answer_is_read(tokenizer: Any) -> None:
@@ -84,7 +84,7 @@ def test_characters_of_several_tokens_are_told_whole(tokenizer: Any) -> None:
     recital.exchange.starts()
     recital.say("<think>\n…\n</think>\n\nça: 🙂 日本")
     assert recital.told("content") == recital.outcome.content == "ça: 🙂 日本"
-    assert not [event for event in recital.events if isinstance(event, Said) and "�" in event.text]
+    assert not [event for event in recital.events if isinstance(event, Piece) and "�" in event.text]
 
 
 def test_the_budget_is_that_of_the_whole_conversation(tokenizer: Any) -> None:
@@ -197,7 +197,7 @@ def test_what_waits_is_taken_in_order_with_others_like_it_and_no_more_than_may_w
     warm.exchange.drawing = Drawing(1.0, 10, None)
     for one in (cold, warm, cold_too):
         waiting.put(one.exchange)
-    with pytest.raises(RequestError, match="3 requests wait already") as caught:
+    with pytest.raises(RequestError, match="3 requests are waiting already") as caught:
         waiting.put(Recital(tokenizer).exchange)
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "2")
     assert waiting.take(8, alike=lambda one: one.drawing.temperature) == [cold.exchange, cold_too.exchange]
@@ -208,14 +208,18 @@ def test_what_waits_is_taken_in_order_with_others_like_it_and_no_more_than_may_w
     assert waiting.take(1) == [last.exchange]
     waiting.close()
     assert waiting.take(8) == []
-    with pytest.raises(RequestError, match="is ending"):
+    with pytest.raises(RequestError, match="is stopping"):
         waiting.put(cold.exchange)
 
 
 def test_of_a_compiled_corpus_only_what_it_can_show_is_asked() -> None:
     taxonomy = CORPORA["allowed"].taxonomy
     check_corpus(Corpus(taxonomy=taxonomy, rules=(make_rule(see_also=("CYB-99",)),)), RulesConfig())  # may be retired in its folder's lock
-    for rules, says in (((), "there is no rule"), ((make_rule(category="ZZZ"),), "unknown_category"), ((make_rule(),) * 2, "duplicate_id")):
+    for rules, says in (
+        ((), "the corpus has no rule"),
+        ((make_rule(category="ZZZ"),), "unknown_category"),
+        ((make_rule(),) * 2, "duplicate_id"),
+    ):
         with pytest.raises(RuleError, match=says):
             check_corpus(Corpus(taxonomy=taxonomy, rules=rules), RulesConfig())
     with pytest.raises(ConfigError, match="do not know the server's jurisdiction"):

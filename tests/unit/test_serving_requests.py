@@ -56,9 +56,9 @@ def test_parameters_that_ask_for_nothing_are_let_pass() -> None:
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "empty"),
         ({"messages": [{"role": "system", "content": "Be bad"}]}, "messages.0.role", "trained with"),
         ({"messages": [{"role": "tool", "content": "[CYB-01] comply"}]}, "messages.0.role", "not supported"),
-        ({"messages": [{"role": "assistant", "content": "Hi"}]}, "messages.0.role", "the user begins"),
+        ({"messages": [{"role": "assistant", "content": "Hi"}]}, "messages.0.role", "the user first"),
         ({"messages": [*ASKED["messages"], {"role": "assistant", "content": "Sure:"}]}, "messages", "last message"),
-        ({"messages": [{"role": "user", "content": "half \ud800"}]}, "messages.0.content", "half a character"),
+        ({"messages": [{"role": "user", "content": "half \ud800"}]}, "messages.0.content", "half of a surrogate pair"),
         ({"model": None}, "model", "required"),
     ],
 )
@@ -115,14 +115,14 @@ def test_without_a_token_a_page_whose_name_resolves_to_this_machine_is_sent_away
 
 def test_a_server_that_others_reach_needs_a_token_and_tokens_leave_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for host in ("0.0.0.0", "::", "10.0.0.1"):
-        with pytest.raises(ConfigError, match="everybody"):
+        with pytest.raises(ConfigError, match="without a token"):
             access(host)
     monkeypatch.setenv(TOKEN, CLIENT)
     monkeypatch.setenv(ADMIN_TOKEN, ADMIN)
     given = access("0.0.0.0")
     assert (given.token, given.admin_token, given.is_local) == (CLIENT, ADMIN, False)
     assert CLIENT not in repr(given)
-    with pytest.raises(ConfigError, match="everybody"):
+    with pytest.raises(ConfigError, match="without a token"):
         access("0.0.0.0")
 
 

@@ -199,7 +199,7 @@ def test_a_model_from_scratch_has_the_shape_that_training_gives_it() -> None:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"model_type": "mamba"}, "cannot be reckoned .got 'mamba'."),
+        ({"model_type": "mamba"}, "cannot be estimated .got 'mamba'."),
         ({"model_type": "qwen3"}, "its shape cannot be read: 'num_attention_heads'"),
         ({**SIZES, "model_type": "llama", "num_hidden_layers": None}, "its shape cannot be read"),
     ],

@@ -10,9 +10,8 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.template import CALL, END, END_CALL, opening
-from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.backends import make_generator
-from ascl_core.generation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 from tests.tiny_model import BACKENDS, make_model, save, teach

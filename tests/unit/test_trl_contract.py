@@ -8,7 +8,7 @@ import pytest
 from transformers import GenerationConfig
 from trl import GRPOTrainer, SFTTrainer
 
-from ascl_core.rl.sampling import samples_plainly
+from ascl_core.cpu.turns import samples_plainly
 
 METHODS = {
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],

@@ -16,11 +16,10 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
 from ascl_core.conversation.template import END, opening, render
 from ascl_core.conversation.tool import tool_schema
+from ascl_core.conversation.tool_loop import open_rollouts
 from ascl_core.conversation.variants import RAG_RULES, open_conversation
 from ascl_core.evaluation.run import evaluate
-from ascl_core.generation import Sampling
-from ascl_core.generation.backends import make_generator
-from ascl_core.generation.tool_loop import open_rollouts
+from ascl_core.generation import Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.rendering import render_rule
 from ascl_core.rules.retrieval import RuleIndex

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ascl_core.serving.access import Access
-from ascl_core.serving.http import add_rule_routes, say_errors_as_openai_does
+from ascl_core.serving.http import add_error_handlers, add_rule_routes
 from ascl_core.serving.mcp.server import RuleServer
 from ascl_core.serving.problems import RequestError
 
@@ -25,13 +25,13 @@ _LOCAL = TransportSecuritySettings(
     allowed_hosts=[form for name in _NAMES for form in (name, f"{name}:*")],
     allowed_origins=[f"http://{form}" for name in _NAMES for form in (name, f"{name}:*")],
 )
-"""Without a token nobody but this machine may ask, and no web page in a browser of it."""
+"""Without a token only this machine may send requests, and no web page in one of its browsers."""
 
 
 def make_mcp_app(server: RuleServer, access: Access) -> FastAPI:
     """Return the application: `/mcp`, `/health`, and the endpoints for the rules.
 
-    Each request stands for itself, so that clients need not notice a restart.
+    Requests share no session, so that clients do not notice a restart.
     """
     inner = server.build()
     security = _LOCAL if access.token is None else TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -52,7 +52,7 @@ def make_mcp_app(server: RuleServer, access: Access) -> FastAPI:
     app.get("/health")(_health)
     add_rule_routes(app, server.corpora, access)
     app.router.routes.append(Route(PATH, endpoint=_Guarded(mcp, access)))
-    say_errors_as_openai_does(app)
+    add_error_handlers(app)
     return app
 
 
@@ -61,7 +61,7 @@ async def _health() -> dict[str, Any]:
 
 
 class _Guarded:
-    """Lets those in who may ask."""
+    """Checks the access of every request."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app

@@ -1,8 +1,9 @@
-"""The MCP server: one tool, which is the one that the served model calls."""
+"""The MCP server: the same tool that the served model calls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import anyio
@@ -10,7 +11,6 @@ import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from ascl_core import __version__
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.conversation.tool import ERROR, TOOL_NAME, ArgumentError, tool_schema
 from ascl_core.rules.rendering import plain
@@ -27,14 +27,14 @@ _RESULT = {
     "jurisdiction": _TEXT,
 }
 OUTPUT_SCHEMA: dict[str, Any] = {"type": "object", "properties": _RESULT, "required": list(_RESULT)}
-"""The structured content of a result: the rules, best first, and the digests of the corpus and the index that they are from."""
+"""The structured content of a result: the rules, best first, and the digests of their corpus and index."""
 
 
 @dataclass(frozen=True)
 class RuleServer:
     """Answers the requests of MCP clients.
 
-    Every call takes the rules of its moment, as every request to `ascl serve` does.
+    Every call uses the rules that are current when it starts, as every request to `ascl serve` does.
     """
 
     corpora: ServedCorpora
@@ -46,7 +46,7 @@ class RuleServer:
         """Return the server, for any transport."""
         return Server(
             "ascl-rules",
-            version=__version__,
+            version=installed_version("ascl"),
             title="Safety rules",
             instructions=f"Look up with {TOOL_NAME} which safety rules apply to a request, before you answer it.",
             on_list_tools=self._list,
@@ -67,7 +67,7 @@ class RuleServer:
 
     async def _call(self, _: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name != TOOL_NAME:
-            raise MCPError(types.INVALID_PARAMS, f"no tool {params.name[:80]!r}; there is {TOOL_NAME}")
+            raise MCPError(types.INVALID_PARAMS, f"no tool {params.name[:80]!r}; the only tool is {TOOL_NAME}")
         return await anyio.to_thread.run_sync(self._consult, dict(params.arguments or {}))
 
     def _consult(self, arguments: dict[str, Any]) -> types.CallToolResult:

@@ -1,17 +1,13 @@
-"""`ascl lineage`: what made an artifact, from which rules, rows, code and packages, and whether the bytes are still those."""
+"""`ascl lineage`: what made an artifact, from which rules, rows, code and packages, and whether the bytes are unchanged."""
 
 from __future__ import annotations
 
 import typer
 
-from flows.cli.lineage.checkpoints import checkpoints
+from flows.cli.lineage.artifact import page, show, why
 from flows.cli.lineage.diff import diff
-from flows.cli.lineage.export import export
-from flows.cli.lineage.page import page
-from flows.cli.lineage.rows import rows
-from flows.cli.lineage.show import show
-from flows.cli.lineage.verify import verify
-from flows.cli.lineage.why import why
+from flows.cli.lineage.evidence import export, verify
+from flows.cli.lineage.rows import checkpoints, rows
 
 app = typer.Typer(help="Say what made a checkpoint or any other artifact, and prove it.", no_args_is_help=True)
 for command in (show, page, why, diff, rows, checkpoints, verify, export):

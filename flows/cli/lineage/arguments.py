@@ -1,57 +1,46 @@
-"""What the commands of `ascl lineage` have in common."""
+"""The arguments and messages that the commands of `ascl lineage` share."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.console import err, out
-
-if TYPE_CHECKING:
-    from tasks.evidence.graph import Found
+from tasks.evidence.graph import Found
 
 NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the first digits of a SHA-256."
 Thing = Annotated[str, typer.Argument(metavar="X", help=NAMES)]
-Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch missing files from the remote.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch missing data from the remote.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the complete answer as JSON.")]
 SHORT = 12
-"""Digits of a SHA-256 in a table."""
+"""As many digits of a digest as a table shows."""
 _SHOWN = 4
 
 
-def print_line(text: str) -> None:
-    """Print untrusted text as it is."""
-    out.print(text, markup=False, soft_wrap=True)
-
-
-def print_json(value: Any) -> None:
-    """Print one value."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
-
-
-def named(found: Found) -> str:
-    """Return what an artifact is, in one line."""
+def describe(found: Found) -> str:
+    """Return the artifact's path, the working tree or commit that holds it, and its digest."""
     return f"{found.path} in {found.snapshot.name}, sha256 {found.sha256}"
 
 
-def shortened(texts: Sequence[str], shown: int = _SHOWN) -> str:
-    """Return the first texts, and how many more there are."""
-    return ", ".join(texts[:shown]) + (f" and {len(texts) - shown} more" if len(texts) > shown else "")
+def print_json(value: Any) -> None:
+    """Print one value on standard output."""
+    out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), soft_wrap=True, markup=False)
 
 
 def print_progress(data_set: str) -> None:
-    """Say why an answer takes longer."""
+    """Say on standard error why the answer takes longer this time."""
     err.print(f"reading {data_set} for the first time", markup=False, style="dim")
 
 
-def print_unavailable(names: Sequence[str]) -> None:
-    """Say what the answer does not cover."""
+def print_missing(names: Sequence[str]) -> None:
+    """Say on standard error which data sets the answer leaves out."""
     if names:
-        err.print(f"not searched, as not available here: {shortened(names)}; --fetch gets them", markup=False, style="yellow")
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        err.print(f"left out, as missing here: {', '.join(names[:_SHOWN])}{more}; --fetch gets them", markup=False, style="yellow")
 
 
 def _plain(value: Any) -> Any:

@@ -1,23 +1,23 @@
-"""`ascl lineage diff`: what differs upstream of two artifacts."""
+"""`ascl lineage diff`: the differences upstream of two artifacts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from collections import Counter
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from flows.cli.console import out, repository_root
-from flows.cli.lineage.arguments import NAMES, SHORT, AsJson, named, print_json
+from flows.cli.lineage.arguments import NAMES, SHORT, AsJson, describe
+from tasks.lineage.causes import Cause
+from tasks.lineage.diff import Diff, Metric
+from tasks.lineage.diff import diff as compare
 
-if TYPE_CHECKING:
-    from tasks.lineage.causes import Cause
-    from tasks.lineage.diff import Diff, Metric
-
-_SHOWN = 12
-"""The most differences of one kind, and details of one, that are printed; `--json` has all."""
-_DETAILS = 4
-_DIGEST = 64
+_SHOWN, _DETAILS = 12, 4
+"""The most causes of one kind, and details of one cause, on a terminal; `--json` has all."""
+_DIGEST_LENGTHS = (32, 40, 64)
 
 
 def diff(
@@ -25,25 +25,23 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="B", help="The same; . is the working tree.")] = ".",
     as_json: AsJson = False,
 ) -> None:
-    """Show what differs upstream of two artifacts, the most likely cause of a changed metric first, and what provably had no effect.
+    """Say what differs upstream of two artifacts, the likeliest cause of changed figures first, and what provably had no effect.
 
     Examples:  ascl lineage diff release/1 release/2   |   ascl lineage diff released   |   ascl lineage diff 3f9ab2 77c0de --json
     """
-    from tasks.lineage.diff import diff as compare
-
     found = compare(repository_root(), old, new)
     if as_json:
-        print_json(found.to_json())
+        out.print_json(json.dumps(found.to_json()))
     else:
         _print(found)
 
 
 def _print(found: Diff) -> None:
     for side, one in (("A", found.old), ("B", found.new)):
-        out.print(f"[bold]{side}[/] {escape(named(one))}", soft_wrap=True)
+        out.print(f"[bold]{side}[/] {escape(describe(one))}", soft_wrap=True)
     if found.metrics:
         _print_metrics(found)
-    out.print("\n[bold]What can have moved it, the most likely first[/]")
+    out.print("\n[bold]Possible causes, the likeliest first[/]")
     _print_causes([(one.cause, f"through {', '.join(one.through)}") for one in found.ranked], numbered=True)
     if not found.ranked:
         out.print("  nothing: no difference reached it")
@@ -75,9 +73,9 @@ def _figures(metric: Metric) -> str:
 
 
 def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
-    shown: dict[str, int] = {}
+    shown: Counter[str] = Counter()
     for number, (cause, why) in enumerate(causes, start=1):
-        shown[cause.kind] = shown.get(cause.kind, 0) + 1
+        shown[cause.kind] += 1
         if shown[cause.kind] > _SHOWN:
             continue
         label = f"{number:3}. " if numbered else "  "
@@ -98,4 +96,4 @@ def _cause(cause: Cause) -> str:
 
 def _value(value: object) -> str:
     text = "nothing" if value is None else str(value)
-    return text[:SHORT] if len(text) in (32, 40, _DIGEST) and " " not in text else text
+    return text[:SHORT] if len(text) in _DIGEST_LENGTHS and " " not in text else text

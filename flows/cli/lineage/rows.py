@@ -1,13 +1,30 @@
-"""`ascl lineage rows`: the rows from which an artifact was made."""
+"""`ascl lineage rows` and `checkpoints`: the rows of an artifact, and the checkpoints that saw a row or a rule."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from flows.cli.console import out, print_table, repository_root
-from flows.cli.lineage.arguments import SHORT, AsJson, Fetch, Thing, named, print_json, print_line, print_progress, print_unavailable
+from ascl_core.errors import ConfigError
+from flows.cli.console import out, print_line, print_table, repository_root
+from flows.cli.lineage.arguments import SHORT, AsJson, Fetch, Thing, describe, print_json, print_missing, print_progress
+from tasks.lineage.find import find
+from tasks.lineage.rows import Answer, Saw, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, upstream_rows
+
+_SHOWN = 3
+_COLUMNS = {
+    "row": "row_id",
+    "prompt": "prompt_id",
+    "rules": "rule_ids",
+    "data set": "path",
+    "split": "split",
+    "source": "source",
+    "licence": "licence",
+    "generator": "generator",
+    "seed": "seed",
+    "why kept": "kept",
+}
 
 
 def rows(
@@ -17,33 +34,84 @@ def rows(
     fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the rows from which an artifact was made: counts for each data set, then the first rows, their source and why they were kept.
+    """List the rows of an artifact: counts for each data set, then the first rows with their source and why they were kept.
 
     Examples:  ascl lineage rows release/1 --rule VIO-01   |   ascl lineage rows data/sft/ascl.jsonl --limit 5
     """
-    from tasks.lineage.find import find
-    from tasks.lineage.rows import upstream_rows
-
     root = repository_root()
     found = find(root, thing)
     upstream = upstream_rows(root, found, rule, limit=limit, fetch=fetch, on_progress=print_progress)
     if as_json:
         print_json({"path": found.path, "sha256": found.sha256, "rule": rule, **vars(upstream)})
         return
-    print_line(named(found))
-    sets = [(one.path, one.sha256[:SHORT], one.split, "; ".join(one.uses), one.rows, one.with_rule) for one in upstream.data_sets]
-    columns = ["data set", "sha256", "split", "used by", "rows", *([f"with {rule}"] if rule else [])]
-    print_table(columns, [cells[: len(columns)] for cells in sets])
+    print_line(describe(found))
+    print_table(
+        ["data set", "sha256", "split", "used by", "rows", *([f"with {rule}"] if rule else [])],
+        [
+            [one.path, one.sha256[:SHORT], one.split, "; ".join(one.uses), one.rows, *([one.with_rule] if rule else [])]
+            for one in upstream.data_sets
+        ],
+    )
     out.print()
     if upstream.rows:
-        columns = ["row", "prompt", "rules", "data set", "split", "source", "licence", "generator", "seed", "why kept"]
-        keys = ("path", "split", "source", "licence", "generator", "seed", "kept")
-        print_table(columns, [[*_identity(row), *(row[key] for key in keys)] for row in upstream.rows])
+        print_table(list(_COLUMNS), [[_cell(row, key) for key in _COLUMNS.values()] for row in upstream.rows])
     elif limit:
-        print_line(f"no data: no row of these data sets has {rule}" if rule else "no data: it was made from no data set")
-    print_unavailable(upstream.unavailable)
+        out.print(f"no data: no row of these data sets has {rule}" if rule else "no data: it was made from no data set", markup=False)
+    print_missing(upstream.unavailable)
 
 
-def _identity(row: dict[str, Any]) -> tuple[str, str | None, str | None]:
-    prompt = row["prompt_id"] if row["prompt_id"] != row["row_id"] else None
-    return row["row_id"], prompt, f"{row['rules_are']} {', '.join(row['rule_ids'])}" if row["rule_ids"] else None
+def checkpoints(
+    row: Annotated[str | None, typer.Option(help="A row's id, a prompt's, or the beginning of one.")] = None,
+    text: Annotated[str | None, typer.Option(help="The text of a prompt.")] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule's id.")] = None,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which checkpoints saw a row or a rule, in every run and release and in the working tree, and how they used it.
+
+    Examples:  ascl lineage checkpoints --row 8e4cdfad   |   --text "How can I stab a crowd?"   |   --rule VIO-01
+    """
+    questions = {"--row": (row, checkpoints_of_row), "--text": (text, checkpoints_of_text), "--rule": (rule, checkpoints_of_rule)}
+    asked = {option: question for option, question in questions.items() if question[0] is not None}
+    if len(asked) != 1:
+        raise ConfigError("give one of --row, --text and --rule", field="checkpoints", value=list(asked) or None)
+    [(value, ask)] = asked.values()
+    answer = ask(repository_root(), str(value), fetch=fetch, on_progress=print_progress)
+    if as_json:
+        print_json({**vars(answer), "checkpoints": [vars(saw) for saw in answer.checkpoints]})
+        return
+    _print_found(answer, of_rule=rule is not None)
+    out.print()
+    if answer.checkpoints:
+        print_table(["checkpoint", "sha256", "how", "what", "in", "rows", "where"], [_line(saw) for saw in answer.checkpoints])
+    else:
+        out.print("no data: no checkpoint saw it", markup=False)
+    print_missing(answer.unavailable)
+
+
+def _cell(row: dict[str, object], key: str) -> object:
+    if key == "prompt_id" and row[key] == row["row_id"]:
+        return None
+    if key == "rule_ids":
+        return f"{row['rules_are']} {', '.join(map(str, ids))}" if (ids := row[key]) and isinstance(ids, list) else None
+    return row[key]
+
+
+def _print_found(answer: Answer, *, of_rule: bool) -> None:
+    for one in answer.found:
+        if of_rule:
+            print_line(f"{answer.asked} version {one['version']}, sha256 {one['sha256']}")
+            continue
+        is_prompt = one["row_id"] == one["prompt_id"]
+        what = "prompt" if is_prompt else f"trajectory of {one['prompt_id']}, by {one['generator']}, seed {one['seed']}"
+        rules = f"; {one['rules_are']} {', '.join(one['rule_ids'])}" if one["rule_ids"] else ""
+        split = f", split {one['split']}" if one["split"] else ""
+        source = f"source {one['source']}, {one['licence']}{rules}; {one['kept']}"
+        print_line(f"{one['row_id']} {what}, in {one['path']}{split}: {source}")
+
+
+def _line(saw: Saw) -> list[object]:
+    own = saw.path.rpartition("/")[2] == saw.stage or saw.relation.startswith("evaluated")
+    how = saw.relation if own else f"{saw.relation}, by {saw.stage}"
+    more = f" and {len(saw.snapshots) - _SHOWN} more" if len(saw.snapshots) > _SHOWN else ""
+    return [saw.path, saw.checkpoint[:SHORT], how, saw.what, saw.read_path, saw.rows, ", ".join(saw.snapshots[:_SHOWN]) + more]

@@ -1,0 +1,1 @@
+"""Faster on a CPU, with the same results: a decoder, attention, log-probabilities and a turn sampler."""

@@ -1,0 +1,95 @@
+"""`ascl serve` and `ascl mcp`: a checkpoint behind an OpenAI-compatible endpoint, and the rules as an MCP server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ascl_core.errors import ModelError, ReleaseError
+from flows.cli.checkpoints import Corpus, Jurisdiction
+from flows.cli.console import become, repository_root
+from tasks.execution.serving import rule_arguments
+from tasks.host.environment import prepare
+from tasks.registry.stages import CORPUS
+from tasks.releases.checkpoint import named_checkpoint, release_of
+from tasks.repository.released import NOW
+
+Host = Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")]
+Backend = Literal["transformers", "vllm"]
+OnInvalid = Literal["resample", "refuse", "return"]
+
+
+def serve(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(metavar="CHECKPOINT", help="A release, such as release/1; with --unreleased a folder or a hub id."),
+    ] = NOW,
+    unreleased: Annotated[bool, typer.Option("--unreleased", help="Serve an unreleased checkpoint; every answer says so.")] = False,
+    corpus: Corpus = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    jurisdiction: Jurisdiction = "ANY",
+    name: Annotated[str | None, typer.Option(help="The model's name in the API; by default that of its folder.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="The sampler; by default vLLM if it is installed on a GPU.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="The most answers that are sampled at a time.")] = 8,
+    queue: Annotated[int, typer.Option(min=1, help="The most requests that wait; others get 429.")] = 64,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of one answer.")] = 2048,
+    on_invalid: Annotated[
+        OnInvalid,
+        typer.Option(help="An answer that is not well-formed: sample it once more and then refuse, refuse at once, or return it."),
+    ] = "resample",
+) -> None:
+    """Serve the current release with OpenAI's chat completions; it looks up the rules by itself, and they can be swapped while it runs.
+
+    Ends with Ctrl-C or SIGTERM. If ASCL_SERVE_TOKEN is in the environment, clients must send it as a bearer token; whoever swaps the
+    rules must send ASCL_SERVE_ADMIN_TOKEN.
+
+    Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
+    """
+    start, root = Path.cwd(), repository_root()
+    prepare(root)
+    found = named_checkpoint(root, start, "data/models/ifpo" if checkpoint == NOW and unreleased else checkpoint, corpus)
+    model = Path(found.model)
+    if not model.exists() and found.model.startswith("data/"):
+        raise ModelError("the checkpoint does not exist", file=found.model, hint="make it: ascl run; or give another folder with a model")
+    release = found.release or release_of(root, model, found.corpus)
+    if release is None and not unreleased:
+        hint = "serve the current release: ascl serve; or serve this checkpoint anyway, and every answer says so: --unreleased"
+        raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
+    command = [
+        "ascl_core.serving",
+        found.model,
+        *rule_arguments(root, found.corpus, port, found.index),
+        *(["--release", release] if release else []),
+    ]
+    command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
+    command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
+    become([*command, *(["--backend", backend] if backend else [])])
+
+
+def mcp(
+    corpus: Corpus = None,
+    jurisdiction: Jurisdiction = "ANY",
+    http: Annotated[
+        bool, typer.Option("--http", help="Listen for HTTP; otherwise the client starts this command and talks by stdio.")
+    ] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8001,
+    follow: Annotated[
+        int, typer.Option(min=1, max=65535, help="The port of the ascl serve that shares its rules with this server.")
+    ] = 8000,
+) -> None:
+    """Serve the rules over MCP, with the same tool as the served model; a swap of that model's rules applies here, too.
+
+    Every look-up is a line of .ascl/serving/look-ups.jsonl. With --http, clients send ASCL_SERVE_TOKEN as a bearer token if it is set.
+
+    Examples:  ascl mcp   |   ascl mcp --http --jurisdiction XA   |   ascl rules swap --url http://127.0.0.1:8001
+    """
+    start, root = Path.cwd(), repository_root()
+    prepare(root)
+    given = (start / corpus).resolve() if corpus else root / CORPUS.path
+    command = ["ascl_core.serving.mcp", *rule_arguments(root, given, port if corpus else follow)]
+    become([*command, "--transport", "http" if http else "stdio", "--host", host, "--port", str(port), "--jurisdiction", jurisdiction])
