@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -121,12 +120,12 @@ def test_an_accepted_change_keeps_the_outputs_and_says_who_vouches(compiled: Pat
 def test_an_acceptance_that_was_edited_does_not_hold(compiled: Path, key: PrivateKey) -> None:
     change_a_constant(compiled)
     accept(compiled, VALIDATE_RULES, "an unused constant", key)
-    record, trust = json.loads((compiled / RECORD).read_bytes()), read_trust(compiled)
+    record, trust = load_record(compiled, VALIDATE_RULES), read_trust(compiled)
     with pytest.raises(DataError, match="other code than what was accepted"):
         check_acceptances(record.model_copy(update={"digest": "0" * 64}), VALIDATE_RULES, trust)
     with pytest.raises(DataError, match="acceptance of other outputs"):
         check_acceptances(record.model_copy(update={"outputs": {**record.outputs, "data/other": "0" * 64}}), VALIDATE_RULES, trust)
-    record["accepted"][0]["signatures"][0]["sig"] = "MEUCIQ=="
+    record.accepted[0]["signatures"][0]["sig"] = "MEUCIQ=="
     with pytest.raises(ReleaseError):
         check_acceptances(record, VALIDATE_RULES, trust)
 
