@@ -23,7 +23,7 @@ from typing import Any
 
 from ascl_core.artifacts import parse_yaml, read_json, write_json, write_text
 from ascl_core.errors import WorkspaceError
-from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
+from tasks.evidence.log import COMMITTED, LOG, append_missing
 from tasks.registry.stages import RELEASED, REPORT, RULES
 from tasks.repository import dvc_lock, outputs, released, transfer
 from tasks.repository.git import commit_of, git, head_of, named, show
@@ -86,7 +86,7 @@ def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
 
     Nothing else moves.
     """
-    bring_up_to_date(run.place)
+    append_missing(run.place)
     (run.place / COMMITTED).unlink(missing_ok=True)
     if (run.place / LOG).exists():
         shutil.copyfile(run.place / LOG, run.place / COMMITTED)
