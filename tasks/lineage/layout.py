@@ -5,7 +5,7 @@
 3. order: each layer is sorted by the mean position of its neighbours, up and down in turn; the order with the fewest crossings is kept;
 4. x: as near to the neighbours' median as the widths allow, by isotonic regression.
 
-Why no library does this: docs/decisions/0051-our-own-graph-layout-and-statements.md
+Why no library does this: docs/decisions/0007-our-own-graph-layout-and-statements.md
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace, make_workspace
 
 pytestmark = pytest.mark.slow
-FILE = "ascl_core/rules/content_checks.py"
+FILE = "ascl_core/rules/checks/contents.py"
 RECORD = VALIDATE_RULES.record.path
 
 
