@@ -28,7 +28,7 @@ from side_by_side import parser, write
 
 from ascl_core.artifacts import sha256_bytes, write_text
 from ascl_core.vocabulary import Arm
-from tasks.lineage.database import insert, keep
+from tasks.lineage.database import dump, insert
 from tasks.lineage.manifests import BATCH_ROWS, MANIFESTS, schema, write_manifest
 from tasks.lineage.reads import INDEX, STARTED_FROM, TRAINED_ON, TRAINED_UNDER, Read
 from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule
@@ -162,12 +162,12 @@ def _runs(root: Path, names: list[tuple[str, bool]], given: Namespace) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE reads ({', '.join(f'{name} VARCHAR' for name in Read.__dataclass_fields__)})")
         insert(connection, "reads", reads)
-        keep(connection, "reads", root / INDEX / "reads.parquet")
+        dump(connection, "reads", root / INDEX / "reads.parquet")
         connection.execute(
             "CREATE TABLE corpora (sha256 VARCHAR, rule_id VARCHAR, version VARCHAR, rule_sha256 VARCHAR, jurisdictions VARCHAR[])"
         )
         insert(connection, "corpora", [(corpus, rule, "1.0.0", sha256_bytes(rule.encode()), ["XA", "XB"]) for rule in _RULES])
-        keep(connection, "corpora", root / INDEX / "corpora.parquet")
+        dump(connection, "corpora", root / INDEX / "corpora.parquet")
 
 
 def _timed(ask: Callable[[str], object], values: list[str]) -> dict[str, float]:

@@ -34,8 +34,8 @@ def main() -> int:
     if finished is None:
         print(f"{stage.name}: its outputs are up to date")
     else:
-        metrics = ", ".join(f"{name} {value}" for name, value in finished.record["metrics"].items())
-        print(f"{stage.name}: {finished.record['seconds']} s; {metrics}")
+        metrics = ", ".join(f"{name} {value}" for name, value in finished.record.metrics.items())
+        print(f"{stage.name}: {finished.record.seconds} s; {metrics}")
     return 0
 
 

@@ -11,7 +11,7 @@ from ascl_core.artifacts import digest, sha256_bytes, write_json, write_jsonl, w
 from ascl_core.contracts import Prompt, to_table
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import Arm
-from tasks.registry.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES
+from tasks.registry.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES, Stage
 from tasks.repository.git import git
 
 Change = Callable[[str, dict[str, Any]], None]
@@ -43,32 +43,37 @@ def write_records(root: Path, change: Change = lambda stage, record: None) -> No
     for stage in STAGES:
         outputs = {artifact.path: _sha256(root, artifact.path) for artifact in stage.outputs.values()}
         inputs = {artifact.path: written.get(artifact.path) or _sha256(root, artifact.path) for artifact in stage.input_artifacts()}
-        record = {
-            "schema": "ascl.record/2",
-            "stage": stage.name,
-            "function": stage.function,
-            "started": "2026-11-25T10:00:00+00:00",
-            "ended": "2026-11-25T10:00:12+00:00",
-            "seconds": 12.0,
-            "digest": sha256_bytes(json.dumps(inputs).encode()),
-            "inputs": inputs,
-            "outputs": outputs,
-            "files": {},
-            "parameters": {section: {"seed": 0} for section in stage.sections},
-            "seeds": {f"{section}.seed": 0 for section in stage.sections},
-            "code": {"digest": "0" * 64, "files": 1},
-            "git": {"revision": "1" * 40, "dirty": False, "diff": None},
-            "packages": {"cpu.lock": "2" * 64},
-            "machine": {"cores": 2, "platform": "Linux", "processor": "x86_64", "python": "3.11.7"},
-            "gpus": [],
-            "gpu_seconds": 0.0,
-            "parents": {},
-            "metrics": {},
-            "prefect_run": None,
-        }
+        record = record_values(stage, inputs, outputs)
         change(stage.name, record)
         write_json(root / stage.record.path, record)
-        written |= {**record["outputs"], stage.record.path: digest(root / stage.record.path)}  # type: ignore[dict-item]
+        written |= {**record["outputs"], stage.record.path: digest(root / stage.record.path)}
+
+
+def record_values(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return a record of that stage as its JSON file has it."""
+    return {
+        "schema": "ascl.record/2",
+        "stage": stage.name,
+        "function": stage.function,
+        "started": "2026-11-25T10:00:00+00:00",
+        "ended": "2026-11-25T10:00:12+00:00",
+        "seconds": 12.0,
+        "digest": sha256_bytes(json.dumps(dict(inputs)).encode()),
+        "inputs": dict(inputs),
+        "outputs": dict(outputs),
+        "files": {},
+        "parameters": {section: {"seed": 0} for section in stage.sections},
+        "seeds": {f"{section}.seed": 0 for section in stage.sections},
+        "code": {"digest": "0" * 64, "files": 1},
+        "git": {"revision": "1" * 40, "dirty": False, "diff": None},
+        "packages": {"cpu.lock": "2" * 64},
+        "machine": {"cores": 2, "platform": "Linux", "processor": "x86_64", "python": "3.11.7"},
+        "gpus": [],
+        "gpu_seconds": 0.0,
+        "parents": {},
+        "metrics": {},
+        "prefect_run": None,
+    }
 
 
 def compiled(corpus: Corpus) -> dict[str, Any]:

@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Run the pipeline": ("run", "plan", "status", "runs"),
     "Rules": ("rules",),
     "Talk to a model, evaluate it, serve it": ("chat", "eval", "serve", "mcp"),
-    "Approve and release": ("approve", "release", "keys"),
+    "Approve and release": ("approve", "release", "keys", "accept"),
     "Lineage: what made it, and proof": ("lineage",),
     "Compare recipes": ("compare", "arms", "suites"),
     "Prefect": ("server", "worker", "deploy"),
@@ -73,7 +73,7 @@ def _section(heading: str, names: tuple[str, ...], commands: dict[str, TyperComm
 
 def _row(name: str, command: TyperCommand) -> str:
     arguments = [piece for piece in command.collect_usage_pieces(typer.Context(command)) if piece != "[OPTIONS]"]
-    usage = " ".join(["ascl", name, *(argument.strip("{}") for argument in arguments)])
+    usage = " ".join(["ascl", name, *(argument.replace("{", "").replace("}", "") for argument in arguments)])
     return f"| `{usage}` | {command.get_short_help_str(limit=1000)} |"
 
 

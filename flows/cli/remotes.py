@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from flows.cli.console import counted, err, out, print_line, print_table, repository_root, shown
 from flows.cli.parameters import Settings
+from tasks.evidence.log import append_missing
 from tasks.host.preflight import remote_check
 from tasks.registry.stages import get_stage
 from tasks.repository import dvc_config, transfer
@@ -89,6 +90,7 @@ def pull(force: Annotated[bool, typer.Option("--force", help="Overwrite outputs 
     root = repository_root()
     with err.status(escape(f"from {read_remote(root)}")):
         moved = transfer.pull(root, force=force)
+        append_missing(root)
     out.print(f"{counted(moved, 'file')} pulled" if moved else "everything is here")
 
 

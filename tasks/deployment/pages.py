@@ -56,16 +56,15 @@ def lineage(run: Run, commit: str) -> str:
     node = graph.nodes[CANDIDATE.name]
     record, checkpoint = node.record, checkpoint_of(CANDIDATE).path
     rows = [(edge.path, f"`{edge.sha256[:12]}`", edge.producer.stage.name if edge.producer else "people") for edge in graph.edges(node)]
-    git = record["git"]
     where = (
         f"- Checkpoint `{checkpoint}`, SHA-256 `{node.outputs[checkpoint]}`\n"
         f"- Record `{node.stage.record.path}`, SHA-256 `{node.sha256}`, in the commit `{commit[:12]}`\n"
-        f"- Code `{git['revision']}`{', with changes that are in no commit' if git['dirty'] else ''}\n"
-        f"- Ended {record['ended']}, {record['seconds']:g} s\n"
+        f"- Code `{record.git.revision}`{', with changes that are in no commit' if record.git.dirty else ''}\n"
+        f"- Ended {record.ended}, {record.seconds:g} s\n"
     )
     more = "".join(f"- `ascl lineage {command} {run.id}`\n" for command in ("show", "why", "diff released", "verify"))
     upstream = table(
-        ("stage", "ended", "reads the outputs of", "reads what people wrote"), [_upstream(graph, one) for one in graph.behind(node)]
+        ("stage", "ended", "reads the outputs of", "reads what people wrote"), [_upstream(graph, one) for one in graph.upstream(node)]
     )
     return f"{where}\n{table(('read', 'SHA-256', 'made by'), rows)}\n### Everything upstream\n\n{upstream}\n### More\n\n{more}"
 
@@ -73,7 +72,7 @@ def lineage(run: Run, commit: str) -> str:
 def _upstream(graph: Graph, node: Node) -> tuple[str, str, str, str]:
     edges = graph.edges(node)
     stages = dict.fromkeys(edge.producer.stage.name for edge in edges if edge.producer)
-    return node.stage.name, node.record["ended"], ", ".join(stages), ", ".join(edge.path for edge in edges if edge.producer is None)
+    return node.stage.name, node.record.ended, ", ".join(stages), ", ".join(edge.path for edge in edges if edge.producer is None)
 
 
 def figures(arms: Mapping[str, Mapping[str, Any]]) -> str:

@@ -6,33 +6,29 @@ it goes, and the record has the last one's; so whoever reads the record sees tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ascl_core.errors import DataError
-from tasks.evidence.record import code_of
+from tasks.evidence.record import Code, Record, code_of
 from tasks.evidence.statements import ACCEPTANCE, Statement, now, read_statement, sign, verify
 from tasks.evidence.trust import PrivateKey, Role, Trust
 from tasks.registry.dependencies import Dependencies
 from tasks.registry.stages import Stage
 
 FIELD = "accepted"
-Record = Mapping[str, Any]
 
 
-def accepted(record: Record, stage: Stage, dependencies: Dependencies, approver: str, reason: str, key: PrivateKey) -> dict[str, Any]:
+def accepted(record: Record, stage: Stage, dependencies: Dependencies, approver: str, reason: str, key: PrivateKey) -> Record:
     """Return the record for the current code, with a signed acceptance more."""
     code = code_of(dependencies)
-    before, after = {"digest": record["digest"], "code": record["code"]}, {"digest": dependencies.digest, "code": code}
-    (name, sha256), *others = record["outputs"].items()
+    before, after = {"digest": record.digest, "code": record.dump()["code"]}, {"digest": dependencies.digest, "code": code}
+    (name, sha256), *others = record.outputs.items()
     predicate = {"stage": stage.name, "before": before, "after": after, "approver": approver, "reason": reason, "time": now()}
     envelope = sign(Statement(ACCEPTANCE, name, sha256, predicate, dict(others)), key)
-    return {**record, **after, FIELD: [*record.get(FIELD, ()), envelope]}
+    return record.model_copy(update={"digest": dependencies.digest, "code": Code(**code), FIELD: [*record.accepted, envelope]})
 
 
 def acceptances(record: Record) -> list[str]:
     """Return a line for each acceptance of a record: who vouches for which change, when and why. No signature is checked."""
-    said = [read_statement(envelope).predicate for envelope in record.get(FIELD, ())]
+    said = [read_statement(envelope).predicate for envelope in record.accepted]
     return [
         f"{one['approver']} accepted other code at {one['time'][:16].replace('T', ' ')} "
         f"({one['before']['code']['digest'][:12]} → {one['after']['code']['digest'][:12]}): {one['reason']}"
@@ -43,14 +39,14 @@ def acceptances(record: Record) -> list[str]:
 def check_acceptances(record: Record, stage: Stage, trust: Trust) -> None:
     """`ReleaseError` or `DataError` unless approvers signed every acceptance, about these outputs, and they lead to the record's digest."""
     digest = None
-    for envelope in record.get(FIELD, ()):
+    for envelope in record.accepted:
         statement = verify(envelope, trust, ACCEPTANCE, Role.APPROVER).statement
         said = statement.predicate
         follows = digest in (None, said["before"]["digest"])
-        if said["stage"] != stage.name or statement.subjects != record["outputs"] or not follows:
+        if said["stage"] != stage.name or statement.subjects != record.outputs or not follows:
             hint = f"run it again: ascl run --force {stage.name}"
             raise DataError("has an acceptance of other outputs", file=stage.record.path, field=FIELD, hint=hint)
         digest = said["after"]["digest"]
-    if digest not in (None, record["digest"]):
+    if digest not in (None, record.digest):
         hint = f"accept it again, or run it: ascl run --force {stage.name}"
-        raise DataError("has other code than what was accepted", file=stage.record.path, field=FIELD, value=record["digest"], hint=hint)
+        raise DataError("has other code than what was accepted", file=stage.record.path, field=FIELD, value=record.digest, hint=hint)

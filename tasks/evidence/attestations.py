@@ -1,4 +1,4 @@
-"""What a record says as an in-toto statement: the same record gives the same bytes, so that one can be checked against the other.
+"""A record as an in-toto statement: the same record gives the same bytes, so that one can be checked against the other.
 
 | stage | kind | about |
 |---|---|---|
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ascl_core.errors import DataError
+from tasks.evidence.record import Record
 from tasks.evidence.statements import Statement
 from tasks.registry.stages import STAGES, StageKind
 
@@ -27,99 +28,95 @@ BUILDER = "urn:ascl:runner:1"
 _TESTED = {stage.name: stage.input_artifacts()[0].path for stage in STAGES if stage.kind in (StageKind.CHECK, StageKind.EVALUATION)}
 _DECISIONS = {stage.name for stage in STAGES if stage.kind == StageKind.DECISION}
 _RECORDS = {stage.name: stage.record.path for stage in STAGES}
-Record = Mapping[str, Any]
 
 
 def statement_of(record: Record, sha256: str) -> Statement:
-    """The statement that a record is, whose bytes have that SHA-256; `DataError` where the record lacks what it must say."""
+    """Return the statement of a record whose bytes have that SHA-256; `DataError` if the record does not say what its stage must say."""
+    make = _test_result if record.stage in _TESTED else _decision if record.stage in _DECISIONS else _provenance
     try:
-        make = _test_result if record["stage"] in _TESTED else _decision if record["stage"] in _DECISIONS else _provenance
-        return make(record, _described(_RECORDS[record["stage"]], sha256))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"the record does not say what it must: {error}", value=record.get("stage"), hint="run the stage again") from None
+        return make(record, _descriptor(_RECORDS[record.stage], sha256))
+    except (KeyError, ValueError) as error:
+        raise DataError(f"the record lacks {error}", value=record.stage, hint="run the stage again") from None
 
 
 def record_of(statement: Statement) -> str:
-    """SHA-256 of the record behind a statement; empty where it has none."""
-    said = statement.predicate
+    """Return the SHA-256 of the record that a statement was made from; empty if it was not made from one."""
+    values = statement.predicate
     try:
-        return str((said["runDetails"]["byproducts"][0] if statement.kind == PROVENANCE else said["record"])["digest"]["sha256"])
+        return str((values["runDetails"]["byproducts"][0] if statement.kind == PROVENANCE else values["record"])["digest"]["sha256"])
     except (KeyError, TypeError, IndexError):
         return ""
 
 
-def _provenance(record: Record, described: Mapping[str, Any]) -> Statement:
+def _provenance(record: Record, own: Mapping[str, Any]) -> Statement:
+    values = record.dump()
     predicate = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": {"stage": record["stage"], "function": record["function"], "parameters": record["parameters"]},
-            "internalParameters": {name: record.get(name) for name in ("seeds", "machine", "gpus", "installed")},
-            "resolvedDependencies": _made_from(record),
+            "externalParameters": {"stage": record.stage, "function": record.function, "parameters": record.parameters},
+            "internalParameters": {name: values.get(name) for name in ("seeds", "machine", "gpus", "installed")},
+            "resolvedDependencies": _dependencies(record),
         },
         "runDetails": {
             "builder": {"id": BUILDER},
             "metadata": {
-                "invocationId": record.get("prefect_run") or "",
-                "startedOn": _time(record["started"]),
-                "finishedOn": _time(record["ended"]),
+                "invocationId": record.prefect_run or "",
+                "startedOn": _rfc3339(record.started),
+                "finishedOn": _rfc3339(record.ended),
             },
-            "byproducts": [described],
+            "byproducts": [own],
         },
     }
-    return _about(PROVENANCE, _with_files(record), predicate)
+    files = {f"{path}/{name}": sha256 for path, tree in record.files.items() for name, sha256 in tree.items()}
+    return _statement(PROVENANCE, record.outputs | files, predicate)
 
 
-def _test_result(record: Record, described: Mapping[str, Any]) -> Statement:
-    tested = _TESTED[record["stage"]]
+def _test_result(record: Record, own: Mapping[str, Any]) -> Statement:
+    tested = _TESTED[record.stage]
     predicate = {
-        "result": "WARNED" if record["metrics"].get("warnings") else "PASSED",
-        "configuration": [one for one in _made_from(record) if one.get("name") != tested],
-        "metrics": record["metrics"],
-        "outputs": [_described(path, sha256) for path, sha256 in sorted(record["outputs"].items())],
-        "record": described,
-        "time": _time(record["ended"]),
+        "result": "WARNED" if record.metrics.get("warnings") else "PASSED",
+        "configuration": [one for one in _dependencies(record) if one.get("name") != tested],
+        "metrics": record.metrics,
+        "outputs": _descriptors(record.outputs),
+        "record": own,
+        "time": _rfc3339(record.ended),
     }
-    return Statement(TEST_RESULT, tested, record["inputs"][tested], predicate)
+    return Statement(TEST_RESULT, tested, record.inputs[tested], predicate)
 
 
-def _decision(record: Record, described: Mapping[str, Any]) -> Statement:
+def _decision(record: Record, own: Mapping[str, Any]) -> Statement:
     predicate = {
-        "passed": bool(record["metrics"]["passed"]),
-        "metrics": record["metrics"],
-        "decidedOn": [_described(path, sha256) for path, sha256 in sorted(record["inputs"].items())],
-        "parameters": record["parameters"],
-        "record": described,
-        "time": _time(record["ended"]),
+        "passed": bool(record.metrics["passed"]),
+        "metrics": record.metrics,
+        "decidedOn": _descriptors(record.inputs),
+        "parameters": record.parameters,
+        "record": own,
+        "time": _rfc3339(record.ended),
     }
-    return _about(GATE_DECISION, record["outputs"], predicate)
+    return _statement(GATE_DECISION, record.outputs, predicate)
 
 
-def _about(kind: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> Statement:
+def _statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> Statement:
     (name, sha256), *others = sorted(subjects.items())
     return Statement(kind, name, sha256, predicate, dict(others))
 
 
-def _with_files(record: Record) -> dict[str, str]:
-    """The outputs, and the files of those that are folders, by path."""
-    inside = {f"{path}/{name}": sha256 for path, tree in record.get("files", {}).items() for name, sha256 in tree.items()}
-    return {**record["outputs"], **inside}
+def _dependencies(record: Record) -> list[dict[str, Any]]:
+    """Return inputs, locks of packages and code as resource descriptors."""
+    code: dict[str, Any] = {"name": "code", "digest": {"sha256": record.code.digest}}
+    if record.git.revision:
+        code["digest"]["gitCommit"] = record.git.revision
+        code["annotations"] = {"dirty": record.git.dirty, "diff": record.git.diff or ""}
+    return [*_descriptors(record.inputs | {f"requirements/{name}": sha256 for name, sha256 in record.packages.items()}), code]
 
 
-def _made_from(record: Record) -> list[dict[str, Any]]:
-    """Inputs, code and locks of packages, as resource descriptors."""
-    git = record["git"]
-    code: dict[str, Any] = {"name": "code", "digest": {"sha256": record["code"]["digest"]}}
-    if git["revision"]:
-        code["digest"]["gitCommit"] = git["revision"]
-        code["annotations"] = {"dirty": git["dirty"], "diff": git["diff"] or ""}
-    locks = {f"requirements/{name}": sha256 for name, sha256 in record["packages"].items()}
-    return [*(_described(path, sha256) for path, sha256 in sorted({**record["inputs"], **locks}.items())), code]
+def _descriptors(digests: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [_descriptor(path, sha256) for path, sha256 in sorted(digests.items())]
 
 
-def _described(path: str, sha256: str) -> dict[str, Any]:
+def _descriptor(path: str, sha256: str) -> dict[str, Any]:
     return {"name": path, "digest": {"sha256": sha256}}
 
 
-def _time(text: str) -> str:
-    """A time of a record in the form of RFC 3339 that in-toto asks for."""
-    return text.replace("+00:00", "Z")
+def _rfc3339(time: str) -> str:
+    return time.replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The bytes of a place's artifacts as they are now, by SHA-256 and by MD5, each file read once."""
+"""The SHA-256 and MD5 of artifacts on disk, each file read once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ascl_core.artifacts import tree_digest
 from tasks.repository.cache import listing_md5
 
 OnBytes = Callable[[int, int], None]
-"""Told how many bytes are read, and how many there are."""
+"""Called with the number of bytes that were read, and of all bytes."""
 Located = Mapping[str, Mapping[str, Path]]
-"""Where the files of each artifact lie, by the artifact's path and by their path in it (a file's own is `""`)."""
+"""The files of each artifact, by the artifact's path and by their path in it (a file's own is `""`)."""
 _CHUNK_BYTES = 1 << 22
 
 
@@ -45,12 +45,12 @@ class Content:
 
     @cached_property
     def sha256(self) -> str:
-        """As `ascl_core.artifacts.digest` has it."""
+        """As `ascl_core.artifacts.digest` computes it."""
         return tree_digest(self.tree)
 
     @cached_property
     def md5(self) -> str:
-        """As DVC has it."""
+        """As DVC computes it."""
         return self.files[""].md5 if set(self.files) == {""} else listing_md5({path: file.md5 for path, file in self.files.items()})
 
     @property
@@ -60,30 +60,27 @@ class Content:
 
 
 def read_contents(located: Located, on_bytes: OnBytes) -> dict[str, Content]:
-    """What lies there; a file that several artifacts share is read once."""
+    """Return the content of each artifact; a file that several artifacts share is read once."""
     files = sorted({file for tree in located.values() for file in tree.values()})
-    counter = _Counter(sum(file.stat().st_size for file in files), on_bytes)
+    done, total, lock = 0, sum(file.stat().st_size for file in files), threading.Lock()
+
+    def count(number: int) -> None:
+        nonlocal done
+        with lock:
+            done += number
+            on_bytes(done, total)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(files, pool.map(lambda file: _read(file, counter), files)))
+        found = dict(zip(files, pool.map(lambda file: _read(file, count), files)))
     return {path: Content({name: found[file] for name, file in tree.items()}) for path, tree in located.items()}
 
 
-class _Counter:
-    def __init__(self, total: int, on_bytes: OnBytes) -> None:
-        self._done, self._total, self._on_bytes, self._lock = 0, total, on_bytes, threading.Lock()
-
-    def add(self, number: int) -> None:
-        with self._lock:
-            self._done += number
-            self._on_bytes(self._done, self._total)
-
-
-def _read(path: Path, counter: _Counter) -> FileContent:
+def _read(path: Path, count: Callable[[int], None]) -> FileContent:
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             sha256.update(chunk)
             md5.update(chunk)
             size += len(chunk)
-            counter.add(len(chunk))
+            count(len(chunk))
     return FileContent(sha256.hexdigest(), md5.hexdigest(), size)

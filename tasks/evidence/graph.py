@@ -1,16 +1,14 @@
-"""The records of a place as a graph: a record reads what another one wrote."""
+"""The records of a snapshot as a graph: a record reads what another one wrote."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from ascl_core.artifacts import sha256_bytes
-from ascl_core.errors import DataError
-from tasks.evidence.snapshot import Place
+from tasks.evidence.record import Record, parse_record
+from tasks.evidence.snapshot import Snapshot
 from tasks.registry.stages import STAGES, Stage
 
 
@@ -19,24 +17,24 @@ class Node:
     """One record."""
 
     stage: Stage
-    record: Mapping[str, Any]
+    record: Record
     sha256: str
     """Of the record's own bytes."""
 
     @property
     def inputs(self) -> Mapping[str, str]:
-        """SHA-256 of what it read, by path."""
-        return dict(self.record["inputs"])
+        """SHA-256 of each input, by path."""
+        return self.record.inputs
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """SHA-256 of what it wrote, by path."""
-        return dict(self.record["outputs"])
+        """SHA-256 of each output, by path."""
+        return self.record.outputs
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A record that reads an artifact."""
+    """An input of a record."""
 
     path: str
     sha256: str
@@ -46,28 +44,28 @@ class Edge:
 
     @property
     def holds(self) -> bool:
-        """Whether what was read is what was written."""
+        """Whether the bytes that were read are those that the producer wrote."""
         return self.producer is None or self.producer.outputs.get(self.path) == self.sha256
 
 
 @dataclass(frozen=True)
 class Graph:
-    """All records of a place, by the names of their stages, in an order in which they can have run."""
+    """All records of a snapshot by stage, in the order of the pipeline."""
 
-    place: Place
+    snapshot: Snapshot
     nodes: Mapping[str, Node]
 
     @cached_property
     def producers(self) -> Mapping[str, Node]:
-        """Who wrote what, by path."""
+        """The record that wrote each path."""
         return {path: node for node in self.nodes.values() for path in node.outputs}
 
     def edges(self, node: Node) -> list[Edge]:
-        """What the record read."""
+        """Return the inputs of a record."""
         return [Edge(path, sha256, self.producers.get(path)) for path, sha256 in node.inputs.items()]
 
-    def behind(self, node: Node) -> list[Node]:
-        """The record and all that it comes from, directly or not, in the order of the graph."""
+    def upstream(self, node: Node) -> list[Node]:
+        """Return the record and all that it was made from, directly or not, in the order of the graph."""
         wanted, waiting = {node.stage.name}, [node]
         while waiting:
             for edge in self.edges(waiting.pop()):
@@ -77,11 +75,11 @@ class Graph:
         return [found for name, found in self.nodes.items() if name in wanted]
 
     def sources(self, node: Node) -> dict[str, str]:
-        """SHA-256 of what people wrote and the record comes from, by path."""
-        return {edge.path: edge.sha256 for one in self.behind(node) for edge in self.edges(one) if edge.producer is None}
+        """Return the SHA-256 of everything upstream that people wrote, by path."""
+        return {edge.path: edge.sha256 for one in self.upstream(node) for edge in self.edges(one) if edge.producer is None}
 
     def artifacts(self) -> Iterator[tuple[str, str, Node]]:
-        """Every output, with its SHA-256 and its record."""
+        """Yield every output with its SHA-256 and its record."""
         for node in self.nodes.values():
             for path, sha256 in node.outputs.items():
                 yield path, sha256, node
@@ -89,7 +87,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Found:
-    """An artifact, the record that says who made it, and the graph that both are in."""
+    """An artifact, the record of the stage that made it, and the graph of both."""
 
     path: str
     sha256: str
@@ -98,27 +96,17 @@ class Found:
     graph: Graph
 
     @property
-    def place(self) -> Place:
-        """Where."""
-        return self.graph.place
+    def snapshot(self) -> Snapshot:
+        """The snapshot that it is in."""
+        return self.graph.snapshot
 
 
-def read_graph(place: Place) -> Graph:
-    """The records of the place; a stage that has none there is not in the graph. `DataError` names a record that cannot be read."""
+def read_graph(snapshot: Snapshot) -> Graph:
+    """Return the graph of the records that the snapshot has; `DataError` names a record that cannot be read."""
     nodes = {}
     for stage in STAGES:
-        content = place.read(stage.record.path)
+        content = snapshot.read(stage.record.path)
         if content is not None:
-            nodes[stage.name] = Node(stage, _record(content, stage, place), sha256_bytes(content))
-    return Graph(place, nodes)
-
-
-def _record(content: bytes, stage: Stage, place: Place) -> dict[str, Any]:
-    try:
-        record = json.loads(content)
-        complete = isinstance(record["inputs"], dict) and isinstance(record["outputs"], dict)
-    except (ValueError, KeyError, TypeError):
-        complete = False
-    if not complete:
-        raise DataError(f"is no whole record in {place.name}", file=stage.record.path, hint="restore it: dvc checkout, or ascl pull")
-    return dict(record)
+            record = parse_record(content, stage.record.path, f" in {snapshot.name}")
+            nodes[stage.name] = Node(stage, record, sha256_bytes(content))
+    return Graph(snapshot, nodes)

@@ -1,16 +1,16 @@
-"""The log: every record of a working tree or of a run as a statement, in a file that only grows, each line bound to the one before.
+"""The log: every record of a working tree or of a run as a statement, in a file that only grows, each line chained to the one before.
 
-What people sign of a release (approvals, the release, a rollback) follows in the log of its commit.
+In the commit of a release it ends with what people signed: approvals, the release, a rollback.
 
     {"envelope": {"payload": …, "payloadType": "application/vnd.in-toto+json", "signatures": […]}, "previous": …, "seq": 0}
 
-`seq` counts from 0; `previous` is the SHA-256 of the bytes of the line before without its line end, null in the first one. Keys are
-sorted. Who takes out, edits or reorders a line breaks the chain at the next one.
+`seq` counts from 0; `previous` is the SHA-256 of the line before without its line end, null in the first one. Keys are sorted.
+Removing, editing or reordering a line breaks the chain at the next one.
 
     .ascl/lineage/log.jsonl     in a working tree and in the worktree of a run
     data/lineage.jsonl          in the commit of a run, and so in that of its release
 
-Statements are signed where `ASCL_TRAINER_KEY` names the trainer's key; else the list of signatures is empty.
+Statements are signed if `ASCL_TRAINER_KEY` names the trainer's key; else the list of signatures is empty.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.artifacts import sha256_bytes, to_json
+from ascl_core.artifacts import sha256_bytes, sha256_file, to_json, write_json
 from ascl_core.errors import AsclError, DataError
 from tasks.evidence.attestations import record_of, statement_of
-from tasks.evidence.record import parse_record
+from tasks.evidence.record import Record, read_record
 from tasks.evidence.statements import Envelope, Statement, enclose, read_statement, sign
 from tasks.evidence.trust import PrivateKey, Role, read_key
-from tasks.registry.stages import STAGES
+from tasks.registry.stages import STAGES, Stage
 from tasks.repository.locking import exclusive, lock_file
 
 _log = logging.getLogger(__name__)
@@ -45,45 +45,51 @@ class Entry:
     statement: Statement
 
 
-def bring_up_to_date(root: Path) -> int:
-    """Append a statement for every record in `root` that the log does not have, in the order of the stages; how many those were.
+def write_record(root: Path, stage: Stage, record: Record) -> None:
+    """Write the record of a stage, and append its statement to the log."""
+    write_json(root / stage.record.path, record.dump())
+    append_missing(root)
 
-    A line that a killed process has cut off is dropped. Nothing that is wrong with the log or the key stops who calls: it is
-    logged as a warning, and `ascl lineage verify` finds it.
+
+def append_missing(root: Path) -> int:
+    """Append a statement for every record in `root` that the log lacks, in the order of the stages; return how many.
+
+    A line that a killed process has cut off is dropped. Damage to the log or the key never stops the caller: it is a warning here, and
+    `ascl lineage verify` finds it.
     """
     try:
         with exclusive(lock_file(root, "lineage")):
             return _append(root)
     except (AsclError, OSError) as error:
-        _log.warning("the log of lineage is not brought up to date: %s", error)
+        _log.warning("cannot append to the log of lineage: %s", error)
         return 0
 
 
 def entries(content: bytes, *, file: Path) -> Iterator[Entry]:
-    """The lines of a log, each of which is bound to the one before; `DataError` names the first that is not."""
+    """Yield the lines of a log; `DataError` names the first that is not chained to the one before."""
     previous: str | None = None
-    lines = content.splitlines(keepends=True)
-    for seq, whole in enumerate(lines):
-        line = whole.removesuffix(b"\n")
-        where = f"line {seq + 1}"
-        hint = "restore the log: from a copy, or for a run from its commit"
+    hint = "restore the log: from a copy, or for a run from its commit"
+    for seq, whole in enumerate(content.splitlines(keepends=True)):
+        line, where = whole.removesuffix(b"\n"), f"line {seq + 1}"
         try:
             values = json.loads(line)
             statement = read_statement(values["envelope"])
             canonical = _line(seq, values["previous"], values["envelope"]) == whole
         except (ValueError, KeyError, TypeError, RecursionError, AsclError):
-            raise DataError("is no statement as this project writes it", file=file, field=where, hint=hint) from None
+            raise DataError("is not a statement in the form of this project", file=file, field=where, hint=hint) from None
         if values["previous"] != previous:
             problem = f"follows a line of SHA-256 {values['previous']}, but that of the line before is {previous}"
             raise DataError(problem, file=file, field=where, hint=hint)
         if not canonical:
-            raise DataError(f"is not the line number {seq} as it was written", file=file, field=where, value=values.get("seq"), hint=hint)
+            raise DataError(
+                f"was changed: it is not what line {seq} of this log must be", file=file, field=where, value=values.get("seq"), hint=hint
+            )
         previous = sha256_bytes(line)
         yield Entry(seq, values["envelope"], statement)
 
 
 def extended(content: bytes, envelopes: Iterable[Envelope]) -> bytes:
-    """A log with a line more for each envelope."""
+    """Return the log with one more line for each envelope."""
     lines = content.splitlines()
     previous = sha256_bytes(lines[-1]) if lines else None
     for seq, envelope in enumerate(envelopes, start=len(lines)):
@@ -94,39 +100,35 @@ def extended(content: bytes, envelopes: Iterable[Envelope]) -> bytes:
 
 def _append(root: Path) -> int:
     file = root / LOG
-    lines = _whole_lines(file)
-    known = {sha256 for line in lines if (sha256 := _record_in(line))}
-    new = [(record, sha256) for record, sha256 in _records(root) if sha256 not in known]
-    if not new:
+    content = _whole_lines(file)
+    known = {_record_in(line) for line in content.splitlines()}
+    records = [(record, sha256) for stage in STAGES for record, sha256 in _read(root / stage.record.path) if sha256 not in known]
+    if not records:
         return 0
     key = _key()
-    statements = [statement_of(record, sha256) for record, sha256 in new]
-    content = b"".join(line + b"\n" for line in lines)
-    text = extended(content, [sign(statement, key) if key else enclose(statement) for statement in statements])[len(content) :]
+    statements = [statement_of(record, sha256) for record, sha256 in records]
+    new = extended(content, [sign(statement, key) if key else enclose(statement) for statement in statements])[len(content) :]
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "ab") as opened:
-        opened.write(text)
+        opened.write(new)
         opened.flush()
         os.fsync(opened.fileno())
-    return len(new)
+    return len(records)
 
 
-def _records(root: Path) -> Iterator[tuple[dict[str, object], str]]:
-    for stage in STAGES:
-        file = root / stage.record.path
-        content = file.read_bytes() if file.is_file() else b""
-        record = parse_record(content)
-        if record is not None:
-            yield record, sha256_bytes(content)
+def _read(file: Path) -> Iterator[tuple[Record, str]]:
+    """Yield the record in a file, with its SHA-256, unless it is missing or torn."""
+    if (record := read_record(file)) is not None:
+        yield record, sha256_file(file)
 
 
-def _whole_lines(file: Path) -> list[bytes]:
-    """The lines without their ends; what follows the last end is cut off."""
+def _whole_lines(file: Path) -> bytes:
+    """Return the content of the log; what follows its last line end is cut off."""
     content = file.read_bytes() if file.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         os.truncate(file, len(whole))
-    return whole.split(b"\n")[:-1]
+    return whole
 
 
 def _record_in(line: bytes) -> str:
@@ -147,5 +149,5 @@ def _key() -> PrivateKey | None:
     try:
         return read_key(Role.TRAINER)
     except AsclError as error:
-        _log.warning("what is logged is not signed: %s", error)
+        _log.warning("the log is not signed: %s", error)
         return None

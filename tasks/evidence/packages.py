@@ -10,7 +10,7 @@ _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\#]+)",
 
 
 def pins(text: str) -> dict[str, str]:
-    """The version of each package that a lock names, by its normalised name.
+    """Return the version of each package that a lock pins, by its normalised name.
 
     >>> pins("numpy==2.3.5\\nGreat_Expectations==1.24.1  # why\\n--hash=sha256:0\\n")
     {'numpy': '2.3.5', 'great-expectations': '1.24.1'}
@@ -19,5 +19,5 @@ def pins(text: str) -> dict[str, str]:
 
 
 def normalised(name: str) -> str:
-    """The one writing of a package's name (PEP 503)."""
+    """Return the one spelling of a package's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,4 +1,4 @@
-"""Signed statements: in-toto Statements in DSSE envelopes, the form that other tools for supply chains read, too.
+"""Signed statements: in-toto Statements in DSSE envelopes, the form that other supply-chain tools read, too.
 
 Formats: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://github.com/secure-systems-lab/dsse
 """
@@ -28,12 +28,12 @@ _OF_ONE = (APPROVAL, RELEASE, ROLLBACK)
 _MAX_CHARACTERS = 1 << 20
 
 Envelope = dict[str, Any]
-"""A DSSE envelope as JSON has it."""
+"""A DSSE envelope as JSON."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What somebody says about an artifact, or about several."""
+    """A claim about one artifact or several."""
 
     kind: str
     name: str
@@ -41,29 +41,29 @@ class Statement:
     sha256: str
     predicate: Mapping[str, Any]
     others: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of further artifacts that it is about, by path."""
+    """SHA-256 of its further subjects, by path."""
 
     @property
     def subjects(self) -> dict[str, str]:
-        """SHA-256 of all that it is about, by path; the artifact itself first."""
+        """SHA-256 of all subjects, by path, in order."""
         return {self.name: self.sha256, **self.others}
 
     def payload(self) -> bytes:
-        """The bytes that are signed: the same statement gives the same."""
+        """Return the bytes that are signed: equal statements give equal bytes."""
         subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in self.subjects.items()]
         return to_json({"_type": TYPE, "subject": subject, "predicateType": self.kind, "predicate": self.predicate}, indent=None).encode()
 
 
 @dataclass(frozen=True)
 class Signed:
-    """A statement of which it is known who signed it."""
+    """A verified statement and the key that signed it."""
 
     statement: Statement
     key: PublicKey
 
 
 def sign(statement: Statement, key: PrivateKey) -> Envelope:
-    """The statement in an envelope with one signature."""
+    """Return the statement in an envelope with one signature."""
     from securesystemslib.dsse import Envelope as Dsse
 
     envelope = Dsse(statement.payload(), PAYLOAD_TYPE, {})
@@ -72,13 +72,13 @@ def sign(statement: Statement, key: PrivateKey) -> Envelope:
 
 
 def enclose(statement: Statement) -> Envelope:
-    """The statement in an envelope without a signature, which says so: its list of signatures is empty."""
+    """Return the statement in an envelope whose list of signatures is empty."""
     payload = base64.b64encode(statement.payload()).decode()
     return {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": []}
 
 
 def read_statement(envelope: Envelope) -> Statement:
-    """What an envelope says, whoever signed it; `ReleaseError` where it is none."""
+    """Return the statement in an envelope, whoever signed it; `ReleaseError` if it is not an envelope of a statement."""
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         signed_form = envelope["payloadType"] == PAYLOAD_TYPE and isinstance(envelope["signatures"], list)
@@ -86,20 +86,20 @@ def read_statement(envelope: Envelope) -> Statement:
         raise _no_envelope("expected payload, payloadType and signatures") from None
     statement = _parsed(payload) if signed_form else None
     if statement is None:
-        raise _no_envelope("what it holds is no in-toto statement, as this project writes it")
+        raise _no_envelope("it holds no in-toto statement in the form of this project")
     return statement
 
 
 def verify(envelope: Envelope, trust: Trust, kind: str, role: Role, *, even_revoked: bool = False) -> Signed:
-    """The statement of that kind, signed by a trusted key of that role that was valid at the statement's own time.
+    """Return the statement, if it is of that kind and signed by one trusted key of that role that was valid at the statement's own time.
 
-    `ReleaseError` otherwise, and for more or fewer than one signature. A revoked key has signed nothing, unless `even_revoked`.
+    `ReleaseError` otherwise. Signatures of revoked keys do not count, unless `even_revoked`.
     """
     dsse = _dsse(envelope)
     key = trust.key(next(iter(dsse.signatures)))
     if key.role is not role:
         hint = f"have a person with the role {role} sign"
-        raise ReleaseError(f"{key.name}'s key has the role {key.role} and cannot sign {_told(kind)}", value=key.id, hint=hint)
+        raise ReleaseError(f"{key.name}'s key has the role {key.role} and cannot sign {_in_words(kind)}", value=key.id, hint=hint)
     if key.revoked and not even_revoked:
         raise ReleaseError(f"{key.name}'s key is revoked", value=key.id, hint="have it signed again with a key that is not")
     _check_signature(dsse, key)
@@ -110,12 +110,12 @@ def verify(envelope: Envelope, trust: Trust, kind: str, role: Role, *, even_revo
 
 
 def encode(envelope: Envelope) -> str:
-    """The envelope as one line that can be pasted into a form."""
+    """Return the envelope as one line that can be pasted into a form."""
     return base64.urlsafe_b64encode(to_json(envelope, indent=None).strip().encode()).decode()
 
 
 def decode(text: str) -> Envelope:
-    """The envelope in a text, as JSON or as `encode` gives it; `ReleaseError` where it is none."""
+    """Return the envelope in a text, which is JSON or the result of `encode`; `ReleaseError` if it is neither."""
     if len(text) > _MAX_CHARACTERS:
         raise _no_envelope("longer than any envelope")
     text = text.strip()
@@ -129,15 +129,15 @@ def decode(text: str) -> Envelope:
 
 
 def now() -> str:
-    """The time of a statement: UTC, to the second."""
+    """Return the current time as statements have it: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def time_of(statement: Statement) -> datetime:
-    """When the signer says to have signed, or a run to have ended; `ReleaseError` where that is no time with a zone."""
-    said = statement.predicate
+    """Return when a statement was signed, or its run ended, by its own account; `ReleaseError` if that is not a time with a zone."""
+    values = statement.predicate
     try:
-        time = datetime.fromisoformat(said["runDetails"]["metadata"]["finishedOn"] if "runDetails" in said else said["time"])
+        time = datetime.fromisoformat(values["runDetails"]["metadata"]["finishedOn"] if "runDetails" in values else values["time"])
     except (KeyError, TypeError, ValueError):
         time = datetime.min
     if time.tzinfo is None:
@@ -172,14 +172,14 @@ def _check_signature(dsse: Dsse, key: PublicKey) -> None:
 def _statement(dsse: Dsse, kind: str) -> Statement:
     statement = _parsed(dsse.payload)
     if dsse.payload_type != PAYLOAD_TYPE or statement is None or (kind in _OF_ONE and statement.others):
-        raise _no_envelope("what is signed is no in-toto statement about one artifact, as this project writes it")
+        raise _no_envelope("what is signed is not an in-toto statement about one artifact in the form of this project")
     if statement.kind != kind:
-        raise ReleaseError(f"expected {_told(kind)}, and this is another statement", field="predicateType", value=statement.kind)
+        raise ReleaseError(f"expected {_in_words(kind)}, and this is another statement", field="predicateType", value=statement.kind)
     return statement
 
 
 def _parsed(payload: bytes) -> Statement | None:
-    """The statement in its bytes; None unless it has just these."""
+    """Return the statement in a payload; None if it would be written in other bytes."""
     try:
         values = json.loads(payload)
         (name, sha256), *others = [(subject["name"], subject["digest"]["sha256"]) for subject in values["subject"]]
@@ -189,9 +189,9 @@ def _parsed(payload: bytes) -> Statement | None:
         return None
 
 
-def _told(kind: str) -> str:
+def _in_words(kind: str) -> str:
     return {APPROVAL: "an approval", RELEASE: "a release", ROLLBACK: "a rollback", ACCEPTANCE: "an acceptance"}.get(kind, kind)
 
 
 def _no_envelope(why: str) -> ReleaseError:
-    return ReleaseError(f"not a signed statement: {why}", hint="give what ascl approve prints, whole")
+    return ReleaseError(f"not a signed statement: {why}", hint="give the whole output of ascl approve")

@@ -1,7 +1,7 @@
 """Who may sign what: public keys with a name and a role in `data/trust/keys.yaml`, private keys in files of their owners.
 
 The trusted keys are those in the commit that is checked out in the repository (`HEAD`), which people review and merge. They are never
-read from the commit of a run or of a release: else a run could bring the keys that approve it. What is not committed does not count.
+read from the commit of a run or of a release, or a run could supply the keys that approve it. Uncommitted keys do not count.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 FILE = Path("data") / "trust" / "keys.yaml"
 PASSPHRASE = "ASCL_KEY_PASSPHRASE"
 NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
-_NO_ONE_S = ("runs", "releases")
-"""Branches that the pipeline writes; a repository whose HEAD is one of them says nothing about whom to trust."""
+_PIPELINE_BRANCHES = ("runs", "releases")
+"""Branches that the pipeline writes; a HEAD on one of them does not say whom to trust."""
 
 
 class Role(StrEnum):
     """What a key may sign."""
 
     TRAINER = "trainer"
-    """Releases: what the pipeline made, and from what."""
+    """Records and releases."""
     APPROVER = "approver"
     """Approvals and rollbacks."""
 
@@ -46,23 +46,23 @@ class Role(StrEnum):
 
 
 class PublicKey(Config):
-    """One line of trust: this key is that person's, and signs in that role."""
+    """A trusted key: whose it is, and what it may sign."""
 
     id: str = Field(pattern="[0-9a-f]{64}")
-    """SHA-256 of the key, as securesystemslib reckons it."""
+    """SHA-256 of the key, as securesystemslib computes it."""
     name: str = Field(pattern=f"^{NAME}$")
-    """Whose it is; in lower case, so that nobody is two people."""
+    """The owner, in lower case, so that two spellings are not two people."""
     role: Role
     public: str = Field(pattern="^[0-9a-f]{64}$")
     """The Ed25519 public key, in hexadecimal digits."""
     valid_from: AwareDatetime | None = None
-    """Statements from before do not count."""
+    """Earlier statements do not count."""
     valid_until: AwareDatetime | None = None
-    """Statements from after do not count."""
+    """Later statements do not count."""
     person: str | None = Field(default=None, pattern=f"^{NAME}$")
-    """Who holds it, where that is somebody with another name, who has one in the other role: a release by one person alone."""
+    """The person who holds it, if not `name`: somebody who releases alone needs two names, one a role."""
     revoked: str | None = None
-    """Why nothing that it signs counts any more, for a key that was lost or leaked."""
+    """Why its signatures no longer count, for a key that was lost or leaked."""
 
     @property
     def holder(self) -> str:
@@ -78,7 +78,7 @@ class PublicKey(Config):
         return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
 
     def is_valid_at(self, time: datetime) -> bool:
-        """Whether a statement of that time counts."""
+        """Return whether a statement of that time counts."""
         return (self.valid_from is None or self.valid_from <= time) and (self.valid_until is None or time <= self.valid_until)
 
 
@@ -93,15 +93,15 @@ class Trust:
     keys: tuple[PublicKey, ...]
 
     def key(self, key_id: str) -> PublicKey:
-        """The key of that id; `ReleaseError` where nobody trusts it."""
+        """Return the key of that id; `ReleaseError` if it is not trusted."""
         found = next((key for key in self.keys if key.id == key_id), None)
         if found is None:
-            hint = f"sign with a key that is in {FILE} of HEAD, or have people add this one there" if self.keys else _EMPTY
+            hint = f"sign with a key that is in {FILE} of HEAD, or have this one added there" if self.keys else _EMPTY
             raise ReleaseError("signed with a key that is not trusted", field="keyid", value=key_id, hint=hint)
         return found
 
     def owner(self, private: PrivateKey, role: Role) -> PublicKey:
-        """Whose private key it is; `ReleaseError` unless it may sign in that role now."""
+        """Return the public key of a private one; `ReleaseError` unless it may sign in that role now."""
         key = self.key(private.id)
         if key.role is not role:
             problem = f"this is {key.name}'s key with the role {key.role}"
@@ -116,11 +116,12 @@ _EMPTY = f"no key is trusted yet: ascl keys new --role approver --name YOU, the 
 
 
 def read_trust(root: Path) -> Trust:
-    """The keys that are trusted in `HEAD`; `ReleaseError` where there is none, or `HEAD` is a commit of the pipeline's own."""
-    own = git(root, "for-each-ref", "--points-at=HEAD", "--format=%(refname:short)", *(f"refs/heads/{name}" for name in _NO_ONE_S))
+    """Return the keys that are trusted in `HEAD`; `ReleaseError` if there is none, or if the pipeline wrote the commit."""
+    refs = [f"refs/heads/{name}" for name in _PIPELINE_BRANCHES]
+    own = git(root, "for-each-ref", "--points-at=HEAD", "--format=%(refname:short)", *refs)
     if own:
         hint = "git switch to the branch on which people decide, such as main"
-        raise ReleaseError("a commit of the pipeline is checked out, and it cannot say whom to trust", field="HEAD", value=own, hint=hint)
+        raise ReleaseError("a commit of the pipeline is checked out, which cannot say whom to trust", field="HEAD", value=own, hint=hint)
     trust = parse_trust(show(root, "HEAD", FILE, missing=b"").decode(errors="replace"))
     if not trust.keys:
         raise ReleaseError("nobody may approve or release", file=FILE, hint=_EMPTY)
@@ -128,7 +129,7 @@ def read_trust(root: Path) -> Trust:
 
 
 def parse_trust(text: str) -> Trust:
-    """The keys in a text; `ConfigError` where a key has two owners or two roles, a person two roles, or an id is not its key's."""
+    """Return the keys in a text; `ConfigError` if a key has two owners or roles, a person has two roles, or an id is not its key's."""
     keys = parse(_Keys, parse_yaml(text, file=FILE) or {}, file=FILE).keys
     for number, key in enumerate(keys):
         if key.verifier.keyid != key.id:
@@ -149,7 +150,7 @@ def _check_separate(key: PublicKey, other: PublicKey, where: str) -> None:
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A key that signs. It is never shown, and leaves no trace in a record."""
+    """A key that signs. It is never shown and never recorded."""
 
     signer: CryptoSigner = field(repr=False)
 
@@ -165,7 +166,7 @@ class PrivateKey:
 
 
 def read_key(role: Role, file: Path | None = None) -> PrivateKey:
-    """The private key in a file, or in that which the role's environment variable names; `ReleaseError` where it cannot be used."""
+    """Return the private key in `file`, or in the file that the role's environment variable names; `ReleaseError` if it cannot be used."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -189,7 +190,7 @@ def read_key(role: Role, file: Path | None = None) -> PrivateKey:
 
 
 def new_key(root: Path, role: Role, name: str, file: Path) -> PublicKey:
-    """Write a new private key, for its owner's eyes only, and add the public one to the file of trusted keys, for people to commit."""
+    """Write a new private key that only its owner can read, and add the public one to the file of trusted keys, for people to commit."""
     from securesystemslib.signer import CryptoSigner
 
     if file.resolve().is_relative_to(root.resolve()):
@@ -203,23 +204,23 @@ def new_key(root: Path, role: Role, name: str, file: Path) -> PublicKey:
 
 
 def make_key(file: Path) -> None:
-    """Write a new private key, for its owner's eyes only; nobody trusts it yet."""
+    """Write a new private key that only its owner can read; nobody trusts it yet."""
     _write_secret(file, _generated()[1])
 
 
 def public_key(role: Role, name: str, private: PrivateKey, person: str | None = None) -> PublicKey:
-    """The public key of a private one, as the file of trusted keys has it; `person` holds it where that is another name."""
+    """Return the entry of a private key for the file of trusted keys; `person` is who holds it, if that is not `name`."""
     values = {"id": private.id, "name": name, "role": role, "public": private.public, "person": None if person == name else person}
     return parse(PublicKey, values, file="ascl keys new")
 
 
 def trust_keys(root: Path, keys: Sequence[PublicKey]) -> None:
-    """Add public keys to the file of trusted keys, for people to commit; those that are there already stay as they are."""
+    """Add public keys to the file of trusted keys, for people to commit, unless they are there."""
     write_text(root / FILE, _with_keys(root, keys))
 
 
 def _generated() -> tuple[Any, bytes]:
-    """A new private key, and what a file has of it: encrypted where a passphrase is set."""
+    """Return a new private key and its PEM, which is encrypted if a passphrase is set."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
@@ -229,26 +230,21 @@ def _generated() -> tuple[Any, bytes]:
 
 
 def _with_keys(root: Path, keys: Sequence[PublicKey]) -> str:
-    """The text of the file of trusted keys with these added; `ConfigError` where they cannot be trusted beside the others."""
-    text = (root / FILE).read_text(encoding="utf-8") if (root / FILE).exists() else ""
-    known = {key.id for key in parse_trust(text).keys}
-    for key in keys:
-        text = text if key.id in known else _added(text, key)
-    parse_trust(text)
-    return text
-
-
-def _added(text: str, key: PublicKey) -> str:
-    """The text with one key more; comments stay."""
+    """Return the text of the file of trusted keys with these added; comments stay. `ConfigError` if they conflict with the others."""
     from io import StringIO
 
     from ruamel.yaml import YAML
 
-    parse_trust(text)
+    text = (root / FILE).read_text(encoding="utf-8") if (root / FILE).exists() else ""
+    known = {key.id for key in parse_trust(text).keys}
+    new = [key.model_dump(mode="json", exclude_none=True) for key in keys if key.id not in known]
+    if not new:
+        return text
     yaml, out = YAML(), StringIO()
-    values: Any = yaml.load(text) or {"keys": []}
-    values["keys"] = [*(values.get("keys") or []), key.model_dump(mode="json", exclude_none=True)]
+    values: Any = yaml.load(text) or {}
+    values["keys"] = [*(values.get("keys") or []), *new]
     yaml.dump(values, out)
+    parse_trust(out.getvalue())
     return out.getvalue()
 
 

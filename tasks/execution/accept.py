@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ascl_core.artifacts import digest, write_json
+from ascl_core.artifacts import digest
 from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.evidence.acceptance import accepted
-from tasks.evidence.log import bring_up_to_date
+from tasks.evidence.log import write_record
 from tasks.evidence.record import read_record
 from tasks.evidence.trust import PrivateKey, Role, read_trust
 from tasks.execution.supervisor import only_supervisor
@@ -30,16 +30,15 @@ def accept(root: Path, stage: Stage, reason: str, key: PrivateKey) -> None:
         if record is None:
             raise WorkspaceError(f"{stage.name} has no record, so there is nothing to accept", file=stage.record.path, hint="ascl run")
         dependencies = read_dependencies(root, stage)
-        if record["digest"] == dependencies.digest:
+        if record.digest == dependencies.digest:
             raise WorkspaceError(
                 f"the code of {stage.name} did not change", field="STAGE", value=stage.name, hint="ascl plan says what would run"
             )
-        before, now = (record["inputs"], record["parameters"]), (dict(dependencies.data), dict(dependencies.parameters))
+        before, now = (record.inputs, record.parameters), (dict(dependencies.data), dict(dependencies.parameters))
         other = [one for old, new in zip(before, now, strict=True) for one in sorted({*old, *new}) if old.get(one) != new.get(one)]
-        other += [path for path, sha256 in record["outputs"].items() if not (root / path).exists() or digest(root / path) != sha256]
-        if other or record["function"] != dependencies.function:
+        other += [path for path, sha256 in record.outputs.items() if not (root / path).exists() or digest(root / path) != sha256]
+        if other or record.function != dependencies.function:
             problem = f"not only the code of {stage.name} changed: {', '.join(other) or 'its function'}"
             raise WorkspaceError(problem, field="STAGE", value=stage.name, hint="ascl run makes it anew")
-        write_json(root / stage.record.path, accepted(record, stage, dependencies, approver.name, reason.strip(), key))
+        write_record(root, stage, accepted(record, stage, dependencies, approver.name, reason.strip(), key))
         outputs.record(root, stage)
-    bring_up_to_date(root)

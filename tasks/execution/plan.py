@@ -185,4 +185,4 @@ def _moved(stage: Stage, expected: Mapping[Artifact, str], recorded: Mapping[str
 
 def _last_seconds(root: Path, stage: Stage) -> float | None:
     record = read_record(root / stage.record.path)
-    return None if record is None else float(record["seconds"])
+    return None if record is None else record.seconds

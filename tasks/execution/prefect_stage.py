@@ -189,7 +189,7 @@ def _describe(stage: Stage, root: Path, outcome: Outcome) -> None:
     record = read_record(root / stage.record.path)
     if record is not None and AssetContext.get() is not None:
         for artifact in stage.outputs.values():
-            add_asset_metadata(asset_key(artifact), {"sha256": record["outputs"][artifact.path], "action": outcome.action})
+            add_asset_metadata(asset_key(artifact), {"sha256": record.outputs[artifact.path], "action": outcome.action})
 
 
 class _Watcher:

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ascl_core.artifacts import digest, read_json, sha256_tree, tree_digest, write_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import AsclError, StageCrashed, StageError, WorkspaceError, load_error
 from ascl_core.progress import ProgressEvent
-from tasks.evidence.record import make_record, read_record
+from tasks.evidence.log import write_record
+from tasks.evidence.record import Record, make_record, parse_record, read_record
 from tasks.execution import child
 from tasks.execution.launch import command
 from tasks.execution.supervisor import OnEvent, log_file, only_supervisor, run_supervised
@@ -53,7 +53,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 class Finished:
     """The record and the log of a run of a stage."""
 
-    record: dict[str, Any]
+    record: Record
     log: Path
 
 
@@ -84,11 +84,11 @@ def is_published(root: Path, stage: Stage) -> bool:
     record = read_record(root / stage.record.path)
     if record is None:
         return False
-    outputs = record["outputs"]
+    outputs = record.outputs
     paths = {artifact.path for artifact in stage.outputs.values()}
     if set(outputs) != paths or not all((root / path).exists() and digest(root / path) == outputs[path] for path in paths):
         return False
-    return bool(record["digest"] == read_dependencies(root, stage).digest)
+    return record.digest == read_dependencies(root, stage).digest
 
 
 def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent, run_id: str | None) -> Finished:
@@ -99,9 +99,9 @@ def _run(root: Path, stage: Stage, lock: Path, on_event: OnEvent, run_id: str | 
     _remove_others(folder, work)
     if not _is_finished(root, stage, work):
         _compute(root, stage, dependencies, work, lock, log, on_event)
-    record = read_json(work / RECORD) | {"prefect_run": run_id}
+    record = parse_record((work / RECORD).read_bytes(), work / RECORD).model_copy(update={"prefect_run": run_id})
     _publish(root, stage, work)
-    write_json(root / stage.record.path, record)
+    write_record(root, stage, record)
     shutil.rmtree(work)
     return Finished(record, log)
 
@@ -129,7 +129,7 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
         raise StageError(f"changed while {stage.name} ran; its outputs were not published", file=", ".join(moved[:5]), hint="run it again")
     outputs, metrics = {path: tree_digest(tree) for path, tree in files.items()}, read_json(work / child.METRICS)
     record = make_record(root, stage, dependencies, outputs, metrics, started, files=files, written=work / child.OUT)
-    write_json(work / RECORD, record)
+    write_json(work / RECORD, record.dump())
 
 
 def _output_files(stage: Stage, work: Path, path: str, log: Path) -> dict[str, str]:
@@ -145,7 +145,7 @@ def _is_finished(root: Path, stage: Stage, work: Path) -> bool:
     record = read_record(work / RECORD)
     if record is None:
         return False
-    wanted = record["outputs"]
+    wanted = record.outputs
     return all(
         path in wanted and any(file.exists() and digest(file) == wanted[path] for file in (work / child.OUT / path, root / path))
         for path in (artifact.path for artifact in stage.outputs.values())

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ascl_core.artifacts import read_json
-from tasks.evidence import log as lineage_log
+from tasks.evidence.log import append_missing
+from tasks.evidence.record import load_record
 from tasks.execution.runner import is_published, run_stage
 from tasks.execution.supervisor import OnEvent
 from tasks.registry.stages import Stage
@@ -55,10 +55,9 @@ def bring_up_to_date(
     outputs.fetch(root, [artifact.path for artifact in stage.input_artifacts() if not (root / artifact.path).exists()])
 
     def outcome(action: Action, *reasons: str, log: Path | None = None) -> Outcome:
-        lineage_log.bring_up_to_date(root)
-        record = read_json(root / stage.record.path)
+        metrics = load_record(root, stage).metrics
         where = str(log.relative_to(root)) if log else None
-        return Outcome(stage.name, action, reasons, time.monotonic() - started, record["metrics"], where)
+        return Outcome(stage.name, action, reasons, time.monotonic() - started, metrics, where)
 
     if force:
         reasons: tuple[str, ...] = ("asked for by --force",)
@@ -75,15 +74,17 @@ def bring_up_to_date(
         if stale.restorable and not is_published(root, stage) and outputs.restore(root, stage):
             if stale.rewritten:
                 outputs.record(root, stage)
+            append_missing(root)
             return outcome("restored", *reasons)
         with slot():
             finished = run_stage(root, stage, on_event=on_event, unless=lambda: is_published(root, stage), run_id=run_id)
     outputs.record(root, stage)
     if finished is None:
+        append_missing(root)  # an earlier process may have been killed before it did
         return outcome("reused", "its outputs are up to date; DVC had no record or no copy of them, and has them now")
     return outcome("ran", *reasons, log=finished.log)
 
 
 def _when(root: Path, stage: Stage) -> str:
-    ended = str(read_json(root / stage.record.path).get("ended", "its last run"))
+    ended = load_record(root, stage).ended
     return ended.replace("T", " ").removesuffix("+00:00") + (" UTC" if ended.endswith("+00:00") else "")

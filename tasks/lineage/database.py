@@ -1,4 +1,4 @@
-"""DuckDB over the Parquet files of the lineage: it reaches nothing else and loads no extension; what people type goes in as parameters."""
+"""DuckDB over the Parquet files of the lineage: it can read nothing else and loads no extension; input is passed as parameters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import atomic_path
 from ascl_core.errors import DataError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 FOLDER = Path(".ascl") / "lineage"
 _MEMORY = "1GB"
@@ -21,27 +21,23 @@ _MAGIC = b"PAR1"
 
 @contextmanager
 def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()) -> Iterator[DuckDBPyConnection]:
-    """A database in memory, of at most 1 GB; what does not fit is spilled to the folder `spill`, and is an error without one.
+    """Open a database in memory, of at most 1 GB; what does not fit is spilled to the folder `spill`, and is an error without one.
 
-    It reads what is in the folder of the lineage, and the files `also`. `DataError` where a file of the lineage cannot be read.
+    It can read the folder of the lineage, and the files `also`. `DataError` if a file of the lineage cannot be read.
     """
-    import duckdb
-
     with opened(_MEMORY, folders=[root.resolve() / FOLDER], paths=also, spill=spill) as connection:
         try:
             yield connection
         except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
             problem = f"cannot be read: {str(error).splitlines()[0]}"
-            raise DataError(problem, file=FOLDER, hint=f"rm -r {FOLDER}: it is made anew from the data sets") from error
+            raise DataError(problem, file=FOLDER, hint=f"rm -r {FOLDER}: it is written again from the data sets") from error
 
 
 @contextmanager
 def opened(
     memory: str, *, folders: Sequence[Path] = (), paths: Sequence[Path] = (), spill: Path | None = None, ordered: bool = True
 ) -> Iterator[DuckDBPyConnection]:
-    """A database in memory, of at most `memory`, that reads these folders and files, and whose settings no query changes."""
-    import duckdb
-
+    """Open a database in memory, of at most `memory`, that can read only these folders and files; no query can change its settings."""
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -59,19 +55,19 @@ def opened(
 
 
 def rows_of(connection: DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """What the query gives, a mapping for each row."""
+    """Return the result of a query, a mapping for each row."""
     found = connection.execute(query, values)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def files(paths: Iterable[Path]) -> list[str]:
-    """Paths as `read_parquet` takes them: whatever their names have in them, each stands for itself."""
+    """Return paths as `read_parquet` takes them, with wildcards in their names escaped."""
     return [glob.escape(str(path.resolve())) for path in paths]
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a Parquet file is there and was not cut off."""
+    """Return whether a Parquet file exists and was not cut off."""
     try:
         with open(file, "rb") as opened:
             opened.seek(-len(_MAGIC), 2)
@@ -81,7 +77,7 @@ def is_whole(file: Path) -> bool:
 
 
 def insert(connection: DuckDBPyConnection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Put rows into a table of the program's own name."""
+    """Insert rows into a table; its name must not come from outside."""
     columns = list(zip(*rows, strict=True))
     if columns:
         values = {f"c{number}": list(column) for number, column in enumerate(columns)}
@@ -89,12 +85,12 @@ def insert(connection: DuckDBPyConnection, table: str, rows: Iterable[tuple[Any,
 
 
 def load(connection: DuckDBPyConnection, table: str, file: Path) -> None:
-    """Put what was kept in a file into a table, if it is there and whole."""
+    """Load a table from a file that `dump` wrote, if it exists and is whole."""
     if is_whole(file):
         connection.execute(f"INSERT INTO {table} SELECT * FROM read_parquet($f)", {"f": files([file])})
 
 
-def keep(connection: DuckDBPyConnection, table: str, file: Path) -> None:
-    """Keep a table in a file, atomically."""
+def dump(connection: DuckDBPyConnection, table: str, file: Path) -> None:
+    """Dump a table to a file, atomically."""
     with atomic_path(file) as temporary:
         connection.table(table).write_parquet(str(temporary.resolve()), compression="zstd")

@@ -1,16 +1,14 @@
-"""What differs behind two artifacts, ordered by what most likely moved the metric, and what provably did not.
+"""What differs upstream of two artifacts, ordered by what most likely moved the metric, and what provably did not.
 
-First it is asked what can have moved it at all. Every output has its SHA-256 in a record, so a difference reached the end only where an
-output that changed was read by a stage whose output changed in turn, and so on to the answers of the evaluation. A difference that none
-of these stages met is listed as without effect, with the stage that gave the same bytes all the same.
+Every output has its SHA-256 in a record, so a difference reached the end only if a changed output was read by a stage whose output changed
+in turn, and so on to the answers of the evaluation. A difference that none of these stages met is listed as without effect, with the stage
+that wrote the same bytes in spite of it.
 
-What is left cannot be told apart by hashes: of several that met the same stage any may have done it. The order is a guess, and this is it:
+Hashes cannot separate the remaining differences: any of several that met the same stage may have done it. Their order is a guess:
 
-1. the kind, by how strongly its like decides what a model says: a stage that only one side has; rules whose verdicts flip or that come or
-   go; parameters; rows; other sources; the wording of rules; seeds, which move a metric within its noise; code, which most often changes
-   without a change of meaning; packages; machines; and last stages that gave other bytes from the same inputs;
-2. within a kind the nearest to the evaluation, in stages: less lies between that could have levelled it out;
-3. then how much of it there is: verdicts that flip, rows that are not as they were; then the name.
+1. the kind, by how strongly it usually decides what a model says: see `Kind`;
+2. within a kind the nearest to the evaluation, in stages: fewer stages could have levelled it out;
+3. then its size: verdicts that flip, rows that changed; then the name.
 """
 
 from __future__ import annotations
@@ -23,14 +21,14 @@ from typing import Any
 
 from ascl_core.evaluation.figures import FIGURES
 from tasks.evidence.graph import Found
-from tasks.lineage.causes import Cause, Kind, causes, told_stage
+from tasks.lineage.causes import Cause, Kind, causes
 from tasks.lineage.find import find
 from tasks.lineage.pairs import EVALUATION, Pairs
 from tasks.lineage.row_counts import RowCounts, count_rows
 from tasks.registry.parameters import changed, flat
 from tasks.registry.stages import CHECKPOINT, GATE
 
-SCHEMA = "ascl.lineage-diff/1"
+SCHEMA = "ascl.lineage-diff/2"
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,17 @@ class Metric:
     key: str
     name: str
     before: dict[str, Any] | None
-    """Value with its 95 % interval; None where there is no data."""
+    """Value with its 95 % interval; None without data."""
     after: dict[str, Any] | None
 
     @property
     def difference(self) -> float | None:
-        """After less before; None without data on a side."""
+        """After minus before; None if a side has no data."""
         return self.after["value"] - self.before["value"] if self.before and self.after else None
 
     @property
     def outside(self) -> bool | None:
-        """Whether each value lies outside of the other's interval; None without data on a side."""
+        """Whether each value lies outside the other's interval; None if a side has no data."""
         if not self.before or not self.after:
             return None
         pairs = ((self.before, self.after), (self.after, self.before))
@@ -78,38 +76,39 @@ class Without:
 
 @dataclass(frozen=True)
 class Diff:
-    """What differs behind two artifacts."""
+    """What differs upstream of two artifacts."""
 
     old: Found
     new: Found
     metrics: tuple[Metric, ...]
-    """Those of the evaluations, where both artifacts were evaluated, in the order of the report."""
+    """In the order of the report; empty unless both artifacts were evaluated."""
     answers: RowCounts | None
-    """Responses of the evaluations that differ; None where they are not at hand, or nothing was evaluated."""
+    """Responses of the evaluations that differ; None if they are not available here, or nothing was evaluated."""
     ranked: tuple[Ranked, ...]
-    """The likeliest first."""
+    """The most likely first."""
     without: tuple[Without, ...]
     missing: tuple[str, ...]
     """What could not be compared."""
 
     def to_json(self) -> dict[str, Any]:
-        """The diff for programs."""
+        """Return the diff for programs."""
         return {
             "schema": SCHEMA,
-            **{side: _found(one) for side, one in (("a", self.old), ("b", self.new))},
+            "a": _dump_found(self.old),
+            "b": _dump_found(self.new),
             "metrics": {
                 one.key: {"a": one.before, "b": one.after, "difference": one.difference, "outside_both": one.outside}
                 for one in self.metrics
             },
             "answers": None if self.answers is None else {**vars(self.answers), "examples": dict(self.answers.examples)},
-            "changes": [{**_cause(one.cause), "distance": one.distance, "through": list(one.through)} for one in self.ranked],
-            "without_effect": [{**_cause(one.cause), "why": one.why} for one in self.without],
+            "changes": [{**_dump_cause(one.cause), "distance": one.distance, "through": list(one.through)} for one in self.ranked],
+            "without_effect": [{**_dump_cause(one.cause), "why": one.why} for one in self.without],
             "not_compared": list(self.missing),
         }
 
 
 def diff(root: Path, old: str, new: str) -> Diff:
-    """What differs between what two people's names mean; `DataError` or `WorkspaceError` where one of them is nothing or not clear."""
+    """Compare the artifacts that two names mean; `DataError` or `WorkspaceError` if a name means nothing, or several things."""
     pairs = Pairs(find(root, old), find(root, new))
     missing: list[str] = []
     ranked: list[Ranked] = []
@@ -117,8 +116,7 @@ def diff(root: Path, old: str, new: str) -> Diff:
     for cause in causes(pairs, missing):
         through = sorted((name for name in cause.met_by if pairs.live(name)), key=pairs.distance)
         if through:
-            names = tuple(told_stage(name, pairs.by_name[name]) for name in through)
-            ranked.append(Ranked(cause, pairs.distance(through[0]), names))
+            ranked.append(Ranked(cause, pairs.distance(through[0]), tuple(pairs.by_name[name].label for name in through)))
         else:
             without.append(Without(cause, _why_without(pairs, cause)))
     without += [Without(cause, "the gate comes after the evaluation") for cause in _gate(pairs)]
@@ -135,7 +133,7 @@ def _why_without(pairs: Pairs, cause: Cause) -> str:
     if EVALUATION in changed:
         return "the evaluation gave the same answers and figures"
     if changed:
-        return f"what {', '.join(changed)} gave otherwise reached nothing that is compared"
+        return f"the changed outputs of {', '.join(changed)} reached nothing that is compared"
     name = max(cause.met_by, key=pairs.distance)
     pair = pairs.by_name[name]
     assert pair.new is not None
@@ -144,13 +142,13 @@ def _why_without(pairs: Pairs, cause: Cause) -> str:
 
 
 def _gate(pairs: Pairs) -> Iterator[Cause]:
-    """Parameters of the gate, where whole runs are compared: it is not behind a checkpoint."""
+    """Yield changed parameters of the gate if candidates are compared, as the gate is not upstream of them."""
     nodes = [one.graph.nodes.get(GATE.name) for one in (pairs.old, pairs.new)]
     if EVALUATION not in pairs.by_name or GATE.name in pairs.by_name or None in nodes:
         return
     if {one.path for one in (pairs.old, pairs.new)} != {CHECKPOINT}:
         return
-    before, after = (flat(node.record["parameters"]) for node in nodes if node)
+    before, after = (flat(node.record.parameters) for node in nodes if node)
     for key, was, now in changed(before, after):
         yield Cause(Kind.PARAMETER, key, was, now, (GATE.name,))
 
@@ -161,9 +159,9 @@ def _metrics(pairs: Pairs, missing: list[str]) -> Iterator[Metric]:
     headlines = []
     for one, end in zip((pairs.old, pairs.new), pairs.ends, strict=True):
         path = end.node.stage.outputs["metrics"].path
-        content = one.place.read(path)
+        content = one.snapshot.read(path)
         if content is None:
-            missing.append(f"{path} in {one.place.name}: its bytes are not at hand, so no figure can be compared")
+            missing.append(f"{path} in {one.snapshot.name}: its bytes are not available here, so no figure can be compared")
             return
         headlines.append(json.loads(content)["headline"])
     for key, name, _, _ in FIGURES:
@@ -175,16 +173,16 @@ def _answers(pairs: Pairs, missing: list[str]) -> RowCounts | None:
     if EVALUATION not in pairs.by_name:
         return None
     paths = [end.node.stage.outputs["results"].path for end in pairs.ends]
-    files = [one.place.files(path).get("") for one, path in zip((pairs.old, pairs.new), paths, strict=True)]
+    files = [one.snapshot.files(path).get("") for one, path in zip((pairs.old, pairs.new), paths, strict=True)]
     if files[0] is None or files[1] is None:
-        missing.append(f"{paths[0]}: its bytes are not at hand, so no answer can be compared")
+        missing.append(f"{paths[0]}: its bytes are not available here, so no answer can be compared")
         return None
     return count_rows(files[0], files[1], paths[0])
 
 
-def _found(found: Found) -> dict[str, Any]:
-    return {"path": found.path, "sha256": found.sha256, "place": found.place.name, "commit": found.place.commit}
+def _dump_found(found: Found) -> dict[str, Any]:
+    return {"path": found.path, "sha256": found.sha256, "snapshot": found.snapshot.name, "commit": found.snapshot.commit}
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _dump_cause(cause: Cause) -> dict[str, Any]:
     return {**vars(cause), "kind": str(cause.kind), "met_by": list(cause.met_by), "details": list(cause.details)}

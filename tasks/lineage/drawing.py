@@ -1,4 +1,4 @@
-"""The graphs of one or two places as one drawing: a box for each stage and for what people wrote, a line for each that read another."""
+"""The graphs of one or two snapshots as one drawing: a box for each stage and each source, a line for each that read another."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LINE = 21
 
 
 class State(StrEnum):
-    """What a box or a line is, besides being there."""
+    """The state of a box or a line."""
 
     PLAIN = "plain"
     BROKEN = "broken"
-    """What was read is not what was written."""
+    """Other bytes were read than written."""
     SAME = "same"
     DIFFERS = "differs"
     ONLY_BEFORE = "before"
     ONLY_NOW = "now"
 
 
-TOLD = {
-    State.BROKEN: "what it read is not what was written",
+DESCRIPTIONS = {
+    State.BROKEN: "read other bytes than were written",
     State.SAME: "same outputs",
     State.DIFFERS: "other outputs",
     State.ONLY_BEFORE: "only before",
@@ -40,7 +40,7 @@ _MARKS = {State.BROKEN: "✗", State.SAME: "=", State.DIFFERS: "≠", State.ONLY
 
 @dataclass(frozen=True)
 class Box:
-    """A stage, or a path that people wrote."""
+    """A stage or a source."""
 
     name: str
     x: float
@@ -50,22 +50,22 @@ class Box:
     figures: str
     """Short hash and duration."""
     label: str
-    """All of it in words."""
+    """Everything in words."""
     state: State
     is_source: bool
     is_chosen: bool
-    is_behind: bool
+    is_upstream: bool
     """Whether the chosen artifact comes from it."""
 
     @property
     def mark(self) -> str:
-        """A sign for the state, so that colour is not all that tells."""
+        """A sign for the state, for readers who do not see colours."""
         return _MARKS.get(self.state, "")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A stage that read what another one, or a person, wrote."""
+    """A stage that read the output of another one, or a source."""
 
     writer: str
     reader: str
@@ -85,25 +85,32 @@ class Drawing:
     height: float
 
 
-def draw(sides: Sequence[Mapping[str, Any]]) -> Drawing:
-    """The sides of `page_data`, one or two (before, now), laid over each other.
+_Side = Mapping[str, Any]
+"""A graph as `page_data` describes it."""
+_Read = tuple[int, Mapping[str, Any]]
+"""An edge, and the number of its side."""
 
-    That every stage's record goes into the report is drawn only where it is broken, as it would cover all else.
+
+def draw(sides: Sequence[_Side]) -> Drawing:
+    """Draw one or two graphs (before, now) over each other.
+
+    That the report reads the record of every stage is drawn only where a record differs, as these lines would cover all others.
     """
     names = list(dict.fromkeys(name for side in sides for kind in ("sources", "nodes") for name in side[kind]))
     reads = _reads(sides)
     layout = lay_out(names, list(reads), SIZES)
-    in_order = sorted(names, key=lambda name: (layout.boxes[name][1], layout.boxes[name][0]))
-    boxes = [_box(name, layout.boxes[name], sides) for name in in_order]
+    boxes = [_box(name, layout.boxes[name], sides) for name in names]
     lines = [_line(link, reads[link], layout.lines[link], len(sides)) for link in reads]
-    return Drawing(tuple(boxes), tuple(sorted(lines, key=lambda line: line.state != State.PLAIN)), layout.width, layout.height)
+    return Drawing(
+        tuple(sorted(boxes, key=lambda box: (box.y, box.x))),
+        tuple(sorted(lines, key=lambda line: line.state != State.PLAIN)),
+        layout.width,
+        layout.height,
+    )
 
 
-_Read = tuple[int, Mapping[str, Any]]
-
-
-def _reads(sides: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[_Read]]:
-    """What each reader has from each writer, with the number of the side."""
+def _reads(sides: Sequence[_Side]) -> dict[tuple[str, str], list[_Read]]:
+    """Return the edges from each writer to each reader."""
     found: dict[tuple[str, str], list[_Read]] = {}
     for number, side in enumerate(sides):
         for reader, node in side["nodes"].items():
@@ -117,13 +124,13 @@ def _line(link: tuple[str, str], reads: Sequence[_Read], points: Sequence[tuple[
     read = [{edge["path"]: edge["sha256"] for number, edge in reads if number == side} for side in range(sides)]
     broken = not all(edge["holds"] for _, edge in reads)
     state = State.BROKEN if broken else State.DIFFERS if sides > 1 and read[0] != read[-1] else State.PLAIN
-    told = TOLD[State.BROKEN] if broken else "other bytes" if state is State.DIFFERS else ""
+    note = {State.BROKEN: f": {DESCRIPTIONS[State.BROKEN]}", State.DIFFERS: ": other bytes"}.get(state, "")
     paths = ", ".join(dict.fromkeys(edge["path"] for _, edge in reads))
-    return Line(*link, _svg(points), state, f"{link[1]} reads {paths}{f': {told}' if told else ''}")
+    return Line(*link, _svg(points), state, f"{link[1]} reads {paths}{note}")
 
 
 def _svg(points: Sequence[tuple[float, float]]) -> str:
-    """Vertical where the line leaves, passes a layer and arrives; curves between."""
+    """Return a path that is vertical where the line leaves, crosses a layer and arrives, with curves between."""
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for number, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
         half = (y0 + y1) / 2
@@ -131,43 +138,34 @@ def _svg(points: Sequence[tuple[float, float]]) -> str:
     return "".join(parts)
 
 
-def _box(name: str, corner: tuple[float, float], sides: Sequence[Mapping[str, Any]]) -> Box:
+def _box(name: str, corner: tuple[float, float], sides: Sequence[_Side]) -> Box:
     now, is_source = sides[-1], any(name in side["sources"] for side in sides)
     state = _state(name, sides)
     node = now["nodes"].get(name) or sides[0]["nodes"].get(name)
-    versions = _versions(name, sides)
+    versions = list(dict.fromkeys(sha256 for side in reversed(sides) for sha256 in side["sources"].get(name, ())))
     sha256 = node["record"]["outputs"].get(node["output"], "") if node else versions[0]
-    seconds = f" · {node['record']['seconds']:g} s" if node and "seconds" in node["record"] else ""
+    seconds = f" · {node['record']['seconds']:g} s" if node else ""
     figures = f"{sha256[:_SHORT]}{seconds}" if not is_source or state is not State.BROKEN else f"{len(versions)} versions"
     is_chosen = name == now["stage"]
-    words = ["written by people" if is_source else "", TOLD.get(state, ""), "chosen" if is_chosen else ""]
-    kind = "" if is_source else "stage "
-    label = ", ".join(word for word in (f"{kind}{name}", figures.replace(" · ", ", "), *words) if word)
-    return Box(name, *corner, _pieces(name), figures, label, state, is_source, is_chosen, name in now["behind"])
+    words = ["written by people" if is_source else "", DESCRIPTIONS.get(state, ""), "chosen" if is_chosen else ""]
+    label = ", ".join(word for word in (name if is_source else f"stage {name}", figures.replace(" · ", ", "), *words) if word)
+    return Box(name, *corner, tuple(_fitting(name, 2)), figures, label, state, is_source, is_chosen, name in now["upstream"])
 
 
-def _versions(name: str, sides: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(sha256 for side in reversed(sides) for sha256 in side["sources"].get(name, ())))
-
-
-def _state(name: str, sides: Sequence[Mapping[str, Any]]) -> State:
+def _state(name: str, sides: Sequence[_Side]) -> State:
     nodes = [side["nodes"].get(name) for side in sides]
     if any(not edge["holds"] for node in nodes if node for edge in node["edges"]) or len(sides[-1]["sources"].get(name, ())) > 1:
         return State.BROKEN
     if len(sides) == 1:
         return State.PLAIN
-    made = [node["record"]["outputs"] if node else side["sources"].get(name) for node, side in zip(nodes, sides)]
-    if made[0] is None or made[1] is None:
-        return State.ONLY_NOW if made[0] is None else State.ONLY_BEFORE
-    return State.SAME if made[0] == made[1] else State.DIFFERS
-
-
-def _pieces(name: str) -> tuple[str, ...]:
-    return tuple(_fitting(name, 2))
+    before, after = (node["record"]["outputs"] if node else side["sources"].get(name) for node, side in zip(nodes, sides, strict=True))
+    if before is None or after is None:
+        return State.ONLY_NOW if before is None else State.ONLY_BEFORE
+    return State.SAME if before == after else State.DIFFERS
 
 
 def _fitting(text: str, most: int) -> Iterator[str]:
-    """At most so many lines, broken behind a separator where there is one."""
+    """Yield at most so many lines, broken after a separator if there is one."""
     if len(text) > _LINE and most > 1:
         cut = max((text.rfind(mark, 0, _LINE) + 1 for mark in "_/-"), default=0) or _LINE
         yield text[:cut]

@@ -1,4 +1,4 @@
-"""The rows behind a page: their manifests' lines with the beginning of each text, packed so that a browser opens what it looks into."""
+"""The rows in a page: their manifests' lines with the beginning of each text, packed in pieces that a browser opens on demand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from ascl_core.artifacts import digest
 from tasks.evidence.graph import Graph
@@ -16,14 +18,16 @@ from tasks.lineage.database import FOLDER, database, files, rows_of
 from tasks.lineage.manifests import GROUP_ROWS, ROWS, RULES, folder_of, make_manifest
 from tasks.lineage.reads import DATA_SETS
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MOST_ROWS = 2_000_000
-"""As many go into a page, which is then about 125 MB; data sets that do not fit are listed with their figures."""
+"""The most rows in a page, which is then about 125 MB; data sets that do not fit are listed with their figures."""
 TEXT_CHARACTERS = 100
 """Of each prompt."""
-NOT_AT_HAND, CHANGED, TOO_MANY, LEFT_OUT = "not at hand: ascl pull", "not what its record says", "too many rows for a page", "left out"
+UNAVAILABLE, CHANGED, TOO_MANY, LEFT_OUT = (
+    "not available here: ascl pull",
+    "not what its record says",
+    "too many rows for a page",
+    "left out",
+)
 _LEVEL = 6
 
 _PROMPTS = "SELECT id AS row_id, id AS prompt_id, min(left(prompt, $most)) AS text FROM read_parquet($file) GROUP BY ALL"
@@ -39,39 +43,39 @@ SELECT row_id, nullif(prompt_id, row_id) AS prompt_id, text, source, licence, ru
 FROM read_parquet($rows) LEFT JOIN ({}) AS texts USING (row_id, prompt_id) ORDER BY row_id, prompt_id, kept
 """
 _EACH = ("row_id", "prompt_id", "text")
-"""Columns in which hardly two values are alike; all others are packed as numbers into a list of their values."""
+"""Columns whose values are mostly distinct; all others are packed as numbers into a list of their values."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that a record of the place names."""
+    """A data set that a record of the snapshot names."""
 
     path: str
     sha256: str
     file: Path | None
     rows: int | None
-    """None where nobody can look into it."""
+    """None if it is not available here."""
     by_rule: dict[str, int]
     """How many rows have each rule."""
     missing: str
-    """Why its rows are not in the page; empty where they are."""
+    """Why its rows are not in the page; empty if they are."""
 
 
 def data_sets(root: Path, graph: Graph, *, embed: bool, most: int = MOST_ROWS) -> list[DataSet]:
-    """The data sets of a place, with their manifests made where they were not; rows beyond `most` stay outside, by whole data sets."""
+    """Return the data sets of a snapshot and write their missing manifests; data sets that would exceed `most` rows stay out."""
     found: list[DataSet] = []
     for path, sha256, _ in graph.artifacts():
         if path in DATA_SETS:
             one = _data_set(root, graph, path, sha256, embed=embed)
             most -= one.rows or 0 if not one.missing else 0
-            found.append(one if most >= 0 else DataSet(**{**vars(one), "missing": one.missing or TOO_MANY}))
+            found.append(one if most >= 0 else replace(one, missing=one.missing or TOO_MANY))
     return found
 
 
 def _data_set(root: Path, graph: Graph, path: str, sha256: str, *, embed: bool) -> DataSet:
-    file = graph.place.files(path).get("")
+    file = graph.snapshot.files(path).get("")
     if file is None or digest(file) != sha256:
-        return DataSet(path, sha256, None, None, {}, NOT_AT_HAND if file is None else CHANGED)
+        return DataSet(path, sha256, None, None, {}, UNAVAILABLE if file is None else CHANGED)
     make_manifest(root, sha256, file, path)
     with database(root) as connection:
         query = "SELECT rule_id, sum(rows)::BIGINT AS rows FROM read_parquet($f) GROUP BY rule_id"
@@ -85,13 +89,13 @@ class Chunk:
     """Some rows of a data set as a browser reads them: base64 of gzip of JSON."""
 
     data_set: int
-    """Its place in the list."""
+    """Its position in the list."""
     rows: int
     packed: str
 
 
 def chunks(root: Path, sets: Sequence[DataSet]) -> Iterator[Chunk]:
-    """All rows of the data sets that are embedded, by row id; needs memory for the texts of one data set, at most 1 GB."""
+    """Yield the rows of the data sets that are embedded, by row id; needs memory for the texts of one data set, at most 1 GB."""
     for number, one in enumerate(sets):
         if one.missing or one.file is None:
             continue
@@ -103,7 +107,7 @@ def chunks(root: Path, sets: Sequence[DataSet]) -> Iterator[Chunk]:
 
 
 def pack(value: Any) -> str:
-    """A value as a browser reads it; the same bytes for the same value."""
+    """Return a value as a browser reads it; the same bytes for the same value."""
     return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), _LEVEL, mtime=0)).decode()
 
 

@@ -1,10 +1,10 @@
-"""The manifest of a data set: for each row who it is, its content, where it is from, its rules, and why it was kept.
+"""The manifest of a data set: for each row its id, the digest of its content, its source, its rules, and why it was kept.
 
     .ascl/lineage/rows-1/<SHA-256 of the data set>/rows.parquet        a row each, sorted by row id
                                                   /by_prompt.parquet   prompt id to row id, where rows are trajectories
                                                   /rules.parquet       how many rows each rule has, by split
 
-It follows from the bytes of the data set alone, appears whole or not at all, and is made anew where it is missing or torn.
+It depends on the bytes of the data set alone. It is written whole or not at all, and again if it is missing or torn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
@@ -23,14 +26,11 @@ from ascl_core.vocabulary import Arm, PromptType
 from tasks.lineage.database import FOLDER, database, files, is_whole
 from tasks.repository.locking import exclusive
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MANIFESTS = FOLDER / "rows-1"
-"""The number is that of the format: what another one wrote is not read."""
+"""The number is that of the format; other formats are not read."""
 ROWS, BY_PROMPT, RULES = "rows.parquet", "by_prompt.parquet", "rules.parquet"
 GROUP_ROWS = 20_480
-"""Rows in a group of a Parquet file: as many as a look-up reads where it finds one."""
+"""Rows in a group of a Parquet file, which is the least that a look-up reads."""
 BATCH_ROWS = 10_000
 _MAKING = FOLDER / "making"
 _CURATED = "length, exact duplicates, near-duplicates, decontamination, resolved against the rules"
@@ -42,13 +42,11 @@ _RIGHT = {
     PromptType.UTILITY: "well-formed, does not refuse, right answer",
 }
 CONSULTED, DECIDES, TAUGHT, NONE = "consulted", "decides", "in the teacher's prompt", "none"
-"""What the rules of a row are to it."""
+"""How a row uses its rules."""
 
 
 def schema() -> pa.Schema:
-    """The columns of a manifest."""
-    import pyarrow as pa
-
+    """Return the columns of a manifest."""
     text = pa.string()
     needed = [pa.field(name, text, nullable=False) for name in ("row_id", "prompt_id", "content_sha256", "source", "licence", "rules_are")]
     rules = pa.field("rule_ids", pa.list_(pa.field("element", text)), nullable=False)
@@ -56,18 +54,18 @@ def schema() -> pa.Schema:
 
 
 def folder_of(root: Path, sha256: str) -> Path:
-    """Where the manifest of a data set of that SHA-256 is."""
+    """Return the folder of the manifest of the data set with that SHA-256."""
     return root / MANIFESTS / sha256
 
 
 def has_manifest(root: Path, sha256: str) -> bool:
-    """Whether it is there, and none of its files was cut off."""
+    """Return whether the manifest exists and none of its files was cut off."""
     folder = folder_of(root, sha256)
     return folder.is_dir() and is_whole(folder / ROWS) and is_whole(folder / RULES)
 
 
 def make_manifest(root: Path, sha256: str, file: Path, path: str) -> None:
-    """Make the manifest of the data set in `file`, unless it is there; its bytes must have that SHA-256, or `DataError`."""
+    """Write the manifest of the data set in `file`, unless it exists; `DataError` if the file does not have that SHA-256."""
     if has_manifest(root, sha256):
         return
     if digest(file) != sha256:
@@ -77,8 +75,6 @@ def make_manifest(root: Path, sha256: str, file: Path, path: str) -> None:
 
 def write_manifest(root: Path, sha256: str, batches: Iterable[pa.RecordBatch]) -> None:
     """Write the manifest of those rows, in any order; needs memory for a batch, and at most 1 GB to sort."""
-    import pyarrow.parquet as pq
-
     with _alone(root) as making:
         if has_manifest(root, sha256):
             return
@@ -116,7 +112,7 @@ def _sort(root: Path, unsorted: Path, into: Path, spill: Path) -> None:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
-    """An empty folder to work in, for one process at a time: whatever a killed one left there goes."""
+    """Yield an empty folder to work in, for one process at a time; the remains of a killed process are removed."""
     with exclusive(root / FOLDER / "lock"):
         making = root / _MAKING
         shutil.rmtree(making, ignore_errors=True)
@@ -128,8 +124,6 @@ def _alone(root: Path) -> Iterator[Path]:
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
     while some := list(islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist(some, schema=schema())
 
@@ -143,9 +137,7 @@ def _rows(file: Path, path: str) -> Iterator[dict[str, Any]]:
         try:
             yield {"content_sha256": sha256_json(values), **manifest(values)}
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"not a row of a data set: {error!r}", file=path, field=f"row {number}", hint="make it anew: ascl run"
-            ) from error
+            raise DataError(f"not a row of a data set: {error!r}", file=path, field=f"row {number}", hint="ascl run") from error
 
 
 def _lines(file: Path, path: str) -> Iterator[dict[str, Any]]:
@@ -158,9 +150,6 @@ def _lines(file: Path, path: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(file) as opened:
             for batch in opened.iter_batches(batch_size=BATCH_ROWS):
@@ -170,7 +159,7 @@ def _records(file: Path, path: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_prompt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the prompts, or of a suite: it is held out, and in no split."""
+    """Return the manifest's line of a prompt; prompts of suites are held out, and in no split."""
     passed = _CURATED if row["answer"] is None else _CURATED_UTILITY
     return {
         "row_id": row["id"],

@@ -1,8 +1,8 @@
-"""`ascl lineage page`: one HTML file with the graph of a place, its records, rules and rows; it asks no server and nothing else.
+"""`ascl lineage page`: one HTML file with the graph of a snapshot, its records, rules and rows; it needs no server and no network.
 
 The graph, the tables and the differences are in the HTML; the records are JSON in it. Rows and rules are packed in pieces, which the page
-opens when somebody searches, so that a million of them do not delay it. All text in it is untrusted: Jinja escapes it, the script puts it
-in as text, and the page's policy lets no other script run.
+opens when somebody searches, so that a million of them do not delay it. All text in it is untrusted: Jinja escapes it, the script
+inserts it as text, and the page's policy lets no other script run.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ascl_core.evaluation.figures import FIGURES
 from ascl_core.report.templates import templates
 from tasks.evidence.graph import Found, Graph, Node
 from tasks.lineage.diff import Diff, diff
-from tasks.lineage.drawing import SIZES, TOLD, State, draw
+from tasks.lineage.drawing import DESCRIPTIONS, SIZES, State, draw
 from tasks.lineage.embedded_rows import LEFT_OUT, Chunk, DataSet, chunks, data_sets, pack
-from tasks.lineage.find import commit_in, find
+from tasks.lineage.find import find, snapshot_named
 from tasks.registry.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
 
-SCHEMA = "ascl.lineage-page/1"
+SCHEMA = "ascl.lineage-page/2"
 PAGES = Path(".ascl") / "lineage" / "pages"
-_TEMPLATE, _STYLE, _SCRIPT = "explorer.html.jinja", "explorer.css", "explorer.js"
+_TEMPLATE, _SCRIPT = "explorer.html.jinja", "explorer.js"
 _CORPORA = {"SFT data": SFT_CORPUS, "reinforcement learning": RL_CORPUS, "evaluation and serving": CORPUS}
 
 
@@ -42,48 +42,42 @@ class Written:
     path: Path
     bytes: int
     rows: int
-    """That are in it."""
+    """Rows in the page."""
     left_out: tuple[str, ...]
-    """Data sets whose rows are not although they were asked for, with the reason."""
+    """Data sets whose rows were asked for and are not in the page, with the reason."""
 
 
 def write_page(root: Path, thing: str, out: Path | None = None, *, compare: str | None = None, rows: bool = True) -> Written:
-    """Write the page of what a person means, beside another thing where one is given; with `rows` false, without the rows.
+    """Write the page of the artifact that a person names, beside another if `compare` names one; with `rows` false, without the rows.
 
-    A run, a release or a commit beside it stands for the artifact of the same path there.
-    `ConfigError` where both are in the same place, or `out` is a folder; `DataError` or `WorkspaceError` where one of them is nothing or
-    not clear.
+    If `compare` is a run, a release or a commit, it stands for the artifact of the same path there.
+    `ConfigError` if both are in the same snapshot, or `out` is a folder; `DataError` or `WorkspaceError` if a name is unknown or ambiguous.
     """
     if out is not None and out.is_dir():
         raise ConfigError("is a folder", field="--out", value=str(out), hint=f"name a file in it: {out / 'lineage.html'}")
     now = find(root, thing)
-    compare = compare and _same_path_in(root, compare, now)
-    before = None if compare is None else find(root, compare)
-    if before is not None and before.place == now.place:
+    if compare and (compare == "." or (":" not in compare and snapshot_named(root, compare))):
+        compare = f"{compare}:{now.path}"
+    before = find(root, compare) if compare else None
+    if before is not None and before.snapshot == now.snapshot:
         hint = f"give something of another run or release, or ask: ascl lineage diff {compare} {thing}"
-        raise ConfigError("is in the same place, so both have the same graph", field="--compare", value=compare, hint=hint)
+        raise ConfigError("is in the same snapshot, so both have the same graph", field="--compare", value=compare, hint=hint)
     sets = data_sets(root, now.graph, embed=rows)
     out = out or root / PAGES / f"{_file_name(now, before)}.html"
     with atomic_path(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(_html(now, before, None if compare is None else diff(root, compare, thing), sets, chunks(root, sets)))
+        file.writelines(_html(now, before, diff(root, compare, thing) if compare else None, sets, chunks(root, sets)))
     embedded = sum(one.rows or 0 for one in sets if not one.missing)
-    return Written(
-        out, out.stat().st_size, embedded, tuple(f"{one.path}: {one.missing}" for one in sets if one.missing not in ("", LEFT_OUT))
-    )
-
-
-def _same_path_in(root: Path, other: str, found: Found) -> str:
-    is_place = other == "." or (":" not in other and commit_in(root, other) is not None)
-    return f"{other}:{found.path}" if is_place else other
+    left_out = tuple(f"{one.path}: {one.missing}" for one in sets if one.missing not in ("", LEFT_OUT))
+    return Written(out, out.stat().st_size, embedded, left_out)
 
 
 def page_data(now: Found, before: Found | None = None) -> dict[str, Any]:
-    """What the page says of the graphs: sides are before and now, or now alone."""
+    """Return what the page contains about the graphs; its sides are before and now, or now alone."""
     return {"schema": SCHEMA, "sides": [_side(one) for one in (before, now) if one is not None]}
 
 
 def _side(found: Found) -> dict[str, Any]:
-    graph, behind = found.graph, found.graph.behind(found.node)
+    graph = found.graph
     nodes = {name: _node(graph, node) for name, node in graph.nodes.items()}
     sources: dict[str, list[str]] = {}
     for node in nodes.values():
@@ -91,12 +85,12 @@ def _side(found: Found) -> dict[str, Any]:
             if edge["producer"] is None and edge["sha256"] not in sources.setdefault(edge["path"], []):
                 sources[edge["path"]].append(edge["sha256"])
     return {
-        "place": found.place.name,
-        "commit": found.place.commit,
+        "snapshot": found.snapshot.name,
+        "commit": found.snapshot.commit,
         "path": found.path,
         "sha256": found.sha256,
         "stage": found.node.stage.name,
-        "behind": [*(node.stage.name for node in behind), *graph.sources(found.node)],
+        "upstream": [*(node.stage.name for node in graph.upstream(found.node)), *graph.sources(found.node)],
         "nodes": nodes,
         "sources": sources,
     }
@@ -118,15 +112,14 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
             }
         )
     first = next((artifact.path for artifact in node.stage.outputs.values() if artifact.path in node.outputs), None)
-    return {"summary": node.stage.summary, "record": dict(node.record), "sha256": node.sha256, "output": first, "edges": edges}
+    return {"summary": node.stage.summary, "record": node.record.dump(), "sha256": node.sha256, "output": first, "edges": edges}
 
 
 def rules_of(graph: Graph, sets: list[DataSet]) -> list[dict[str, Any]]:
-    """The rules of the corpora of a place, each version once, with what it was for and how many rows of each data set have it."""
+    """Return each version of each rule in the snapshot's corpora, with its use and how many rows of each data set have it."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for use, artifact in _CORPORA.items():
-        content = graph.place.read(artifact.path) if artifact.path in graph.producers else None
-        corpus = json.loads(content) if content is not None else {"rules": [], "lock": {}}
+        corpus = (_json(graph, artifact.path) if artifact.path in graph.producers else None) or {"rules": [], "lock": {}}
         for rule in corpus["rules"]:
             sha256 = corpus["lock"][rule["id"]]["sha256"]
             fields = {key: rule[key] for key in ("id", "title", "text", "policy", "category", "version", "status")}
@@ -144,14 +137,14 @@ def _html(now: Found, before: Found | None, differences: Diff | None, sets: list
     rules = rules_of(now.graph, sets)
     script = environment.loader.get_source(environment, _SCRIPT)[0]
     values = {
-        "title": f"Lineage: {now.place.name}" if before is None else f"Lineage: {now.place.name} beside {before.place.name}",
+        "title": "Lineage: " + " beside ".join(one.snapshot.name for one in (now, before) if one),
         "data": data,
         "now": data["sides"][-1],
         "before": data["sides"][0] if before else None,
         "drawing": draw(data["sides"]),
         "sizes": SIZES,
         "state": State,
-        "told": TOLD,
+        "descriptions": DESCRIPTIONS,
         "facts": _facts(now),
         "differences": differences,
         "figures": FIGURES,
@@ -167,37 +160,33 @@ def _html(now: Found, before: Found | None, differences: Diff | None, sets: list
 
 
 def _broken(side: Mapping[str, Any]) -> list[str]:
-    """Each edge at which the bytes that were read are not those that were written, and each source of which two versions were read."""
+    """Return a line for each edge where other bytes were read than written, and for each source of which two versions were read."""
     edges = [(name, edge) for name, node in side["nodes"].items() for edge in node["edges"] if not edge["holds"]]
-    read = [f"{name} read another {edge['path']} than {edge['producer']} wrote" for name, edge in edges]
-    return read + [f"{path} was read in {len(versions)} versions" for path, versions in side["sources"].items() if len(versions) > 1]
+    lines = [f"{name} read another {edge['path']} than {edge['producer']} wrote" for name, edge in edges]
+    return lines + [f"{path} was read in {len(versions)} versions" for path, versions in side["sources"].items() if len(versions) > 1]
 
 
 def _facts(found: Found) -> dict[str, Any]:
-    """What stands at the top: release and people, gate, figures, cost."""
+    """Return the tiles at the top: release and approvals, gate, figures, cost."""
     graph = found.graph
     records = [node.record for node in graph.nodes.values()]
+    gpu_seconds = [record.gpu_seconds for record in records]
+    release = _json(graph, f"{RELEASED.path}/release.json") if found.snapshot.commit else None
+    of_this = release and release.get("checkpoint", {}).get("sha256") in {sha256 for _, sha256, _ in graph.artifacts()}
     return {
-        "release": _release(found),
-        "gate": _json(found, GATE.outputs["decision"].path),
-        "headline": (_json(found, EVALUATE["ifpo"].outputs["metrics"].path) or {}).get("headline", {}),
-        "seconds": sum(record.get("seconds", 0) for record in records),
-        "gpu_seconds": sum(record["gpu_seconds"] for record in records) if all("gpu_seconds" in record for record in records) else None,
-        "revisions": sorted({str(record["git"]["revision"]) + (" + changes" if record["git"]["dirty"] else "") for record in records}),
+        "release": release if of_this else None,
+        "gate": _json(graph, GATE.outputs["decision"].path),
+        "headline": (_json(graph, EVALUATE["ifpo"].outputs["metrics"].path) or {}).get("headline", {}),
+        "seconds": sum(record.seconds for record in records),
+        "gpu_seconds": None if None in gpu_seconds else sum(filter(None, gpu_seconds)),
+        "revisions": sorted({record.git.label() for record in records}),
     }
 
 
-def _release(found: Found) -> dict[str, Any] | None:
-    """What `release.json` says, where it is about the place's checkpoint."""
-    record = _json(found, f"{RELEASED.path}/release.json") if found.place.commit else None
-    made = {sha256 for _, sha256, _ in found.graph.artifacts()}
-    return record if record and record.get("checkpoint", {}).get("sha256") in made else None
-
-
-def _json(found: Found, path: str) -> dict[str, Any] | None:
-    content = found.place.read(path)
+def _json(graph: Graph, path: str) -> dict[str, Any] | None:
+    content = graph.snapshot.read(path)
     return None if content is None else dict(json.loads(content))
 
 
 def _file_name(now: Found, before: Found | None) -> str:
-    return "-beside-".join(re.sub(r"[^A-Za-z0-9.-]+", "-", one.place.name) for one in (now, before) if one)
+    return "-beside-".join(re.sub(r"[^A-Za-z0-9.-]+", "-", one.snapshot.name) for one in (now, before) if one)

@@ -1,7 +1,7 @@
-"""Which checkpoint was made from which data set, rules and checkpoint, in every place: one table, from what records name.
+"""Which checkpoint was made from which data set, rules and checkpoint, in every snapshot: one table, made from the records.
 
     .ascl/lineage/index-1/reads.parquet     by commit; a commit never changes, so its records are read once
-                         /corpora.parquet   the rules of every corpus that one of them names
+                         /corpora.parquet   the rules of every corpus that a record names
 
 The records of the working tree are read each time.
 """
@@ -12,18 +12,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import sha256_bytes
 from tasks.evidence.graph import Graph, Node, read_graph
-from tasks.evidence.snapshot import Place
-from tasks.lineage.database import FOLDER, insert, keep, load, rows_of
-from tasks.lineage.snapshots import all_places
+from tasks.evidence.snapshot import Snapshot
+from tasks.lineage.database import FOLDER, dump, insert, load, rows_of
+from tasks.lineage.snapshots import all_snapshots
 from tasks.registry import stages
 from tasks.registry.stages import BASE, STAGES, ArtifactKind, StageKind, paths_of
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 INDEX = FOLDER / "index-1"
 DATA_SETS = frozenset(paths_of(*stages.DATA_SETS))
@@ -34,7 +33,7 @@ TRAINED_ON, TRAINED_UNDER, STARTED_FROM = "trained on", "trained under", "starte
 TOKENIZER = "tokenizer made from"
 EVALUATED_ON, EVALUATED_UNDER = "evaluated on", "evaluated under"
 WRITTEN_FROM, WRITTEN_UNDER = "written from", "written under"
-_NOW = ""
+_WORKING_TREE = ""
 """Stands for the commit of the working tree."""
 _EVALUATES = {stage.name for stage in STAGES if stage.kind == StageKind.EVALUATION}
 _TRAINS = {stage.name for stage in STAGES if stage.kind == StageKind.TRAINING}
@@ -43,66 +42,66 @@ _WRITES = {stage.name for stage in STAGES if stage.kind == StageKind.TRAINING_DA
 
 @dataclass(frozen=True)
 class Read:
-    """One thing that went into a model or a data set."""
+    """One input of a checkpoint or of a data set."""
 
     commit: str
     stage: str
-    """Whose record says it."""
+    """The stage that read it."""
     made_path: str
     made_sha256: str
     relation: str
-    """What it did to what it read, such as `trained on`; an evaluation counts to the checkpoint that it evaluated."""
+    """How it was used, such as `trained on`; an evaluation belongs to the checkpoint that it evaluated."""
     read_path: str
     read_sha256: str
 
 
 class Reads:
-    """All that is known, as the tables of a database.
+    """All inputs in all snapshots, as the tables of a database.
 
     reads (the fields of `Read`), named (commit, name), corpora (sha256, rule_id, version, rule_sha256, jurisdictions)
     """
 
     def __init__(self, root: Path, connection: DuckDBPyConnection) -> None:
         self.connection = connection
-        self.places: dict[str, list[Place]] = {}
-        for place in all_places(root):
-            self.places.setdefault(place.commit or _NOW, []).append(place)
+        self.snapshots: dict[str, list[Snapshot]] = {}
+        for snapshot in all_snapshots(root):
+            self.snapshots.setdefault(snapshot.commit or _WORKING_TREE, []).append(snapshot)
         text = ", ".join(f"{field.name} VARCHAR" for field in fields(Read))
         connection.execute(f"CREATE TABLE reads ({text}); CREATE TABLE named (commit VARCHAR, name VARCHAR)")
         connection.execute(
             "CREATE TABLE corpora (sha256 VARCHAR, rule_id VARCHAR, version VARCHAR, rule_sha256 VARCHAR, jurisdictions VARCHAR[])"
         )
         self._load_reads(root / INDEX / "reads.parquet")
-        insert(connection, "named", [(commit, place.name) for commit, known in self.places.items() for place in known])
+        insert(connection, "named", [(commit, one.name) for commit, known in self.snapshots.items() for one in known])
         connection.execute("DELETE FROM reads WHERE commit NOT IN (SELECT commit FROM named)")
-        self.not_at_hand: list[str] = []
+        self.unavailable: list[str] = []
         """Corpora that records name and whose bytes are neither here nor in the cache."""
         self._load_corpora(root / INDEX / "corpora.parquet")
 
     def data_sets(self) -> list[tuple[str, str, list[str]]]:
-        """SHA-256, path and commits of each data set that a record names."""
+        """Return the SHA-256, path and commits of each data set that a record names."""
         return self._named(DATA_SETS)
 
     def file(self, commit: str, path: str, *, fetch: bool = False) -> Path | None:
-        """Where a file is, as that commit has it; None where it is not at hand."""
-        return self.places[commit][0].files(path, fetch=fetch).get("")
+        """Return where a file of that commit is; None if it is not available here."""
+        return self.snapshots[commit][0].files(path, fetch=fetch).get("")
 
     def name(self, commit: str) -> str:
-        """What a person calls it."""
-        return self.places[commit][0].name
+        """Return what a person calls the snapshot."""
+        return self.snapshots[commit][0].name
 
     def jurisdictions(self) -> list[str]:
-        """Where conversations take place, by any corpus that a record names."""
-        return [row["place"] for row in rows_of(self.connection, "SELECT DISTINCT unnest(jurisdictions) AS place FROM corpora ORDER BY 1")]
+        """Return the jurisdictions of all corpora that a record names."""
+        return [row["name"] for row in rows_of(self.connection, "SELECT DISTINCT unnest(jurisdictions) AS name FROM corpora ORDER BY 1")]
 
     def _load_reads(self, file: Path) -> None:
         load(self.connection, "reads", file)
         known = {row["commit"] for row in rows_of(self.connection, "SELECT DISTINCT commit FROM reads")}
-        graphs = {commit: read_graph(self.places[commit][0]) for commit in self.places if commit not in known}
-        whole = [read for commit, graph in graphs.items() if commit != _NOW and _is_whole(graph) for read in reads_of(graph)]
+        graphs = {commit: read_graph(found[0]) for commit, found in self.snapshots.items() if commit not in known}
+        whole = [read for commit, graph in graphs.items() if commit != _WORKING_TREE and _is_whole(graph) for read in reads_of(graph)]
         if whole:
             insert(self.connection, "reads", map(astuple, whole))
-            keep(self.connection, "reads", file)
+            dump(self.connection, "reads", file)
         kept = {read.commit for read in whole}
         insert(self.connection, "reads", (astuple(r) for commit, graph in graphs.items() if commit not in kept for r in reads_of(graph)))
 
@@ -113,15 +112,15 @@ class Reads:
         for sha256, path, commits in self._named(CORPORA):
             if sha256 in known:
                 continue
-            contents = (self.places[commit][0].read(path) for commit in commits)
+            contents = (self.snapshots[commit][0].read(path) for commit in commits)
             content = next((c for c in contents if c is not None and sha256_bytes(c) == sha256), None)
             if content is None:
-                self.not_at_hand.append(f"{path} of {self.name(commits[0])}")
+                self.unavailable.append(f"{path} of {self.name(commits[0])}")
             else:
                 found += _rules(sha256, json.loads(content))
         if found:
             insert(self.connection, "corpora", found)
-            keep(self.connection, "corpora", file)
+            dump(self.connection, "corpora", file)
 
     def _named(self, paths: frozenset[str]) -> list[tuple[str, str, list[str]]]:
         query = """SELECT read_sha256, read_path, list(DISTINCT commit ORDER BY commit) FROM reads
@@ -130,8 +129,8 @@ class Reads:
 
 
 def reads_of(graph: Graph) -> Iterator[Read]:
-    """What the records of a place say."""
-    commit = graph.place.commit or _NOW
+    """Yield the inputs of every checkpoint and data set in a snapshot."""
+    commit = graph.snapshot.commit or _WORKING_TREE
     for node in graph.nodes.values():
         for path, sha256 in node.inputs.items():
             relation = _relation(node, path)
@@ -140,31 +139,29 @@ def reads_of(graph: Graph) -> Iterator[Read]:
 
 
 def _relation(node: Node, path: str) -> str:
-    """What the record's stage did to what it read; empty where it is no matter of rows, rules or weights."""
-    kind = "data" if path in DATA_SETS else "rules" if path in CORPORA else "weights" if path in CHECKPOINTS else ""
-    name = node.stage.name
+    """Return how the stage used an input; empty unless that is rows, rules or weights."""
+    name, is_data, is_rules = node.stage.name, path in DATA_SETS, path in CORPORA
     if name == BASE.name:
-        scratch = node.record.get("parameters", {}).get("base_model", {}).get("path") is None
-        return TOKENIZER if kind == "data" and scratch else ""
+        from_scratch = node.record.parameters.get("base_model", {}).get("path") is None
+        return TOKENIZER if is_data and from_scratch else ""
     if name in _TRAINS:
-        return {"data": TRAINED_ON, "rules": TRAINED_UNDER, "weights": STARTED_FROM}.get(kind, "")
-    if name in _EVALUATES:
-        return {"data": EVALUATED_ON, "rules": EVALUATED_UNDER}.get(kind, "")
-    return {"data": WRITTEN_FROM, "rules": WRITTEN_UNDER}.get(kind, "") if name in _WRITES else ""
+        return TRAINED_ON if is_data else TRAINED_UNDER if is_rules else STARTED_FROM if path in CHECKPOINTS else ""
+    on, under = (EVALUATED_ON, EVALUATED_UNDER) if name in _EVALUATES else (WRITTEN_FROM, WRITTEN_UNDER) if name in _WRITES else ("", "")
+    return on if is_data else under if is_rules else ""
 
 
 def _made(node: Node) -> Mapping[str, str]:
-    """Checkpoints and data sets that the record is about."""
+    """Return the checkpoints and data sets that the record is about."""
     about = node.inputs if node.stage.name in _EVALUATES else node.outputs
     wanted = CHECKPOINTS if node.stage.name not in _WRITES else DATA_SETS
     return {path: sha256 for path, sha256 in about.items() if path in wanted}
 
 
 def _is_whole(graph: Graph) -> bool:
-    """Whether every record that the place's `dvc.lock` names was at hand."""
-    return all(stage.name in graph.nodes for stage in STAGES if stage.record.path in graph.place.md5s)
+    """Return whether every record that the snapshot's `dvc.lock` names was available."""
+    return all(stage.name in graph.nodes for stage in STAGES if stage.record.path in graph.snapshot.md5s)
 
 
 def _rules(sha256: str, corpus: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    places = sorted(corpus["taxonomy"]["jurisdictions"])
-    return [(sha256, rule_id, entry["version"], entry["sha256"], places) for rule_id, entry in corpus["lock"].items()]
+    jurisdictions = sorted(corpus["taxonomy"]["jurisdictions"])
+    return [(sha256, rule_id, entry["version"], entry["sha256"], jurisdictions) for rule_id, entry in corpus["lock"].items()]

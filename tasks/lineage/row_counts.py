@@ -1,11 +1,12 @@
-"""Which rows of a data set came, went or changed between two versions of it, by id and content; read by DuckDB, never whole in memory."""
+"""Which rows of a data set were added, removed or changed between two versions, by id and content; DuckDB reads them in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import duckdb
 
 from ascl_core.errors import DataError
 from tasks.lineage.database import files, opened
@@ -14,13 +15,13 @@ from tasks.registry.stages import ArtifactKind, paths_of
 KEYS = {path: kind.row_id for kind in ArtifactKind if kind.row_id for path in paths_of(kind)}
 """The columns that identify a row, by the path of each table."""
 _MEMORY = "2GB"
-"""Of the counting; what does not fit is kept in a temporary folder meanwhile."""
+"""What does not fit is spilled to a temporary folder."""
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows came, went, changed and stayed; with the first ids of each but the last, in order."""
+    """How many rows were added, removed, changed or stayed the same; `examples` has the first ids of the first three."""
 
     added: int
     removed: int
@@ -30,7 +31,7 @@ class RowCounts:
 
     @property
     def total(self) -> int:
-        """How many are not as they were."""
+        """How many differ."""
         return self.added + self.removed + self.changed
 
     def __str__(self) -> str:
@@ -38,18 +39,20 @@ class RowCounts:
 
 
 def count_rows(old: Path, new: Path, path: str) -> RowCounts:
-    """What became of the rows of the data set `path` from the file `old` to the file `new`; rows of one id count together.
+    """Compare the rows of the data set `path` in the files `old` and `new`; rows with the same id count as one.
 
-    `DataError` where a file cannot be read as what the path says.
+    `DataError` if a file cannot be read in the format of the path.
     """
-    import duckdb
-
-    read, key = (_of_json if path.endswith(".jsonl") else _of_parquet), KEYS[path]
+    is_json = path.endswith(".jsonl")
+    column, content = ("t.json ->> '$.{}'", "t.json") if is_json else ("t.{}::VARCHAR", "t")
+    source = "read_json_objects(?, format = 'newline_delimited')" if is_json else "read_parquet(?)"
+    name = " || '/' || ".join(column.format(one) for one in KEYS[path])
+    rows = f"SELECT {name} AS k, (count(*), sum(hash({content})::HUGEINT)) AS c FROM {source} t GROUP BY 1"
     kinds = (
         "CASE WHEN o.k IS NULL THEN 'added' WHEN n.k IS NULL THEN 'removed' WHEN o.c IS DISTINCT FROM n.c THEN 'changed' ELSE 'same' END"
     )
     query = f"""
-        WITH o AS ({read(key)}), n AS ({read(key)}),
+        WITH o AS ({rows}), n AS ({rows}),
         both_sides AS (SELECT coalesce(o.k, n.k) AS k, {kinds} AS kind FROM o FULL OUTER JOIN n ON o.k = n.k)
         SELECT kind, count(*), min(k, {_EXAMPLES}) FILTER (kind != 'same') FROM both_sides GROUP BY kind
     """
@@ -62,17 +65,3 @@ def count_rows(old: Path, new: Path, path: str) -> RowCounts:
     examples = {kind: tuple(ids) for kind, _, ids in found if ids}
     added, removed, changed, same = (counts.get(kind, 0) for kind in ("added", "removed", "changed", "same"))
     return RowCounts(added, removed, changed, same, examples)
-
-
-def _of_parquet(key: Sequence[str]) -> str:
-    name = " || '/' || ".join(f"t.{column}::VARCHAR" for column in key)
-    return _gathered(name, "hash(t)", "read_parquet(?)")
-
-
-def _of_json(key: Sequence[str]) -> str:
-    name = " || '/' || ".join(f"t.json ->> '$.{column}'" for column in key)
-    return _gathered(name, "hash(t.json)", "read_json_objects(?, format = 'newline_delimited')")
-
-
-def _gathered(name: str, content: str, source: str) -> str:
-    return f"SELECT {name} AS k, (count(*), sum({content}::HUGEINT)) AS c FROM {source} t GROUP BY 1"

@@ -1,4 +1,4 @@
-"""Which rows are behind an artifact, and which checkpoints saw a row or a rule: answered from manifests and records, with DuckDB."""
+"""Which rows an artifact was made from, and which checkpoints saw a row or a rule: answered from manifests and records, with DuckDB."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import digest
 from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.vocabulary import Split
+from tasks.evidence.graph import Found
 from tasks.lineage.database import database, files, insert, rows_of
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, has_manifest, make_manifest
 from tasks.lineage.reads import (
@@ -30,18 +33,13 @@ from tasks.lineage.reads import (
 )
 from tasks.registry.stages import IFPO
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from tasks.evidence.graph import Found
-
 LEAST = 4
-"""Characters that the beginning of a row's id must have."""
+"""The fewest characters of a row's id that are looked up."""
 OnProgress = Callable[[str], None]
-"""Told of each data set whose manifest is made now."""
+"""Called with each data set whose manifest is written."""
 _SHOWN = 8
 _MOST = 10_000
-"""Ids that are looked at where many begin alike."""
+"""The most ids that are read for one prefix."""
 _LAST = chr(sys.maxunicode)
 DATA_UNDER = "trained on data written under"
 _OF_ROWS = [TRAINED_ON, TOKENIZER]
@@ -58,8 +56,8 @@ _RELATIONS = {
     "order": [TRAINED_ON, TRAINED_UNDER, DATA_UNDER, EVALUATED_ON, EVALUATED_UNDER, TOKENIZER],
 }
 
-# What each checkpoint saw of the table `hits`: by itself, by data written under it, or by the checkpoint that it started from.
-# Reinforcement learning is given one split of the prompts, the one that `rl_splits` names.
+# What each checkpoint saw of the table `hits`: itself, through data written under it, or through the checkpoint that it started from.
+# Reinforcement learning reads one split of the prompts, the one in `rl_splits`.
 _SAW = """
 WITH RECURSIVE seen AS (
     SELECT r.made_sha256, r.made_path, r.stage, r.relation, h.what, r.read_path, r.read_sha256, sum(h.rows) AS rows
@@ -78,14 +76,14 @@ WITH RECURSIVE seen AS (
 )
 SELECT s.*, (
     SELECT list(DISTINCT n.name ORDER BY n.name) FROM reads m JOIN named n USING (commit) WHERE m.made_sha256 = s.made_sha256
-) AS places
+) AS snapshots
 FROM seen s
 ORDER BY s.made_path, s.made_sha256, list_position($order, s.relation), s.stage, s.read_path, s.read_sha256, s.what
 """
 
 
 # What the checkpoints among $roots, and those that they started from, read.
-_BEHIND = """
+_UPSTREAM = """
 WITH RECURSIVE models AS (
     SELECT unnest($roots) AS sha256
   UNION
@@ -102,22 +100,22 @@ _FIRST = f"SELECT * EXCLUDE (filename) FROM {{}} WHERE {_WITH_RULE} AND {_IN_SPL
 
 @dataclass(frozen=True)
 class Saw:
-    """A checkpoint, and one thing that it saw."""
+    """A checkpoint and one thing that it saw."""
 
     checkpoint: str
     """Its SHA-256."""
     path: str
     stage: str
-    """The stage that read it; another one than the checkpoint's own where it started from that one's."""
+    """The stage that read it: the checkpoint's own, or that of a checkpoint from which it started."""
     relation: str
     """`trained on`, `trained under`, `evaluated on`, …"""
     what: str
-    """What the row or the rule is in there."""
+    """What it saw, such as `prompt 8e4cdfad`."""
     read_path: str
     read_sha256: str
     rows: int | None
-    """How many rows of the data set; None where it is a corpus."""
-    places: tuple[str, ...]
+    """How many rows of the data set; None for a corpus."""
+    snapshots: tuple[str, ...]
     """Runs and releases that have the checkpoint, and `working tree`."""
 
 
@@ -127,89 +125,87 @@ class Answer:
 
     asked: str
     found: list[dict[str, Any]]
-    """Of a row: each data set that has it, with its manifest's line. Of a rule: each version of it."""
+    """Of a row: its line in the manifest of each data set. Of a rule: each version of it."""
     checkpoints: list[Saw]
-    not_at_hand: list[str]
-    """Data sets and corpora that nobody could look into, with where they are named."""
+    unavailable: list[str]
+    """Data sets and corpora whose bytes are not available here, with the snapshot that names them."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set behind an artifact."""
+    """A data set from which an artifact was made."""
 
     path: str
     sha256: str
     uses: tuple[str, ...]
-    """What it was for, such as `sft: trained on`."""
+    """How it was used, such as `sft: trained on`."""
     split: str | None
-    """The split that was used; None where all rows were. Rows of other splits are not counted."""
+    """The split that was used; None for all rows. Rows of other splits are not counted."""
     rows: int
     with_rule: int | None
-    """How many rows have the rule; None where none was asked for."""
+    """How many rows have the rule; None unless one was asked for."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows behind an artifact."""
+    """The rows from which an artifact was made."""
 
     data_sets: list[DataSet]
     rows: list[dict[str, Any]]
     """The first of them, by data set and id."""
-    not_at_hand: list[str]
+    unavailable: list[str]
 
 
 def _silent(_: str) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 def checkpoints_of_row(root: Path, row: str, *, fetch: bool = False, on_progress: OnProgress = _silent) -> Answer:
-    """Which checkpoints saw the row of that id, or of an id that begins so; a prompt's id stands for its trajectories, too.
+    """Return which checkpoints saw the row with that id or prefix of an id; a prompt's id stands for its trajectories, too.
 
-    `DataError` where no data set has it, or where it may be several: then it lists them.
+    `DataError` if no data set has it, or if several ids have the prefix, which it lists.
     """
     if len(row) < LEAST:
         raise ConfigError(f"too short: give at least {LEAST} characters of the id", field="--row", value=row, hint="ascl lineage rows X")
     with _opened(root, fetch, on_progress) as known:
-        return known.row(row, known.beginning_with(row))
+        return known.row(row, known.with_prefix(row))
 
 
 def checkpoints_of_text(root: Path, text: str, *, fetch: bool = False, on_progress: OnProgress = _silent) -> Answer:
-    """Which checkpoints saw the prompt with that text, at whatever place; punctuation and case do not count.
+    """Return which checkpoints saw the prompt with that text, in any jurisdiction; punctuation and case do not count.
 
-    `DataError` where no data set has it.
+    `DataError` if no data set has it.
     """
     with _opened(root, fetch, on_progress) as known:
-        ids = [prompt_id(clean(text), place) for place in known.reads.jurisdictions()]
-        return known.row(text, [line for one in ids for line in known.beginning_with(one)])
+        ids = [prompt_id(clean(text), jurisdiction) for jurisdiction in known.reads.jurisdictions()]
+        return known.row(text, [line for one in ids for line in known.with_prefix(one)])
 
 
 def checkpoints_of_rule(root: Path, rule: str, *, fetch: bool = False, on_progress: OnProgress = _silent) -> Answer:
-    """Which checkpoints were trained or evaluated on rows with that rule, or under a corpus that has it.
+    """Return which checkpoints were trained or evaluated on rows with that rule, or under a corpus that has it.
 
-    `ConfigError` names the nearest rule where nothing knows it.
+    `ConfigError` names the nearest rule if this one is unknown.
     """
     with _opened(root, fetch, on_progress) as known:
         return known.rule(known.checked_rule(rule))
 
 
-def rows_behind(root: Path, found: Found, rule: str | None, *, limit: int, fetch: bool = False, on_progress: OnProgress = _silent) -> Rows:
-    """The data sets behind an artifact, how many rows they have, how many with the rule, and the first of those.
+def upstream_rows(
+    root: Path, found: Found, rule: str | None, *, limit: int, fetch: bool = False, on_progress: OnProgress = _silent
+) -> Rows:
+    """Return the data sets from which an artifact was made, how many rows they have, how many with the rule, and the first of those.
 
-    Behind a checkpoint is what it and those it started from were trained on; behind anything else, what the checkpoints that it comes from
-    were trained and evaluated on. A data set is behind itself.
+    For a checkpoint: what it and those it started from were trained on. For a data set: itself. For anything else: what the checkpoints
+    upstream were trained and evaluated on.
     """
     with _opened(root, fetch, on_progress) as known:
         itself = found.path in CHECKPOINTS | DATA_SETS
         relations = _OF_ROWS if itself else [*_OF_ROWS, EVALUATED_ON]
-        return known.behind(_roots(found), relations, None if rule is None else known.checked_rule(rule), limit)
-
-
-def _roots(found: Found) -> dict[str, str]:
-    """The checkpoints and data sets that are asked about, by SHA-256."""
-    if found.path in CHECKPOINTS | DATA_SETS:
-        return {found.sha256: found.path}
-    behind = found.graph.behind(found.node)
-    return {sha256: path for node in behind for path, sha256 in node.outputs.items() if path in CHECKPOINTS}
+        upstream = {
+            sha256: path for node in found.graph.upstream(found.node) for path, sha256 in node.outputs.items() if path in CHECKPOINTS
+        }
+        roots = {found.sha256: found.path} if itself else upstream
+        return known.upstream(roots, relations, None if rule is None else known.checked_rule(rule), limit)
 
 
 @contextmanager
@@ -219,14 +215,14 @@ def _opened(root: Path, fetch: bool, on_progress: OnProgress) -> Iterator[_Known
 
 
 class _Known:
-    """Everything that records and manifests say, in one database."""
+    """All records and manifests, in one database."""
 
     def __init__(self, root: Path, connection: DuckDBPyConnection, fetch: bool, on_progress: OnProgress) -> None:
         self.root, self.connection = root, connection
         self.reads = Reads(root, connection)
         self.paths: dict[str, str] = {}
         """Data sets with a manifest, by SHA-256."""
-        self.not_at_hand = list(self.reads.not_at_hand)
+        self.unavailable = list(self.reads.unavailable)
         named: dict[str, list[tuple[str, str]]] = {}
         for sha256, path, commits in self.reads.data_sets():
             named.setdefault(sha256, []).extend((commit, path) for commit in commits)
@@ -234,69 +230,57 @@ class _Known:
             if has_manifest(root, sha256) or self._make(sha256, where, fetch, on_progress):
                 self.paths[sha256] = where[0][1]
             else:
-                self.not_at_hand.append(f"{where[0][1]} of {self.reads.name(where[0][0])}")
+                self.unavailable.append(f"{where[0][1]} of {self.reads.name(where[0][0])}")
         connection.execute("CREATE TABLE reads_once AS SELECT DISTINCT * EXCLUDE (commit) FROM reads")
         connection.execute("CREATE TABLE hits (sha256 VARCHAR, split VARCHAR, what VARCHAR, rows BIGINT)")
         connection.execute("CREATE TABLE rl_splits (sha256 VARCHAR, split VARCHAR)")
 
-    def beginning_with(self, text: str) -> list[dict[str, Any]]:
-        """Manifest lines whose row id or prompt id is the text, or else begins with it; `DataError` where it may be several ids."""
+    def with_prefix(self, text: str) -> list[dict[str, Any]]:
+        """Return manifest lines whose row id or prompt id is the text, or else starts with it; `DataError` if several ids do."""
         span = {"low": text, "high": text + _LAST, "most": _MOST}
-        own = self._asked(
-            ROWS, "SELECT sha256, row_id, row_id AS id FROM {} WHERE row_id >= $low AND row_id < $high ORDER BY ALL LIMIT $most", span
-        )
-        prompts = (
-            "SELECT sha256, row_id, prompt_id AS id FROM {} WHERE prompt_id >= $low AND prompt_id < $high ORDER BY id, row_id LIMIT $most"
-        )
-        both = own + self._asked(BY_PROMPT, prompts, span)
+        query = "SELECT sha256, row_id, {0} AS id FROM {{}} WHERE {0} >= $low AND {0} < $high ORDER BY id, row_id LIMIT $most"
+        both = self._query(ROWS, query.format("row_id"), span) + self._query(BY_PROMPT, query.format("prompt_id"), span)
         exact = [line for line in both if line["id"] == text] or both
         ids = sorted({line["id"] for line in exact})
         if len(ids) > 1:
             more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-            raise DataError(
-                "several rows have an id that begins so", field="--row", value=text, hint=f"one of: {', '.join(ids[:_SHOWN])}{more}"
-            )
+            hint = f"one of: {', '.join(ids[:_SHOWN])}{more}"
+            raise DataError("several rows have an id with this prefix", field="--row", value=text, hint=hint)
         wanted = sorted({line["row_id"] for line in exact})
         lines = "SELECT * EXCLUDE (filename) FROM {} WHERE row_id IN (SELECT unnest($ids)) AND $id IN (row_id, prompt_id) ORDER BY row_id"
-        return self._asked(ROWS, lines, {"ids": wanted, "id": ids[0]}, {line["sha256"] for line in exact}) if ids else []
+        return self._query(ROWS, lines, {"ids": wanted, "id": ids[0]}, {line["sha256"] for line in exact}) if ids else []
 
     def row(self, asked: str, found: list[dict[str, Any]]) -> Answer:
-        """Which checkpoints saw these lines of manifests."""
+        """Return which checkpoints saw these lines of manifests."""
         if not found:
-            raise DataError("no row of any data set has this id", field="row", value=asked, hint=self._look_further("ascl lineage rows X"))
+            raise DataError("no row of any data set has this id", field="row", value=asked, hint=self._hint("ascl lineage rows X"))
         hits = [(line["sha256"], line["split"], _what(line), 1) for line in found]
         return self._answer(asked, found, hits)
 
     def checked_rule(self, rule: str) -> str:
-        """The rule's id; `ConfigError` where nothing knows it."""
-        if self._knows(rule):
-            return rule
+        """Return the rule's id; `ConfigError` if it is unknown."""
         known = {line["rule_id"] for line in rows_of(self.connection, "SELECT DISTINCT rule_id FROM corpora")}
+        if rule in known or self._query(RULES, "SELECT sha256 FROM {} WHERE rule_id = $rule LIMIT 1", {"rule": rule}):
+            return rule
         near = difflib.get_close_matches(rule.upper(), sorted(known), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else self._look_further("ascl rules list")
-        raise ConfigError("no corpus and no row knows this rule", field="--rule", value=rule, hint=hint)
-
-    def _knows(self, rule: str) -> bool:
-        of_corpora = rows_of(self.connection, "SELECT 1 FROM corpora WHERE rule_id = $rule LIMIT 1", {"rule": rule})
-        return bool(of_corpora or self._asked(RULES, "SELECT sha256 FROM {} WHERE rule_id = $rule LIMIT 1", {"rule": rule}))
+        hint = f"did you mean {near[0]}?" if near else self._hint("ascl rules list")
+        raise ConfigError("no corpus and no row has this rule", field="--rule", value=rule, hint=hint)
 
     def rule(self, rule: str) -> Answer:
-        """Which checkpoints saw it."""
-        counts = self._asked(RULES, "SELECT sha256, split, rules_are, rows FROM {} WHERE rule_id = $rule ORDER BY ALL", {"rule": rule})
-        versions = rows_of(
-            self.connection,
-            "SELECT sha256, version, rule_sha256 FROM corpora WHERE rule_id = $rule ORDER BY ALL",
-            {"rule": rule},
-        )
+        """Return which checkpoints saw the rule."""
+        values = {"rule": rule}
+        counts = self._query(RULES, "SELECT sha256, split, rules_are, rows FROM {} WHERE rule_id = $rule ORDER BY ALL", values)
+        query = "SELECT sha256, version, rule_sha256 FROM corpora WHERE rule_id = $rule ORDER BY ALL"
+        versions = rows_of(self.connection, query, values)
         hits = [(line["sha256"], line["split"], line["rules_are"], line["rows"]) for line in counts]
         hits += [(line["sha256"], None, f"version {line['version']}, sha256 {line['rule_sha256'][:12]}", None) for line in versions]
         found = {(line["version"], line["rule_sha256"]): line for line in versions}
         return self._answer(rule, [{"version": version, "sha256": sha256} for version, sha256 in sorted(found)], hits)
 
-    def behind(self, roots: dict[str, str], relations: list[str], rule: str | None, limit: int) -> Rows:
-        """The rows behind these checkpoints and data sets."""
+    def upstream(self, roots: dict[str, str], relations: list[str], rule: str | None, limit: int) -> Rows:
+        """Return the rows from which these checkpoints and data sets were made."""
         uses: dict[str, set[tuple[str, str]]] = {sha256: set() for sha256, path in roots.items() if path in DATA_SETS}
-        for line in rows_of(self.connection, _BEHIND, {"roots": list(roots), "started_from": STARTED_FROM, "relations": relations}):
+        for line in rows_of(self.connection, _UPSTREAM, {"roots": list(roots), "started_from": STARTED_FROM, "relations": relations}):
             uses.setdefault(line["read_sha256"], set()).add((line["stage"], line["relation"]))
         sets: list[DataSet] = []
         rows: list[dict[str, Any]] = []
@@ -304,28 +288,28 @@ class _Known:
             split = self.rl_split(sha256) if {stage for stage, _ in uses[sha256]} == {IFPO.name} else None
             values = {"split": split, "rule": rule}
             total, having = self._count(sha256, {**values, "rule": None}), self._count(sha256, values)
-            told = tuple(f"{stage}: {relation}" for stage, relation in sorted(uses[sha256]))
-            sets.append(DataSet(self.paths[sha256], sha256, told, split, total, having if rule else None))
+            used = tuple(f"{stage}: {relation}" for stage, relation in sorted(uses[sha256]))
+            sets.append(DataSet(self.paths[sha256], sha256, used, split, total, having if rule else None))
             if limit > len(rows):
-                rows += self._asked(ROWS, _FIRST, {**values, "limit": limit - len(rows)}, {sha256})
-        return Rows(sets, rows, self.not_at_hand)
+                rows += self._query(ROWS, _FIRST, {**values, "limit": limit - len(rows)}, {sha256})
+        return Rows(sets, rows, self.unavailable)
 
     def rl_split(self, sha256: str) -> str:
-        """The split of prompts that reinforcement learning is given: its own, or where there is none that of SFT."""
+        """Return the split of prompts that reinforcement learning reads: its own, or without one that of SFT."""
         return str(Split.RL if self._count(sha256, {"rule": None, "split": Split.RL}) else Split.TRAIN)
 
     def _count(self, sha256: str, values: dict[str, Any]) -> int:
-        return sum(int(line["rows"]) for line in self._asked(RULES, _COUNT, values, {sha256}))
+        return sum(int(line["rows"]) for line in self._query(RULES, _COUNT, values, {sha256}))
 
     def _answer(self, asked: str, found: list[dict[str, Any]], hits: list[tuple[Any, ...]]) -> Answer:
         insert(self.connection, "hits", hits)
         read_by_rl = {hit[0] for hit in hits if hit[1] is not None}
         insert(self.connection, "rl_splits", [(sha256, self.rl_split(sha256)) for sha256 in sorted(read_by_rl)])
         lines = rows_of(self.connection, _SAW, _RELATIONS)
-        return Answer(asked, found, [_saw(line) for line in lines], self.not_at_hand)
+        return Answer(asked, found, [_saw(line) for line in lines], self.unavailable)
 
-    def _asked(self, name: str, query: str, values: dict[str, Any], only: Collection[str] | None = None) -> list[dict[str, Any]]:
-        """What the manifests' tables of that name answer, with the SHA-256 and the path of the data set."""
+    def _query(self, name: str, query: str, values: dict[str, Any], only: Collection[str] | None = None) -> list[dict[str, Any]]:
+        """Query the manifests' tables of that name; each line has the SHA-256 and the path of its data set."""
         folders = [folder_of(self.root, sha256) for sha256 in sorted(self.paths if only is None else only)]
         tables = [folder / name for folder in folders if name != BY_PROMPT or (folder / name).exists()]
         if not tables:
@@ -335,7 +319,7 @@ class _Known:
         return [{**line, "path": self.paths[line["sha256"]]} for line in found]
 
     def _make(self, sha256: str, where: Sequence[tuple[str, str]], fetch: bool, on_progress: OnProgress) -> bool:
-        """Make its manifest from wherever its bytes are; False where they are nowhere at hand."""
+        """Write the manifest of a data set from any snapshot that has its bytes; return False if none has."""
         for fetched in (False, True) if fetch else (False,):
             for commit, path in where:
                 file = self.reads.file(commit, path, fetch=fetched)
@@ -345,8 +329,8 @@ class _Known:
                     return True
         return False
 
-    def _look_further(self, otherwise: str) -> str:
-        return f"not looked into, as not at hand: {', '.join(self.not_at_hand)}; --fetch brings them" if self.not_at_hand else otherwise
+    def _hint(self, default: str) -> str:
+        return f"not searched, as not available here: {', '.join(self.unavailable)}; --fetch gets them" if self.unavailable else default
 
 
 def _what(line: dict[str, Any]) -> str:
@@ -357,4 +341,4 @@ def _what(line: dict[str, Any]) -> str:
 def _saw(line: dict[str, Any]) -> Saw:
     rows = None if line["rows"] is None else int(line["rows"])
     values = {name: line[name] for name in ("stage", "relation", "what", "read_path", "read_sha256")}
-    return Saw(checkpoint=line["made_sha256"], path=line["made_path"], rows=rows, places=tuple(line["places"] or ()), **values)
+    return Saw(checkpoint=line["made_sha256"], path=line["made_path"], rows=rows, snapshots=tuple(line["snapshots"] or ()), **values)

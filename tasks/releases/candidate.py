@@ -15,7 +15,8 @@ from typing import Any
 from ascl_core.artifacts import digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_CORPORA
-from tasks.evidence.acceptance import FIELD, check_acceptances
+from tasks.evidence.acceptance import check_acceptances
+from tasks.evidence.record import load_record
 from tasks.evidence.trust import read_trust
 from tasks.registry.stages import (
     CANDIDATE,
@@ -135,11 +136,11 @@ def _check_recorded_by_stages(place: Path) -> None:
     here = {artifact.path: digest(place / artifact.path) for stage in _CHAIN for artifact in (*stage.outputs.values(), stage.record)}
     here |= {artifact.path: digest(place / artifact.path) for artifact in (RULES, RELEASED)}
     for stage in _CHAIN:
-        record = read_json(place / stage.record.path)
-        same(f"the stage in {stage.record.path}", record["stage"], "its name", stage.name)
+        record = load_record(place, stage)
+        same(f"the stage in {stage.record.path}", record.stage, "its name", stage.name)
         for artifact in stage.outputs.values():
-            same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record["outputs"].get(artifact.path))
-        for path, sha256 in record["inputs"].items():
+            same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record.outputs.get(artifact.path))
+        for path, sha256 in record.inputs.items():
             if path in here:
                 same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
 
@@ -147,8 +148,8 @@ def _check_recorded_by_stages(place: Path) -> None:
 def _check_accepted(root: Path, place: Path) -> None:
     """Where a stage's outputs were kept across a change of its code, approvers whose keys are trusted signed that."""
     for stage in _CHAIN:
-        record = read_json(place / stage.record.path)
-        if record.get(FIELD):
+        record = load_record(place, stage)
+        if record.accepted:
             check_acceptances(record, stage, read_trust(root))
 
 

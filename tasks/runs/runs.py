@@ -21,7 +21,7 @@ from typing import Any
 
 from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
-from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
+from tasks.evidence.log import COMMITTED, LOG, append_missing
 from tasks.registry.stages import RELEASED, REPORT, RULES
 from tasks.repository import dvc_lock, outputs, released, transfer
 from tasks.repository.dvc_lock import LOCK
@@ -86,7 +86,7 @@ def _mark_opened(worktree: Path, run_id: str, base: str, ref: str) -> None:
 
 def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
     """Commit the run's worktree on its branch, with `summary` as `data/run.json` and its log as `data/lineage.jsonl`; return the commit."""
-    bring_up_to_date(run.worktree)
+    append_missing(run.worktree)
     (run.worktree / COMMITTED).unlink(missing_ok=True)
     if (run.worktree / LOG).exists():
         shutil.copyfile(run.worktree / LOG, run.worktree / COMMITTED)

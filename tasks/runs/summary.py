@@ -43,7 +43,7 @@ def last_run(root: Path, stage: Stage) -> tuple[str, float | str]:
     record = read_record(root / stage.record.path)
     if record is None:
         return "", ""
-    return str(record["ended"]).replace("T", " ").removesuffix("+00:00"), float(record["seconds"])
+    return record.ended.replace("T", " ").removesuffix("+00:00"), record.seconds
 
 
 def run_summary(root: Path, done: Sequence[Outcome]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ascl_core.artifacts import read_json, sha256_json, to_json
+from ascl_core.artifacts import sha256_json, to_json
 from ascl_core.errors import WorkspaceError
-from tasks.evidence.log import COMMITTED, LOG, bring_up_to_date
+from tasks.evidence.log import COMMITTED, LOG, append_missing
+from tasks.evidence.record import load_record
 from tasks.execution.up_to_date import Outcome
-from tasks.registry.stages import RELEASED, STAGES
+from tasks.registry.stages import RELEASED, STAGES, Stage
 from tasks.repository import cache
 from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import commit_of, git
@@ -75,9 +76,9 @@ def require_finished(root: Path) -> None:
 
 
 def _commit(root: Path, found: str) -> str:
-    bring_up_to_date(root)
+    append_missing(root)
     base = git(root, "rev-parse", "HEAD")
-    summary = {"schema": "ascl.run/1", "id": found, "base": base, **run_summary(root, [_recorded(root, name) for name in _NAMES])}
+    summary = {"schema": "ascl.run/1", "id": found, "base": base, **run_summary(root, [_recorded(root, stage) for stage in STAGES])}
     with tempfile.TemporaryDirectory(dir=root / ".ascl") as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         git(root, "read-tree", base, environment=index)
@@ -91,9 +92,6 @@ def _commit(root: Path, found: str) -> str:
     return git(root, "commit-tree", tree, "-p", base, "-m", f"run {found}", environment=NOBODY)
 
 
-_NAMES = tuple(stage.record.path for stage in STAGES)
-
-
-def _recorded(root: Path, path: str) -> Outcome:
-    record = read_json(root / path)
-    return Outcome(record["stage"], "ran", (f"in the working tree, until {record['ended']}",), float(record["seconds"]))
+def _recorded(root: Path, stage: Stage) -> Outcome:
+    record = load_record(root, stage)
+    return Outcome(record.stage, "ran", (f"in the working tree, until {record.ended}",), record.seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from ascl_core.errors import DataError, ReleaseError, WorkspaceError
 from tasks.evidence.acceptance import acceptances, check_acceptances
-from tasks.evidence.record import read_record
+from tasks.evidence.record import load_record
 from tasks.evidence.trust import PrivateKey, Role, new_key, read_key, read_trust
 from tasks.execution.accept import accept
 from tasks.execution.plan import make_plan
@@ -20,7 +19,7 @@ from tasks.repository.staleness import staleness
 from tests.pipeline.workspace import Workspace, make_workspace
 
 pytestmark = pytest.mark.slow
-FILE = "ascl_core/rules/content_checks.py"
+FILE = "ascl_core/rules/checks/contents.py"
 RECORD = VALIDATE_RULES.record.path
 
 
@@ -105,13 +104,13 @@ def test_an_upgrade_that_touches_no_code_of_a_stage_runs_nothing(compiled: Path)
 
 
 def test_an_accepted_change_keeps_the_outputs_and_says_who_vouches(compiled: Path, key: PrivateKey) -> None:
-    outputs = (read_record(compiled / RECORD) or {})["outputs"]
+    outputs = load_record(compiled, VALIDATE_RULES).outputs
     change_a_constant(compiled)
     accept(compiled, VALIDATE_RULES, "an unused constant", key)
     assert action(compiled) == "reuse"
     assert bring_up_to_date(VALIDATE_RULES, root=compiled).action == "reused"
-    record = read_record(compiled / RECORD) or {}
-    assert record["outputs"] == outputs
+    record = load_record(compiled, VALIDATE_RULES)
+    assert record.outputs == outputs
     check_acceptances(record, VALIDATE_RULES, read_trust(compiled))
     [line] = acceptances(record)
     assert line.startswith("ana accepted other code at ")
@@ -121,12 +120,12 @@ def test_an_accepted_change_keeps_the_outputs_and_says_who_vouches(compiled: Pat
 def test_an_acceptance_that_was_edited_does_not_hold(compiled: Path, key: PrivateKey) -> None:
     change_a_constant(compiled)
     accept(compiled, VALIDATE_RULES, "an unused constant", key)
-    record, trust = json.loads((compiled / RECORD).read_bytes()), read_trust(compiled)
+    record, trust = load_record(compiled, VALIDATE_RULES), read_trust(compiled)
     with pytest.raises(DataError, match="other code than what was accepted"):
-        check_acceptances({**record, "digest": "0" * 64}, VALIDATE_RULES, trust)
+        check_acceptances(record.model_copy(update={"digest": "0" * 64}), VALIDATE_RULES, trust)
     with pytest.raises(DataError, match="acceptance of other outputs"):
-        check_acceptances({**record, "outputs": {**record["outputs"], "data/other": "0" * 64}}, VALIDATE_RULES, trust)
-    record["accepted"][0]["signatures"][0]["sig"] = "MEUCIQ=="
+        check_acceptances(record.model_copy(update={"outputs": {**record.outputs, "data/other": "0" * 64}}), VALIDATE_RULES, trust)
+    record.accepted[0]["signatures"][0]["sig"] = "MEUCIQ=="
     with pytest.raises(ReleaseError):
         check_acceptances(record, VALIDATE_RULES, trust)
 

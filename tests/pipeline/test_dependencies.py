@@ -167,23 +167,22 @@ def test_a_dvc_yaml_that_is_not_what_the_code_says_is_an_error(fresh: Workspace,
 def test_a_record_says_who_made_it_from_what_and_how(fresh: Workspace) -> None:
     dependencies = read_dependencies(fresh.root, VALIDATE_RULES)
     record = make_record(fresh.root, VALIDATE_RULES, dependencies, {"out": "0" * 64}, {"rules": 60}, datetime.now(UTC))
-    assert record["stage"] == "validate_rules"
-    assert record["function"] == VALIDATE_RULES.function
-    assert record["digest"] == dependencies.digest
-    assert record["outputs"] == {"out": "0" * 64}
-    assert record["metrics"] == {"rules": 60}
-    assert record["parameters"]["rules"]["max_rule_tokens"] == 80
-    assert record["git"] == {"revision": fresh.run("git", "rev-parse", "HEAD").strip(), "dirty": False, "diff": None}
-    assert record["packages"]["cpu.lock"] == sha256_file(REPOSITORY / "requirements/cpu.lock")
-    assert record["started"] <= record["ended"]
-    assert record["seconds"] >= 0
+    assert record.stage == "validate_rules"
+    assert record.function == VALIDATE_RULES.function
+    assert record.digest == dependencies.digest
+    assert record.outputs == {"out": "0" * 64}
+    assert record.metrics == {"rules": 60}
+    assert record.parameters["rules"]["max_rule_tokens"] == 80
+    assert record.git.model_dump() == {"revision": fresh.run("git", "rev-parse", "HEAD").strip(), "dirty": False, "diff": None}
+    assert record.packages["cpu.lock"] == sha256_file(REPOSITORY / "requirements/cpu.lock")
+    assert record.started <= record.ended
+    assert record.seconds >= 0
 
 
 def test_a_record_of_edited_code_tells_one_edit_from_another_and_names_no_commit_where_there_is_none(fresh: Workspace) -> None:
     def git() -> dict[str, object]:
-        return dict(
-            make_record(fresh.root, VALIDATE_RULES, read_dependencies(fresh.root, VALIDATE_RULES), {}, {}, datetime.now(UTC))["git"]
-        )
+        record = make_record(fresh.root, VALIDATE_RULES, read_dependencies(fresh.root, VALIDATE_RULES), {}, {}, datetime.now(UTC))
+        return record.git.model_dump()
 
     diffs = []
     for word in ("one", "two"):

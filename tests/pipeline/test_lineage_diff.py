@@ -16,7 +16,6 @@ from flows.cli import app
 from tasks.deployment import pages
 from tasks.execution.up_to_date import bring_up_to_date
 from tasks.lineage.diff import Diff, diff
-from tasks.lineage.export.openlineage import check
 from tasks.lineage.export.pack import check_pack, export_pack
 from tasks.lineage.why import why
 from tasks.registry.parameters import write_params
@@ -24,6 +23,7 @@ from tasks.registry.stages import DATA_STAGES, EVALUATE, GATE, IFPO, PROMPTS, SF
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
 from tests.once import make_once
+from tests.openlineage_schema import problems
 from tests.pipeline.test_rule_changes import edit
 from tests.pipeline.workspace import Workspace
 
@@ -98,7 +98,7 @@ def test_a_rule_that_flips_a_verdict_comes_first_then_parameters_rows_and_what_p
     assert kinds == sorted(kinds, key=["rule", "parameter", "rows", "source"].index)
     assert told(found)[:3] == [("rule", "NVC-03"), ("parameter", "ifpo.max_steps"), ("parameter", "sft.max_steps")]
     rule = found.ranked[0].cause
-    assert (rule.before, rule.after, rule.told, rule.weight) == ("1.0.0", "2.0.0", "flips the verdict of 2 examples", 2)
+    assert (rule.before, rule.after, rule.description, rule.weight) == ("1.0.0", "2.0.0", "flips the verdict of 2 examples", 2)
     assert {"ifpo", "curate", "evaluate"} <= set(rule.met_by)
     assert [one.cause.details for one in found.ranked if one.cause.kind == "source"] == [("changed: utility.yaml",)]
     (prompts,) = (one.cause for one in found.ranked if one.cause.what == PROMPTS.path)
@@ -109,7 +109,7 @@ def test_a_rule_that_flips_a_verdict_comes_first_then_parameters_rows_and_what_p
         sum(rows[0][key] != rows[1][key] for key in rows[0].keys() & rows[1].keys()),
     )
     assert prompts.weight == sum(counts) > 0
-    assert prompts.told.startswith("{} added, {} removed, {} changed, ".format(*counts))
+    assert prompts.description.startswith("{} added, {} removed, {} changed, ".format(*counts))
 
 
 def place_of(world: World, name: str) -> Path:
@@ -135,7 +135,7 @@ def test_what_is_not_at_hand_is_named_and_the_rest_compared(world: World, tmp_pa
     file.unlink()
     found = diff(root, ".", "tuned")
     assert found.answers is None
-    assert found.missing == ("data/evaluation/ifpo/results.parquet: its bytes are not at hand, so no answer can be compared",)
+    assert found.missing == ("data/evaluation/ifpo/results.parquet: its bytes are not available here, so no answer can be compared",)
     assert told(found) == [("parameter", "ifpo.max_steps"), ("seed", "ifpo.seed")]
 
 
@@ -154,7 +154,7 @@ def test_the_command_prints_both_groups_and_json_for_programs(world: World, monk
     assert "  1. parameter ifpo.max_steps: 12 → 2  through ifpo\n  2. seed ifpo.seed: 0 → 7  through ifpo" in likely
     assert "parameter gate.min_utility: 0.5 → 0.4  the gate comes after the evaluation" in without
     found = json.loads(CliRunner().invoke(app, ["lineage", "diff", ".", "tuned", "--json"]).output)
-    assert (found["schema"], [one["what"] for one in found["changes"]]) == ("ascl.lineage-diff/1", ["ifpo.max_steps", "ifpo.seed"])
+    assert (found["schema"], [one["what"] for one in found["changes"]]) == ("ascl.lineage-diff/2", ["ifpo.max_steps", "ifpo.seed"])
     assert found["b"]["sha256"] == digest(place_of(world, "tuned") / CHECKPOINT)
 
 
@@ -162,7 +162,7 @@ def test_why_says_what_a_run_changed_since_the_record_before(world: World) -> No
     found = why(world.root, "tuned")
     assert (found.action, found.upstream) == ("reuse", ())
     assert found.previous is not None
-    assert (found.previous.place, found.previous.changes) == (".", ("ifpo.max_steps was 12, and is 2", "ifpo.seed was 0, and is 7"))
+    assert (found.previous.snapshot, found.previous.changes) == (".", ("ifpo.max_steps was 12, and is 2", "ifpo.seed was 0, and is 7"))
     assert {"ran: ifpo.max_steps: 12 → 2", "ran: ifpo.seed: 0 → 7"} <= set(found.run_reasons)
     assert (found.profile, found.seeds) == ("tiny", {"ifpo.seed": 7})
     assert ("ifpo.max_steps", 60, 2) in {(one.key, one.profile, one.value) for one in found.settings}
@@ -192,7 +192,7 @@ def test_a_pack_of_a_whole_run_lacks_nothing_and_has_the_evaluation_and_the_gate
     lines = (folder / "openlineage.jsonl").read_text().splitlines()
     assert len(lines) == 2 * len(STAGES)
     for line in lines:
-        check(json.loads(line), "event")
+        assert problems(json.loads(line)) == []
     rows = {one["name"]: one for one in json.loads(lines[-5])["inputs"] + json.loads(lines[-1])["inputs"]}
     assert rows["data/evaluation/ifpo/results.parquet"]["inputFacets"]["inputStatistics"]["rowCount"] > 0
 

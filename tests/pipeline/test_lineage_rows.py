@@ -14,7 +14,7 @@ from ascl_core.vocabulary import Arm
 from flows.cli import app
 from flows.cli.console import out
 from tasks.lineage.find import find
-from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule, rows_behind
+from tasks.lineage.rows import checkpoints_of_row, checkpoints_of_rule, upstream_rows
 from tasks.registry.stages import CURATION_COUNTS, IFPO, PROMPTS, RL_CORPUS, SFT, SUITES, TRAJECTORIES, checkpoint_of
 from tasks.repository.git import git
 from tasks.runs import runs
@@ -35,8 +35,8 @@ def test_the_rows_of_a_real_run_are_found_from_both_ends(finished: Workspace, mo
     monkeypatch.setattr(out, "_width", 300)
     run = runs.open_run(root, "once-more")
     runs.finish_run(root, run, {})
-    behind = rows_behind(root, find(root, checkpoint_of(IFPO).path), None, limit=10**6)
-    assert behind.not_at_hand == []
+    behind = upstream_rows(root, find(root, checkpoint_of(IFPO).path), None, limit=10**6)
+    assert behind.unavailable == []
     by_path = {one.path: one for one in behind.data_sets}
     assert by_path[TRAJECTORIES[Arm.ASCL].path].rows == len(read_jsonl(root / TRAJECTORIES[Arm.ASCL].path))
     _reinforcement_learning_was_given_its_own_prompts(root, {row["row_id"] for row in behind.rows if row["path"] == PROMPTS.path})
@@ -65,7 +65,7 @@ def _some_rows_are_found(root: Path, rows: list[dict[str, object]]) -> None:
         for row in of_path[:: len(of_path) // 4]:
             saw = {(one.checkpoint, one.stage) for one in checkpoints_of_row(root, row).checkpoints if one.relation == "trained on"}
             assert (digest(root / checkpoint_of(IFPO).path), stage.name) in saw
-            assert all(one.places == ("once-more", "working tree") for one in checkpoints_of_row(root, row).checkpoints)
+            assert all(one.snapshots == ("once-more", "working tree") for one in checkpoints_of_row(root, row).checkpoints)
     held_out = read_parquet(root / SUITES.path)["id"].to_pylist()[0]
     assert {one.relation for one in checkpoints_of_row(root, held_out).checkpoints} == {"evaluated on"}
 

@@ -95,7 +95,7 @@ def test_what_a_run_left_holds_and_the_command_says_what_it_looked_at(root: Path
     assert result.exit_code == 0
     assert "verified data/models/ifpo in working tree" in result.output
     assert f"{len(STAGES)} stages" in result.output
-    assert "evaluation and gate are about these very bytes" in result.output
+    assert "evaluation and gate are about these bytes" in result.output
 
 
 def test_a_record_says_everything_that_somebody_may_ask_later(root: Path) -> None:
@@ -299,18 +299,18 @@ def test_a_line_that_a_kill_cut_off_is_repaired_and_a_damaged_log_stops_nobody(
     before = file.read_bytes()
     with kept(file):
         file.write_bytes(before[:-700])
-        assert log.bring_up_to_date(root) == 1
+        assert log.append_missing(root) == 1
         assert file.read_bytes() == before, "the same record gives the same line"
-        assert log.bring_up_to_date(root) == 0
+        assert log.append_missing(root) == 0
         file.write_bytes(b"no line\n" + before)
-        assert log.bring_up_to_date(root) == 0
+        assert log.append_missing(root) == 0
         assert "damaged" in caplog.text
         file.unlink()
         file.mkdir()
         assert bring_up_to_date(GATE, root=root).action == "reused"
         file.rmdir()
         monkeypatch.setenv(Role.TRAINER.variable, str(tmp_path / "none.pem"))
-        assert log.bring_up_to_date(root) == len(STAGES)
+        assert log.append_missing(root) == len(STAGES)
         assert "is not signed" in caplog.text
 
 
@@ -325,7 +325,7 @@ def test_a_statement_that_another_key_signed_is_found(root: Path, tmp_path: Path
         try:
             file.unlink()
             monkeypatch.setenv(Role.TRAINER.variable, str(tmp_path / "keys" / "ci.pem"))
-            assert log.bring_up_to_date(root) == len(STAGES)
+            assert log.append_missing(root) == len(STAGES)
             assert verify(root, ".").signed == len(STAGES)
             whole = file.read_bytes()
             for name, message in (("eve", "not trusted"), ("ada", "has the role approver"), ("ci", "")):

@@ -16,6 +16,7 @@ import pytest
 
 from ascl_core.artifacts import digest, read_json, write_json
 from ascl_core.errors import AsclError, ConfigError, StageCrashed, StageError, WorkspaceError, dump_error
+from tasks.evidence import log
 from tasks.evidence.record import make_record
 from tasks.execution import child, runner
 from tasks.execution.runner import explain_failure, is_published, run_stage
@@ -62,7 +63,7 @@ def work_of(root: Path) -> Path:
 
 
 def record_of(root: Path, outputs: dict[str, str]) -> dict[str, Any]:
-    return make_record(root, STAGE, read_dependencies(root, STAGE), outputs, {"rows": 1}, datetime.now(UTC))
+    return make_record(root, STAGE, read_dependencies(root, STAGE), outputs, {"rows": 1}, datetime.now(UTC)).dump()
 
 
 def finish_in_scratch(root: Path) -> dict[str, str]:
@@ -104,7 +105,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
         patched.setattr(runner.os, "replace", counted("replace", os.replace))
         patched.setattr(Path, "rename", counted("rename", Path.rename))
         patched.setattr(runner.shutil, "rmtree", counted("rmtree", shutil.rmtree, remove_half))
-        patched.setattr(runner, "write_json", counted("record", write_json))
+        patched.setattr(log, "write_json", counted("record", write_json))
         yield made
 
 
@@ -219,7 +220,7 @@ def test_a_run_publishes_its_outputs_and_says_what_made_them(root: Path, monkeyp
     assert done is not None
     assert is_published(root, STAGE)
     record = read_json(root / STAGE.record.path)
-    assert record == done.record
+    assert record == done.record.dump()
     assert record["metrics"] == {"rows": 7}
     assert record["prefect_run"] == "a run"
     assert record["inputs"] == {artifact.path: digest(root / artifact.path) for artifact in (PROMPTS, SFT_CORPUS)}

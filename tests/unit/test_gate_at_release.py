@@ -11,7 +11,7 @@ import pytest
 from ascl_core.artifacts import read_json, write_json, write_text
 from ascl_core.config.gate import GateConfig
 from ascl_core.errors import ReleaseError
-from ascl_core.evaluation.gate import decide
+from ascl_core.evaluation.gate import decide_from_files
 from tasks.releases.candidate import EVALUATION, Candidate, Judged
 from tasks.releases.create import _check_decision
 from tests.unit.test_gate import GOOD, estimate
@@ -38,7 +38,7 @@ def recorded(place: Path, **changes: Any) -> Candidate:
     from ascl_core.config.params import load_params
 
     config: GateConfig = load_params(place / "params.yaml").gate
-    decision = decide(config, metrics(place), place / "none.parquet", place / "data/released")
+    decision = decide_from_files(config, metrics(place), place / "none.parquet", place / "data/released")
     return Candidate(Judged("run-1", "0" * 40, "0" * 64, "0" * 64, ()), {**decision, **changes}, {}, "0" * 64, None)
 
 

@@ -120,11 +120,11 @@ def test_the_json_in_the_page_is_the_graph(place: Path) -> None:
     assert (side["path"], side["sha256"], side["stage"]) == (THING, found.sha256, "ifpo")
     assert side["nodes"].keys() == found.graph.nodes.keys()
     for name, node in found.graph.nodes.items():
-        assert side["nodes"][name]["record"] == node.record
+        assert side["nodes"][name]["record"] == node.record.dump()
         assert side["nodes"][name]["sha256"] == node.sha256
         assert {edge["path"]: edge["sha256"] for edge in side["nodes"][name]["edges"]} == node.inputs
         assert all(edge["holds"] for edge in side["nodes"][name]["edges"])
-    assert set(side["behind"]) == {node.stage.name for node in found.graph.behind(found.node)} | found.graph.sources(found.node).keys()
+    assert set(side["upstream"]) == {node.stage.name for node in found.graph.upstream(found.node)} | found.graph.sources(found.node).keys()
 
 
 def test_what_was_read_but_not_written_is_red_and_said(place: Path) -> None:
@@ -184,7 +184,7 @@ def test_rows_that_are_not_in_the_page_are_said_with_the_reason(place: Path) -> 
 
 
 def test_the_same_place_twice_is_refused(place: Path) -> None:
-    with pytest.raises(ConfigError, match="same place"):
+    with pytest.raises(ConfigError, match="same snapshot"):
         write_page(place, THING, compare="data/models/sft")
 
 

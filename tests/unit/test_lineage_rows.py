@@ -21,7 +21,7 @@ from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy, Split
 from tasks.lineage.database import database
 from tasks.lineage.find import find
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, make_manifest
-from tasks.lineage.rows import Answer, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, rows_behind
+from tasks.lineage.rows import Answer, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, upstream_rows
 from tasks.registry.stages import (
     BASE,
     BUILD_SFT,
@@ -38,6 +38,7 @@ from tasks.registry.stages import (
     checkpoint_of,
 )
 from tasks.repository.git import git
+from tests.recorded_place import record_values
 
 ASCL = TRAJECTORIES[Arm.ASCL].path
 BASE_SHA, SFT_SHA, IFPO_SHA = (sha256_bytes(name.encode()) for name in ("base", "sft", "ifpo"))
@@ -81,7 +82,7 @@ class World:
         return digest(self.root / path)
 
     def record(self, stage: Stage, inputs: dict[str, str], outputs: dict[str, str]) -> None:
-        write_json(self.root / stage.record.path, {"inputs": inputs, "outputs": outputs, "parameters": {}})
+        write_json(self.root / stage.record.path, record_values(stage, inputs, outputs) | {"parameters": {}})
 
     def row(self, row: str) -> Answer:
         return checkpoints_of_row(self.root, row)
@@ -259,7 +260,7 @@ def test_a_manifest_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
 def test_a_data_set_whose_bytes_are_others_now_is_not_looked_into(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     write_jsonl(tmp_path / ASCL, [dataclasses.asdict(replace(TRAJECTORY, id="bbbb0002"))])
-    assert world.row(PLAN.id).not_at_hand == [f"{ASCL} of working tree"]
+    assert world.row(PLAN.id).unavailable == [f"{ASCL} of working tree"]
     with pytest.raises(DataError, match="--fetch"):
         world.row("bbbb0002")
 
@@ -271,15 +272,15 @@ def test_a_row_that_is_none_is_one_error_that_names_the_file_and_the_row(tmp_pat
     assert error.value.file == ASCL
 
 
-def test_the_rows_behind_a_checkpoint_are_counted_by_data_set_and_listed(tmp_path: Path) -> None:
+def test_the_upstream_rows_a_checkpoint_are_counted_by_data_set_and_listed(tmp_path: Path) -> None:
     make_world(tmp_path)
-    behind = rows_behind(tmp_path, find(tmp_path, checkpoint_of(IFPO).path), "VIO-01", limit=5)
+    behind = upstream_rows(tmp_path, find(tmp_path, checkpoint_of(IFPO).path), "VIO-01", limit=5)
     assert [(one.path, one.split, one.rows, one.with_rule) for one in behind.data_sets] == [(PROMPTS.path, "rl", 1, 1), (ASCL, None, 1, 1)]
     assert [row["row_id"] for row in behind.rows] == [HURT.id, "aaaa0001"]
-    of_file = rows_behind(tmp_path, find(tmp_path, PROMPTS.path), None, limit=2)
+    of_file = upstream_rows(tmp_path, find(tmp_path, PROMPTS.path), None, limit=2)
     assert [(one.path, one.rows, one.with_rule) for one in of_file.data_sets] == [(PROMPTS.path, 3, None)]
     assert len(of_file.rows) == 2
-    assert rows_behind(tmp_path, find(tmp_path, checkpoint_of(SFT).path), "VIO-09", limit=5).rows == []
+    assert upstream_rows(tmp_path, find(tmp_path, checkpoint_of(SFT).path), "VIO-09", limit=5).rows == []
 
 
 def test_the_database_reaches_no_file_but_its_own(tmp_path: Path) -> None:

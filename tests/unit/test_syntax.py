@@ -107,4 +107,5 @@ def test_no_stage_reads_a_docstring() -> None:
         names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         if names & reads:
             found[str(file.relative_to(ROOT))] = names & reads
-    assert set(found) <= {"ascl_core/config/reference.py"}, found  # which writes docs/configuration.md, and is code of no stage
+    of_the_reference = {"ascl_core/config/reference.py", "ascl_core/config/reward.py"}  # for docs/configuration.md alone
+    assert set(found) <= of_the_reference, found

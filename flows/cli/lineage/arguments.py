@@ -12,7 +12,7 @@ import typer
 from flows.cli.console import err, out
 from tasks.evidence.graph import Found
 
-NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the beginning of a SHA-256."
+NAMES = "A path, a run's id, a release's tag, released, RUN:PATH, or the first digits of a SHA-256."
 Thing = Annotated[str, typer.Argument(metavar="X", help=NAMES)]
 Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch missing data from the remote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the complete answer as JSON.")]
@@ -23,7 +23,7 @@ _SHOWN = 4
 
 def describe(found: Found) -> str:
     """Return the artifact's path, the working tree or commit that holds it, and its digest."""
-    return f"{found.path} in {found.place.name}, sha256 {found.sha256}"
+    return f"{found.path} in {found.snapshot.name}, sha256 {found.sha256}"
 
 
 def print_json(value: Any) -> None:

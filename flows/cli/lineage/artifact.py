@@ -53,7 +53,7 @@ def page(
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The file; under .ascl/lineage/pages by default.")] = None,
     rows: Annotated[bool, typer.Option("--rows/--no-rows", help="Whether the page has the rows, to search in.")] = True,
 ) -> None:
-    """Write a page with the graph, the records, the rules and the rows behind an artifact; it needs no server and no network.
+    """Write a page with the graph, the records, the rules and the rows of an artifact; it needs no server and no network.
 
     Examples:  ascl lineage page   |   ascl lineage page release/2 --compare release/1   |   ascl lineage page released --out lineage.html
     """
@@ -104,25 +104,25 @@ def _edge(edge: Edge) -> str:
 
 def _node(node: Node) -> str:
     record = node.record
-    ended, git = record["ended"][:19].replace("T", " "), record["git"]
-    code = f"{(git['revision'] or 'no commit')[:SHORT]}{' + changes' if git['dirty'] else ''}"
+    ended, code = record.ended[:19].replace("T", " "), record.git.label(SHORT)
     vouched = "".join(f"\n[yellow]{escape(line)}[/]" for line in acceptances(record))
-    return f"[bold]{node.stage.name}[/] [dim]{ended}, {record['seconds']:g} s, code {code}[/]{vouched}"
+    return f"[bold]{node.stage.name}[/] [dim]{ended}, {record.seconds:g} s, code {code}[/]{vouched}"
 
 
 def _print_origin(found: Why) -> None:
     record = found.found.node.record
+    code = record.git.label() + (f" {record.git.diff[:SHORT]}" if record.git.diff else "")
     out.print("\n[bold]Made from[/]")
-    makers = (f"by {edge.producer.stage.name}" if edge.producer else "written by people" for edge in found.inputs)
-    _print_indented(f"{edge.path} {edge.sha256[:SHORT]} {maker}" for edge, maker in zip(found.inputs, makers, strict=True))
-    _print_indented([f"code {found.code}", f"profile {found.profile}{', but:' if found.settings else ''}"])
+    for edge in found.found.graph.edges(found.found.node):
+        print_line(f"  {edge.path} {edge.sha256[:SHORT]} {f'by {edge.producer.stage.name}' if edge.producer else 'written by people'}")
+    _print_indented([f"code {code}", f"profile {found.profile}{', but:' if found.settings else ''}"])
     _print_indented(f"  {one.key}: {one.value} (profile: {one.profile})" for one in found.settings)
     if found.rules:
         print_line(f"  rules {found.rules}")
     if found.seeds:
         print_line(f"  seeds {', '.join(f'{key} = {value}' for key, value in found.seeds.items())}")
-    print_line(f"  by stage {found.found.node.stage.name}, ended {record['ended']}, {record['seconds']:g} s")
-    print_line(f"  Prefect run {found.prefect_run or 'none: it was run by hand'}")
+    print_line(f"  by stage {found.found.node.stage.name}, ended {record.ended}, {record.seconds:g} s")
+    print_line(f"  Prefect run {record.prefect_run or 'none: it was run by hand'}")
     if found.run:
         print_line(f"  recorded in run {found.run}")
 
@@ -133,9 +133,9 @@ def _print_previous(found: Why) -> None:
     if found.previous is None:
         print_line("  no run or release has an earlier record of the stage")
     else:
-        print_line(f"  since the one in {found.previous.place} of {found.previous.ended}:")
+        print_line(f"  since the one in {found.previous.snapshot} of {found.previous.ended}:")
         _print_indented(f"  {change}" for change in found.previous.changes)
-        out.print(f"  [dim]ascl lineage diff {escape(found.previous.place)} names the causes[/]", soft_wrap=True)
+        out.print(f"  [dim]ascl lineage diff {escape(found.previous.snapshot)} names the causes[/]", soft_wrap=True)
     if found.also_in:
         print_line(f"  the same record is in {', '.join(found.also_in)}")
 

@@ -1,4 +1,4 @@
-"""`ascl lineage diff`: the differences behind two artifacts."""
+"""`ascl lineage diff`: the differences upstream of two artifacts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="B", help="The same; . is the working tree.")] = ".",
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs behind two artifacts, the likeliest cause of changed figures first, and what provably had no effect.
+    """Say what differs upstream of two artifacts, the likeliest cause of changed figures first, and what provably had no effect.
 
     Examples:  ascl lineage diff release/1 release/2   |   ascl lineage diff released   |   ascl lineage diff 3f9ab2 77c0de --json
     """
@@ -56,7 +56,7 @@ def _print_metrics(found: Diff) -> None:
     out.print("\n[bold]Figures of the evaluation, with 95 % intervals[/]")
     for metric in found.metrics:
         if metric.before != metric.after:
-            verdict = {None: "", True: "  [bold]outside of both[/]", False: "  [dim]within[/]"}[metric.outside]
+            verdict = {None: "", True: "  [bold]outside both[/]", False: "  [dim]within[/]"}[metric.outside]
             out.print(f"  {escape(_figures(metric))}{verdict}", soft_wrap=True)
     same = sum(metric.before == metric.after for metric in found.metrics)
     out.print(f"  {same} of {len(found.metrics)} figures are the same")
@@ -91,7 +91,7 @@ def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
 
 def _cause(cause: Cause) -> str:
     values = "" if cause.before == cause.after else f": {_value(cause.before)} → {_value(cause.after)}"
-    return f"{cause.what}{values}{f' ({cause.told})' if cause.told else ''}"
+    return f"{cause.what}{values}{f' ({cause.description})' if cause.description else ''}"
 
 
 def _value(value: object) -> str:

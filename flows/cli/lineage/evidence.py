@@ -56,7 +56,7 @@ def export(
 
 
 def _print(found: Verified) -> None:
-    out.print(f"[green]verified[/] {escape(found.path)} in {escape(found.place)}, sha256 {found.sha256}", soft_wrap=True)
+    out.print(f"[green]verified[/] {escape(found.path)} in {escape(found.snapshot)}, sha256 {found.sha256}", soft_wrap=True)
     lines = [
         f"{counted(found.stages, 'stage')}, {counted(found.files, 'file')}, {decimal(found.size)}",
         f"{counted(found.sources, 'file')} that people wrote, {counted(found.code, 'file')} of code, {counted(found.edges, 'edge')}",
@@ -64,8 +64,8 @@ def _print(found: Verified) -> None:
         if found.statements
         else "no log: made before there was one",
     ]
-    if found.made_again:
-        lines.append(f"{counted(found.made_again, 'record')} made again after others were built on it, with the same outputs")
+    if found.replaced:
+        lines.append(f"{counted(found.replaced, 'record')} made again after others were built on it, with the same outputs")
     if found.judged:
         lines.append("evaluation and gate are about these very bytes")
     if found.release:

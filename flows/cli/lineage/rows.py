@@ -1,4 +1,4 @@
-"""`ascl lineage rows` and `checkpoints`: the rows behind an artifact, and the checkpoints that saw a row or a rule."""
+"""`ascl lineage rows` and `checkpoints`: the rows of an artifact, and the checkpoints that saw a row or a rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ascl_core.errors import ConfigError
 from flows.cli.console import out, print_line, print_table, repository_root
 from flows.cli.lineage.arguments import SHORT, AsJson, Fetch, Thing, describe, print_json, print_missing, print_progress
 from tasks.lineage.find import find
-from tasks.lineage.rows import Answer, Saw, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, rows_behind
+from tasks.lineage.rows import Answer, Saw, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, upstream_rows
 
 _SHOWN = 3
 _COLUMNS = {
@@ -34,30 +34,30 @@ def rows(
     fetch: Fetch = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the rows behind an artifact: counts for each data set, then the first rows with their source and why they were kept.
+    """List the rows of an artifact: counts for each data set, then the first rows with their source and why they were kept.
 
     Examples:  ascl lineage rows release/1 --rule VIO-01   |   ascl lineage rows data/sft/ascl.jsonl --limit 5
     """
     root = repository_root()
     found = find(root, thing)
-    behind = rows_behind(root, found, rule, limit=limit, fetch=fetch, on_progress=print_progress)
+    upstream = upstream_rows(root, found, rule, limit=limit, fetch=fetch, on_progress=print_progress)
     if as_json:
-        print_json({"path": found.path, "sha256": found.sha256, "rule": rule, **vars(behind)})
+        print_json({"path": found.path, "sha256": found.sha256, "rule": rule, **vars(upstream)})
         return
     print_line(describe(found))
     print_table(
         ["data set", "sha256", "split", "used by", "rows", *([f"with {rule}"] if rule else [])],
         [
             [one.path, one.sha256[:SHORT], one.split, "; ".join(one.uses), one.rows, *([one.with_rule] if rule else [])]
-            for one in behind.data_sets
+            for one in upstream.data_sets
         ],
     )
     out.print()
-    if behind.rows:
-        print_table(list(_COLUMNS), [[_cell(row, key) for key in _COLUMNS.values()] for row in behind.rows])
+    if upstream.rows:
+        print_table(list(_COLUMNS), [[_cell(row, key) for key in _COLUMNS.values()] for row in upstream.rows])
     elif limit:
-        out.print(f"no data: no row of these data sets has {rule}" if rule else "no data: no data set is behind it", markup=False)
-    print_missing(behind.not_at_hand)
+        out.print(f"no data: no row of these data sets has {rule}" if rule else "no data: it was made from no data set", markup=False)
+    print_missing(upstream.unavailable)
 
 
 def checkpoints(
@@ -86,7 +86,7 @@ def checkpoints(
         print_table(["checkpoint", "sha256", "how", "what", "in", "rows", "where"], [_line(saw) for saw in answer.checkpoints])
     else:
         out.print("no data: no checkpoint saw it", markup=False)
-    print_missing(answer.not_at_hand)
+    print_missing(answer.unavailable)
 
 
 def _cell(row: dict[str, object], key: str) -> object:
@@ -113,5 +113,5 @@ def _print_found(answer: Answer, *, of_rule: bool) -> None:
 def _line(saw: Saw) -> list[object]:
     own = saw.path.rpartition("/")[2] == saw.stage or saw.relation.startswith("evaluated")
     how = saw.relation if own else f"{saw.relation}, by {saw.stage}"
-    more = f" and {len(saw.places) - _SHOWN} more" if len(saw.places) > _SHOWN else ""
-    return [saw.path, saw.checkpoint[:SHORT], how, saw.what, saw.read_path, saw.rows, ", ".join(saw.places[:_SHOWN]) + more]
+    more = f" and {len(saw.snapshots) - _SHOWN} more" if len(saw.snapshots) > _SHOWN else ""
+    return [saw.path, saw.checkpoint[:SHORT], how, saw.what, saw.read_path, saw.rows, ", ".join(saw.snapshots[:_SHOWN]) + more]

@@ -1,6 +1,6 @@
 "use strict";
 
-// Everything in the page's data is untrusted text: it goes in by textContent alone.
+// Everything in the page's data is untrusted text: it is inserted only as textContent.
 
 const PAGE = 50;
 const byId = (id) => document.getElementById(id);
@@ -23,18 +23,18 @@ const boxes = new Map([...document.querySelectorAll(".box")].map((box) => [box.d
 const lines = [...document.querySelectorAll(".line")];
 
 function neighbour(name, key) {
-  const place = (other) => boxes.get(other).getBoundingClientRect();
-  const here = place(name);
-  const away = (other) => 1e4 * Math.abs(place(other).y - here.y) + Math.abs(place(other).x - here.x);
+  const boxOf = (other) => boxes.get(other).getBoundingClientRect();
+  const here = boxOf(name);
+  const away = (other) => 1e4 * Math.abs(boxOf(other).y - here.y) + Math.abs(boxOf(other).x - here.x);
   const nearest = (names) => names.sort((a, b) => away(a) - away(b))[0];
-  const beside = () => [...boxes.keys()].filter((other) => other !== name && Math.abs(place(other).y - here.y) < 2);
+  const beside = () => [...boxes.keys()].filter((other) => other !== name && Math.abs(boxOf(other).y - here.y) < 2);
   const found = {
     ArrowUp: () => nearest(lines.filter((line) => line.dataset.reader === name).map((line) => line.dataset.writer)),
     ArrowDown: () => nearest(lines.filter((line) => line.dataset.writer === name).map((line) => line.dataset.reader)),
-    ArrowLeft: () => nearest(beside().filter((other) => place(other).x < here.x)),
-    ArrowRight: () => nearest(beside().filter((other) => place(other).x > here.x)),
+    ArrowLeft: () => nearest(beside().filter((other) => boxOf(other).x < here.x)),
+    ArrowRight: () => nearest(beside().filter((other) => boxOf(other).x > here.x)),
   }[key];
-  return found && boxes.get(found()); // undefined where nothing is there
+  return found && boxes.get(found()); // undefined if there is no box
 }
 
 function light(name) {
@@ -178,7 +178,7 @@ function cell(title, key, value, side, name) {
   return found;
 }
 
-// What is packed: base64 of gzip of JSON
+// Packed data: base64 of gzip of JSON
 
 const bytesOf = (text) => (Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
 
@@ -202,7 +202,7 @@ function matching(rows, text, rule) {
     (text === "" || source.has(rows.source.codes[at]) || ["row_id", "prompt_id", "text"].some((column) => includes(column, at)));
 }
 
-async function* searchRows(text, rule, set, told) {
+async function* searchRows(text, rule, set, onProgress) {
   if (document.readyState === "loading") await new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const chunks = [...document.querySelectorAll("script.rows")].filter((chunk) => set === "" || chunk.dataset.set === set);
   const total = chunks.reduce((sum, chunk) => sum + Number(chunk.dataset.rows), 0);
@@ -212,12 +212,12 @@ async function* searchRows(text, rule, set, told) {
     const matches = matching(rows, text, rule);
     for (let at = 0; at < rows.row_id.length; at += 1) {
       if (matches(at)) {
-        told(done + at + 1, total);
+        onProgress(done + at + 1, total);
         yield { rows, at, set: Number(chunk.dataset.set) };
       }
     }
     done += rows.row_id.length;
-    if (!told(done, total)) return; // another search has begun
+    if (!onProgress(done, total)) return; // a newer search has started
     await pause();
   }
 }
@@ -238,7 +238,7 @@ function rowFound({ rows, at, set }) {
 }
 
 class Results {
-  // Pages of what an iterator finds; a search that is asked for anew ends the one before.
+  // Pages of what an iterator finds; a new search ends the one before.
   constructor(kind, row, what) {
     Object.assign(this, { kind, row, what, found: null, count: 0 });
     byId(`${kind}-more`).addEventListener("click", () => this.more());
@@ -283,13 +283,13 @@ if (byId("row-search")) {
   const search = () => {
     let [done, total] = [0, 1];
     const mine = (latest = {});
-    const told = (rows, all) => {
+    const onProgress = (rows, all) => {
       if (latest !== mine) return false;
       [done, total] = [rows, all];
       Object.assign(progress, { hidden: false, max: Math.max(all, 1), value: rows });
       return true;
     };
-    const found = searchRows(byId("row-text").value.trim().toLowerCase(), byId("row-rule").value.trim().toUpperCase(), byId("row-set").value, told);
+    const found = searchRows(byId("row-text").value.trim().toLowerCase(), byId("row-rule").value.trim().toUpperCase(), byId("row-set").value, onProgress);
     results.start(found, (ended, count) => {
       progress.hidden = true;
       return ended ? `${written(count)} rows found; all ${written(done)} looked through.` : `The first ${written(count)} rows found; ${written(done)} of ${written(total)} looked through.`;

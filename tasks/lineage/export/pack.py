@@ -1,16 +1,16 @@
-"""The evidence pack: one folder, and the same as one `.tar`, with all that an auditor needs who has no access to the repository.
+"""The evidence pack: a folder, and a `.tar` of it, with what an auditor needs who has no access to the repository.
 
-README.md               what is in it, what is not at hand, and how to check it
+README.md               what it contains, what is missing, and how to check it
 model_card.md, data_card.md
-rules_diff.md           what the rules changed, seen from what was released before
-records/                the record of each stage behind the artifact; of a checkpoint those of its evaluation and of the gate, too
-evaluation/             what these say: the figures, and the decision with its reasons
-statements/             what was signed about it: release, approvals, rollback; and the log data/lineage.jsonl, where the commit has one
+rules_diff.md           how the rules changed since the release before
+records/                the record of each stage upstream; for a checkpoint also those of its evaluation and of the gate
+evaluation/             their figures, and the decision with its reasons
+statements/             what was signed about it: release, approvals, rollback; and the log data/lineage.jsonl, if the commit has one
 openlineage.jsonl       the records as OpenLineage run events
 sbom.cdx.json           the locked packages as CycloneDX 1.6
 dvc.lock, params.yaml
 SHA256SUMS              of every file above, as sha256sum reads it
-SHA256SUMS.dsse.json    the trainer's signature over it, where ASCL_TRAINER_KEY names a key
+SHA256SUMS.dsse.json    the trainer's signature over it, if ASCL_TRAINER_KEY names a key
 
 Without a signature the same artifact gives the same bytes: files are sorted, and their time is that of the record.
 """
@@ -34,17 +34,18 @@ from ascl_core.rules.corpus import Corpus, Taxonomy, load_corpus
 from ascl_core.rules.diff import diff_corpora
 from tasks.evidence.graph import Found, Node
 from tasks.evidence.log import COMMITTED
-from tasks.evidence.snapshot import Place
+from tasks.evidence.snapshot import Snapshot
 from tasks.evidence.statements import Statement, now, sign
 from tasks.evidence.trust import Role, read_key
 from tasks.lineage.export import openlineage
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import find
+from tasks.registry.parameters import changed
 from tasks.registry.stages import CORPUS, EVALUATE, EVALUATED, GATE, RELEASED, REPORT, VALIDATE_RULES
 from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import git
 
-PACK = "urn:ascl:evidence-pack:1"
+PACK = "urn:ascl:evidence-pack:2"
 """The kind of the statement over the checksums."""
 SUMS, SIGNATURE, EVENTS, BILL = "SHA256SUMS", "SHA256SUMS.dsse.json", "openlineage.jsonl", "sbom.cdx.json"
 _CARDS = ("model_card.md", "data_card.md")
@@ -53,16 +54,16 @@ _COPIED = (LOCK, "params.yaml")
 
 
 def export_events(root: Path, text: str, into: Path) -> Path:
-    """Write the OpenLineage events of what a person means to a new folder; returns the file. `DataError` where the folder exists."""
+    """Write the OpenLineage events of the artifact that a person names to a new folder; return the file. `DataError` if it exists."""
     found = find(root, text)
     _write(into, {EVENTS: openlineage.lines(found.graph, evidence(found)).encode()})
     return into / EVENTS
 
 
 def export_pack(root: Path, text: str, into: Path) -> tuple[Path, tuple[str, ...]]:
-    """Write the evidence pack of what a person means to a new folder and to `.tar` beside it; returns that, and what is not at hand.
+    """Write the evidence pack of the artifact that a person names to a new folder and a `.tar` beside it; return that and what is missing.
 
-    `DataError` where one of the two exists. Both come to be at once, or neither: the folder last.
+    `DataError` if one of the two exists. Either both are written or neither: the folder last.
     """
     tar = into.with_name(f"{into.name}.tar")
     if tar.exists():
@@ -80,129 +81,122 @@ def export_pack(root: Path, text: str, into: Path) -> tuple[Path, tuple[str, ...
 
 
 def check_pack(folder: Path) -> None:
-    """`DataError` names the first file of a pack that is not what its checksums say, or that they do not know."""
-    listed = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
-    said = {name: sha256 for sha256, _, name in listed}
-    there = {name: sha256 for name, sha256 in sha256_tree(folder).items() if name not in (SUMS, SIGNATURE)}
-    for name in sorted({*said, *there}):
-        if said.get(name) != there.get(name):
-            problem = f"SHA-256 is {there.get(name)}, and {SUMS} says {said.get(name)}"
-            raise DataError(problem, file=folder / name, hint="get the pack again from where it was made")
+    """Raise `DataError` for the first file of a pack that differs from its checksums, or that is not among them."""
+    lines = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
+    listed = {name: sha256 for sha256, _, name in lines}
+    found = {name: sha256 for name, sha256 in sha256_tree(folder).items() if name not in (SUMS, SIGNATURE)}
+    for name, wanted, sha256 in changed(listed, found):
+        problem = f"SHA-256 is {sha256}, and {SUMS} says {wanted}"
+        raise DataError(problem, file=folder / name, hint="get the pack again from its source")
 
 
 def _content(found: Found, missing: list[str]) -> Iterator[tuple[str, bytes]]:
-    place = found.place
-    nodes, report = evidence(found), _report(found)
-    for card in _CARDS:
-        file = report.get(card)
-        yield from _or_missing(card, file.read_bytes() if file else None, missing)
-    yield from _or_missing("rules_diff.md", _rules(found), missing)
+    snapshot, nodes, report = found.snapshot, evidence(found), _report(found)
+    contents = {card: file.read_bytes() if (file := report.get(card)) else None for card in _CARDS}
+    contents["rules_diff.md"] = _rules(found)
     for node in nodes:
-        content = place.read(node.stage.record.path)
-        assert content is not None, "the graph was read from it"
-        yield f"records/{node.stage.name}.json", content
+        contents[f"records/{node.stage.name}.json"] = snapshot.read(node.stage.record.path)
         for name in _FIGURES & node.stage.outputs.keys():
-            yield from _or_missing(f"evaluation/{node.stage.name}/{name}.json", place.read(node.stage.outputs[name].path), missing)
+            contents[f"evaluation/{node.stage.name}/{name}.json"] = snapshot.read(node.stage.outputs[name].path)
+    contents |= {name: snapshot.read(name) for name in _COPIED}
+    for name, content in contents.items():
+        if content is None:
+            missing.append(name)
+        else:
+            yield name, content
     yield from _statements(found)
     yield EVENTS, openlineage.lines(found.graph, nodes).encode()
     yield BILL, bill_of_materials(found).encode()
-    for name in _COPIED:
-        yield from _or_missing(name, place.read(name), missing)
 
 
 def evidence(found: Found) -> list[Node]:
-    """The records behind the artifact, its own, and those of what judged it: the evaluation of a checkpoint, and the gate after that."""
-    graph, nodes = found.graph, found.graph.behind(found.node)
+    """Return the records upstream of the artifact, its own, and for a checkpoint those of its evaluation and of the gate after that."""
+    graph, nodes = found.graph, found.graph.upstream(found.node)
     judges = [*EVALUATE.values(), GATE] if found.node.stage in EVALUATED else []
     for judge in (graph.nodes[stage.name] for stage in judges if stage.name in graph.nodes):
         of_own = [edge for edge in graph.edges(judge) if edge.holds and edge.producer in nodes]
         if any(edge.producer and edge.producer.stage in (found.node.stage, *EVALUATE.values()) for edge in of_own):
-            nodes += [node for node in graph.behind(judge) if node not in nodes]
+            nodes += [node for node in graph.upstream(judge) if node not in nodes]
     return [node for node in graph.nodes.values() if node in nodes]
 
 
 def _report(found: Found) -> Mapping[str, Path | None]:
-    """The files of the report that was written of this artifact's record; empty where there is none."""
+    """Return the files of the report that read this artifact's record; empty if there is none."""
     node, path = found.graph.nodes.get(REPORT.name), REPORT.outputs["page"].path
     if node is None or node.inputs.get(found.node.stage.record.path) != found.node.sha256:
         return {}
-    return found.place.files(path, fetch=found.place.commit is not None)
-
-
-def _or_missing(name: str, content: bytes | None, missing: list[str]) -> Iterator[tuple[str, bytes]]:
-    if content is None:
-        missing.append(name)
-    else:
-        yield name, content
+    return found.snapshot.files(path, fetch=found.snapshot.commit is not None)
 
 
 def _statements(found: Found) -> Iterator[tuple[str, bytes]]:
-    """What is signed in the place, where it is about this artifact: else it is of what was released before."""
-    place = found.place
-    release = place.read(f"{RELEASED.path}/{RELEASE_FILE}")
-    if release is not None and found.sha256.encode() in release:
-        for name, file in place.files(RELEASED.path).items():
+    """Yield what was signed about this artifact, and the log; `data/released` of a run is about the release before."""
+    if _is_of_release(found):
+        for name, file in found.snapshot.files(RELEASED.path).items():
             if file and name.endswith(".json") and not name.startswith(RELEASE_CORPORA):
                 yield f"statements/{name}", file.read_bytes()
-    if (log := place.read(str(COMMITTED))) is not None:
+    if (log := found.snapshot.read(str(COMMITTED))) is not None:
         yield "statements/lineage.jsonl", log
 
 
 def _rules(found: Found) -> bytes | None:
-    """From the rules of the release before, where there was one, to those of now."""
-    file = found.place.files(CORPUS.path).get("")
+    """Return how the rules changed since the release before, or since none."""
+    file = found.snapshot.files(CORPUS.path).get("")
     if file is None:
         return None
-    new = load_corpus(file)
-    before = _released_before(found)
+    new, before = load_corpus(file), _released_before(found)
     old = load_corpus(before) if before else Corpus(taxonomy=Taxonomy(categories={}, jurisdictions={}), rules=())
     title = "Rules: released before to these" if before else "Rules: nothing was released before, so all are new"
     node = found.graph.nodes[VALIDATE_RULES.name]
-    at = datetime.fromisoformat(str(node.record["parameters"]["rules"]["at"])).date()
+    at = datetime.fromisoformat(str(node.record.parameters["rules"]["at"])).date()
     return markdown(diff_corpora(old, new, at), title).encode()
 
 
 def _released_before(found: Found) -> Path | None:
-    """The served rules of what was released when the artifact was made: a release's own commit has its own there, its run's has not."""
-    place, path = found.place, f"{RELEASED.path}/{RELEASE_CORPORA}/served.json"
-    release = place.read(f"{RELEASED.path}/{RELEASE_FILE}")
-    if place.commit and release is not None and found.sha256.encode() in release:
-        place = Place(place.root, f"the run of {place.name}", git(place.root, "rev-parse", f"{place.commit}^@").splitlines()[-1])
-    return place.files(path).get("")
+    """Return the served rules of the release before; in a release's own commit they are its own, so its run's commit is read."""
+    snapshot = found.snapshot
+    if snapshot.commit and _is_of_release(found):
+        commit = git(snapshot.root, "rev-parse", f"{snapshot.commit}^@").splitlines()[-1]
+        snapshot = Snapshot(snapshot.root, f"the run of {snapshot.name}", commit)
+    return snapshot.files(f"{RELEASED.path}/{RELEASE_CORPORA}/served.json").get("")
+
+
+def _is_of_release(found: Found) -> bool:
+    """Return whether `data/released` is about this artifact."""
+    return found.sha256.encode() in (found.snapshot.read(f"{RELEASED.path}/{RELEASE_FILE}") or b"")
 
 
 def _about(found: Found) -> dict[str, str | None]:
-    return {"path": found.path, "sha256": found.sha256, "place": found.place.name, "commit": found.place.commit}
+    return {"path": found.path, "sha256": found.sha256, "snapshot": found.snapshot.name, "commit": found.snapshot.commit}
 
 
 def _readme(found: Found, files: dict[str, bytes], missing: list[str]) -> str:
     listed = "".join(f"- `{name}`\n" for name in files)
-    lacking = "".join(f"- `{name}` was not at hand where the pack was made\n" for name in missing) or "- nothing\n"
+    absent = "".join(f"- `{name}` was not available when the pack was made\n" for name in missing) or "- nothing\n"
     return f"""# Evidence for `{found.path}`
 
 - SHA-256 of the artifact, as its record has it: `{found.sha256}`
-- In: {found.place.name}{f", commit `{found.place.commit}`" if found.place.commit else ""}
-- Made by the stage `{found.node.stage.name}`, ended {found.node.record["ended"]}
+- In: {found.snapshot.name}{f", commit `{found.snapshot.commit}`" if found.snapshot.commit else ""}
+- Made by the stage `{found.node.stage.name}`, ended {found.node.record.ended}
 
 ## How to check it
 
 1. `sha256sum --check {SUMS}` in this folder: every file is as it was when the pack was made.
-2. `{SIGNATURE}`, where it is there, is a DSSE envelope (in-toto Statement v1) of the trainer over the SHA-256 of `{SUMS}`; the public
+2. `{SIGNATURE}`, if the pack is signed, is a DSSE envelope (in-toto Statement v1) of the trainer over the SHA-256 of `{SUMS}`; the public
    keys are in `data/trust/keys.yaml` of the repository.
-3. In a clone of the repository with access to its DVC remote: `ascl lineage verify {found.sha256[:16]}` reads every byte behind the
-   artifact again, and names the first that does not match. The SHA-256 of a folder is that of the sorted JSON of its files' digests.
+3. In a clone of the repository with access to its DVC remote: `ascl lineage verify {found.sha256[:16]}` recomputes every digest
+   upstream and names the first mismatch. The SHA-256 of a folder is that of the sorted JSON of its files' digests.
 
 ## What is in it
 
 {listed}
 ## What is missing
 
-{lacking}"""
+{absent}"""
 
 
 def _packed(name: str, files: dict[str, bytes], found: Found) -> bytes:
-    """The files under the folder's name: sorted, of nobody, and all of one time."""
-    packed, time = io.BytesIO(), int(datetime.fromisoformat(found.node.record["ended"]).timestamp())
+    """Return a tar of the files under the folder's name: sorted, without owners, and all with the time of the record."""
+    packed, time = io.BytesIO(), int(datetime.fromisoformat(found.node.record.ended).timestamp())
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path, content in sorted(files.items()):
             entry = tarfile.TarInfo(f"{name}/{path}")
@@ -212,24 +206,24 @@ def _packed(name: str, files: dict[str, bytes], found: Found) -> bytes:
 
 
 def _write(into: Path, files: dict[str, bytes], packed: bytes | None = None) -> None:
-    """Have the folder, and the archive beside it, come to be at once."""
+    """Write the folder, and the archive beside it, both or neither."""
     if into.exists():
         raise DataError("exists already", file=into, hint="give another folder, or remove it")
     into.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
     tar = into.with_name(f"{into.name}.tar")
     try:
         for name, content in files.items():
-            file = place / "folder" / name
+            file = scratch / "folder" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         if packed is not None:
-            (place / "packed").write_bytes(packed)
-            (place / "packed").rename(tar)
+            (scratch / "packed").write_bytes(packed)
+            (scratch / "packed").rename(tar)
         try:
-            (place / "folder").rename(into)
+            (scratch / "folder").rename(into)
         except OSError as error:
             tar.unlink(missing_ok=True)
-            raise AsclError(f"cannot be put in place: {error.strerror}", file=into, hint="give another folder") from error
+            raise AsclError(f"cannot be created: {error.strerror}", file=into, hint="give another folder") from error
     finally:
-        shutil.rmtree(place)
+        shutil.rmtree(scratch)
