@@ -75,7 +75,7 @@ def _rewritten(root: Path, stage: Stage, recorded: Mapping[str, Any], problems: 
 
 
 def _recorded_code(root: Path, stage: Stage, recorded: Mapping[str, Any]) -> str | None:
-    """Return the digest of the code in the record that `dvc.lock` names, from its place or the cache; None where neither has it."""
+    """Return the digest of the code in the record that `dvc.lock` names, from the worktree or the cache; None if neither has it."""
     md5 = next((str(out.get("md5")) for out in recorded.get("outs", ()) if out["path"] == stage.record.path), None)
     if md5 is None:
         return None
