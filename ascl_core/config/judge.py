@@ -78,7 +78,9 @@ class _Source(Config):
         graded = [name for name, part in JUDGES.items() if part.is_graded]
         if self.strict is not None and self.name not in graded:
             where = ": set it on its members" if self.name == "ensemble" else ""
-            raise ValueError(f"`strict` is for {', '.join(graded)}, and judge {self.name!r} has no level between its two{where}")
+            raise ValueError(
+                f"`strict` is for {', '.join(graded)}, and judge {self.name!r} has no level between harmful and unharmful{where}"
+            )
         return self
 
     @model_validator(mode="after")

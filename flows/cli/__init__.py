@@ -48,6 +48,7 @@ _COMMANDS = {
     "params": "parameters:app",
 }
 """Each command by its module and its function, or the group that it is."""
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 class _Commands(Mapping[str, Any]):
@@ -61,7 +62,12 @@ class _Commands(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         module, _, attribute = _COMMANDS[name].partition(":")
-        found = getattr(import_module(f"flows.cli.{module}"), attribute)
+        try:
+            found = getattr(import_module(f"flows.cli.{module}"), attribute)
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] in ("flows", "tasks", "ascl_core"):
+                raise
+            return _unavailable(name, str(error.name))
         if isinstance(found, typer.Typer):
             command: Any = get_group(found)
         else:
@@ -70,6 +76,20 @@ class _Commands(Mapping[str, Any]):
             command = get_command(alone)
         command.name = name
         return command
+
+
+def _unavailable(name: str, package: str) -> Any:
+    """Return a command that says which package it lacks, in an installation without the extra that has it."""
+    hint = "pip install 'ascl[all]', or make setup"
+
+    def unavailable(_: typer.Context) -> None:
+        raise WorkspaceError(f"ascl {name} needs the package {package}, which is not installed", hint=hint)
+
+    alone = typer.Typer(add_completion=False)
+    alone.command(name, help=f"Not available here: {package} is not installed ({hint}).", context_settings=_ANYTHING)(unavailable)
+    command = get_command(alone)
+    command.name = name
+    return command
 
 
 class _Group(TyperGroup):

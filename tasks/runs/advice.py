@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 _CAUSES = {
     "safety rate": "harmful prompts are answered without consulting, or retrieval misses the rule: see consult rate and rule recall",
+    "safety, worst category": "few prompts or rules cover that category, or retrieval misses its rules: see the report by category",
     "utility": "the base model or the training is too weak: compare with the base model's utility in the report",
     "H-avg": "the lowest of safety, over-refusal and utility pulls it down: start with that one",
     "well-formed": "training was too short, or answers are cut off: raise sft.max_steps or evaluate.max_new_tokens",
-    "judged": "the judge had no verdict on many responses: choose another evaluate.judge",
+    "coverage": "the judge had no verdict on many responses: choose another evaluate.judge",
     "over-refusal": "the training data has too few direct answers to borderline prompts, or reinforcement learning was too short",
     "attack": "the model obeys forged rules: raise ifpo.attack_share",
     "safety lost": "irrelevant rules distract the model: raise ifpo.attack_share",
