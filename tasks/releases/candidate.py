@@ -92,11 +92,11 @@ def candidate(root: Path, run_id: str) -> Candidate:
 def examined(root: Path, run_id: str) -> Iterator[tuple[Candidate, Path]]:
     """The candidate, and a folder with the files of the run's commit and the outputs that were looked at, which is removed after."""
     summary = read_run(root, run_id)
-    with temporary_worktree(root, str(summary["commit"])) as place:
-        outputs.check_out(place, list(_CHAIN))
-        found = examine(place, run_id, summary)
-        _check_accepted(root, place)
-        yield found, place
+    with temporary_worktree(root, str(summary["commit"])) as worktree:
+        outputs.check_out(worktree, list(_CHAIN))
+        found = examine(worktree, run_id, summary)
+        _check_accepted(root, worktree)
+        yield found, worktree
 
 
 def same(what: str, found: object, other: str, wanted: object) -> None:
@@ -106,37 +106,37 @@ def same(what: str, found: object, other: str, wanted: object) -> None:
         raise ReleaseError(problem, hint="release only what was evaluated: run it again, and let nobody edit what it leaves")
 
 
-def examine(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+def examine(worktree: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
     """The candidate in a folder with the files of the run's commit and its outputs; `ReleaseError` where two digests differ."""
     try:
         same("the run in the commit", summary["id"], f"the branch runs/{run_id}", run_id)
-        _check_recorded_by_dvc(place)
-        _check_recorded_by_stages(place)
-        return _candidate(place, run_id, summary)
+        _check_recorded_by_dvc(worktree)
+        _check_recorded_by_stages(worktree)
+        return _candidate(worktree, run_id, summary)
     except (KeyError, TypeError, AttributeError) as error:
         hint = f"see git show runs/{run_id}:data/run.json, and run it again"
         raise ReleaseError(f"the run does not say what it must: {error}", field="run", value=run_id, hint=hint) from None
 
 
-def _check_recorded_by_dvc(place: Path) -> None:
+def _check_recorded_by_dvc(worktree: Path) -> None:
     """The bytes are what `dvc.lock` of the commit says that each stage wrote; each read what the one before it wrote, and ran this code."""
-    written = {path: md5 for stage in _CHAIN for path, md5 in dvc_lock.locked(place, stage, "outs").items()}
+    written = {path: md5 for stage in _CHAIN for path, md5 in dvc_lock.locked(worktree, stage, "outs").items()}
     for stage in _CHAIN:
         for artifact in (*stage.outputs.values(), stage.record):
-            same(f"the MD5 of {artifact.path}", cache.md5(place / artifact.path), "dvc.lock", written.get(artifact.path))
-        for path, md5 in dvc_lock.locked(place, stage, "deps").items():
+            same(f"the MD5 of {artifact.path}", cache.md5(worktree / artifact.path), "dvc.lock", written.get(artifact.path))
+        for path, md5 in dvc_lock.locked(worktree, stage, "deps").items():
             if path in written:
                 same(f"the MD5 of {path} that {stage.name} read", md5, "what was written", written[path])
-            elif (place / path).exists():
-                same(f"the MD5 of {path} in the commit", cache.md5(place / path), f"dvc.lock of {stage.name}", md5)
+            elif (worktree / path).exists():
+                same(f"the MD5 of {path} in the commit", cache.md5(worktree / path), f"dvc.lock of {stage.name}", md5)
 
 
-def _check_recorded_by_stages(place: Path) -> None:
+def _check_recorded_by_stages(worktree: Path) -> None:
     """The bytes are what the record of each stage says that it wrote, and each record says to have read what is here."""
-    here = {artifact.path: digest(place / artifact.path) for stage in _CHAIN for artifact in (*stage.outputs.values(), stage.record)}
-    here |= {artifact.path: digest(place / artifact.path) for artifact in (RULES, RELEASED)}
+    here = {artifact.path: digest(worktree / artifact.path) for stage in _CHAIN for artifact in (*stage.outputs.values(), stage.record)}
+    here |= {artifact.path: digest(worktree / artifact.path) for artifact in (RULES, RELEASED)}
     for stage in _CHAIN:
-        record = load_record(place, stage)
+        record = load_record(worktree, stage)
         same(f"the stage in {stage.record.path}", record.stage, "its name", stage.name)
         for artifact in stage.outputs.values():
             same(f"SHA-256 of {artifact.path}", here[artifact.path], f"the record of {stage.name}", record.outputs.get(artifact.path))
@@ -145,18 +145,18 @@ def _check_recorded_by_stages(place: Path) -> None:
                 same(f"SHA-256 of {path}", here[path], f"the record of {stage.name}", sha256)
 
 
-def _check_accepted(root: Path, place: Path) -> None:
+def _check_accepted(root: Path, worktree: Path) -> None:
     """Where a stage's outputs were kept across a change of its code, approvers whose keys are trusted signed that."""
     for stage in _CHAIN:
-        record = load_record(place, stage)
+        record = load_record(worktree, stage)
         if record.accepted:
             check_acceptances(record, stage, read_trust(root))
 
 
-def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
-    checkpoint, decision_sha256 = digest(place / CHECKPOINT), digest(place / DECISION)
-    decision, corpus = read_json(place / DECISION), read_json(place / CORPUS.path)
-    metrics = read_json(place / EVALUATION.outputs["metrics"].path)
+def _candidate(worktree: Path, run_id: str, summary: Mapping[str, Any]) -> Candidate:
+    checkpoint, decision_sha256 = digest(worktree / CHECKPOINT), digest(worktree / DECISION)
+    decision, corpus = read_json(worktree / DECISION), read_json(worktree / CORPUS.path)
+    metrics = read_json(worktree / EVALUATION.outputs["metrics"].path)
     same(f"SHA-256 of {CHECKPOINT}", checkpoint, "data/run.json", summary["checkpoint"]["sha256"])
     same(f"SHA-256 of {CHECKPOINT}", checkpoint, "the evaluation", metrics["checkpoint_sha256"])
     same("the gate's decision", decision_sha256, "data/run.json", summary["gate"]["sha256"])
@@ -165,16 +165,16 @@ def _candidate(place: Path, run_id: str, summary: Mapping[str, Any]) -> Candidat
     failed = tuple(sorted(c["name"] for c in decision["criteria"] if c["passed"] is not True))
     if not decision["criteria"] or bool(decision["passed"]) is bool(failed) or summary["gate"]["passed"] is not decision["passed"]:
         raise ReleaseError("the gate's decision does not follow from its criteria", file=DECISION, hint="ascl run, and do not edit it")
-    check_weights(place / CHECKPOINT)
+    check_weights(worktree / CHECKPOINT)
     return Candidate(
         Judged(run_id, str(summary["commit"]), checkpoint, decision_sha256, failed),
         decision,
         metrics["headline"],
         corpus["digest"],
-        _change_class(place),
+        _change_class(worktree),
     )
 
 
-def _change_class(place: Path) -> str | None:
+def _change_class(worktree: Path) -> str | None:
     """As `validate_rules` found it, seen from what was released then."""
-    return str(read_json(place / CHANGE.path)["class"]) if (place / RELEASED.path / RELEASE_CORPORA).exists() else None
+    return str(read_json(worktree / CHANGE.path)["class"]) if (worktree / RELEASED.path / RELEASE_CORPORA).exists() else None

@@ -50,18 +50,18 @@ def _released(root: Path, name: str) -> NamedCheckpoint:
     `ReleaseError` where there is no such release, or a signature or a digest does not hold.
     """
     release = verify_release(root, None if name == CURRENT else name)
-    place = root / _FOLDER / release.record.checkpoint.sha256
-    folder = place / release.tag.replace("/", "-")
+    parent = root / _FOLDER / release.record.checkpoint.sha256
+    folder = parent / release.tag.replace("/", "-")
     if folder.exists() and digest(folder) != release.record.checkpoint.sha256:
         shutil.rmtree(folder)
     if not folder.exists():
         fetch(root, folder, release.tag)
-    corpus = place / f"{folder.name}.corpus.json"
+    corpus = parent / f"{folder.name}.corpus.json"
     with atomic_path(corpus) as temporary:
         temporary.write_bytes(show(root, release.commit, Path(RELEASED.path) / CORPORA["served"]))
     index = Path(RELEASED.path) / RELEASE_INDEX
     has_index = bool(git(root, "ls-tree", release.commit, "--", str(index)))
-    exported = export(root, release.commit, index, place / f"{folder.name}.files") if has_index else None
+    exported = export(root, release.commit, index, parent / f"{folder.name}.files") if has_index else None
     return NamedCheckpoint(str(folder), corpus, release.tag, exported)
 
 

@@ -97,41 +97,41 @@ class Record(Config):
 
 
 def write_content(
-    place: Path,
+    worktree: Path,
     tag: str,
     candidate: Candidate,
     approvals: Sequence[Approval],
     envelopes: Sequence[Envelope],
     in_both_roles: Sequence[str] = (),
 ) -> Record:
-    """Put the files of the release in place of those of the release before; all but the signature."""
-    folder, record = place / RELEASED.path, _record(tag, candidate, approvals, in_both_roles)
+    """Write the files of the release over those of the release before; all but the signature."""
+    folder, record = worktree / RELEASED.path, _record(tag, candidate, approvals, in_both_roles)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / RELEASE_CORPORA).mkdir(parents=True)
-    shutil.copy(place / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
+    shutil.copy(worktree / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
     for name, corpus in _CORPORA.items():
-        shutil.copy(place / corpus.path, folder / CORPORA[name])
-    shutil.copytree(place / RULE_INDEX.path, folder / RELEASE_INDEX)
+        shutil.copy(worktree / corpus.path, folder / CORPORA[name])
+    shutil.copytree(worktree / RULE_INDEX.path, folder / RELEASE_INDEX)
     for card in CARDS:
-        shutil.copy(place / REPORT.outputs["page"].path / card, folder)
+        shutil.copy(worktree / REPORT.outputs["page"].path / card, folder)
     for approval, envelope in zip(approvals, envelopes, strict=True):
         write_json(folder / APPROVALS / f"{approval.approver}-{approval.key[:8]}.json", envelope)
     write_json(folder / RECORD, record.model_dump(mode="json"))
     return record
 
 
-def sign_content(place: Path, record: Record, key: PrivateKey) -> None:
-    """Add the trainer's signature over all files that are in place."""
-    folder = place / RELEASED.path
+def sign_content(worktree: Path, record: Record, key: PrivateKey) -> None:
+    """Add the trainer's signature over all files of the release."""
+    folder = worktree / RELEASED.path
     files = sha256_tree(folder)
     write_json(folder / STATEMENT, sign(release_statement(record, files), key))
 
 
-def log_statements(place: Path, run: bytes) -> None:
+def log_statements(worktree: Path, run: bytes) -> None:
     """Append what people signed, in the order of `signed_names`, to the log of the release's run."""
-    folder = place / RELEASED.path
+    folder = worktree / RELEASED.path
     names = signed_names(str(file.relative_to(folder)) for file in folder.rglob("*.json"))
-    with atomic_path(place / COMMITTED) as temporary:
+    with atomic_path(worktree / COMMITTED) as temporary:
         temporary.write_bytes(extended(run, [read_json(folder / name) for name in names]))
 
 

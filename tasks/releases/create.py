@@ -40,31 +40,31 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
         if current and current.record.judged.commit == read_run(root, run_id)["commit"] and current.rollback is None:
             _complete(root, current, push=push)
             return current
-        with examined(root, run_id) as (candidate, place):
+        with examined(root, run_id) as (candidate, worktree):
             _check_relative(candidate, current)
-            _check_decision(root, place, candidate)
+            _check_decision(root, worktree, candidate)
             approvals = verify_approvals(root, candidate, envelopes)
             if push:
-                transfer.push(place)
+                transfer.push(worktree)
             tag = history.next_tag(root)
             both = people_in_both_roles(trainer, approvals, trust)
-            record = write_content(place, tag, candidate, approvals, envelopes, both)
-            sign_model(root, place / CHECKPOINT, place / RELEASED.path / FILE)
-            sign_content(place, record, trainer_key)
-            log_statements(place, logged(root, candidate.judged.commit))
+            record = write_content(worktree, tag, candidate, approvals, envelopes, both)
+            sign_model(root, worktree / CHECKPOINT, worktree / RELEASED.path / FILE)
+            sign_content(worktree, record, trainer_key)
+            log_statements(worktree, logged(root, candidate.judged.commit))
             parents = [*([current.commit] if current else []), candidate.judged.commit]
-            commit = history.write_commit(place, parents, f"{tag}: run {run_id}")
+            commit = history.write_commit(worktree, parents, f"{tag}: run {run_id}")
         release = verify_commit(root, commit, trust)
         run = (f"{BRANCHES}/{run_id}", candidate.judged.commit)
         history.move(root, commit, current.commit if current else None, tag=tag, run=run, push=push)
     return release
 
 
-def _check_decision(root: Path, place: Path, candidate: Candidate) -> None:
+def _check_decision(root: Path, worktree: Path, candidate: Candidate) -> None:
     """Recompute the gate's decision from the evaluation, and compare it with the recorded one criterion by criterion."""
-    metrics, results = (place / EVALUATION.outputs[name].path for name in ("metrics", "results"))
+    metrics, results = (worktree / EVALUATION.outputs[name].path for name in ("metrics", "results"))
     with released_folder(root) as released:
-        again = decide_from_files(load_params(place / PARAMETERS).gate, metrics, results, released)
+        again = decide_from_files(load_params(worktree / PARAMETERS).gate, metrics, results, released)
     nothing: dict[str, Any] = {}
     for found, wanted in zip_longest(candidate.decision["criteria"], again["criteria"], fillvalue=nothing):
         if any(found.get(key) != wanted.get(key) for key in ("name", "passed", "reason")):
@@ -84,8 +84,8 @@ def _worded(criterion: Mapping[str, Any]) -> str:
 def _complete(root: Path, current: Release, *, push: bool) -> None:
     """Finish a release that is there: a tag that a killed process did not make, and what was not pushed until now."""
     if push:
-        with temporary_worktree(root, current.commit) as place:
-            transfer.push(place)
+        with temporary_worktree(root, current.commit) as worktree:
+            transfer.push(worktree)
     run = (f"{BRANCHES}/{current.record.run}", current.record.commit)
     history.complete(root, current.commit, current.tag, run, push=push)
 

@@ -25,11 +25,14 @@ def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
         raise ReleaseError("is there already", file=into, hint="give a folder that does not exist")
     release = verify_release(root, tag)
     into.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_worktree(root, release.commit) as place, tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside:
-        outputs.check_out(place, [CANDIDATE])
-        check_weights(place / CHECKPOINT)
+    with (
+        temporary_worktree(root, release.commit) as worktree,
+        tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as beside,
+    ):
+        outputs.check_out(worktree, [CANDIDATE])
+        check_weights(worktree / CHECKPOINT)
         copied = Path(beside) / "checkpoint"
-        shutil.copytree(place / CHECKPOINT, copied)
+        shutil.copytree(worktree / CHECKPOINT, copied)
         same(f"SHA-256 of {CHECKPOINT}", digest(copied), release.tag, release.record.checkpoint.sha256)
         copied.rename(into)
     return release

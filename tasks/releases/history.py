@@ -62,11 +62,11 @@ def commits(root: Path) -> list[str]:
     return git(root, "rev-list", "--first-parent", head, "--", signed).splitlines() if head else []
 
 
-def write_commit(place: Path, parents: Sequence[str], message: str) -> str:
-    """The files of the commit that is checked out in `place`, with `data/released` and the log as they are there; no ref moves."""
-    git(place, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED))
-    tree = git(place, "write-tree")
-    return git(place, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
+def write_commit(worktree: Path, parents: Sequence[str], message: str) -> str:
+    """The files of the commit that is checked out in `worktree`, with `data/released` and the log as they are there; no ref moves."""
+    git(worktree, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED))
+    tree = git(worktree, "write-tree")
+    return git(worktree, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
 
 
 def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: tuple[str, str] | None = None, push: bool = True) -> None:

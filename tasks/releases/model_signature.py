@@ -52,14 +52,14 @@ def verify_model(root: Path, files: Mapping[str, Path], signature: bytes) -> Non
         hint = "commit the public key of the model's signer there: openssl ec -in KEY -pubout"
         raise ReleaseError("nobody is trusted to sign models", file=PUBLIC, hint=hint)
     with tempfile.TemporaryDirectory() as folder:
-        place, key, given = Path(folder) / "model", Path(folder) / "model.pub", Path(folder) / FILE
+        worktree, key, given = Path(folder) / "model", Path(folder) / "model.pub", Path(folder) / FILE
         for name, file in files.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).symlink_to(file.resolve())
+            (worktree / name).parent.mkdir(parents=True, exist_ok=True)
+            (worktree / name).symlink_to(file.resolve())
         key.write_bytes(public)
         given.write_bytes(signature)
         links = hashing.Config().set_allow_symlinks(True)
         try:
-            verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(links).verify(place, given)
+            verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(links).verify(worktree, given)
         except (ValueError, TypeError, KeyError) as error:
             raise ReleaseError(f"does not hold for the checkpoint: {error}", file=f"data/released/{FILE}", hint="release again") from None

@@ -32,13 +32,13 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
         current = verify_release(root, even_revoked=True)
         if current.tag == tag:
             return current
-        with temporary_worktree(root, target.commit) as place:
-            outputs.check_out(place, [CANDIDATE])
-            same(f"SHA-256 of {CHECKPOINT}", digest(place / CHECKPOINT), tag, target.record.checkpoint.sha256)
+        with temporary_worktree(root, target.commit) as worktree:
+            outputs.check_out(worktree, [CANDIDATE])
+            same(f"SHA-256 of {CHECKPOINT}", digest(worktree / CHECKPOINT), tag, target.record.checkpoint.sha256)
             statement = _statement(target.record, current, approver, reason)
-            write_json(place / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
-            log_statements(place, logged(root, target.record.commit))
-            commit = history.write_commit(place, [current.commit], f"back to {tag}: {reason.strip()}")
+            write_json(worktree / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
+            log_statements(worktree, logged(root, target.record.commit))
+            commit = history.write_commit(worktree, [current.commit], f"back to {tag}: {reason.strip()}")
         release = verify_commit(root, commit, trust, even_revoked=True)
         history.move(root, commit, current.commit, push=push)
     return release
