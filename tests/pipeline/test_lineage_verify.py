@@ -215,7 +215,7 @@ def test_what_is_edited_in_dvc_lock_is_found(root: Path) -> None:
     with kept(lock, root / ".ascl" / "dvc.lock"):
         text = lock.read_text()
         lock.write_text(text[: text.index("    outs:")])
-        assert "was not whole" in str(error_of(root, "."))
+        assert "was truncated" in str(error_of(root, "."))
     verify(root, ".")
 
 

@@ -203,7 +203,7 @@ def test_a_clock_that_is_wrong_is_said(world: StoreWorld, monkeypatch: pytest.Mo
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now.replace(tzinfo=None))
     remote = read_remote(world.root)
     assert remote is not None
-    assert "the clock of this machine" in list(check_remote(remote))[-1].found
+    assert "the clocks of this machine" in list(check_remote(remote))[-1].found
 
 
 def test_a_store_that_is_well_passes_every_check_and_keeps_nothing_of_it(world: StoreWorld, server: S3Server, tmp_path: Path) -> None:
