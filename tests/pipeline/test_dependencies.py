@@ -13,6 +13,7 @@ import pytest
 
 from ascl_core.artifacts import read_yaml, sha256_file
 from ascl_core.errors import ConfigError, WorkspaceError
+from ascl_core.registry import REGISTRIES
 from tasks.evidence.record import make_record
 from tasks.registry import dvcfile
 from tasks.registry.code import code_files
@@ -43,19 +44,19 @@ def test_a_stage_that_does_not_exist_is_an_error_with_the_nearest_name() -> None
 
 
 CHANGES = {
-    "a byte of a file in a folder": ("data/rules/CYB.yaml", "data/rules"),
-    "a byte of code": ("ascl_core/rules/checks.py", "ascl_core/rules/checks.py"),
-    "a parameter of its section": ("params.yaml", "rules"),
+    "a byte of a file in a folder": ("data/rules/CYB.yaml", "data/rules", ("\n", "\n\n")),
+    "a line of code": ("ascl_core/rules/compile.py", "ascl_core/rules/compile.py", ("\ndef ", "\nADDED = 1\n\n\ndef ")),
+    "a parameter of its section": ("params.yaml", "rules", ("max_rule_tokens: 80", "max_rule_tokens: 81")),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_dependency_that_moves_is_named_and_changes_the_digest(fresh: Workspace, change: str) -> None:
-    path, named = CHANGES[change]
+    path, named, replaced = CHANGES[change]
     before = read_dependencies(fresh.root, VALIDATE_RULES)
-    edit(fresh.root / path, *(("max_rule_tokens: 80", "max_rule_tokens: 81") if path == "params.yaml" else ("\n", "\n\n")))
+    edit(fresh.root / path, *replaced)
     after = read_dependencies(fresh.root, VALIDATE_RULES)
-    assert before.moved(after) == after.moved(before) == [named]
+    assert before.differences(after) == after.differences(before) == [named]
     assert before.digest != after.digest
 
 
@@ -81,7 +82,7 @@ def test_what_no_stage_reads_does_not_count(fresh: Workspace) -> None:
     (fresh.root / "ascl_core/rules/__pycache__").mkdir(exist_ok=True)
     (fresh.root / "ascl_core/rules/__pycache__/checks.pyc").write_text("compiled")
     after = read_dependencies(fresh.root, VALIDATE_RULES)
-    assert before.moved(after) == []
+    assert before.differences(after) == []
     assert before.digest == after.digest
 
 
@@ -125,6 +126,12 @@ def _reached(stage: Stage) -> set[str]:
         if file and file not in found:
             found.add(file)
             names |= set(_imports(ast.parse(file.read_text(encoding="utf-8"))))
+            names |= {
+                part.target.partition(":")[0]
+                for registry in REGISTRIES
+                if _file_of(registry.loaded_by) == file
+                for part in registry.values()
+            }
     packages = {folder / "__init__.py" for file in found for folder in file.parents if (folder / "__init__.py").is_file()}
     return {str(file.relative_to(REPOSITORY)) for file in found | packages}
 

@@ -224,8 +224,8 @@ def _command(process: psutil.Process) -> list[str]:
 
 def test_code_that_changes_while_a_stage_runs_fails_it_and_publishes_nothing(finished: Workspace) -> None:
     """`test_publication` changes data and parameters."""
-    before, path = digest(finished.root / "data/compiled/corpus.json"), "ascl_core/rules/checks.py"
-    changed = (finished.root / path).read_text(encoding="utf-8") + "# changed\n"
+    before, path = digest(finished.root / "data/compiled/corpus.json"), "ascl_core/rules/compile.py"
+    changed = (finished.root / path).read_text(encoding="utf-8") + "\nCHANGED = 1\n"
     said = finished.python(_EDITS_WHILE_IT_RUNS.format(path=path, changed=changed), status=3)
     assert "changed while validate_rules ran" in said
     assert path in said
