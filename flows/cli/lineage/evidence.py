@@ -67,7 +67,7 @@ def _print(found: Verified) -> None:
     if found.replaced:
         lines.append(f"{counted(found.replaced, 'record')} made again after others were built on it, with the same outputs")
     if found.judged:
-        lines.append("evaluation and gate are about these very bytes")
+        lines.append("evaluation and gate are about these bytes")
     if found.release:
         approvers = ", ".join(approval.approver for approval in found.release.approvals)
         lines.append(f"{found.release.tag} signed by {found.release.trainer}, approved by {approvers}")
