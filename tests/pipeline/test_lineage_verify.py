@@ -20,6 +20,7 @@ from tasks.evidence import log
 from tasks.evidence.attestations import record_of, statement_of
 from tasks.evidence.contents import read_contents
 from tasks.evidence.log import COMMITTED, entries
+from tasks.evidence.record import parse_record
 from tasks.evidence.statements import APPROVAL, RELEASE, read_statement, sign
 from tasks.evidence.trust import Role, new_key, read_key
 from tasks.execution.up_to_date import bring_up_to_date
@@ -67,8 +68,8 @@ def kept(*files: Path) -> Iterator[None]:
 
 
 def flip(file: Path, at: int = -2) -> None:
-    """Change one bit of one byte, whoever may write it."""
-    content = bytearray(file.read_bytes())
+    """Change one bit of one byte, whoever may write it; an empty file gets one."""
+    content = bytearray(file.read_bytes() or b"xx")
     content[at] ^= 1
     file.chmod(0o644)
     file.write_bytes(content)
@@ -370,7 +371,7 @@ def test_a_statement_that_says_other_than_its_record_is_found(root: Path) -> Non
         for seq, line in enumerate(file.read_bytes().splitlines()):
             envelope = json.loads(line)["envelope"]
             if record_of(read_statement(envelope)) == sha256:
-                envelope = enclose(statement_of(forged, sha256))
+                envelope = enclose(statement_of(parse_record(json.dumps(forged).encode(), IFPO.record.path), sha256))
             made = log._line(seq, previous, envelope)
             previous, text = sha256_bytes(made.removesuffix(b"\n")), text + made
         file.write_bytes(text)

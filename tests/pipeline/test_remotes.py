@@ -63,7 +63,7 @@ def test_the_environment_counts_before_the_files(world: StoreWorld, monkeypatch:
     "url", ["s3://", "s3://UPPER/x", "s3://bucket/../x", "file:///etc", "relative", "gs://bucket", "s3://bucket/a b", "-x"]
 )
 def test_what_is_no_place_for_copies_is_refused(world: StoreWorld, url: str) -> None:
-    with pytest.raises(ConfigError, match="not a|neither a prefix"):
+    with pytest.raises(ConfigError, match=r"not a|neither a prefix"):
         make_remote(url)
 
 
