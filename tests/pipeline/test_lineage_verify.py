@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,7 +187,8 @@ def test_a_number_that_is_edited_in_a_record_is_found_even_where_dvc_takes_it_fo
         assert error_of(root, ".").file == EVALUATE["ifpo"].record.path
         before = read_yaml(lock)["stages"]["evaluate_ifpo"]["outs"]
         old = next(out for out in before if out["path"] == EVALUATE["ifpo"].record.path)
-        text = lock.read_text().replace(old["md5"], cache.md5(file)).replace(f"size: {old['size']}\n", f"size: {file.stat().st_size}\n")
+        new = rf"md5: {cache.md5(file)}\g<1>size: {file.stat().st_size}"
+        text = re.sub(rf"md5: {old['md5']}(\s+)size: \d+", new, lock.read_text())
         lock.write_text(text)
         error = error_of(root, "data/evaluation/ifpo/metrics.json")
         assert "the log has no statement about this record" in str(error)
