@@ -46,7 +46,7 @@ def collected(root: Path, text: str, on_bytes: OnBytes) -> Iterator[Evidence]:
     snapshot, before = found.snapshot, _lock_bytes(root)
     entries = snapshot.stages
     if snapshot.commit is None and _lock_bytes(root) != before:
-        raise DataError("was torn, and the last whole version was restored", file=LOCK, hint="check it, and ask again")
+        raise DataError("was truncated, and the last whole version was restored", file=LOCK, hint="check it, and ask again")
     stages = _stages(found, entries)
     outputs = [artifact.path for stage in stages for artifact in (*stage.outputs.values(), stage.record)]
     if snapshot.commit is not None:
