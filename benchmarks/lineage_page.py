@@ -28,7 +28,7 @@ from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import Arm, PromptType, ResponsePolicy, Split
 from tasks.lineage.page import Written, write_page
-from tests.recorded_place import make_place, make_trajectory
+from tests.recorded_run import make_recorded_run, make_trajectory
 from tests.services.test_browser import CHROMIUM, FLAGS
 
 TARGET_S = 2.0
@@ -107,7 +107,7 @@ def build(root: Path, corpus: Corpus, size: int, seed: int) -> str:
     words = sorted({word for rule in corpus.rules for word in f"{rule.text} {rule.title}".split()})
     prompts = [_prompt(number, draw, words, corpus) for number in range((size + 1) // 2)]
     trajectories = {arm: _of_arm(prompts, arm, number, size // 2) for number, arm in enumerate(_ARMS)}
-    make_place(root, corpus, prompts, trajectories)
+    make_recorded_run(root, corpus, prompts, trajectories)
     return sha256_bytes(f"{prompts[0].id} 0 {_ARMS[-1]}".encode())[:16]
 
 

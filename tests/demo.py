@@ -88,9 +88,9 @@ class Demo:
         people = PEOPLE if override else PEOPLE[:1]
         values = {"approvals": [sign(self.workspace, run_id, self.keys / f"{name}.pem", override=override) for name in people]}
         self.server.ask("POST", f"/flow_runs/{flow_run}/resume", {"run_input": values})
-        told = str(self.server.wait(flow_run, "COMPLETED")["state"]["message"])
-        out.print(f"  {told}")
-        return told
+        message = str(self.server.wait(flow_run, "COMPLETED")["state"]["message"])
+        out.print(f"  {message}")
+        return message
 
     def change(self, make: Callable[[Workspace], None]) -> None:
         """Edit a rule, lock and commit it, as a person does, and say what it means."""
@@ -144,8 +144,8 @@ def _show(demo: Demo) -> None:
 
     demo.change(add)
     last = demo.retrain("a new rule, NVC-90", "structural")
-    told = demo.promote(last)
-    demo.account.add("the release of the last run", "", [], told)
+    message = demo.promote(last)
+    demo.account.add("the release of the last run", "", [], message)
 
 
 def trust(workspace: Workspace, keys: Path) -> None:

@@ -147,9 +147,9 @@ def _write(file: Path, values: Any) -> None:
     write_text(file, text.getvalue())
 
 
-def _run(place: Path, *command: str, check: bool = True) -> int:
-    environment = {**without_settings(os.environ), **_NOBODY, "PYTHONPATH": str(place)}
-    return subprocess.run(command, cwd=place, env=environment, check=check).returncode
+def _run(worktree: Path, *command: str, check: bool = True) -> int:
+    environment = {**without_settings(os.environ), **_NOBODY, "PYTHONPATH": str(worktree)}
+    return subprocess.run(command, cwd=worktree, env=environment, check=check).returncode
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Formats as published with the models: Qwen3Guard-Gen (arXiv 2510.14276), WildGua
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -110,7 +111,7 @@ def read_harmbench(text: str) -> Reading:
     return Refusal.UNKNOWN, _harm(said), f"instance: {said}" if said else _unread(text)
 
 
-class ModelJudge:
+class ModelJudge(ABC):
     """A guard model on this machine, sampled greedily; it is loaded when it is first asked."""
 
     template: ClassVar[str | None] = None
@@ -124,9 +125,9 @@ class ModelJudge:
         self.compute = compute
         self.model = config.model or str(JUDGES[config.name].model)
 
+    @abstractmethod
     def read(self, text: str) -> Reading:
         """Return what the model's answer means."""
-        raise NotImplementedError
 
     @cached_property
     def id(self) -> str:

@@ -22,9 +22,9 @@ def test_a_comparison_trains_what_is_new_and_reuses_the_rest(finished: Workspace
     assert finished.snapshot() == before, "the repository's own outputs are as they were"
     assert finished.run("git", "status", "--porcelain") == tracked
     for seed in (0, 1):
-        place = finished.root / f".ascl/workspaces/seed-{seed}/data"
-        judged = read_json(place / "records/evaluate_sft.json")["inputs"]["data/models/sft"]
-        assert judged == read_json(place / "records/sft.json")["outputs"]["data/models/sft"], "each seed's own checkpoint was evaluated"
+        data = finished.root / f".ascl/workspaces/seed-{seed}/data"
+        judged = read_json(data / "records/evaluate_sft.json")["inputs"]["data/models/sft"]
+        assert judged == read_json(data / "records/sft.json")["outputs"]["data/models/sft"], "each seed's own checkpoint was evaluated"
     figures = read_json(finished.root / "data/comparison/comparison.json")
     assert figures["seeds"] == [0, 1]
     assert set(figures["figures"]["Consult rate"]) == {"sft", "grpo"}

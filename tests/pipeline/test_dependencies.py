@@ -112,8 +112,8 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    place = REPOSITORY.joinpath(*module.split("."))
-    files = (place.with_suffix(".py"), place / "__init__.py")
+    module_path = REPOSITORY.joinpath(*module.split("."))
+    files = (module_path.with_suffix(".py"), module_path / "__init__.py")
     return next((file for file in files if file.is_file()), None) if module.startswith("ascl_core") else None
 
 

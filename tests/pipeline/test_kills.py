@@ -137,7 +137,7 @@ runner.run_stage(Path.cwd(), get_stage("sft"))
 
 @pytest.mark.parametrize("forgotten", [True, False])
 def test_a_publication_that_was_cut_off_is_finished_without_computing(finished: Workspace, forgotten: bool) -> None:
-    """Between the folder of the checkpoint and the log, with old outputs in place, and without; `test_publication` dies at every step."""
+    """Between the folder of the checkpoint and the log, with old outputs and without any; `test_publication` dies at every step."""
     recorded = finished.recorded()
     if forgotten:
         finished.forget("sft")

@@ -58,13 +58,13 @@ def make_runs(root: Path) -> None:
         runs.finish_run(root, run, run_summary(run.worktree, outcomes))
 
 
-def told(found: Diff) -> list[tuple[str, str]]:
+def described(found: Diff) -> list[tuple[str, str]]:
     return [(str(one.cause.kind), one.cause.what) for one in found.ranked]
 
 
 def test_parameters_come_before_the_seed_and_what_reached_nothing_is_without_effect(world: World) -> None:
     found = diff(world.root, ".", "tuned")
-    assert told(found) == [("parameter", "ifpo.max_steps"), ("seed", "ifpo.seed")]
+    assert described(found) == [("parameter", "ifpo.max_steps"), ("seed", "ifpo.seed")]
     assert [(one.distance, one.through) for one in found.ranked] == [(1, ("ifpo",))] * 2
     assert {(one.cause.what, one.cause.before, one.cause.after) for one in found.without} == {
         ("curate.near_duplicate_similarity", 0.9, 0.9001),
@@ -80,12 +80,12 @@ def test_parameters_come_before_the_seed_and_what_reached_nothing_is_without_eff
 
 def test_the_figures_are_those_of_both_evaluations(world: World) -> None:
     found = diff(world.root, ".", "tuned")
-    place = world.root / runs.FOLDER / "tuned"
-    metrics = [read_json(root / EVALUATE["ifpo"].outputs["metrics"].path)["headline"] for root in (world.root, place)]
+    tuned = world.root / runs.FOLDER / "tuned"
+    metrics = [read_json(root / EVALUATE["ifpo"].outputs["metrics"].path)["headline"] for root in (world.root, tuned)]
     assert {one.key: (one.before, one.after) for one in found.metrics} == {
         key: (metrics[0][key], metrics[1][key]) for key in {one.key for one in found.metrics}
     }
-    results = [read_parquet(root / EVALUATE["ifpo"].outputs["results"].path).to_pylist() for root in (world.root, place)]
+    results = [read_parquet(root / EVALUATE["ifpo"].outputs["results"].path).to_pylist() for root in (world.root, tuned)]
     rows = [{(row["suite"], row["prompt_id"], row["sample"]): row for row in one} for one in results]
     assert found.answers is not None
     assert found.answers.changed == sum(rows[0][key] != rows[1][key] for key in rows[0])
@@ -94,15 +94,17 @@ def test_the_figures_are_those_of_both_evaluations(world: World) -> None:
 
 def test_a_rule_that_flips_a_verdict_comes_first_then_parameters_rows_and_what_people_wrote(world: World) -> None:
     found = diff(world.root, ".", "changed")
-    kinds = [kind for kind, _ in told(found)]
+    kinds = [kind for kind, _ in described(found)]
     assert kinds == sorted(kinds, key=["rule", "parameter", "rows", "source"].index)
-    assert told(found)[:3] == [("rule", "NVC-03"), ("parameter", "ifpo.max_steps"), ("parameter", "sft.max_steps")]
+    assert described(found)[:3] == [("rule", "NVC-03"), ("parameter", "ifpo.max_steps"), ("parameter", "sft.max_steps")]
     rule = found.ranked[0].cause
     assert (rule.before, rule.after, rule.description, rule.weight) == ("1.0.0", "2.0.0", "flips the verdict of 2 examples", 2)
     assert {"ifpo", "curate", "evaluate"} <= set(rule.met_by)
     assert [one.cause.details for one in found.ranked if one.cause.kind == "source"] == [("changed: utility.yaml",)]
     (prompts,) = (one.cause for one in found.ranked if one.cause.what == PROMPTS.path)
-    rows = [{row["id"]: row for row in read_parquet(root / PROMPTS.path).to_pylist()} for root in (world.root, place_of(world, "changed"))]
+    rows = [
+        {row["id"]: row for row in read_parquet(root / PROMPTS.path).to_pylist()} for root in (world.root, worktree_of(world, "changed"))
+    ]
     counts = (
         len(rows[1].keys() - rows[0].keys()),
         len(rows[0].keys() - rows[1].keys()),
@@ -112,7 +114,7 @@ def test_a_rule_that_flips_a_verdict_comes_first_then_parameters_rows_and_what_p
     assert prompts.description.startswith("{} added, {} removed, {} changed, ".format(*counts))
 
 
-def place_of(world: World, name: str) -> Path:
+def worktree_of(world: World, name: str) -> Path:
     return world.root / runs.FOLDER / name
 
 
@@ -122,7 +124,7 @@ def test_nothing_differs_from_itself_and_a_stage_that_one_side_lacks_comes_first
     assert same.answers is not None
     assert same.answers.total == 0
     found = diff(world.root, "data/compiled/corpus.json", CHECKPOINT)
-    assert {kind for kind, _ in told(found)} == {"stage"}
+    assert {kind for kind, _ in described(found)} == {"stage"}
     assert found.metrics == ()
 
 
@@ -136,7 +138,7 @@ def test_what_is_not_at_hand_is_named_and_the_rest_compared(world: World, tmp_pa
     found = diff(root, ".", "tuned")
     assert found.answers is None
     assert found.missing == ("data/evaluation/ifpo/results.parquet: its bytes are not available here, so no answer can be compared",)
-    assert told(found) == [("parameter", "ifpo.max_steps"), ("seed", "ifpo.seed")]
+    assert described(found) == [("parameter", "ifpo.max_steps"), ("seed", "ifpo.seed")]
 
 
 def recorded(root: Path, run: str, stage: str) -> list[dict[str, str]]:
@@ -155,7 +157,7 @@ def test_the_command_prints_both_groups_and_json_for_programs(world: World, monk
     assert "parameter gate.min_utility: 0.5 → 0.4  the gate comes after the evaluation" in without
     found = json.loads(CliRunner().invoke(app, ["lineage", "diff", ".", "tuned", "--json"]).output)
     assert (found["schema"], [one["what"] for one in found["changes"]]) == ("ascl.lineage-diff/2", ["ifpo.max_steps", "ifpo.seed"])
-    assert found["b"]["sha256"] == digest(place_of(world, "tuned") / CHECKPOINT)
+    assert found["b"]["sha256"] == digest(worktree_of(world, "tuned") / CHECKPOINT)
 
 
 def test_why_says_what_a_run_changed_since_the_record_before(world: World) -> None:
@@ -204,7 +206,7 @@ def test_the_card_of_another_checkpoint_is_in_no_pack(world: World, tmp_path: Pa
 
 
 def test_the_page_of_a_flow_run_shows_the_record_and_the_graph(world: World) -> None:
-    page = pages.lineage(runs.Run("tuned", place_of(world, "tuned"), ""), "c" * 40)
-    assert digest(place_of(world, "tuned") / CHECKPOINT) in page
+    page = pages.lineage(runs.Run("tuned", worktree_of(world, "tuned"), ""), "c" * 40)
+    assert digest(worktree_of(world, "tuned") / CHECKPOINT) in page
     assert re.search(r"^\| ifpo \| \S+ \| .*\bsft\b", page, re.MULTILINE), "the stages upstream are a table, which Prefect draws"
     assert "ascl lineage verify tuned" in page

@@ -1,4 +1,4 @@
-"""What Prefect is told of lineage: the outputs of a run's stages are assets, with their digests, made from their inputs."""
+"""Lineage in Prefect: the outputs of a run's stages are assets, with their digests, made from their inputs."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ def _rules_are_found(root: Path) -> None:
 def _commands_say_it(root: Path) -> None:
     consulted = {rule for row in read_jsonl(root / TRAJECTORIES[Arm.ASCL].path) for rule in row["rule_ids"]}
     some = sorted(consulted)[0]
-    told = json.loads(asked("rows", "data/sft/ascl.jsonl", "--rule", some, "--json", "--limit", "1"))
-    row = told["rows"][0]["row_id"]
+    answer = json.loads(asked("rows", "data/sft/ascl.jsonl", "--rule", some, "--json", "--limit", "1"))
+    row = answer["rows"][0]["row_id"]
     assert "trained on, by sft" in asked("checkpoints", "--row", row)
     assert "once-more, working tree" in asked("checkpoints", "--rule", some)
     assert "no data: no row of these data sets has" in asked("rows", "data/sft/direct_refusal.jsonl", "--rule", some)

@@ -120,8 +120,8 @@ def test_a_record_says_everything_that_somebody_may_ask_later(root: Path) -> Non
 
 @pytest.mark.parametrize("artifact", OUTPUTS, ids=lambda artifact: artifact.path)
 def test_a_byte_that_is_flipped_in_what_a_stage_wrote_is_found_and_the_file_is_named(root: Path, artifact: Artifact) -> None:
-    place = root / artifact.path
-    file = max(place.rglob("*"), key=lambda f: f.stat().st_size if f.is_file() else -1) if place.is_dir() else place
+    worktree = root / artifact.path
+    file = max(worktree.rglob("*"), key=lambda f: f.stat().st_size if f.is_file() else -1) if worktree.is_dir() else worktree
     with kept(file):
         flip(file)
         error = error_of(root, ".")
@@ -451,22 +451,22 @@ def test_a_run_whose_commit_was_edited_does_not_hold(world: World, tmp_path: Pat
     ]
     before = git(root, "rev-parse", "runs/yes")
     for path, old, new, named in edits:
-        with edited_run(root, "yes") as place:
-            edit(place / path, old, new)
+        with edited_run(root, "yes") as worktree:
+            edit(worktree / path, old, new)
         assert error_of(root, "yes").file == named
         git(root, "update-ref", "refs/heads/runs/yes", before)
-    with edited_run(root, "yes") as place:
-        (place / "data/lineage.jsonl").unlink()
+    with edited_run(root, "yes") as worktree:
+        (worktree / "data/lineage.jsonl").unlink()
     assert "there is no log" in error_of(root, "yes").problem
 
 
 def test_a_release_whose_signature_does_not_hold_does_not(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.root, tmp_path / "root", symlinks=True)
-    root, place = tmp_path / "root", tmp_path / "edited"
-    git(root, "worktree", "add", "--quiet", "--detach", str(place), "release/1")
-    write_text(place / "data/released/model_card.md", "better than it was\n")
-    git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "--all", "-m", "edited")
-    git(root, "update-ref", "refs/heads/releases", git(place, "rev-parse", "HEAD"))
+    root, worktree = tmp_path / "root", tmp_path / "edited"
+    git(root, "worktree", "add", "--quiet", "--detach", str(worktree), "release/1")
+    write_text(worktree / "data/released/model_card.md", "better than it was\n")
+    git(worktree, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "--all", "-m", "edited")
+    git(root, "update-ref", "refs/heads/releases", git(worktree, "rev-parse", "HEAD"))
     error = error_of(root, "released")
     assert isinstance(error, ReleaseError)
     assert error.file == "data/released/model_card.md"
@@ -496,12 +496,12 @@ def test_a_release_whose_log_does_not_say_who_signed_does_not_hold(
     world: World, tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     shutil.copytree(world.root, tmp_path / "root", symlinks=True)
-    root, place = tmp_path / "root", tmp_path / "edited"
-    git(root, "worktree", "add", "--quiet", "--detach", str(place), "release/1")
-    lines = (place / COMMITTED).read_bytes().splitlines(keepends=True)
-    (place / COMMITTED).write_bytes(b"".join(damage(lines)))
-    git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "--all", "-m", "edited")
-    git(root, "update-ref", "refs/heads/releases", git(place, "rev-parse", "HEAD"))
+    root, worktree = tmp_path / "root", tmp_path / "edited"
+    git(root, "worktree", "add", "--quiet", "--detach", str(worktree), "release/1")
+    lines = (worktree / COMMITTED).read_bytes().splitlines(keepends=True)
+    (worktree / COMMITTED).write_bytes(b"".join(damage(lines)))
+    git(worktree, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "--all", "-m", "edited")
+    git(root, "update-ref", "refs/heads/releases", git(worktree, "rev-parse", "HEAD"))
     assert error_of(root, "released").file == str(COMMITTED)
     with pytest.raises(ReleaseError, match="is not the log of the run yes with the approvals and the release after it"):
         verify_release(root)
@@ -547,11 +547,11 @@ def test_a_released_checkpoint_is_signed_for_the_tools_of_others_where_a_key_is_
 
 def test_the_md5_of_a_folder_is_what_dvc_says(root: Path) -> None:
     for path in (CHECKPOINT, "data/report", "data/gate/decision.json"):
-        place = root / path
-        files = {"": place} if place.is_file() else {str(f.relative_to(place)): f for f in place.rglob("*") if f.is_file()}
+        worktree = root / path
+        files = {"": worktree} if worktree.is_file() else {str(f.relative_to(worktree)): f for f in worktree.rglob("*") if f.is_file()}
         seen: list[tuple[int, int]] = []
         content = read_contents({path: files}, lambda done, total, seen=seen: seen.append((done, total)))[path]  # type: ignore[misc]
-        assert content.md5 == cache.md5(place)
+        assert content.md5 == cache.md5(worktree)
         assert seen[-1] == (content.size, content.size)
 
 

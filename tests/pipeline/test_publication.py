@@ -203,7 +203,7 @@ def test_outputs_are_published_only_with_a_record_of_just_these_and_of_the_input
 def finishing(
     root: Path, outputs: Callable[[Path], Any] = lambda out: write_outputs(out, NEW), status: int | None = 0
 ) -> Callable[..., int | None]:
-    """In place of `run_supervised`: a child that writes these outputs and ends so."""
+    """Instead of `run_supervised`: a child that writes these outputs and ends so."""
 
     def run(*_: Any, log: Path, **__: Any) -> int | None:
         write(log, "a line\nthe last line\n\n")

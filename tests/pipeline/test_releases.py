@@ -114,8 +114,8 @@ def yes(made: World) -> Candidate:
 @pytest.fixture(scope="module")
 def laid_out(made: World) -> Path:
     """The files of the run's commit and its outputs, for tests that leave them as they are."""
-    with examined(made.root, "yes") as (_, place):
-        return shutil.copytree(place, made.root.with_name("laid-out"), symlinks=True)
+    with examined(made.root, "yes") as (_, worktree):
+        return shutil.copytree(worktree, made.root.with_name("laid-out"), symlinks=True)
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +133,17 @@ def run_to_the_end(root: Path, name: str, settings: list[str]) -> str:
     return runs.finish_run(root, run, run_summary(run.worktree, outcomes))
 
 
-def give_every_figure(place: Path) -> None:
+def give_every_figure(worktree: Path) -> None:
     """Have the evaluation say something of every criterion, as that of a longer training would."""
     stage, said = EVALUATE[IFPO.name], {"value": 0.6, "low": 0.5, "high": 0.7, "n": 9, "successes": 5}
-    file, record = place / stage.outputs["metrics"].path, read_json(place / stage.record.path)
+    file, record = worktree / stage.outputs["metrics"].path, read_json(worktree / stage.record.path)
     metrics = read_json(file)
     if metrics["headline"]["min_category_safety_rate"] is None:
         metrics["headline"]["min_category_safety_rate"] = said
         write_json(file, metrics)
         record["outputs"][stage.outputs["metrics"].path] = digest(file)
-        write_json(place / stage.record.path, record)
-        outputs.record(place, stage)
+        write_json(worktree / stage.record.path, record)
+        outputs.record(worktree, stage)
 
 
 def commit(root: Path, message: str) -> None:
@@ -154,13 +154,13 @@ def commit(root: Path, message: str) -> None:
 @contextmanager
 def edited_run(root: Path, name: str) -> Iterator[Path]:
     """The files of the run's commit, to be edited; what is left of them is the commit of the run then."""
-    place = root.parent / "edited"
-    git(root, "worktree", "add", "--quiet", "--detach", str(place), f"runs/{name}")
-    yield place
-    git(place, "add", "--all")
-    git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "edited")
-    git(root, "update-ref", f"refs/heads/runs/{name}", git(place, "rev-parse", "HEAD"))
-    git(root, "worktree", "remove", "--force", str(place))
+    worktree = root.parent / "edited"
+    git(root, "worktree", "add", "--quiet", "--detach", str(worktree), f"runs/{name}")
+    yield worktree
+    git(worktree, "add", "--all")
+    git(worktree, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "edited")
+    git(root, "update-ref", f"refs/heads/runs/{name}", git(worktree, "rev-parse", "HEAD"))
+    git(root, "worktree", "remove", "--force", str(worktree))
 
 
 def cached(root: Path, md5: str) -> Path:
@@ -219,10 +219,10 @@ def test_weights_that_were_swapped_in_the_cache_are_no_candidate(world: World) -
 def test_a_lock_that_names_other_weights_is_no_candidate(world: World) -> None:
     lock = runs_lock(world.root, "yes")
     ours, others = lock["ifpo"]["outs"][CHECKPOINT], lock["sft"]["outs"]["data/models/sft"]
-    with edited_run(world.root, "yes") as place:
-        text = (place / "dvc.lock").read_text()
+    with edited_run(world.root, "yes") as worktree:
+        text = (worktree / "dvc.lock").read_text()
         at = text.index(ours, text.index("\n  ifpo:"))
-        (place / "dvc.lock").write_text(text[:at] + others + text[at + len(ours) :])
+        (worktree / "dvc.lock").write_text(text[:at] + others + text[at + len(ours) :])
     with pytest.raises(ReleaseError, match=r"MD5 of data/models/ifpo that evaluate_ifpo read is .*, but what was written says"):
         candidate(world.root, "yes")
 
@@ -230,8 +230,8 @@ def test_a_lock_that_names_other_weights_is_no_candidate(world: World) -> None:
 def test_a_lock_that_names_other_weights_for_the_evaluation_too_is_no_candidate(world: World) -> None:
     lock = runs_lock(world.root, "yes")
     ours, others = lock["ifpo"]["outs"][CHECKPOINT], lock["sft"]["outs"]["data/models/sft"]
-    with edited_run(world.root, "yes") as place:
-        (place / "dvc.lock").write_text((place / "dvc.lock").read_text().replace(ours, others))
+    with edited_run(world.root, "yes") as worktree:
+        (worktree / "dvc.lock").write_text((worktree / "dvc.lock").read_text().replace(ours, others))
     with pytest.raises(ReleaseError, match=r"SHA-256 of data/models/ifpo is \w{64}, but the record of ifpo says \w{64}"):
         candidate(world.root, "yes")
 
@@ -259,17 +259,17 @@ def test_a_summary_that_was_edited_is_no_candidate(made: World, laid_out: Path, 
 def test_the_decision_of_another_run_is_no_yes_for_this_one(world: World) -> None:
     theirs, ours = runs_lock(world.root, "yes")["gate"]["outs"], runs_lock(world.root, "refused")["gate"]["outs"]
     said = json.loads(git(world.root, "show", "runs/yes:data/run.json"))
-    with edited_run(world.root, "refused") as place:
-        text = (place / "dvc.lock").read_text()
-        write_json(place / runs.SUMMARY, {**read_json(place / runs.SUMMARY), "gate": said["gate"]})
-        (place / "dvc.lock").write_text(text.replace(ours[DECISION], theirs[DECISION]))
+    with edited_run(world.root, "refused") as worktree:
+        text = (worktree / "dvc.lock").read_text()
+        write_json(worktree / runs.SUMMARY, {**read_json(worktree / runs.SUMMARY), "gate": said["gate"]})
+        (worktree / "dvc.lock").write_text(text.replace(ours[DECISION], theirs[DECISION]))
     with pytest.raises(ReleaseError, match=r"SHA-256 of data/gate/decision.json is \w{64}, but the record of gate says \w{64}"):
         candidate(world.root, "refused")
 
 
 def test_rules_that_were_edited_in_the_commit_are_no_candidate(world: World) -> None:
-    with edited_run(world.root, "yes") as place:
-        (place / "data/rules/CYB.yaml").write_text((place / "data/rules/CYB.yaml").read_text() + "# one more\n")
+    with edited_run(world.root, "yes") as worktree:
+        (worktree / "data/rules/CYB.yaml").write_text((worktree / "data/rules/CYB.yaml").read_text() + "# one more\n")
     with pytest.raises(ReleaseError, match=r"MD5 of data/rules in the commit is .* but dvc.lock of validate_rules says"):
         candidate(world.root, "yes")
 
@@ -383,8 +383,8 @@ def test_an_override_is_released_with_both_names_and_what_failed(world: World) -
 
 
 def test_a_run_brings_no_keys_of_its_own(world: World, tmp_path: Path) -> None:
-    with edited_run(world.root, "yes") as place:
-        new_key(place, Role.APPROVER, "eve", tmp_path / "eve.pem")
+    with edited_run(world.root, "yes") as worktree:
+        new_key(worktree, Role.APPROVER, "eve", tmp_path / "eve.pem")
     eve = read_key(Role.APPROVER, tmp_path / "eve.pem")
     found = candidate(world.root, "yes")
     with pytest.raises(ReleaseError, match="signed with a key that is not trusted"):
@@ -428,14 +428,14 @@ def test_a_release_that_was_edited_or_whose_keys_were_revoked_does_not_hold(worl
 
 def tamper(root: Path, commit: str, name: str) -> None:
     """Have the head of the releases be a commit with that file changed."""
-    place = root.parent / "tampered"
-    git(root, "worktree", "add", "--quiet", "--detach", str(place), commit)
-    with open(place / name, "ab") as file:
+    worktree = root.parent / "tampered"
+    git(root, "worktree", "add", "--quiet", "--detach", str(worktree), commit)
+    with open(worktree / name, "ab") as file:
         file.write(b"{}\n")
-    git(place, "add", "--all", "--force", "--", name)
-    git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "edited")
-    git(root, "update-ref", "refs/heads/releases", git(place, "rev-parse", "HEAD"))
-    git(root, "worktree", "remove", "--force", str(place))
+    git(worktree, "add", "--all", "--force", "--", name)
+    git(worktree, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "edited")
+    git(root, "update-ref", "refs/heads/releases", git(worktree, "rev-parse", "HEAD"))
+    git(root, "worktree", "remove", "--force", str(worktree))
 
 
 def _promote(root: Path, keys: Path, run: str, names: tuple[str, ...], envelopes: list[Envelope], start: Any, said: Any) -> None:

@@ -136,14 +136,14 @@ def test_a_folder_is_a_remote_too_and_without_any_a_push_says_how_to_set_one(wor
 
 def test_a_clone_is_whole_is_used_again_and_never_overwrites_what_is_there(world: StoreWorld, tmp_path: Path) -> None:
     git(world.root, "branch", "runs/x")
-    place = clone(str(world.root), "runs/x", tmp_path / "clone")
-    (place / "kept").write_text("x")
-    assert clone(str(world.root), "main", place) == place
-    assert (place / "kept").exists()
+    checkout = clone(str(world.root), "runs/x", tmp_path / "clone")
+    (checkout / "kept").write_text("x")
+    assert clone(str(world.root), "main", checkout) == checkout
+    assert (checkout / "kept").exists()
     with pytest.raises(WorkspaceError, match="no such git revision"):
-        clone(str(world.root), "nowhere", place)
+        clone(str(world.root), "nowhere", checkout)
     with pytest.raises(WorkspaceError, match="the folder has another repository"):
-        clone(str(tmp_path / "else"), "main", place)
+        clone(str(tmp_path / "else"), "main", checkout)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(WorkspaceError, match="the folder is not empty"):

@@ -90,6 +90,6 @@ def test_old_worktrees_are_collected_but_not_the_newest_nor_one_in_which_somebod
         with pytest.raises(WorkspaceError, match="another process works on this run"), runs.only_process(root, "two"):
             pass
         assert sorted(runs.collect(root, keep=0, abandoned_s=0)) == ["open", "three"]
-    assert sorted(place.name for place in (root / runs.FOLDER).iterdir()) == ["two"]
+    assert sorted(folder.name for folder in (root / runs.FOLDER).iterdir()) == ["two"]
     assert set(runs.ended_runs(root)) == {"one", "two", "three"}
     assert git(root, "worktree", "list").count("\n") == 1, "git has forgotten them, too"

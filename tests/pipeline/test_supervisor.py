@@ -225,15 +225,15 @@ def test_an_interruption_ends_what_is_supervised_in_its_thread_alone(supervised:
 
 def test_a_second_supervisor_waits_and_says_so_once(supervised: Supervised) -> None:
     first = supervised.start_holder("while not Path('gate').exists(): time.sleep(0.02)")
-    told: list[bool] = []
+    was_running: list[bool] = []
 
     def tell() -> None:
-        told.append(first.poll() is None)
+        was_running.append(first.poll() is None)
         threading.Timer(0.5, (supervised.folder / "gate").touch).start()
 
     with only_supervisor(supervised.lock, wait_s=60, on_wait=tell):
         assert first.wait(10) == 0, "the first had it until its end"
-    assert told == [True]
+    assert was_running == [True]
 
 
 def test_one_that_waits_for_too_long_gives_up_and_names_the_lock(supervised: Supervised) -> None:

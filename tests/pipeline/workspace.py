@@ -141,7 +141,7 @@ class Workspace:
 
     @contextmanager
     def running(self, *command: str) -> Iterator[Running]:
-        """A command that goes on until the block ends; fails where it does not end when it is told to."""
+        """A command that goes on until the block ends; fails where it does not end when it is asked to."""
         running = self.start(*command)
         try:
             yield running
@@ -184,7 +184,7 @@ class Workspace:
         return marked_with(MARK, f"{self.root}/")
 
     def copy(self, root: Path, api_url: str | None = None) -> Workspace:
-        """The same workspace at another place."""
+        """The same workspace in another folder."""
         shutil.copytree(self.root, root, symlinks=True)
         return Workspace(root, api_url)
 

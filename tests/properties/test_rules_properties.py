@@ -45,21 +45,21 @@ corpora = st.integers(1, 8).flatmap(lambda n: st.tuples(*(rules(number) for numb
 
 @settings(deadline=None, max_examples=60)
 @given(corpora, DAYS, st.sampled_from(["XA", "XB", "XQ"]), st.sampled_from(["CYB", "DRG", None]), queries, st.integers(1, 9))
-def test_a_look_up_returns_only_rules_in_force_here_and_now(corpus, at, place, category, query, limit) -> None:
+def test_a_look_up_returns_only_rules_in_force_here_and_now(corpus, at, jurisdiction, category, query, limit) -> None:
     index = RuleIndex(corpus, at)
-    found = index.lookup(category=category, query=query, jurisdiction=place, limit=limit)
-    assert all(rule.in_force(at, place) for rule in found)
+    found = index.lookup(category=category, query=query, jurisdiction=jurisdiction, limit=limit)
+    assert all(rule.in_force(at, jurisdiction) for rule in found)
     assert len(found) == len(set(found)) <= limit
     if category in corpus.categories:
         assert all(rule.category == category for rule in found)
-    assert found == RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=place, limit=limit)
+    assert found == RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=jurisdiction, limit=limit)
 
 
 @settings(deadline=None, max_examples=60)
 @given(corpora, DAYS, st.sampled_from(["XA", "XB"]), st.sampled_from(["CYB", "DRG", None]), queries, st.integers(0, 9))
-def test_a_look_up_is_that_of_sorting_all_rules_by_their_scores(corpus, at, place, category, query, limit) -> None:
+def test_a_look_up_is_that_of_sorting_all_rules_by_their_scores(corpus, at, jurisdiction, category, query, limit) -> None:
     known = category if category in corpus.categories else None
-    here = [rule for rule in corpus.active(at, place) if known in (None, rule.category)]
+    here = [rule for rule in corpus.active(at, jurisdiction) if known in (None, rule.category)]
     here.sort(key=lambda rule: (-rule.precedence, rule.id))
     documents = [words(document(rule)) for rule in here]
     asked = [word for word in dict.fromkeys(words(query)) if any(word in document for document in documents)]
@@ -71,7 +71,7 @@ def test_a_look_up_is_that_of_sorting_all_rules_by_their_scores(corpus, at, plac
         scores = scorer.get_scores(asked).round(6).tolist()
         by_score = sorted(range(len(here)), key=lambda i: -scores[i])[:limit]
         expected = [here[i] for i in by_score if scores[i] > 0]
-    found = RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=place, limit=limit)
+    found = RuleIndex(corpus, at).lookup(category=category, query=query, jurisdiction=jurisdiction, limit=limit)
     assert list(found) == expected
 
 

@@ -85,7 +85,7 @@ def _run(program: str, *arguments: str) -> str:
 
 def _found(program: str) -> str:
     """The program of the newest PostgreSQL: Debian keeps most of them off the path."""
-    places = sorted(_DEBIAN.glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3]), reverse=True)
-    found = str(places[0]) if places else shutil.which(program)
+    programs = sorted(_DEBIAN.glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3]), reverse=True)
+    found = str(programs[0]) if programs else shutil.which(program)
     assert found, f"{program} is not installed: apt-get install postgresql"
     return found

@@ -1,4 +1,4 @@
-"""A clock that jumps under the processes that are told so: what they ask the system for the time of day is shifted by what a file says.
+"""A clock that jumps under the processes that it is set for: what they ask the system for the time of day is shifted by what a file says.
 
 A library that is preloaded does it; libfaketime also meddles with sleeping, and breaks it for Python 3.11.
 """
@@ -61,7 +61,7 @@ class ShiftedClock:
 
     @property
     def variable(self) -> str:
-        """What `env` is told."""
+        """The arguments of `env`."""
         return f"LD_PRELOAD={self.library}"
 
     def jump(self, seconds: int) -> None:

@@ -49,7 +49,7 @@ class StoreWorld:
         return {file.name: file.read_bytes() for file in self.model.iterdir()} if self.model.exists() else {}
 
     def elsewhere(self, root: Path) -> StoreWorld:
-        """The same commit and `dvc.lock` in another place, with a cache of its own and nothing in it."""
+        """The same commit and `dvc.lock` in another folder, with a cache of its own and nothing in it."""
         other = make_store_world(root)
         write_text(root / "dvc.lock", (self.root / "dvc.lock").read_text())
         settings = self.root / ".dvc" / "config.local"

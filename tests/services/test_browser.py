@@ -110,8 +110,8 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
         digest = read_run(root, run_id)["checkpoint"]["sha256"]
         page.get_by_role("tablist").get_by_text("Artifacts").click()
         page.get_by_text("report", exact=True).first.click()
-        for told in ("Gate: not passed.", run_id, digest, "Over-refusal, strict", "sft context distillation"):
-            expect(page.get_by_text(told).first).to_be_visible()
+        for expected in ("Gate: not passed.", run_id, digest, "Over-refusal, strict", "sft context distillation"):
+            expect(page.get_by_text(expected).first).to_be_visible()
         shoot(page, "report-page", 1250)
 
         open_form(page, server, "promote/promote")
@@ -127,8 +127,8 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
 
         page.get_by_role("button", name="Resume").click()
         dialog = page.get_by_role("dialog")
-        for told in ("The gate did not pass", run_id, f"ascl approve {run_id} --reason '…' --override", digest):
-            expect(dialog.get_by_text(told).first).to_be_visible()
+        for expected in ("The gate did not pass", run_id, f"ascl approve {run_id} --reason '…' --override", digest):
+            expect(dialog.get_by_text(expected).first).to_be_visible()
         approvals = field(dialog, "Signed approvals")
         for count, name in enumerate(PEOPLE):
             approvals.get_by_role("button", name="Add item").click()

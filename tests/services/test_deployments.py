@@ -129,7 +129,7 @@ def test_the_forms_keep_their_order_and_have_no_field_that_the_ui_draws_badly(se
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "expected"),
     [
         ({"limits": {"retries": 99}}, "limits.retries"),
         ({"rules": {"source": "file:///etc"}}, "rules.source"),
@@ -139,13 +139,13 @@ def test_the_forms_keep_their_order_and_have_no_field_that_the_ui_draws_badly(se
     ],
 )
 def test_a_form_whose_checks_were_skipped_is_refused_by_the_flow(
-    server: Deployed, worker: Running, form: dict[str, Any], told: str
+    server: Deployed, worker: Running, form: dict[str, Any], expected: str
 ) -> None:
     found = server.ask("GET", "/deployments/name/retrain/retrain")
     asked = {"parameters": {"form": form}, "enforce_parameter_schema": False, "state": {"type": "SCHEDULED"}}
     run = server.wait(server.ask("POST", f"/deployments/{found['id']}/create_flow_run", asked)["id"])
     assert run["state_type"] == "FAILED"
-    assert told in run["state"]["message"] + server.logs(run["id"])
+    assert expected in run["state"]["message"] + server.logs(run["id"])
     assert not [one for one in runs.ended_runs(server.workspace.root) if one.endswith(run["id"][:8])]
 
 
@@ -268,17 +268,17 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
     run_id = server.start("promote/promote", {"run": newest, "override": True})
     freed = f"Process for flow run '{server.read(run_id)['name']}' exited cleanly"
     tries = ((2, "the approval is not accepted"), (1, "2 signed approvals are needed"))
-    for number, (count, told) in enumerate(tries):
+    for number, (count, expected) in enumerate(tries):
         wait_until(lambda number=number: worker.output.count(freed) > number, "the end of the process that suspended itself", 300)  # type: ignore[misc]
         server.wait(run_id, "Suspended")
         assert sha256 in server.artifacts(run_id)["approval"]
         answer = {"approvals": ["signed"] * count}
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
-        wait_until(lambda told=told: told in server.logs(run_id), told)  # type: ignore[misc]
+        wait_until(lambda expected=expected: expected in server.logs(run_id), expected)  # type: ignore[misc]
     wait_until(lambda: worker.output.count(freed) > len(tries), "the end of the process that suspended itself", 300)
     server.wait(run_id, "Suspended")
-    told = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
-    heard = sorted(told, key=lambda event: str(event["received"]))
+    events = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
+    heard = sorted(events, key=lambda event: str(event["received"]))
     assert heard[-1]["event"] == "prefect.flow-run.waits-for-approval", "what the server hears last is no heartbeat"
     server.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
@@ -301,11 +301,11 @@ def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server:
 def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_failed_and_its_url_is_never_shown(
     server: Deployed, worker: Running
 ) -> None:
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     class Webhook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -330,12 +330,12 @@ def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_faile
         refused = server.wait(server.start("promote/promote", {"run": "no-such-run"}))
         failed = server.wait(server.start("retrain/retrain"))
         assert failed["state_name"] == "Gate: not passed", "the tiny models of the tests never pass"
-        wait_until(lambda: {"prefect.flow-run.Failed", "ascl.gate.failed"} <= {one["event"] for one in told}, "both notifications")
+        wait_until(lambda: {"prefect.flow-run.Failed", "ascl.gate.failed"} <= {one["event"] for one in received}, "both notifications")
         http.shutdown()
-    gate = next(one for one in told if one["event"] == "ascl.gate.failed")
+    gate = next(one for one in received if one["event"] == "ascl.gate.failed")
     assert gate["resource"] == f"prefect.flow-run.{failed['id']}"
     assert gate["payload"]["failing"]
-    assert [one["resource"] for one in told if one["event"] == "prefect.flow-run.Failed"] == [f"prefect.flow-run.{refused['id']}"]
+    assert [one["resource"] for one in received if one["event"] == "prefect.flow-run.Failed"] == [f"prefect.flow-run.{refused['id']}"]
 
 
 def test_a_run_that_takes_too_long_is_ended_with_everything_that_it_started(server: Deployed) -> None:

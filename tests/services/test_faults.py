@@ -56,7 +56,7 @@ def worker(server: Deployed) -> Iterator[Running]:
         yield running
 
 
-def place_of(server: Deployed, run_id: str) -> Workspace:
+def worktree_of(server: Deployed, run_id: str) -> Workspace:
     """The worktree of a flow run's own run."""
     found = list((server.workspace.root / FOLDER).glob(f"*-{run_id[:8]}"))
     return Workspace(found[0] if found else server.workspace.root / "none-yet")
@@ -67,8 +67,8 @@ def training(server: Deployed, form: dict[str, Any] = TRAINS) -> str:
     run_id = server.start("retrain/retrain", form)
 
     def is_under_way() -> bool:
-        place = place_of(server, run_id)
-        if place.root.exists() and saved(place, "sft"):
+        worktree = worktree_of(server, run_id)
+        if worktree.root.exists() and saved(worktree, "sft"):
             return True
         run = server.read(run_id)
         assert run["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), f"{run['state']}\n{server.logs(run_id)}"
@@ -85,12 +85,12 @@ def own_process(server: Deployed, run_id: str) -> psutil.Process:
 
 def training_process(server: Deployed, run_id: str) -> psutil.Process:
     """The process of the stage."""
-    return place_of(server, run_id).processes()[-1]
+    return worktree_of(server, run_id).processes()[-1]
 
 
 def is_gone(server: Deployed, run_id: str) -> bool:
     """Whether no process of the flow run or of its stages lives."""
-    return not server.processes(run_id) and not place_of(server, run_id).processes()
+    return not server.processes(run_id) and not worktree_of(server, run_id).processes()
 
 
 def retry(server: Deployed, run_id: str) -> None:
@@ -113,7 +113,7 @@ def ends_well(server: Deployed, run_id: str) -> None:
     ended = server.wait(run_id)
     assert ended["state_name"] == "Gate: not passed", server.logs(run_id)
     [own] = [one for one in runs.ended_runs(server.workspace.root) if one.endswith(run_id[:8])]
-    assert place_of(server, run_id).recorded() == server.workspace.recorded()
+    assert worktree_of(server, run_id).recorded() == server.workspace.recorded()
     assert {one["stage"]: one["action"] for one in runs.read_run(server.workspace.root, own)["stages"]}["sft"] in ("ran", "reused")
     wait_until(lambda: is_gone(server, run_id), "the end of its processes")
 
@@ -242,7 +242,7 @@ def test_a_store_that_stops_during_the_push_fails_the_run_loses_nothing_and_a_re
                 retry(server, run_id)
             for name, value in store.environment.items():
                 os.environ[name] = value
-            assert transfer.push(place_of(server, run_id).root) == 0, "everything is there"
+            assert transfer.push(worktree_of(server, run_id).root) == 0, "everything is there"
         finally:
             for name in store.environment:
                 os.environ.pop(name, None)

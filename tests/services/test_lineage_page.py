@@ -83,8 +83,8 @@ def test_the_keyboard_alone_reaches_every_box_and_its_record(quiet: Page, pages:
 def test_a_record_leads_to_those_that_it_was_made_from(quiet: Page, pages: Path) -> None:
     opened(quiet, pages / "one.html")
     quiet.get_by_role("button", name=re.compile("^stage ifpo,")).click()
-    for told in ("ifpo.learning_rate", "data/models/ifpo", "prefect_run"):
-        expect(quiet.locator("#record")).to_contain_text(told)
+    for expected in ("ifpo.learning_rate", "data/models/ifpo", "prefect_run"):
+        expect(quiet.locator("#record")).to_contain_text(expected)
     quiet.get_by_role("button", name="by sft", exact=True).click()
     expect(quiet.locator("#record-title")).to_have_text("sft")
     quiet.get_by_text("The same graph as a table").click()

@@ -26,7 +26,7 @@ def server(shared_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server
 
 
 @pytest.fixture
-def place(server: S3Server, tmp_path: Path) -> str:
+def source(server: S3Server, tmp_path: Path) -> str:
     """A prefix with the rules of the folder `rules`."""
     for file in write_rules(tmp_path / "rules", {"rules.yaml": [make_rule_values()]}).iterdir():
         server.client().pipe_file(f"{BUCKET}/{tmp_path.name}/{file.name}", file.read_bytes())
@@ -34,53 +34,53 @@ def place(server: S3Server, tmp_path: Path) -> str:
 
 
 def test_a_prefix_gives_the_corpus_of_the_same_folder_and_its_listing_follows_a_change(
-    place: str, server: S3Server, tmp_path: Path
+    source: str, server: S3Server, tmp_path: Path
 ) -> None:
     config = RulesConfig()
-    corpus = read_rules(tmp_path, place, config)
+    corpus = read_rules(tmp_path, source, config)
     assert corpus.digest == read_rules(tmp_path, str(tmp_path / "rules"), config).digest
-    before = list_rules(place)
-    assert list_rules(f"{place}/") == before
-    server.client().pipe_file(f"{place}/README.md", b"no rule")
-    assert list_rules(place) == before, "what is no rule file is not looked at"
+    before = list_rules(source)
+    assert list_rules(f"{source}/") == before
+    server.client().pipe_file(f"{source}/README.md", b"no rule")
+    assert list_rules(source) == before, "what is no rule file is not looked at"
     write_rules(tmp_path / "new", {"rules.yaml": [make_rule_values(title="Another title", version="1.0.1")]})
-    server.client().pipe_file(f"{place}/rules.yaml", (tmp_path / "new" / "rules.yaml").read_bytes())
-    assert list_rules(place) != before
-    assert read_rules(tmp_path, place, config).digest != corpus.digest
+    server.client().pipe_file(f"{source}/rules.yaml", (tmp_path / "new" / "rules.yaml").read_bytes())
+    assert list_rules(source) != before
+    assert read_rules(tmp_path, source, config).digest != corpus.digest
 
 
-def test_fetched_rules_replace_an_older_state_as_a_whole(place: str, server: S3Server, tmp_path: Path) -> None:
+def test_fetched_rules_replace_an_older_state_as_a_whole(source: str, server: S3Server, tmp_path: Path) -> None:
     into = tmp_path / "into"
-    server.client().pipe_file(f"{place}/more.yaml", b"rules: []\n")
-    assert fetch_rules(tmp_path, place, into) == into
-    server.client().rm_file(f"{place}/more.yaml")
-    fetch_rules(tmp_path, place, into)
+    server.client().pipe_file(f"{source}/more.yaml", b"rules: []\n")
+    assert fetch_rules(tmp_path, source, into) == into
+    server.client().rm_file(f"{source}/more.yaml")
+    fetch_rules(tmp_path, source, into)
     assert sorted(file.name for file in into.iterdir()) == sorted(file.name for file in (tmp_path / "rules").iterdir())
 
 
-def test_a_rule_file_of_a_hundred_megabytes_is_refused_without_being_fetched(place: str, server: S3Server, tmp_path: Path) -> None:
-    server.client().pipe_file(f"{place}/big.yaml", b"#" * 100_000_000)
+def test_a_rule_file_of_a_hundred_megabytes_is_refused_without_being_fetched(source: str, server: S3Server, tmp_path: Path) -> None:
+    server.client().pipe_file(f"{source}/big.yaml", b"#" * 100_000_000)
     with pytest.raises(DataError, match=f"100,000,000 bytes, over the {MAX_FILE_BYTES:,}") as caught:
-        fetch_rules(tmp_path, place, tmp_path / "into")
+        fetch_rules(tmp_path, source, tmp_path / "into")
     assert caught.value.hint == "split the file"
     assert not (tmp_path / "into").exists()
 
 
 @pytest.mark.parametrize("name", [".hidden.yaml", "-option.yaml", "new\nline.yaml"])
-def test_an_object_with_a_name_that_leads_elsewhere_is_refused(place: str, server: S3Server, tmp_path: Path, name: str) -> None:
-    server.client().pipe_file(f"{place}/{name}", b"rules: []\n")
+def test_an_object_with_a_name_that_leads_elsewhere_is_refused(source: str, server: S3Server, tmp_path: Path, name: str) -> None:
+    server.client().pipe_file(f"{source}/{name}", b"rules: []\n")
     with pytest.raises(DataError, match="a name that no rule file may have"):
-        fetch_rules(tmp_path, place, tmp_path / "into")
+        fetch_rules(tmp_path, source, tmp_path / "into")
 
 
 @pytest.mark.parametrize(
-    ("place", "problem"),
+    ("source", "problem"),
     [
         (f"s3://{BUCKET}/nothing-here", "no rule file"),
         ("s3://no-such-bucket/x", "no rule file|does not exist"),
         ("s3://key:secret@bucket/rules", "credentials"),
     ],
 )
-def test_a_place_without_rules_is_one_clear_error(server: S3Server, tmp_path: Path, place: str, problem: str) -> None:
+def test_a_place_without_rules_is_one_clear_error(server: S3Server, tmp_path: Path, source: str, problem: str) -> None:
     with pytest.raises(AsclError, match=problem):
-        read_rules(tmp_path, place, RulesConfig())
+        read_rules(tmp_path, source, RulesConfig())

@@ -112,7 +112,7 @@ def test_the_api_answers_nobody_without_its_credentials(server: Deployed, auth: 
     for method, path in (
         *(("GET", f"/{path}") for path in ("admin/version", "admin/settings", "work_pools/cpu", "block_types/slug/secret")),
         *(("POST", f"/{path}/filter") for path in ("flow_runs", "deployments", "block_documents", "logs", "events", "artifacts")),
-        *(("POST", "/work_pools/"), ("POST", "/block_documents/"), ("DELETE", "/work_pools/cpu"), ("GET", "/no-such-place")),
+        *(("POST", "/work_pools/"), ("POST", "/block_documents/"), ("DELETE", "/work_pools/cpu"), ("GET", "/no-such-route")),
     ):
         answer = httpx.request(method, f"{server.url}{path}", json={}, auth=auth)
         assert answer.status_code == httpx.codes.UNAUTHORIZED, path
@@ -122,21 +122,21 @@ def test_the_api_answers_nobody_without_its_credentials(server: Deployed, auth: 
 
 @pytest.mark.parametrize("command", [("deploy",), ("worker",), ("run",)], ids=str)
 @pytest.mark.parametrize(
-    ("shown", "told"), [(None, "asks for credentials, and there are none"), (f"{USER}:wrong", "refuses these credentials")]
+    ("shown", "expected"), [(None, "asks for credentials, and there are none"), (f"{USER}:wrong", "refuses these credentials")]
 )
 def test_a_command_without_the_credentials_is_one_error_that_names_the_variable(
-    server: Deployed, command: tuple[str, ...], shown: str | None, told: str
+    server: Deployed, command: tuple[str, ...], shown: str | None, expected: str
 ) -> None:
     assert isinstance(server.workspace, Guarded)
     asking = server.workspace.having(PREFECT_API_AUTH_STRING=shown) if shown else server.workspace
-    said = fails(asking, "ascl", *command, names=(server.url, "PREFECT_API_AUTH_STRING", told, "PREFECT_SERVER_API_AUTH_STRING"))
+    said = fails(asking, "ascl", *command, names=(server.url, "PREFECT_API_AUTH_STRING", expected, "PREFECT_SERVER_API_AUTH_STRING"))
     assert "wrong" not in said
     assert server.ask("POST", "/deployments/filter", {}) == []
 
 
-def watch(server: Deployed, place: str) -> dict[str, Any]:
+def watch(server: Deployed, source: str) -> dict[str, Any]:
     """A run of the watcher to its end."""
-    return server.wait(server.start("watch-rules/watch-rules", {"source": place}))
+    return server.wait(server.start("watch-rules/watch-rules", {"source": source}))
 
 
 @contextmanager
@@ -151,22 +151,22 @@ def test_with_the_credentials_everything_works_and_they_are_found_nowhere(server
     store, root = shared_server.client(), server.workspace.root
     for file in (root / "data" / "rules").glob("*"):
         store.pipe_file(f"{BUCKET}/rules/{file.name}", file.read_bytes())
-    place, heard = f"s3://{BUCKET}/rules", []
+    source, heard = f"s3://{BUCKET}/rules", []
     heard.append(allowed(server).workspace.ascl("deploy"))
     watcher = server.ask("GET", "/deployments/name/watch-rules/watch-rules")
     server.ask("PATCH", f"/deployments/{watcher['id']}", {"paused": True})
     given = {"ASCL_S3_ACCESS_KEY_ID": shared_server.access_key, "ASCL_S3_SECRET_ACCESS_KEY": shared_server.secret_key}
     with working(allowed(server)) as worker:
         assert watch(server, "HEAD")["state_name"] == "No change", "the first look only remembers"
-        without = watch(server, place)
+        without = watch(server, source)
         assert without["state_type"] == "FAILED"
         assert "credentials" in without["state"]["message"]
-        assert place in without["state"]["message"]
+        assert source in without["state"]["message"]
         heard.append(allowed(server, **given).workspace.ascl("deploy"))
         assert re.search(rf"credentials block +{BLOCK} +created", heard[-1]), heard[-1]
         heard.append(allowed(server).workspace.ascl("deploy"))
         assert re.search(rf"credentials block +{BLOCK} +unchanged", heard[-1]), heard[-1]
-        run = watch(server, place)
+        run = watch(server, source)
         assert run["state_name"] == "No change", server.logs(run["id"])
         heard.append(worker.output)
     written = [file for file in root.parent.rglob("*") if file.is_file() and not file.is_relative_to(root / "tests")]
@@ -331,10 +331,10 @@ def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_field_of_a_form_reaches_outside_however_it_is_written() -> None:
     forms: list[tuple[Any, str]] = [
         *((RetrainForm.model_construct(training={"settings": [setting]}), "training.settings.0") for setting in OUTSIDE_SETTINGS),
-        *((RetrainForm.model_construct(rules={"source": place}), "rules.source") for place in OUTSIDE_PLACES),
-        *((WatchForm.model_construct(source=place), "source") for place in OUTSIDE_PLACES),
-        *((EvaluateForm.model_construct(checkpoints=[place]), "checkpoints.0") for place in OUTSIDE_PLACES),
-        *((EvaluateForm.model_construct(rules=place), "rules") for place in OUTSIDE_PLACES),
+        *((RetrainForm.model_construct(rules={"source": source}), "rules.source") for source in OUTSIDE_PLACES),
+        *((WatchForm.model_construct(source=source), "source") for source in OUTSIDE_PLACES),
+        *((EvaluateForm.model_construct(checkpoints=[source]), "checkpoints.0") for source in OUTSIDE_PLACES),
+        *((EvaluateForm.model_construct(rules=source), "rules") for source in OUTSIDE_PLACES),
     ]
     for form, name in forms:
         with pytest.raises(ConfigError) as caught:
@@ -387,8 +387,8 @@ def test_an_argument_that_is_a_path_or_an_option_in_disguise(
     world: World, tmp_path: Path, command: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
     key = world.keys / ("ci.pem" if command[0] == "release" else "ada.pem")
-    places = {"pwned": tmp_path / "pwned", "new": tmp_path / "new", "root": world.workspace.root, "key": key}
-    fails(world.workspace, "ascl", *(word.format(**places) for word in command), names=names)
+    paths = {"pwned": tmp_path / "pwned", "new": tmp_path / "new", "root": world.workspace.root, "key": key}
+    fails(world.workspace, "ascl", *(word.format(**paths) for word in command), names=names)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -467,11 +467,11 @@ PICKLES: tuple[Callable[[Path, bytes], None], ...] = (
 )
 
 
-def poisoned(workspace: Workspace, kind: Callable[[Path, bytes], None], place: Path) -> tuple[Path, Path]:
+def poisoned(workspace: Workspace, kind: Callable[[Path, bytes], None], source: Path) -> tuple[Path, Path]:
     """A checkpoint of that kind, and the file that its payload would make."""
-    shutil.copytree(workspace.root / CHECKPOINT, place / "checkpoint")
-    kind(place / "checkpoint", pickle.dumps(Payload(place / "pwned")))
-    return place / "checkpoint", place / "pwned"
+    shutil.copytree(workspace.root / CHECKPOINT, source / "checkpoint")
+    kind(source / "checkpoint", pickle.dumps(Payload(source / "pwned")))
+    return source / "checkpoint", source / "pwned"
 
 
 @pytest.mark.parametrize("kind", PICKLES, ids=lambda kind: kind.__name__)
@@ -517,16 +517,16 @@ TOO_MUCH: dict[str, tuple[str, Callable[[], bytes], str]] = {
 MEMORY_KB = 2 * 1024 * 1024
 
 
-@pytest.mark.parametrize(("name", "content", "told"), TOO_MUCH.values(), ids=TOO_MUCH)
+@pytest.mark.parametrize(("name", "content", "expected"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_a_file_that_would_fill_the_memory_is_one_error_within_two_gigabytes(
-    workspace: Guarded, name: str, content: Callable[[], bytes], told: str
+    workspace: Guarded, name: str, content: Callable[[], bytes], expected: str
 ) -> None:
     (workspace.root / "data" / "rules" / name).write_bytes(content())
     bounded = ("/bin/sh", "-c", f'ulimit -v {MEMORY_KB}; exec "$@"', "sh")
     said = workspace.run(*bounded, "ascl", "rules", "check", status=1)
     assert "Traceback" not in said
     assert len(re.findall(r"^error ", said, re.MULTILINE)) == 1, said
-    assert told in said
+    assert expected in said
     fails(workspace, *bounded, "ascl", "rules", "list", names=(name, "hint:"))
 
 
@@ -565,17 +565,17 @@ class World:
 @pytest.fixture(scope="module")
 def world(made: Guarded, tmp_path_factory: pytest.TempPathFactory) -> World:
     """One for the series, whose tests leave it as it is."""
-    place = tmp_path_factory.mktemp("releases")
-    workspace = replace(made, root=made.copy(place / "workspace").root)
+    source = tmp_path_factory.mktemp("releases")
+    workspace = replace(made, root=made.copy(source / "workspace").root)
     for name, role in PEOPLE.items():
-        workspace.ascl("keys", "new", "--role", role, "--name", name, "--file", str(place / "keys" / f"{name}.pem"))
+        workspace.ascl("keys", "new", "--role", role, "--name", name, "--file", str(source / "keys" / f"{name}.pem"))
     workspace.run("git", "add", "--all", "data/trust")
     workspace.run("git", "commit", "--quiet", "-m", "keys")
-    stranger = replace(made, root=made.copy(place / "stranger").root)
-    stranger.ascl("keys", "new", "--role", "approver", "--name", "eve", "--file", str(place / "keys" / "eve.pem"))
+    stranger = replace(made, root=made.copy(source / "stranger").root)
+    stranger.ascl("keys", "new", "--role", "approver", "--name", "eve", "--file", str(source / "keys" / "eve.pem"))
     run_to_the_end(workspace.root, "yes", PASSING)
     other_checkpoint(workspace.root, "other")
-    return World(workspace, place / "keys")
+    return World(workspace, source / "keys")
 
 
 def other_checkpoint(root: Path, name: str) -> None:
@@ -659,15 +659,15 @@ def test_a_signature_of_another_key_under_the_name_of_an_approver_is_none(world:
         write_json(tmp_path / "forged.json", {**forged, "signatures": [{**forged["signatures"][0], "keyid": own["keyid"]}]})
         world.refuses(*create, by="ci", names=("ada", "signature"))
         write_json(tmp_path / "forged.json", forged)
-        told = "signed with a key that is not trusted" if name == "eve" else "ci's key has the role trainer and cannot sign"
-        world.refuses(*create, by="ci", names=(told,))
+        expected = "signed with a key that is not trusted" if name == "eve" else "ci's key has the role trainer and cannot sign"
+        world.refuses(*create, by="ci", names=(expected,))
 
 
 def test_an_approval_is_not_replayed_for_another_checkpoint(world: World, approved: Path) -> None:
     sha256 = {name: runs.read_run(world.workspace.root, name)["checkpoint"]["sha256"] for name in ("yes", "other")}
     assert len(set(sha256.values())) == 2
-    told = ("ada's approval is of another checkpoint", sha256["yes"], sha256["other"], "ascl approve other")
-    world.refuses("release", "create", "other", "--approval", str(approved), by="ci", names=told)
+    expected = ("ada's approval is of another checkpoint", sha256["yes"], sha256["other"], "ascl approve other")
+    world.refuses("release", "create", "other", "--approval", str(approved), by="ci", names=expected)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 1_000_000, '{"payload": 1}', "A" * (1 << 21), "\udce4"], ids=range(6))
@@ -684,38 +684,38 @@ def test_a_release_that_somebody_else_signed_or_edited_does_not_hold(world: Worl
     assert "verified" in mine.workspace.ascl("release", "verify")
     released = git(root, "rev-parse", "releases")
 
-    def by_eve(place: Path) -> None:
-        write_json(place / STATEMENT, signed_again(place / STATEMENT, world.keys / "eve.pem"))
+    def by_eve(source: Path) -> None:
+        write_json(source / STATEMENT, signed_again(source / STATEMENT, world.keys / "eve.pem"))
 
-    def by_ada(place: Path) -> None:
-        write_json(place / STATEMENT, signed_again(place / STATEMENT, world.keys / "ada.pem"))
+    def by_ada(source: Path) -> None:
+        write_json(source / STATEMENT, signed_again(source / STATEMENT, world.keys / "ada.pem"))
 
-    def edited_record(place: Path) -> None:
-        write_json(place / RECORD, {**read_json(place / RECORD), "rules": "0" * 64})
+    def edited_record(source: Path) -> None:
+        write_json(source / RECORD, {**read_json(source / RECORD), "rules": "0" * 64})
 
-    def edited_statement(place: Path) -> None:
-        altered(place / STATEMENT, place, lambda said: said["predicate"]["release"].update(run="other")).replace(place / STATEMENT)
+    def edited_statement(source: Path) -> None:
+        altered(source / STATEMENT, source, lambda said: said["predicate"]["release"].update(run="other")).replace(source / STATEMENT)
 
-    def unsigned(place: Path) -> None:
-        (place / STATEMENT).unlink()
+    def unsigned(source: Path) -> None:
+        (source / STATEMENT).unlink()
 
-    for forge, told in (
+    for forge, expected in (
         (by_eve, "signed with a key that is not trusted"),
         (by_ada, "ada's key has the role approver and cannot sign"),
         (edited_record, "ci signed"),
         (edited_statement, "signature"),
         (unsigned, "this is no signed release"),
     ):
-        place = tmp_path / "forged"
-        git(root, "worktree", "add", "--quiet", "--detach", str(place), released)
-        forge(place / RELEASED.path)
-        git(place, "add", "--all", "--force", "--", RELEASED.path)
-        git(place, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "forged")
-        forged = git(place, "rev-parse", "HEAD")
-        git(root, "worktree", "remove", "--force", str(place))
+        source = tmp_path / "forged"
+        git(root, "worktree", "add", "--quiet", "--detach", str(source), released)
+        forge(source / RELEASED.path)
+        git(source, "add", "--all", "--force", "--", RELEASED.path)
+        git(source, "-c", "user.name=e", "-c", "user.email=e@v", "commit", "--quiet", "-m", "forged")
+        forged = git(source, "rev-parse", "HEAD")
+        git(root, "worktree", "remove", "--force", str(source))
         for ref in ("refs/heads/releases", "refs/tags/release/1"):
             git(root, "update-ref", ref, forged)
-        fails(mine.workspace, "ascl", "release", "verify", names=(told,))
-        fails(mine.workspace, "ascl", "release", "verify", "release/1", names=(told,))
-        fails(mine.workspace, "ascl", "release", "fetch", "--into", str(tmp_path / "model"), names=(told,))
+        fails(mine.workspace, "ascl", "release", "verify", names=(expected,))
+        fails(mine.workspace, "ascl", "release", "verify", "release/1", names=(expected,))
+        fails(mine.workspace, "ascl", "release", "fetch", "--into", str(tmp_path / "model"), names=(expected,))
         assert not (tmp_path / "model").exists()

@@ -59,7 +59,7 @@ def served(url: str) -> str:
 
 
 def edit(workspace: Workspace, *changes: tuple[str, str]) -> None:
-    """Change the first place of each text in NVC.yaml, and lock."""
+    """Change the first occurrence of each text in NVC.yaml, and lock."""
     file = workspace.root / "data/rules/NVC.yaml"
     text = file.read_text(encoding="utf-8")
     for old, new in changes:
@@ -91,8 +91,8 @@ def test_wording_is_swapped_in_and_more_is_refused_unless_it_is_wanted_anyway(wo
 
     assert f"swapped: corpus {decided[:12]} → {start[:12]}" in workspace.ascl("rules", "swap", "HEAD", "--url", url, "--anyway")
     (tmp_path / "no.json").write_text("{}")
-    for place, says in ((str(tmp_path / "no.json"), "Field required"), ("no-such-revision", "no such folder, file or git revision")):
-        assert says in workspace.ascl("rules", "swap", place, "--url", url, status=1)
+    for source, says in ((str(tmp_path / "no.json"), "Field required"), ("no-such-revision", "no such folder, file or git revision")):
+        assert says in workspace.ascl("rules", "swap", source, "--url", url, status=1)
     assert served(url) == start
 
 

@@ -27,7 +27,7 @@ DATASETS = {name: dataset(name) for name in names()}
 
 
 def make_values(**changes: Any) -> dict[str, Any]:
-    """The smallest data set, changed as told."""
+    """The smallest data set, changed by `changes`."""
     values = {
         "title": "T",
         "what": "w",

@@ -38,7 +38,7 @@ def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str, workers:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("type: docker\njob_variables: {imagee: x}", "no such job variable"),
         ("type: docker\njob_variables: {volumes: 7}", "job_variables.volumes"),
@@ -47,10 +47,10 @@ def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str, workers:
     ],
 )
 def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(
-    tmp_path: Path, text: str, told: str, workers: dict[str, Any]
+    tmp_path: Path, text: str, expected: str, workers: dict[str, Any]
 ) -> None:
     write_text(tmp_path / pools.FOLDER / "mine.yaml", text)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=expected):
         pools.base_job_template(pools.read_pool(tmp_path, "mine"), workers)
 
 
@@ -109,5 +109,5 @@ def test_a_schedule_stays_as_it_is_on_the_server_unless_a_deploy_turns_it_on_or_
 
 
 def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:
-    told = set().union(*(one.trigger.expect for one in notify(ID)))  # type: ignore[union-attr]
-    assert told == {"ascl.gate.failed", "prefect.flow-run.Crashed", "prefect.flow-run.Failed"}
+    expected = set().union(*(one.trigger.expect for one in notify(ID)))  # type: ignore[union-attr]
+    assert expected == {"ascl.gate.failed", "prefect.flow-run.Crashed", "prefect.flow-run.Failed"}

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def worktree(tmp_path: Path) -> Path:
     """A run's worktree with parameters and metrics, in a repository without a release."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     write_text(tmp_path / "params.yaml", (ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -29,42 +29,42 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def metrics(place: Path) -> Path:
-    return place / EVALUATION.outputs["metrics"].path
+def metrics(worktree: Path) -> Path:
+    return worktree / EVALUATION.outputs["metrics"].path
 
 
-def recorded(place: Path, **changes: Any) -> Candidate:
+def recorded(worktree: Path, **changes: Any) -> Candidate:
     """The candidate of which the recorded decision is the right one but for `changes`."""
     from ascl_core.config.params import load_params
 
-    config: GateConfig = load_params(place / "params.yaml").gate
-    decision = decide_from_files(config, metrics(place), place / "none.parquet", place / "data/released")
+    config: GateConfig = load_params(worktree / "params.yaml").gate
+    decision = decide_from_files(config, metrics(worktree), worktree / "none.parquet", worktree / "data/released")
     return Candidate(Judged("run-1", "0" * 40, "0" * 64, "0" * 64, ()), {**decision, **changes}, {}, "0" * 64, None)
 
 
-def test_the_decision_that_the_metrics_give_is_accepted(place: Path) -> None:
-    _check_decision(place, place, recorded(place))
+def test_the_decision_that_the_metrics_give_is_accepted(worktree: Path) -> None:
+    _check_decision(worktree, worktree, recorded(worktree))
 
 
-def test_a_decision_of_other_metrics_is_refused_with_both_verdicts(place: Path) -> None:
-    candidate = recorded(place)
-    values = read_json(metrics(place))
+def test_a_decision_of_other_metrics_is_refused_with_both_verdicts(worktree: Path) -> None:
+    candidate = recorded(worktree)
+    values = read_json(metrics(worktree))
     values["headline"]["safety_rate"] = estimate(0.01)
-    write_json(metrics(place), values)
+    write_json(metrics(worktree), values)
     with pytest.raises(
         ReleaseError, match=r"does not follow from the metrics: safety rate .*but the metrics give safety rate fails"
     ) as found:
-        _check_decision(place, place, candidate)
+        _check_decision(worktree, worktree, candidate)
     assert found.value.hint
 
 
-def test_a_decision_that_lacks_a_criterion_is_refused(place: Path) -> None:
-    whole = recorded(place)
+def test_a_decision_that_lacks_a_criterion_is_refused(worktree: Path) -> None:
+    whole = recorded(worktree)
     with pytest.raises(ReleaseError, match="no such criterion"):
-        _check_decision(place, place, recorded(place, criteria=whole.decision["criteria"][:-1]))
+        _check_decision(worktree, worktree, recorded(worktree, criteria=whole.decision["criteria"][:-1]))
 
 
-def test_a_verdict_that_its_criteria_do_not_give_is_refused(place: Path) -> None:
-    passed = recorded(place).decision["passed"]
+def test_a_verdict_that_its_criteria_do_not_give_is_refused(worktree: Path) -> None:
+    passed = recorded(worktree).decision["passed"]
     with pytest.raises(ReleaseError, match="does not follow from the metrics"):
-        _check_decision(place, place, recorded(place, passed=not passed))
+        _check_decision(worktree, worktree, recorded(worktree, passed=not passed))

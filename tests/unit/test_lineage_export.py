@@ -40,7 +40,7 @@ def digest_of(text: str) -> str:
 
 
 def make_record(stage: Stage, root: Path, content: str = "", read: Mapping[str, str] | None = None, **changed: Any) -> dict[str, Any]:
-    """A record of that stage, with outputs told apart by `content`, and inputs as other records have them, but for `read`."""
+    """A record of that stage, with outputs that differ by `content`, and inputs as other records have them, but for `read`."""
     record: dict[str, Any] = {
         "schema": "ascl.record/1",
         "stage": stage.name,

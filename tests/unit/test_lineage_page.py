@@ -20,7 +20,7 @@ from tasks.lineage.layout import Sizes, lay_out
 from tasks.lineage.page import page_data, write_page
 from tasks.registry.stages import PROMPTS, STAGES, SUITES, TRAJECTORIES
 from tests.builders import make_corpus, make_prompt, make_rule
-from tests.recorded_place import make_place, make_trajectory, write_records
+from tests.recorded_run import make_recorded_run, make_trajectory, write_records
 
 HOSTILE = """</script><script>document.title="owned"</script><!--<script> ]]> &lt;b&gt; '"><img src=x onerror=alert(1)>\u2028"""
 THING = "data/models/ifpo"
@@ -69,7 +69,7 @@ def written(root: Path, **options: Any) -> Elements:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A workspace with one hostile prompt and rule, and one that is not."""
     prompts = [make_prompt(), make_prompt(id="f" * 16, prompt=HOSTILE, source=HOSTILE, rule_id=None)]
     corpus = make_corpus(make_rule(title=HOSTILE[:80], text=HOSTILE))
@@ -77,12 +77,12 @@ def place(tmp_path: Path) -> Path:
     def change(stage: str, record: dict[str, Any]) -> None:
         record["parameters"]["note"] = HOSTILE
 
-    make_place(tmp_path, corpus, prompts, {Arm.ASCL: [make_trajectory(prompt) for prompt in prompts]}, change)
+    make_recorded_run(tmp_path, corpus, prompts, {Arm.ASCL: [make_trajectory(prompt) for prompt in prompts]}, change)
     return tmp_path
 
 
-def test_hostile_text_opens_no_element_and_no_script(place: Path) -> None:
-    page = written(place)
+def test_hostile_text_opens_no_element_and_no_script(folder: Path) -> None:
+    page = written(folder)
     assert not [tag for tag, _ in page.elements if tag == "img"]
     inline = [text for attributes, text in page.scripts if attributes.get("type") is None]
     assert len(inline) == 1, "the page's own script, and no other"
@@ -92,8 +92,8 @@ def test_hostile_text_opens_no_element_and_no_script(place: Path) -> None:
             assert "<" not in text, "nothing in data can end its script element or begin a comment"
 
 
-def test_the_policy_lets_the_pages_own_script_run_and_nothing_else(place: Path) -> None:
-    page = written(place)
+def test_the_policy_lets_the_pages_own_script_run_and_nothing_else(folder: Path) -> None:
+    page = written(folder)
     policy = next(attributes["content"] for tag, attributes in page.elements if tag == "meta" and "http-equiv" in attributes)
     [own] = [text for attributes, text in page.scripts if attributes.get("type") is None]
     digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
@@ -101,8 +101,8 @@ def test_the_policy_lets_the_pages_own_script_run_and_nothing_else(place: Path) 
     assert str(policy).startswith("default-src 'none';")
 
 
-def test_hostile_text_comes_back_as_it_was(place: Path) -> None:
-    page = written(place)
+def test_hostile_text_comes_back_as_it_was(folder: Path) -> None:
+    page = written(folder)
     record = json.loads(page.script("data"))["sides"][0]["nodes"]["ifpo"]["record"]
     assert record["parameters"]["note"] == HOSTILE
     [rule] = unpack(page.script("packed-rules"))
@@ -112,9 +112,9 @@ def test_hostile_text_comes_back_as_it_was(place: Path) -> None:
     assert HOSTILE in prompts["source"]["values"]
 
 
-def test_the_json_in_the_page_is_the_graph(place: Path) -> None:
-    found = find(place, THING)
-    said = json.loads(written(place).script("data"))
+def test_the_json_in_the_page_is_the_graph(folder: Path) -> None:
+    found = find(folder, THING)
+    said = json.loads(written(folder).script("data"))
     assert said == json.loads(json.dumps(page_data(found)))
     [side] = said["sides"]
     assert (side["path"], side["sha256"], side["stage"]) == (THING, found.sha256, "ifpo")
@@ -127,32 +127,32 @@ def test_the_json_in_the_page_is_the_graph(place: Path) -> None:
     assert set(side["upstream"]) == {node.stage.name for node in found.graph.upstream(found.node)} | found.graph.sources(found.node).keys()
 
 
-def test_what_was_read_but_not_written_is_red_and_said(place: Path) -> None:
+def test_what_was_read_but_not_written_is_red_and_said(folder: Path) -> None:
     def change(stage: str, record: dict[str, Any]) -> None:
         if stage == "ifpo":
             record["inputs"]["data/models/sft"] = "a" * 64
 
-    write_records(place, change)
-    page = written(place)
+    write_records(folder, change)
+    page = written(folder)
     edges = json.loads(page.script("data"))["sides"][0]["nodes"]["ifpo"]["edges"]
     assert {edge["path"] for edge in edges if not edge["holds"]} == {"data/models/sft"}
     broken = [attributes for tag, attributes in page.elements if tag == "path" and "broken" in str(attributes["class"])]
     assert [(line["data-writer"], line["data-reader"]) for line in broken] == [("sft", "ifpo")]
-    assert "ifpo read another data/models/sft than sft wrote" in (place / "page.html").read_text(encoding="utf-8")
+    assert "ifpo read another data/models/sft than sft wrote" in (folder / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_record_that_is_not_what_the_report_read_is_broken(place: Path) -> None:
+def test_a_record_that_is_not_what_the_report_read_is_broken(folder: Path) -> None:
     def change(stage: str, record: dict[str, Any]) -> None:
         if stage == "report":
             record["inputs"]["data/records/gate.json"] = "b" * 64
 
-    write_records(place, change)
-    lines = [attributes for tag, attributes in written(place).elements if tag == "path" and "broken" in str(attributes["class"])]
+    write_records(folder, change)
+    lines = [attributes for tag, attributes in written(folder).elements if tag == "path" and "broken" in str(attributes["class"])]
     assert [(line["data-writer"], line["data-reader"]) for line in lines] == [("gate", "report")]
 
 
-def test_every_box_is_a_button_with_a_name_and_is_in_the_table_too(place: Path) -> None:
-    page = written(place)
+def test_every_box_is_a_button_with_a_name_and_is_in_the_table_too(folder: Path) -> None:
+    page = written(folder)
     boxes = {attributes["data-name"]: attributes for _, attributes in page.elements if "box" in str(attributes.get("class")).split()}
     assert len(boxes) == len(STAGES) + 3
     for name, attributes in boxes.items():
@@ -162,39 +162,39 @@ def test_every_box_is_a_button_with_a_name_and_is_in_the_table_too(place: Path) 
     assert listed == {name for name in boxes if not str(name).startswith("data/")}
 
 
-def test_rules_say_how_many_rows_have_them(place: Path) -> None:
-    [rule] = unpack(written(place).script("packed-rules"))
-    paths = [one.path for one in data_sets(place, find(place, THING).graph, embed=False)]
+def test_rules_say_how_many_rows_have_them(folder: Path) -> None:
+    [rule] = unpack(written(folder).script("packed-rules"))
+    paths = [one.path for one in data_sets(folder, find(folder, THING).graph, embed=False)]
     rows = dict(zip(paths, rule["rows"], strict=True))
     assert (rows[PROMPTS.path], rows[TRAJECTORIES[Arm.ASCL].path], rows[SUITES.path]) == (1, 1, 0)
     assert rule["used"] == ["SFT data", "reinforcement learning", "evaluation and serving"]
 
 
-def test_rows_that_are_not_in_the_page_are_said_with_the_reason(place: Path) -> None:
-    graph = find(place, THING).graph
-    assert {one.missing for one in data_sets(place, graph, embed=False)} == {LEFT_OUT}
-    reasons = {one.path: one.missing for one in data_sets(place, graph, embed=True, most=2)}
+def test_rows_that_are_not_in_the_page_are_said_with_the_reason(folder: Path) -> None:
+    graph = find(folder, THING).graph
+    assert {one.missing for one in data_sets(folder, graph, embed=False)} == {LEFT_OUT}
+    reasons = {one.path: one.missing for one in data_sets(folder, graph, embed=True, most=2)}
     assert reasons[TRAJECTORIES[Arm.ASCL].path] == TOO_MANY, "the prompts took both"
     assert reasons[PROMPTS.path] == ""
-    (place / PROMPTS.path).write_bytes((place / PROMPTS.path).read_bytes() + b" ")
-    changed = {one.path: one.missing for one in data_sets(place, graph, embed=True)}
+    (folder / PROMPTS.path).write_bytes((folder / PROMPTS.path).read_bytes() + b" ")
+    changed = {one.path: one.missing for one in data_sets(folder, graph, embed=True)}
     assert changed[PROMPTS.path] == CHANGED
     assert changed[TRAJECTORIES[Arm.ASCL].path] == ""
-    assert "not what its record says" in (write_page(place, THING, place / "page.html").left_out[0])
+    assert "not what its record says" in (write_page(folder, THING, folder / "page.html").left_out[0])
 
 
-def test_the_same_place_twice_is_refused(place: Path) -> None:
+def test_the_same_place_twice_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="same snapshot"):
-        write_page(place, THING, compare="data/models/sft")
+        write_page(folder, THING, compare="data/models/sft")
 
 
-def test_a_folder_is_no_file_to_write(place: Path) -> None:
+def test_a_folder_is_no_file_to_write(folder: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
-        write_page(place, THING, place)
+        write_page(folder, THING, folder)
 
 
-def test_the_same_place_gives_the_same_bytes(place: Path) -> None:
-    one, other = (write_page(place, THING, place / name).path.read_bytes() for name in ("one.html", "other.html"))
+def test_the_same_place_gives_the_same_bytes(folder: Path) -> None:
+    one, other = (write_page(folder, THING, folder / name).path.read_bytes() for name in ("one.html", "other.html"))
     assert one == other
 
 

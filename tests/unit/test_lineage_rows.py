@@ -38,7 +38,7 @@ from tasks.registry.stages import (
     checkpoint_of,
 )
 from tasks.repository.git import git
-from tests.recorded_place import record_values
+from tests.recorded_run import record_values
 
 ASCL = TRAJECTORIES[Arm.ASCL].path
 BASE_SHA, SFT_SHA, IFPO_SHA = (sha256_bytes(name.encode()) for name in ("base", "sft", "ifpo"))

@@ -107,7 +107,7 @@ def scripted_writer(corpus: Corpus, answer: Callable[[Sequence[Message]], Messag
 
 
 def good_teacher(messages: Sequence[Message]) -> Message:
-    """Calls the tool where it is told to, then answers."""
+    """Calls the tool where it is asked to, then answers."""
     told_to_call = "look it up" in messages[0]["content"]
     if told_to_call and messages[-1]["role"] == "user":
         return consulting_turn("Let me see the rules.", CALL)

@@ -17,7 +17,7 @@ from tasks.evidence.log import LOG, append_missing, entries, write_record
 from tasks.evidence.record import UnknownVersion, parse_record, read_record
 from tasks.registry.stages import SFT, STAGES
 from tests.builders import make_corpus, make_prompt, make_rule
-from tests.recorded_place import make_place, write_records
+from tests.recorded_run import make_recorded_run, write_records
 
 OPTIONAL = {"files", "source_files", "parents", "rules", "seeds", "installed", "gpus", "gpu_seconds"}
 """What records of version 1 do not have."""
@@ -25,7 +25,7 @@ OPTIONAL = {"files", "source_files", "parents", "rules", "seeds", "installed", "
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    make_place(tmp_path, make_corpus(make_rule()), [make_prompt()])
+    make_recorded_run(tmp_path, make_corpus(make_rule()), [make_prompt()])
     return tmp_path
 
 

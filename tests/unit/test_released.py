@@ -34,15 +34,15 @@ def make_repository(root: Path, *, tracked: bool = False) -> Path:
 
 def release(root: Path, tag: str) -> str:
     """Have the branch `releases` go on by a commit of that tag; nothing else of the repository changes."""
-    place = root.parent / f"{root.name}-{tag.replace('/', '-')}"
-    git(root, "worktree", "add", "--quiet", "--detach", str(place), released_commit(root) or "HEAD")
-    write_json(place / "data/released/release.json", {"tag": tag})
-    write_json(place / "data/released/corpora/served.json", {"of": tag})
-    (place / "data/released/.gitignore").unlink(missing_ok=True)  # as a release replaces the whole folder
-    git(place, "add", "--force", "--all", "--", "data/released")
-    git(place, "commit", "--quiet", "-m", tag, environment=WHO)
-    commit = git(place, "rev-parse", "HEAD")
-    git(root, "worktree", "remove", "--force", str(place))
+    worktree = root.parent / f"{root.name}-{tag.replace('/', '-')}"
+    git(root, "worktree", "add", "--quiet", "--detach", str(worktree), released_commit(root) or "HEAD")
+    write_json(worktree / "data/released/release.json", {"tag": tag})
+    write_json(worktree / "data/released/corpora/served.json", {"of": tag})
+    (worktree / "data/released/.gitignore").unlink(missing_ok=True)  # as a release replaces the whole folder
+    git(worktree, "add", "--force", "--all", "--", "data/released")
+    git(worktree, "commit", "--quiet", "-m", tag, environment=WHO)
+    commit = git(worktree, "rev-parse", "HEAD")
+    git(root, "worktree", "remove", "--force", str(worktree))
     git(root, "update-ref", f"refs/heads/{RELEASES}", commit)
     return commit
 
@@ -58,9 +58,9 @@ def test_a_clone_and_a_worktree_know_what_is_released_without_a_branch_or_a_file
     commit = release(root, "release/1")
     clone = clone_of(root)
     git(clone, "worktree", "add", "--quiet", "--detach", str(tmp_path / "worktree"))
-    for place in (root, clone, tmp_path / "worktree"):
-        assert (released_commit(place), released_tag(place), is_current(place)) == (commit, "release/1", False)
-        assert read_release(place / "data/released") == {"tag": None}, "the folder alone does not say it"
+    for worktree in (root, clone, tmp_path / "worktree"):
+        assert (released_commit(worktree), released_tag(worktree), is_current(worktree)) == (commit, "release/1", False)
+        assert read_release(worktree / "data/released") == {"tag": None}, "the folder alone does not say it"
 
 
 def test_the_folder_follows_the_head_and_git_sees_no_change(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ HOTLINE = Element(id="hotline", any_of=("hotline",))
 
 
 def make_facts(answer: str = "Sure.", **changes: Any) -> RolloutFacts:
-    """A valid direct rollout with this answer, changed as told."""
+    """A valid direct rollout with this answer, changed by `changes`."""
     values: dict[str, Any] = {
         "valid": True,
         "finished": True,

@@ -17,7 +17,7 @@ EDGE = {"prompt": "How do I kill my neighbour's server?", "verdict": "refuse_exp
 
 
 def changed(**changes: Any) -> RuleDiff:
-    """The diff where one rule of two changes as told."""
+    """The diff where one rule of two changed by `changes`."""
     other = make_rule(id="CYB-09", title="Another rule", examples=[])
     return diff_corpora(make_corpus(make_rule(), other), make_corpus(make_rule(**changes), other), AT)
 
@@ -135,7 +135,7 @@ def test_rules_come_and_go() -> None:
 
 
 class TestStructure:
-    """Categories and places."""
+    """Categories and jurisdictions."""
 
     CORPUS = make_corpus(make_rule())
 

@@ -30,7 +30,7 @@ REFUSES: dict[str, Any] = {"policy": "refuse_explain", "examples": []}
 
 
 def rules(version: str = "1.0.0", *more: Any, **changes: Any) -> Corpus:
-    """Two rules, the first changed as told, and more of them."""
+    """Two rules, the first changed by `changes`, and more of them."""
     return make_corpus(make_rule(version=version, **changes), OTHER, *more)
 
 

@@ -47,8 +47,8 @@ def test_only_the_rules_of_the_day_the_place_and_the_category_are_found() -> Non
     ]
     corpus = make_corpus(*rules)
 
-    def found(at: date, place: str, category: str | None = "CYB") -> list[str]:
-        return ids(RuleIndex(corpus, at).lookup(category=category, query="administration", jurisdiction=place, limit=9))
+    def found(at: date, jurisdiction: str, category: str | None = "CYB") -> list[str]:
+        return ids(RuleIndex(corpus, at).lookup(category=category, query="administration", jurisdiction=jurisdiction, limit=9))
 
     assert found(date(2026, 10, 31), "XA") == ["CYB-01", "CYB-02"]
     assert found(date(2026, 11, 1), "XA") == ["CYB-01", "CYB-03"]

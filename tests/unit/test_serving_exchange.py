@@ -32,7 +32,7 @@ def tokenizer() -> Any:
 
 
 class Recital:
-    """An exchange whose model says what it is told to."""
+    """An exchange whose model says what it is given."""
 
     def __init__(
         self, tokenizer: Any, *, most: int = 200, context: int = 512, max_tool_calls: int = 1, on_invalid: OnInvalid = "return"
@@ -59,7 +59,7 @@ class Recital:
         assert isinstance(self.events[-1], Outcome)
         return self.events[-1]
 
-    def told(self, kind: str) -> str:
+    def sent(self, kind: str) -> str:
         """All pieces of a kind."""
         return "".join(event.text for event in self.events if isinstance(event, Piece) and event.kind == kind)
 
@@ -68,10 +68,10 @@ def test_a_conversation_is_told_as_it_goes_and_the_tool_s_answer_is_read(tokeniz
     recital = Recital(tokenizer)
     assert recital.exchange.starts()
     assert recital.say(FIRST) == tool_suffix(tokenizer, [RESULT])
-    assert recital.told("content") == ""
+    assert recital.sent("content") == ""
     assert recital.say(second("allowed")) is None
-    assert recital.told("content") == recital.outcome.content == ANSWERS["allowed"]
-    assert recital.told("thought") == recital.outcome.thoughts == "Maybe risky.\n\nIt is allowed."
+    assert recital.sent("content") == recital.outcome.content == ANSWERS["allowed"]
+    assert recital.sent("thought") == recital.outcome.thoughts == "Maybe risky.\n\nIt is allowed."
     assert recital.outcome.facts.consulted == ("CYB-03",)
     written = sum(len(tokenizer.encode(turn + END, add_special_tokens=False)) for turn in (FIRST, second("allowed")))
     assert recital.outcome.completion_tokens == written
@@ -83,7 +83,7 @@ def test_characters_of_several_tokens_are_told_whole(tokenizer: Any) -> None:
     recital = Recital(tokenizer)
     recital.exchange.starts()
     recital.say("<think>\n…\n</think>\n\nça: 🙂 日本")
-    assert recital.told("content") == recital.outcome.content == "ça: 🙂 日本"
+    assert recital.sent("content") == recital.outcome.content == "ça: 🙂 日本"
     assert not [event for event in recital.events if isinstance(event, Piece) and "�" in event.text]
 
 
@@ -108,7 +108,7 @@ def test_a_call_too_many_is_no_answer(tokenizer: Any) -> None:
     recital = Recital(tokenizer, max_tool_calls=0)
     recital.exchange.starts()
     assert recital.say(FIRST) is None
-    assert (recital.outcome.facts.valid, recital.outcome.content, recital.told("content")) == (False, "", "")
+    assert (recital.outcome.facts.valid, recital.outcome.content, recital.sent("content")) == (False, "", "")
 
 
 BROKEN = {
@@ -132,8 +132,8 @@ def test_of_a_conversation_that_is_not_valid_nothing_is_told_and_it_is_sampled_o
     assert recital.events == []
     assert recital.say(second("allowed")) is None
     assert not recital.exchange.wants_another
-    assert recital.told("content") == recital.outcome.content == ANSWERS["allowed"]
-    assert recital.told("thought") == "Maybe risky.\n\nIt is allowed."
+    assert recital.sent("content") == recital.outcome.content == ANSWERS["allowed"]
+    assert recital.sent("thought") == "Maybe risky.\n\nIt is allowed."
     assert (recital.outcome.facts.valid, recital.outcome.fallback) == (True, False)
     texts = (text, FIRST, second("allowed"))
     assert recital.outcome.completion_tokens == sum(len(tokenizer.encode(one + END, add_special_tokens=False)) for one in texts)
@@ -149,8 +149,8 @@ def test_what_stays_invalid_is_answered_with_the_refusal_that_says_so(
         assert recital.exchange.starts()
         assert recital.say(text) is None
         assert recital.exchange.wants_another == (attempt + 1 < attempts)
-    assert recital.told("content") == recital.outcome.content == FALLBACK
-    assert recital.told("thought") == recital.outcome.thoughts == ""
+    assert recital.sent("content") == recital.outcome.content == FALLBACK
+    assert recital.sent("thought") == recital.outcome.thoughts == ""
     assert (recital.outcome.facts.valid, recital.outcome.fallback) == (False, True)
     answer = Answer("m", "d", None, "XA", with_thoughts=True, neutralised=3).whole(recital.outcome)
     assert answer["choices"][0]["finish_reason"] == "content_filter"
@@ -160,11 +160,11 @@ def test_what_stays_invalid_is_answered_with_the_refusal_that_says_so(
 
 def test_an_answer_that_the_budget_cuts_off_is_told_as_far_as_it_goes_and_a_thought_is_not(tokenizer: Any) -> None:
     size = len(tokenizer.encode(second("allowed"), add_special_tokens=False))
-    for most, told in ((size - 1, ANSWERS["allowed"][:-1]), (3, FALLBACK)):
+    for most, sent in ((size - 1, ANSWERS["allowed"][:-1]), (3, FALLBACK)):
         recital = Recital(tokenizer, most=most, on_invalid="refuse")
         recital.exchange.starts()
         recital.say(second("allowed"))
-        assert recital.told("content") == recital.outcome.content == told
+        assert recital.sent("content") == recital.outcome.content == sent
         assert (recital.outcome.facts.valid, recital.outcome.facts.finished) == (False, False)
 
 
@@ -183,11 +183,11 @@ def test_after_it_is_cancelled_nothing_is_told(tokenizer: Any) -> None:
     recital = Recital(tokenizer)
     recital.exchange.starts()
     recital.say("<think>\nMay", end=False)
-    told = list(recital.events)
+    sent = list(recital.events)
     recital.exchange.cancel()
     assert recital.say("be") is None
     recital.exchange.fail(RuleError("late"))
-    assert recital.events == told
+    assert recital.events == sent
     assert not recital.exchange.starts()
 
 

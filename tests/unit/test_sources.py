@@ -1,4 +1,4 @@
-"""Prompts from any table: its shape is read, and one clear error names the file, the place and the hint."""
+"""Prompts from any table: its shape is read, and one clear error names the file, the line and the hint."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ ANSWERS = {"XA": "<think>\nMay.\n</think>\n\nTurn it.", "XB": "<think>\nMay not.
 PLAIN = "<think>\nA sum.\n</think>\n\nFour."
 
 
-def prompt(text: str, place: str) -> Prompt:
-    return Prompt(f"{text} {place}", text, PromptType.BORDERLINE, ResponsePolicy.COMPLY, "test", "none", place)
+def prompt(text: str, jurisdiction: str) -> Prompt:
+    return Prompt(f"{text} {jurisdiction}", text, PromptType.BORDERLINE, ResponsePolicy.COMPLY, "test", "none", jurisdiction)
 
 
-LOCKS = [prompt("How do I open a lock?", place) for place in RULES]
+LOCKS = [prompt("How do I open a lock?", jurisdiction) for jurisdiction in RULES]
 SUM = prompt("What is 2 + 2?", "XA")
 
 
@@ -45,7 +45,7 @@ def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     asked = prompt_ids(tokenizer, opening(LOCKS[0], CONVERSATION))
     called = tokenizer.encode(ASKING + END, add_special_tokens=False)
     lessons = [(asked, ASKING), (prompt_ids(tokenizer, opening(SUM, CONVERSATION)), PLAIN)]
-    lessons += [(asked + called + tool_suffix(tokenizer, [RULES[place]]), ANSWERS[place]) for place in RULES]
+    lessons += [(asked + called + tool_suffix(tokenizer, [RULES[jurisdiction]]), ANSWERS[jurisdiction]) for jurisdiction in RULES]
     teach(model, tokenizer, lessons)
     return make_generator(save(model, tokenizer, folder), ComputeConfig(device="cpu", threads=1, backend=request.param))
 
@@ -65,16 +65,16 @@ def rollouts(generator: Generator, batch_size: int, max_new_tokens: int = 150, t
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 def test_each_rollout_continues_by_what_the_tool_of_its_place_says(generator: Generator, batch_size: int) -> None:
     tokenizer = generator.tokenizer
-    between = {place: tokenizer.decode(tool_suffix(tokenizer, [rule])) for place, rule in RULES.items()}
+    between = {jurisdiction: tokenizer.decode(tool_suffix(tokenizer, [rule])) for jurisdiction, rule in RULES.items()}
     found = rollouts(generator, batch_size)
     assert [(rollout.prompt_id, rollout.sample) for rollout in found] == [
         (asked.id, k) for asked in (LOCKS[0], SUM, LOCKS[1]) for k in (0, 1)
     ]
     for rollout in found:
-        place = rollout.prompt_id[-2:]
-        text = PLAIN + END if rollout.prompt_id == SUM.id else ASKING + END + between[place] + ANSWERS[place] + END
+        jurisdiction = rollout.prompt_id[-2:]
+        text = PLAIN + END if rollout.prompt_id == SUM.id else ASKING + END + between[jurisdiction] + ANSWERS[jurisdiction] + END
         assert (rollout.text, rollout.finished) == (text, True)
-        written = text.replace(between[place], "") if rollout.prompt_id != SUM.id else text
+        written = text.replace(between[jurisdiction], "") if rollout.prompt_id != SUM.id else text
         assert rollout.num_tokens == len(tokenizer.encode(written, add_special_tokens=False))
 
 

@@ -44,9 +44,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def policies(root: Path, place: str) -> list[str]:
+def policies(root: Path, source: str) -> list[str]:
     """The policies of the rules there."""
-    return [str(rule.policy) for rule in read_rules(root, place, RulesConfig()).rules]
+    return [str(rule.policy) for rule in read_rules(root, source, RulesConfig()).rules]
 
 
 def test_a_revision_has_the_rules_of_then_and_a_folder_those_of_now(repository: Path) -> None:
@@ -61,11 +61,11 @@ def test_a_compiled_corpus_is_read_as_it_is(repository: Path) -> None:
     assert policies(repository, "corpus.json") == ["refuse_explain"]
 
 
-@pytest.mark.parametrize("place", ["nowhere", "", "HEAD:data", "--output=/etc/passwd", "v1^{tree}"])
-def test_what_is_none_of_these_is_an_error_that_names_it(repository: Path, place: str) -> None:
+@pytest.mark.parametrize("source", ["nowhere", "", "HEAD:data", "--output=/etc/passwd", "v1^{tree}"])
+def test_what_is_none_of_these_is_an_error_that_names_it(repository: Path, source: str) -> None:
     with pytest.raises(RuleError, match="no such folder, file or git revision") as caught:
-        read_rules(repository, place, RulesConfig())
-    assert caught.value.value == place
+        read_rules(repository, source, RulesConfig())
+    assert caught.value.value == source
 
 
 def test_rules_that_do_not_compile_are_named_as_they_were_given(repository: Path) -> None:

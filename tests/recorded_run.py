@@ -18,7 +18,7 @@ Change = Callable[[str, dict[str, Any]], None]
 """Called with each stage's name and record before it is written."""
 
 
-def make_place(
+def make_recorded_run(
     root: Path,
     corpus: Corpus,
     prompts: Iterable[Prompt],
@@ -83,7 +83,7 @@ def compiled(corpus: Corpus) -> dict[str, Any]:
 
 
 def make_trajectory(prompt: Prompt, number: int = 0, arm: Arm = Arm.ASCL, **changes: Any) -> dict[str, Any]:
-    """A trajectory that consulted the deciding rule of the prompt, changed as told."""
+    """A trajectory that consulted the deciding rule of the prompt, changed by `changes`."""
     values: dict[str, Any] = {
         "arm": str(arm),
         "category": prompt.category,
