@@ -84,6 +84,8 @@ class BuildSftConfig(Config):
         known = ("star1", "star1_benign", "safechain")
         if unknown := [source.format for source in values if source.format not in known]:
             raise ValueError(f"{unknown[0]!r} is the set of no baseline; expected one of {', '.join(known)}")
+        if len({source.format for source in values}) < len(values):
+            raise ValueError("a set is named twice")
         return values
 
     @field_validator("mix")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from ascl_core.catalogue import dataset
 from ascl_core.config.sources import OWN, ROWS, SourceConfig
@@ -15,6 +16,8 @@ from ascl_core.data.shaped import shaped_prompts
 from ascl_core.data.tables import empty, read_rows
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType
+
+T = TypeVar("T")
 
 
 def load_source(source: SourceConfig, own: Path, corpus: Corpus) -> list[RawPrompt]:
@@ -32,15 +35,16 @@ def stream_source(source: SourceConfig, own: Path, corpus: Corpus) -> Iterator[R
     else:
         rows = _rows(source, corpus) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
     is_empty = True
-    for row in rows if source.max_rows is None else _chosen(rows, source.max_rows):
+    for row in rows if source.max_rows is None else choose_rows(rows, source.max_rows, lambda row: row.prompt):
         is_empty = False
         yield row
     if is_empty:
         raise empty(source.path or own, source)
 
 
-def _chosen(rows: Iterable[RawPrompt], count: int) -> Iterator[RawPrompt]:
-    hashed = ((content_hash(row.prompt, "max_rows"), number, row) for number, row in enumerate(rows))
+def choose_rows(rows: Iterable[T], count: int, prompt: Callable[[T], str]) -> Iterator[T]:
+    """Yield `count` of the rows, chosen by a hash of their prompts, in their order."""
+    hashed = ((content_hash(prompt(row), "max_rows"), number, row) for number, row in enumerate(rows))
     chosen = heapq.nsmallest(count, hashed, key=lambda item: item[:2])
     return (row for _, _, row in sorted(chosen, key=lambda item: item[1]))
 

@@ -198,10 +198,11 @@ def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:
         curves(f"consult-{kind}", f"Consult rate while training, {name} prompts", mean_of(f"consult_rate/{kind}"), "consult rate", "share")
         for kind, name in KINDS.items()
     ]
-    losses = {label: [] if mean_of("reward/mean")[label] else series for label, series in mean_of("loss").items()}
+    rewards = mean_of("reward/mean")
+    losses = {label: [] if rewards[label] else series for label, series in mean_of("loss").items()}
     return [
         *consulting,
-        curves("reward", "Reward while training", mean_of("reward/mean"), "mean reward"),
+        curves("reward", "Reward while training", rewards, "mean reward"),
         curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 

@@ -35,7 +35,7 @@ def accept(
     rejected: list[Rejected] = []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
         faulty = "a faulty tool call" if fact.faulty else None
-        problem = fact.problem or faulty or stray_tag(draft[1]) or _too_long(draft[1], max_words)
+        problem = fact.problem or faulty or stray_tag(draft[1]) or too_long(draft[1], max_words)
         reason = problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected
@@ -52,7 +52,8 @@ def stray_tag(messages: Sequence[Message]) -> str | None:
     return "a stray tag in what the teacher wrote" if found else None
 
 
-def _too_long(messages: list[Message], max_words: int | None) -> str | None:
+def too_long(messages: Sequence[Message], max_words: int | None) -> str | None:
+    """Return the reason if the assistant wrote more words than that, thoughts and answers together."""
     written = [f"{message.get('reasoning_content', '')} {message['content']}" for message in messages if message["role"] == "assistant"]
     return f"over {max_words} words" if max_words is not None and len(" ".join(written).split()) > max_words else None
 

@@ -42,6 +42,11 @@ def trainer_arguments(
     }
 
 
+def is_first_process() -> bool:
+    """Return whether this is the process that writes; True without a launcher."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def trainable_model(path: Path, compute: ComputeConfig, parallel: ParallelConfig, lora: LoraConfig | None) -> Any:
     """Return the model of a checkpoint on the CPU; the trainer moves it, or every process would fill the first GPU.
 

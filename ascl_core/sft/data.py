@@ -15,7 +15,6 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
-from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.data.attacks import dress_up
 from ascl_core.errors import DataError
@@ -86,7 +85,7 @@ def build_sft(
             summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows, kept, training)
             training = _same_prompts(training, kept) if build_sft.mix else training
     for arm, path in {Arm.STAR1: star1, Arm.STAR1_MIX: star1_mix, Arm.SAFECHAIN: safechain}.items():
-        summary |= _write_published(path, arm, build_sft.published, conversation)
+        summary |= _write_published(path, arm, build_sft, conversation)
     names = {"teacher": writer.name, "judge": judge.id, "validation": str(validation.name)}
     write_json(counts, {"arms": summary, **names, **selection})
     return {f"{arm}_kept": summary[arm]["kept"] for arm in summary}
@@ -194,13 +193,13 @@ def _write_surrogate(path: Path, rows: list[dict[str, Any]], drafts: list[Draft]
     }
 
 
-def _write_published(path: Path, arm: Arm, published: Sequence[SourceConfig], conversation: ConversationConfig) -> dict[str, Any]:
+def _write_published(path: Path, arm: Arm, config: BuildSftConfig, conversation: ConversationConfig) -> dict[str, Any]:
     """Write a public set, asked without a safety prompt; an empty file if the set is not configured."""
-    sources = {source.format: source for source in published}
+    sources = {source.format: source for source in config.published}
     if not set(PUBLISHED_ARMS[arm]) <= sources.keys():
         write_jsonl(path, [])
         return {}
-    return {arm: write_published(path, arm, sources, conversation.model_copy(update={"variant": "pure"}))}
+    return {arm: write_published(path, arm, sources, conversation.model_copy(update={"variant": "pure"}), config.max_words)}
 
 
 def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from ascl_core.conversation.template import END_THINK, SPECIAL_TAGS, THINK, answ
 from ascl_core.conversation.variants import open_conversation
 from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.data.row import Row
+from ascl_core.data.sources import choose_rows
 from ascl_core.data.tables import read_rows
-from ascl_core.errors import ConfigError, DataError
+from ascl_core.errors import DataError
+from ascl_core.sft.acceptance import too_long
 from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy
 
 _EVERYWHERE = "ANY"
@@ -63,35 +65,45 @@ ARMS: dict[str, tuple[str, ...]] = {"star1": ("star1",), "star1_mix": ("star1", 
 
 
 def write_published(
-    path: Path, arm: str, sources: Mapping[str, SourceConfig], conversation: ConversationConfig, shapes: Mapping[str, Published] = SETS
+    path: Path,
+    arm: str,
+    sources: Mapping[str, SourceConfig],
+    conversation: ConversationConfig,
+    max_words: int | None = None,
+    shapes: Mapping[str, Published] = SETS,
 ) -> dict[str, Any]:
-    """Write the trajectories of a baseline, and return how many rows were read, kept and rejected, and why.
+    """Write the trajectories of a baseline of `ARMS`, and return how many rows were kept and rejected, and why.
 
-    `sources` says where each of the arm's sets is; `ConfigError` names the one that is missing, `DataError` a column.
+    `sources` says where each of the arm's sets is. Rows with more words than `max_words` are rejected, as those of a teacher are.
+    `DataError` names a missing column, or the file of which no row is left.
     """
-    if arm not in ARMS:
-        raise ConfigError("no such baseline", field="arm", value=arm, hint=f"one of {', '.join(ARMS)}")
-    if missing := [name for name in ARMS[arm] if name not in sources]:
-        raise ConfigError(f"{arm} needs the set {missing[0]}", field="sources", hint=f"say where {missing[0]} is")
     read = [row for name in ARMS[arm] for row in read_published(arm, sources[name], shapes[name], conversation)]
-    kept = list({row.id: row for row in read if isinstance(row, Trajectory)}.values())
+    fitting = [too_long(row.messages, max_words) or row if isinstance(row, Trajectory) else row for row in read]
+    kept = list({row.id: row for row in fitting if isinstance(row, Trajectory)}.values())
+    reasons = Counter(row for row in fitting if isinstance(row, str))
     if not kept:
-        raise DataError("no row has a prompt, reasoning and an answer", file=sources[ARMS[arm][0]].path, hint="check the file")
+        why = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
+        raise DataError("no row is left", file=sources[ARMS[arm][0]].path, value=why, hint="check the file, or raise build_sft.max_words")
     write_jsonl(path, (asdict(row) for row in kept))
-    reasons = Counter(row for row in read if isinstance(row, str))
     reasons["the same as another row"] = len(read) - reasons.total() - len(kept)
     return {
-        "read": len(read),
+        "written": len(read),
         "kept": len(kept),
+        "rejected": len(read) - len(kept),
+        "by_mode": {str(Mode.DIRECT): len(kept)},
         "by_type": dict(sorted(Counter(str(row.prompt_type) for row in kept).items())),
         "reasons": {reason: count for reason, count in sorted(reasons.items()) if count},
+        "examples_rejected": [],
     }
 
 
 def read_published(arm: str, source: SourceConfig, shape: Published, conversation: ConversationConfig) -> Iterator[Trajectory | str]:
-    """Yield the trajectory of each row, in their order, or why a row has none."""
+    """Yield the trajectory of each row, in their order, or why a row has none; at most `max_rows` rows, by a hash of their prompts."""
     needed = [(column,) for column in (shape.prompt, shape.answer, shape.reasoning, shape.label) if column]
-    for row in read_rows(source, needed):
+    rows = read_rows(source, needed)
+    if source.max_rows is not None:
+        rows = choose_rows(rows, source.max_rows, lambda row: row.text(shape.prompt) or "")
+    for row in rows:
         yield _trajectory(arm, row, source, shape, conversation)
 
 

@@ -18,7 +18,7 @@ from ascl_core.conversation.content import neutralise
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
-from ascl_core.sft.checkpoint import adapter, publish, trainable_model, trainer_arguments
+from ascl_core.sft.checkpoint import adapter, is_first_process, publish, trainable_model, trainer_arguments
 from ascl_core.sft.samples import messages_of, to_examples
 
 
@@ -42,20 +42,21 @@ def sft(
 
     from ascl_core.sft.trainer import SupervisedTrainer
 
+    training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
+    if sft.max_steps == 0:
+        if is_first_process():
+            shutil.copytree(base, checkpoint)
+            write_jsonl(log, training_log.lines)
+        return {"steps": 0}
     [lessons] = trajectories if len(trajectories) == 1 else [path for path in trajectories if path.stem == sft.arm]
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
-    if sft.max_steps == 0:
-        shutil.copytree(base, checkpoint)
-        write_jsonl(log, [])
-        return {"steps": 0}
     arguments = _arguments(sft, compute, parallel, context.state)
     rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(lessons)])
     _check_lengths(rows, tokenizer, sft.max_length, lessons)
     if not rows:
         hint = "build_sft.published says where a public set is"
         raise DataError("there are no trajectories", file=lessons, field="sft.arm", value=sft.arm, hint=hint)
-    training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),
         args=arguments,

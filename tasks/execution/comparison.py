@@ -53,7 +53,7 @@ def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
     able = arms_that_run(_available(params))
     if unable := asked - {arm.name for arm in able}:
         missing = get_arm(min(unable)).needs - _available(params)
-        hint = "--profile small has it, or set it"
+        hint = "set it; --profile small has such a model" if "instruct_model" in missing else "set it"
         raise ConfigError(f"the arm needs {_NEEDED[min(missing)]}", field="--arm", value=min(unable), hint=hint)
     return tuple(arm for arm in able if not asked or arm.name in asked)
 

@@ -141,3 +141,8 @@ def test_public_sets_are_written_as_they_are_where_the_parameters_say_where_they
     assert (row["arm"], row["messages"][-1]["content"]) == ("star1", "No.")
     assert read_jsonl(tmp_path / "star1_mix.jsonl") == read_jsonl(tmp_path / "safechain.jsonl") == [], "their sets are not configured"
     assert read_json(tmp_path / "counts.json")["arms"]["star1"]["kept"] == 1
+
+
+def test_a_public_set_that_is_named_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a set is named twice"):
+        BuildSftConfig(published=[{"format": "star1", "path": "a"}, {"format": "star1", "path": "b"}])
