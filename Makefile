@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included, on a machine that has only Python 3.11, git and make:
 #   make run     the whole pipeline with the tiny profile, ends with a report and the gate's decision
-#   make test    every check
+#   make test    all checks, and all tests but those that need servers, vLLM or many minutes
 # On a machine without a GPU, torch's CPU build is taken from UV_FIND_LINKS (a folder of wheels) or from
 # UV_EXTRA_INDEX_URL (an index that carries it), if either is set; otherwise the package index decides.
 
@@ -16,7 +16,7 @@ LOCK ?= requirements/$(MACHINE).lock
 INSTALLED := .venv/.installed-$(basename $(notdir $(LOCK)))
 VLLM_LOCK := requirements/$(if $(filter gpu,$(MACHINE)),gpu,cpu-vllm).lock
 VLLM_INSTALLED := .venv-vllm/.installed-$(basename $(notdir $(VLLM_LOCK)))
-VLLM_TESTS = $(shell grep -lw BACKENDS tests/unit/*.py)
+VLLM_TESTS = $(shell grep -lw BACKENDS tests/unit/*.py tests/services/*.py)
 UV_PIP := $(BIN)/uv pip
 ARGS ?=
 COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra all --extra dev
@@ -33,7 +33,7 @@ export GX_ANALYTICS_ENABLED := false
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-small run test test-fast test-edited-rules test-services test-vllm demo format lint types check lock clean
+.PHONY: help setup setup-small run test test-fast test-long test-edited-rules test-services test-vllm demo format lint types check lock clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -47,10 +47,13 @@ run: setup ## Set up, then run the pipeline with params.yaml (the tiny profile i
 	@$(BIN)/ascl run $(ARGS)
 
 test: check ## Set up, then formatting, lint, types, import rules, stage definitions and all tests but those of the other targets
-	@$(BIN)/pytest -n auto --dist worksteal -m "not services and not vllm" $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal -m "not long and not services and not vllm" $(ARGS)
 
-test-fast: setup ## Set up, then the unit and property tests
-	@$(BIN)/pytest -n auto --dist worksteal -m "not vllm" tests/unit tests/properties $(ARGS)
+test-fast: setup ## Set up, then the unit and property tests without the fuzz targets
+	@$(BIN)/pytest -n auto --dist worksteal -m "not vllm and not fuzz" tests/unit tests/properties $(ARGS)
+
+test-long: setup ## Set up, then the tests that run much of the pipeline again: every page's commands, two runs at once, a comparison
+	@$(BIN)/pytest -n auto --dist worksteal -m long $(ARGS)
 
 test-edited-rules: setup ## Change, add and remove live rules in a temporary clone, and run there what must not depend on them
 	@$(BIN)/python -m tests.edited_rules $(ARGS)
@@ -61,10 +64,10 @@ demo: setup ## Start servers, a worker and a store, change one rule of each clas
 test-services: setup ## Set up, then the tests that start real servers: Prefect, workers, S3, PostgreSQL, a browser
 	@$(BIN)/pytest -m services $(ARGS)
 
-# Every file is a pytest process of its own: on a CPU an engine fails in a process in which other tests have loaded cffi modules
-# or have started an engine before. Without vLLM the tests would be skipped, so it is imported first.
-test-vllm: $(VLLM_INSTALLED) ## Install vLLM into .venv-vllm, then the tests that sample with it; one process a file
-	@failed=0; for file in $(VLLM_TESTS); do .venv-vllm/bin/python -m pytest -m vllm "$$file" $(ARGS) || failed=1; done; exit $$failed
+# Without vLLM the tests would be skipped, so it is imported first.
+test-vllm: $(VLLM_INSTALLED) ## Install vLLM into .venv-vllm, then run the tests that sample with it
+	@.venv-vllm/bin/python -c 'import vllm'
+	@.venv-vllm/bin/python -m pytest -m vllm $(or $(VLLM_TESTS),$(error no test names BACKENDS)) $(ARGS)
 
 check: lint types setup ## Everything of `make test` but the tests
 	@$(BIN)/lint-imports --no-cache
@@ -76,7 +79,7 @@ lint: setup ## Check formatting and lint
 
 types: setup ## Check types
 	@$(BIN)/mypy
-	@MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
+	@MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py benchmarks/interop/*.py
 
 format: setup ## Format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -109,5 +112,4 @@ $(VLLM_INSTALLED): $(VLLM_LOCK) pyproject.toml | $(BIN)/uv
 	$(PYTHON) -m venv .venv-vllm
 	$(UV_PIP) install --python .venv-vllm/bin/python --no-deps -r $(VLLM_LOCK)
 	$(UV_PIP) install --python .venv-vllm/bin/python --no-deps --quiet -e .
-	@.venv-vllm/bin/python -c 'import vllm'
 	@touch $@
