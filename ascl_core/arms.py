@@ -1,23 +1,25 @@
 """The arms: every recipe that the comparison knows, one row each.
 
 `ascl compare`, its form, its help, its page and `docs/arms.md` are made from this table; an arm more is a row more. A row names the
-stage whose checkpoint it is and the parameters in which it differs from the profile, so an arm needs no code of its own.
+stage whose checkpoint it is and the parameters in which it differs from the profile, so an arm needs no code of its own. The rows of SFT
+are those of `ascl_core/config/sft_data.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Literal
+from functools import cache, reduce
+from typing import Any
 
 from ascl_core.config.params import merge
 from ascl_core.config.profiles import parse_setting
+from ascl_core.config.sft_data import OURS, PAPER, SftData
 from ascl_core.errors import ConfigError, nearest
 
-Need = Literal["instruct_model", "star1", "star1_benign", "safechain"]
-"""What an arm may need besides a profile: a base model that follows instructions (`base_model.path`), or a public set of
-`build_sft.published`."""
+INSTRUCT_MODEL = "instruct_model"
+"""What an arm may need besides a profile, like the public sets of `build_sft.published`: a base model that follows instructions
+(`base_model.path`)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Arm:
     """The arm whose checkpoint reinforcement learning starts from."""
     after_change: bool = False
     """Whether it is asked again after the rules changed, with no training in between."""
-    needs: frozenset[Need] = frozenset()
+    needs: frozenset[str] = frozenset()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -47,12 +49,15 @@ class Arm:
         >>> Arm("a", "A", "ifpo", "", ("ifpo.tau=1.0",)).values
         {'ifpo': {'tau': 1.0}}
         """
-        return reduce(merge, map(parse_setting, self.settings), {})
+        return _parsed(self.settings)
 
 
-_INSTRUCT: frozenset[Need] = frozenset({"instruct_model"})
-PAPER = "the paper"
-OURS = "this project"
+@cache
+def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
+    return reduce(merge, map(parse_setting, settings), {})
+
+
+_INSTRUCT = frozenset({INSTRUCT_MODEL})
 
 
 def _untrained(variant: str, label: str) -> Arm:
@@ -60,9 +65,16 @@ def _untrained(variant: str, label: str) -> Arm:
     return Arm(variant, label, "base_model", f"{PAPER}, §3.2", (f"conversation.variant={variant}",), needs=_INSTRUCT)
 
 
-def _published(name: str, label: str, *sets: Need) -> Arm:
-    """Return a baseline that is trained on a public set, and asked without a safety prompt and without the tool."""
-    return Arm(name, label, "sft", PAPER, (f"sft.arm={name}", "conversation.variant=pure"), needs=_INSTRUCT | {*sets})
+def _sft(data: SftData) -> Arm:
+    """Return the recipe that is trained on that data; one of public sets is asked without a safety prompt and without the tool."""
+    row = data.arm
+    name, chosen = (row.stage, ()) if data is SftData.ASCL or row.stage != "sft" else (data.value, (f"sft.arm={data}",))
+    if row.epochs is not None:
+        chosen = (*chosen, f"sft.epochs={row.epochs}")
+    if not row.sets:
+        return Arm(name, row.label, row.stage, row.source, chosen, after_change=True)
+    needs = _INSTRUCT | {one.name for one in row.sets}
+    return Arm(name, row.label, row.stage, row.source, (*chosen, "conversation.variant=pure"), needs=needs)
 
 
 def _rl(name: str, label: str, source: str, *settings: str, after_change: bool = False) -> Arm:
@@ -80,15 +92,9 @@ ARMS: tuple[Arm, ...] = (
     _untrained("long", "Untrained, long safety prompt"),
     _untrained("rag", "Untrained, rules in the prompt (RAG)"),
     _untrained("agent", "Untrained, with the tool"),
-    Arm("surrogate", "Surrogate, SFT", "sft", PAPER, ("sft.arm=surrogate",), after_change=True),
+    *map(_sft, SftData),
     Arm("surrogate_rl", "Surrogate, SFT + GRPO", "ifpo", f'{PAPER} ("w/ BC")', (*_SURROGATE, "sft.arm=surrogate"), start="surrogate"),
     Arm("surrogate_rl_only", "Surrogate, GRPO alone", "ifpo", f'{PAPER} ("w/o BC")', (*_SURROGATE, "sft.max_steps=0"), needs=_INSTRUCT),
-    _published("safechain", "SafeChain", "safechain"),
-    _published("star1", "STAR-1", "star1"),
-    _published("star1_mix", "STAR-1-mix", "star1", "star1_benign"),
-    Arm("sft_direct_refusal", "Direct refusal", "sft_direct_refusal", OURS, after_change=True),
-    Arm("sft_context_distillation", "Context distillation", "sft_context_distillation", OURS, after_change=True),
-    Arm("sft", "ASCL, SFT", "sft", f"{PAPER} (BC)", after_change=True),
     _rl("grpo", "ASCL + GRPO", PAPER, "ifpo.rebalance=none", after_change=True),
     _rl("grpo_penalty", "ASCL + GRPO with penalty", f"{PAPER}, §6.2", "ifpo.rebalance=none", "ifpo.reward.extra=[lookup_penalty]"),
     _rl("ifpo", "ASCL + IFPO", f"{PAPER}, eq. 3 and 4", "ifpo.rebalance=ifpo", after_change=True),
@@ -112,7 +118,7 @@ _BY_NAME = {arm.name: arm for arm in ARMS}
 def get_arm(name: str) -> Arm:
     """Return the arm of that name; `ConfigError` names the nearest right one."""
     if name not in _BY_NAME:
-        raise ConfigError("no such arm", field="--arm", value=name, hint=nearest(name, _BY_NAME))
+        raise ConfigError("no such arm", field="--arm", value=name, hint=nearest(name, _BY_NAME, command="ascl arms list"))
     return _BY_NAME[name]
 
 
@@ -128,7 +134,7 @@ def page() -> str:
         "",
         "`ascl compare` trains and evaluates these recipes side by side; `ascl compare --arm NAME` takes some of them.",
         "Each starts from the profile and differs by the parameters in its row.",
-        "This page is made by `ascl arms docs` from `ascl_core/arms.py`.",
+        "This page is made by `ascl arms docs` from `ascl_core/arms.py`, and for the arms of SFT from `ascl_core/config/sft_data.py`.",
         "",
         "| arm | on the page | from | evaluated checkpoint | trained from | differs by | needs |",
         "|---|---|---|---|---|---|---|",
@@ -141,15 +147,20 @@ def page() -> str:
     return "\n".join([*lines, "", f"Asked again after the rules changed, with no training in between: {after}.", ""])
 
 
-def label_of(stage: str, section: Mapping[str, Any]) -> str:
-    """Return the label of the arm that a stage's checkpoint is, by the parameters of its section that it was trained with."""
+def label_of(stage: str, section: Mapping[str, Any], sft: Mapping[str, Any] | None = None) -> str:
+    """Return the label of the arm that a stage's checkpoint is, by the parameters of its section that it was trained with.
+
+    `sft` has the parameters of the SFT that it started from, by which arms differ whose reinforcement learning is the same. The epochs of
+    SFT name no arm, as its data do.
+    """
+    trained_with = {"sft": sft or {}, stage: section}
 
     def rank(arm: Arm) -> tuple[bool, int, bool]:
         """Order first those whose settings it was trained with, the most particular of them ahead, then the profile's own."""
-        own = arm.values.get(stage, {})
+        own = {name: dict(arm.values[name]) for name, known in trained_with.items() if known and name in arm.values}
+        own.get("sft", {}).pop("epochs", None)
         differs = merge(trained_with, own) != trained_with
-        return differs, 0 if differs else -len(own), arm.name != stage
+        return differs, 0 if differs else -sum(map(len, own.values())), arm.name != stage
 
-    trained_with = dict(section)
     arms = sorted((arm for arm in ARMS if arm.stage == stage), key=rank)
     return arms[0].label if arms else stage.replace("_", " ")

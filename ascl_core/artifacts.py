@@ -14,13 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ascl_core.errors import ConfigError, DataError
+from ascl_core.conflicts import CONFLICT, conflict_hint, conflict_line
+from ascl_core.errors import AsclError, ConfigError, DataError
+from ascl_core.stray import is_stray
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from ruamel.yaml.events import Event
     from ruamel.yaml.nodes import Node
 
 _MAX_ALIASED = 20_000
+_MAX_DEPTH = 100
 
 
 def is_within(path: str | Path, folder: str | Path) -> bool:
@@ -62,10 +66,18 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, to_json(value))
 
 
+def refuse_conflict(text: str, file: object | None, kind: type[AsclError]) -> None:
+    """Raise an error of that kind, with line and fix, if git has left a merge conflict in a text."""
+    if (line := conflict_line(text)) is not None:
+        raise kind(CONFLICT, file=file, field=f"line {line}", hint=conflict_hint(file or "FILE"))
+
+
 def read_json(path: str | Path) -> Any:
     """Return the JSON value in a file; `DataError` names the file and the position of what is wrong."""
     with _reading(path, "JSON"):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        refuse_conflict(text, path, DataError)
+        return json.loads(text)
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -124,12 +136,15 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    yaml = YAML(typ="safe", pure=True)
+    refuse_conflict(text, file, ConfigError)
+    yaml = YAML(typ="safe")
+    root: Node | None = None
 
     def wrong(problem: str, line: int | None, value: object, hint: str) -> ConfigError:
         return ConfigError(problem, file=file, field=field or (f"line {line}" if line else None), value=value, hint=hint)
 
     try:
+        _refuse_depth(YAML(typ="safe").parse(text))
         root = yaml.compose(text)
         if root is None:
             return None
@@ -142,11 +157,22 @@ def parse_yaml(text: str, *, file: object | None = None, field: str | None = Non
         value = None if field is None else text
         raise wrong(f"not valid YAML: {problem}", mark.line + 1 if mark else None, value, "fix the syntax, or quote the text") from error
     except (ValueError, OverflowError, LookupError, AttributeError) as error:  # 2026-02-30, or a number of thousands of digits
-        bad = _no_value(root, YAML(typ="safe", pure=True).constructor, set())
+        bad = None if root is None else _no_value(root, YAML(typ="safe", pure=True).constructor, set())
         line, value = (bad.start_mark.line + 1, bad.value) if bad is not None else (None, text)
         raise wrong(f"not a value: {error}", line, value, "correct it, or quote it as text") from error
     except RecursionError as error:
         raise wrong("nested too deep", None, text, "no parameter needs such nesting: correct it") from error
+
+
+def _refuse_depth(events: Iterable[Event]) -> None:
+    """Raise `RecursionError` if values are nested so deep that libyaml, which recurses without a limit, could crash the process."""
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise RecursionError
 
 
 def _too_many_aliases(root: Node, sizes: dict[int, int]) -> int | None:
@@ -231,12 +257,30 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sha256_tree(path: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of each file under a folder, by relative path; of one file, under the key `""`."""
+def files_under(path: str | Path, *, source: bool = False) -> list[Path]:
+    """Return the files under a folder, sorted; of what people write (`source`) without those that editors and desktops leave.
+
+    `DataError` if a name is not UTF-8.
+    """
+    path = Path(path)
+    found = [file for file in sorted(path.rglob("*")) if not (source and is_stray(file.relative_to(path))) and file.is_file()]
+    for file in found:
+        if not _is_utf8(file.name):
+            shown = os.fsencode(file.name).decode(errors="backslashreplace")
+            raise DataError("the name of a file is not UTF-8", file=path, value=shown, hint="rename it, or move it out of the folder")
+    return found
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def sha256_tree(path: str | Path, *, source: bool = False) -> dict[str, str]:
+    """Return the SHA-256 of each of `files_under` a folder, by relative path; of one file, under the key `""`."""
     path = Path(path)
     if path.is_file():
         return {"": sha256_file(path)}
-    return {str(file.relative_to(path)): sha256_file(file) for file in sorted(path.rglob("*")) if file.is_file()}
+    return {str(file.relative_to(path)): sha256_file(file) for file in files_under(path, source=source)}
 
 
 def sha256_json(value: Any) -> str:
@@ -245,9 +289,9 @@ def sha256_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest(path: str | Path) -> str:
-    """Return one SHA-256 for a file, or for a folder (over its sorted relative paths and their digests)."""
-    return tree_digest(sha256_tree(path))
+def digest(path: str | Path, *, source: bool = False) -> str:
+    """Return one SHA-256 for a file, or for a folder (over its sorted relative paths and their digests, as in `sha256_tree`)."""
+    return tree_digest(sha256_tree(path, source=source))
 
 
 def tree_digest(tree: Mapping[str, str]) -> str:

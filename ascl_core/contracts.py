@@ -60,6 +60,8 @@ class StageContext:
     progress: Progress = field(default_factory=Progress)
     map: Mapper = one_by_one
     """How independent jobs are run; the runner's mapper knows every engine."""
+    run: str | None = None
+    """The id of the run in whose worktree the stage works; None in the working tree of people."""
 
 
 @dataclass(frozen=True)

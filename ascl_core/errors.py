@@ -11,7 +11,7 @@
     ├── TrainingError      training cannot go on (diverged, flags not seen)
     ├── WorkspaceError     git, DVC, disk or permissions
     ├── ReleaseError       a digest, a signature or an approval is not valid: nothing is released
-    └── StageError         a stage ended without its outputs, or its inputs changed while it ran
+    └── StageError         a stage ended without its outputs, its inputs changed while it ran, or a check upstream has not passed
         └── StageCrashed       its process was killed, or the machine failed; a retry may succeed
 
 Bad *content* (a refusal that cannot be judged, a malformed rollout) is data and never raises; bad
@@ -67,13 +67,13 @@ class AsclError(Exception):
         self.hint = None if hint is None else redacted(hint)
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.file, self.field) if part)
-        text = f"{where}: {self.problem}" if where else self.problem
-        if self.value is not None:
-            text += f" (got {redacted(shortened(self.value))!r})"
-        if self.hint:
-            text += f"\n  hint: {self.hint}"
-        return text
+        return f"{self.finding}\n  hint: {self.hint}" if self.hint else self.finding
+
+    @property
+    def finding(self) -> str:
+        """Where it is, what is wrong, and the value, without the hint."""
+        text = ": ".join(part for part in (self.file, self.field, self.problem) if part)
+        return text if self.value is None else f"{text} (got {redacted(shortened(self.value))!r})"
 
 
 class ConfigError(AsclError):
@@ -117,7 +117,7 @@ class ReleaseError(AsclError):
 
 
 class StageError(AsclError):
-    """A stage ended without its outputs, timed out, or its inputs changed while it ran."""
+    """A stage ended without its outputs, timed out, its inputs changed while it ran, or a check upstream has not passed."""
 
 
 class StageCrashed(StageError):
@@ -142,14 +142,17 @@ def shortened(value: object, most: int = 200) -> str:
         return f"a {type(value).__name__} too long to show"
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return the hint for an unknown name: the nearest known one, or all of them.
+def nearest(name: str, known: Collection[str], otherwise: str | None = None, *, command: str = "", cutoff: float = 0.5) -> str:
+    """Return the hint for an unknown name: the nearest known one, or else `otherwise`, by default all; and the command that lists them.
+
+    From a similarity of `cutoff`, 0 to 1, a name is near.
 
     >>> nearest("grop", ["grpo", "ifpo"]), nearest("x", ["grpo", "ifpo"])
     ("did you mean 'grpo'?", 'one of grpo, ifpo')
     """
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    hint = f"did you mean {near[0]!r}?" if near else otherwise or f"one of {', '.join(known)}"
+    return f"{hint} ({command} lists all)" if command else hint
 
 
 def dump_error(error: AsclError, file: Path) -> int:

@@ -6,13 +6,12 @@ forms list it from there, and `tasks` counts its module among the code of the st
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,9 @@ class Registry(dict[str, P], Generic[P]):
         REGISTRIES.append(self)
 
     def find(self, name: str, field: str | None = None) -> P:
-        """Return the part of that name; `ConfigError` names the nearest, and all of them."""
+        """Return the part of that name; `ConfigError` names the nearest, or all of them."""
         if name not in self:
-            near = difflib.get_close_matches(name, self, n=1)
-            suggestion = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"no such {self.kind}", field=field, value=name, hint=f"{suggestion}one of {', '.join(self)}")
+            raise ConfigError(f"no such {self.kind}", field=field, value=name, hint=nearest(name, self))
         return self[name]
 
     def load(self, name: str) -> Any:

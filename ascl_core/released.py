@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_json
+from ascl_core.artifacts import read_json, sha256_tree, tree_digest
 from ascl_core.errors import DataError
 
 RELEASE_FILE = "release.json"
@@ -19,6 +19,17 @@ PLACEHOLDER = ".gitignore"
 RELEASE_RESULTS = "results.parquet"
 RELEASE_CORPORA = "corpora"
 RELEASE_INDEX = "index"
+MODEL_CARD, MODEL_SIGNATURE, MODEL_KEY = "README.md", "model.sig", "model.pub"
+"""What `ascl release fetch` puts beside the weights: the card with the figures, the weights' signature, and the key that checks it."""
+
+LICENCE = "LICENSE.txt"
+"""The file with the licence of a checkpoint."""
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Return the SHA-256 of a checkpoint's folder, without what `ascl release fetch` puts beside the weights."""
+    beside = (MODEL_CARD, MODEL_SIGNATURE, MODEL_KEY)
+    return tree_digest({name: sha256 for name, sha256 in sha256_tree(folder).items() if name not in beside})
 
 
 def read_release(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _PORT = r"\d{1,5}(?:/|$)"
 _USER = re.compile(rf"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^\s/@:]*:(?!{_PORT})[^\s]*|[^\s/@:]+)@")
@@ -32,6 +33,15 @@ def redacted(text: str) -> str:
     return _QUERY.sub(r"\1***", _USER.sub(_masked, text)) if "://" in text or "?" in text else text
 
 
+def without_credentials(url: str) -> str:
+    """Return the URL without the key, the password or the token before its host; one in its query is masked.
+
+    >>> without_credentials("https://token@host/x.git"), without_credentials("git@host:x.git")
+    ('https://host/x.git', 'git@host:x.git')
+    """
+    return redacted(url).replace("://***@", "://")
+
+
 def _masked(match: re.Match[str]) -> str:
     whole, scheme = match[0], match["scheme"]
     named = scheme.lower() in _NAMED_USER and ":" not in whole.removeprefix(f"{scheme}://")
@@ -46,5 +56,35 @@ def is_loopback(host: str) -> bool:
     """
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a client that connects to the address reaches this machine: a loopback address, or `0.0.0.0` and `::`.
+
+    >>> [is_this_machine(host) for host in ("127.0.0.2", "[::1]", "0.0.0.0", "LOCALHOST", "example.org")]
+    [True, True, True, True, False]
+    """
+    host = host.strip("[]").lower()
+    return is_loopback(host) or host in ("0.0.0.0", "::")
+
+
+def is_address(url: str) -> bool:
+    """Return whether a client can connect to the URL: http(s) with a host, a valid port, no credentials and no spaces.
+
+    >>> [is_address(url) for url in ("http://[::1]:8000/v1", "http://host:42a", "http://host/api ", "ftp://host", "http://a:b@host")]
+    [True, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(url)
+        return (
+            url.isprintable()
+            and " " not in url
+            and parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and parts.port != 0
+        )
     except ValueError:
         return False

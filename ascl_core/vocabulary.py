@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+ANYWHERE = "ANY"
+"""No jurisdiction: only rules that are in force everywhere."""
+RULE_ID = r"[A-Z]{3}-[0-9]{2,6}"
+"""The pattern of a rule's id: its category, a hyphen and a number."""
+
 
 class PromptType(StrEnum):
     """The kind of a prompt, which decides what a right answer is."""
@@ -57,22 +62,6 @@ class Harm(StrEnum):
     HARMFUL = "harmful"
     UNHARMFUL = "unharmful"
     UNKNOWN = "unknown"
-
-
-class Arm(StrEnum):
-    """A training recipe that the comparison knows."""
-
-    ASCL = "ascl"
-    DIRECT_REFUSAL = "direct_refusal"
-    CONTEXT_DISTILLATION = "context_distillation"
-    SURROGATE = "surrogate"
-    """ASCL's trajectories rewritten without look-ups; only the comparison trains on it."""
-    STAR1 = "star1"
-    """The public set STAR-1 as it is; like the next two, empty unless `build_sft.published` says where the set is."""
-    STAR1_MIX = "star1_mix"
-    """STAR-1 with its benign part."""
-    SAFECHAIN = "safechain"
-    """The public set SafeChain as it is."""
 
 
 class Split(StrEnum):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from pathlib import Path
 
+from ascl_core import errors
 from ascl_core.artifacts import read_yaml
 from ascl_core.catalogue.dataset import Dataset
 from ascl_core.config.base import parse
-from ascl_core.errors import ConfigError
 
 _FOLDER = Path(__file__).parent
 
@@ -24,13 +23,12 @@ def names() -> tuple[str, ...]:
 def dataset(name: str) -> Dataset:
     """Return the data set of that name; if there is none, `ConfigError` suggests the nearest name."""
     if name not in names():
-        raise ConfigError("no such public data set", field="format", value=name, hint=nearest(name))
+        raise errors.ConfigError("no such public data set", value=name, hint=nearest(name, command="ascl suites list"))
     path = _FOLDER / f"{name}.yaml"
     return parse(Dataset, read_yaml(path), file=path)
 
 
-def nearest(name: str, others: tuple[str, ...] = ()) -> str:
-    """Return a hint with the nearest known name."""
+def nearest(name: str, others: tuple[str, ...] = (), command: str = "") -> str:
+    """Return a hint with the nearest known name, and the command that lists them."""
     known = (*others, *names())
-    near = [other for other in known if name in other] or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+    return errors.nearest(next((other for other in known if name in other), name), known, command=command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from ascl_core.config.base import Config
 from ascl_core.vocabulary import PromptType
@@ -32,6 +32,19 @@ class Hub(Config):
     """Options of `datasets.load_dataset`."""
 
 
+class Download(Config):
+    """One file as its authors publish it, at a pinned commit."""
+
+    file: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")
+    """Its path in the data set's folder."""
+    url: str = Field(pattern=r"^https://")
+    """Its address, with the commit in it."""
+    size: int = Field(ge=1)
+    """Bytes."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The SHA-256 of its content."""
+
+
 class TypeBy(Config):
     """The prompt's type by a label of its row."""
 
@@ -41,13 +54,17 @@ class TypeBy(Config):
     """The type for each label, in lower case; null leaves the row out, and any other label is an error. '' is a missing label."""
 
 
+Categories = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+"""Categories of the rule corpus that fit; the first is the prompt's, the others count where retrieval is measured. One needs no list."""
+
+
 class CategoryBy(Config):
-    """The category of the rule corpus by a label of the row, or by the first known one where the cell is a list."""
+    """The categories of the rule corpus by a label of the row, or by all of its known ones where the cell is a list."""
 
     column: Column
     """The column with the label or labels."""
-    values: dict[str, str]
-    """The category for each label, in lower case; other labels have no counterpart."""
+    values: dict[str, Categories]
+    """The categories that fit each label, in lower case, the prompt's own first; other labels have no counterpart."""
 
 
 class Answer(Config):
@@ -102,8 +119,8 @@ class Shape(Config):
     """A good response, which a teacher may use."""
     options: Options | None = None
     """The options of a choice."""
-    category: str | CategoryBy | None = None
-    """The category of the rule corpus, if the data set has a counterpart."""
+    category: Categories | CategoryBy | None = None
+    """The categories of the rule corpus that fit, the prompt's own first, if the data set has a counterpart."""
 
     @model_validator(mode="after")
     def _options_have_an_answer(self) -> Shape:
@@ -143,6 +160,10 @@ class Dataset(Config):
     """Its own page on the hub; null if it has none."""
     files: dict[str, tuple[str, ...]]
     """For each split, patterns of its file in a local folder; the first that matches counts."""
+    folder: str | None = None
+    """The folder under `$ASCL_EXTERNAL_DATA` that it shares with another data set; by default one of its own name."""
+    downloads: tuple[Download, ...] = ()
+    """Its files outside of the hub; without any, they are those of its hub page at the pinned revision."""
     shape: Shape
     """How a row becomes a prompt."""
     sources: tuple[str, ...] = Field(min_length=1)

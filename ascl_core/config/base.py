@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, TypeVar
+import re
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 from ascl_core.urls import has_credentials
+
+
+def _without_credentials(url: str) -> str:
+    if has_credentials(url):
+        raise ValueError("a URL with credentials in it: leave them out, they are read from the environment (AWS_*, OPENAI_API_KEY)")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_credentials)]
+"""A URL or path without credentials, because configuration is recorded."""
 
 
 class Config(BaseModel):
@@ -30,24 +40,17 @@ def parse(model: type[C], values: Any, *, file: object, section: str = "") -> C:
         raise _first_problem(model, error, file, section) from error
 
 
-def without_credentials(url: str | None) -> str | None:
-    """Return the URL or path of a field; `ValueError` if it contains credentials, because configuration is recorded."""
-    if url is not None and has_credentials(url):
-        raise ValueError("a URL with credentials in it: leave them out, they are read from the environment (AWS_*, OPENAI_API_KEY)")
-    return url
-
-
 def _first_problem(model: type[BaseModel], error: ValidationError, file: object, section: str) -> ConfigError:
     problem = error.errors(include_url=False)[0]
     location = [str(part) for part in problem["loc"] if part != _OF_KEY]
     field = ".".join(part for part in (section, *location) if part)
     others = f" ({error.error_count() - 1} more problems after this one)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        hint = nearest(location[-1], sorted(_known_keys(model, location[:-1])))
         return ConfigError(f"unknown key{others}", file=file, field=field, value=problem["input"], hint=hint)
-    return ConfigError(problem["msg"] + others, file=file, field=field or None, value=problem["input"], hint="correct this value")
+    allowed = re.findall(r"'([^']+)'", problem.get("ctx", {}).get("expected", "")) if problem["type"] in ("literal_error", "enum") else []
+    hint = nearest(str(problem["input"]), allowed, "correct this value")
+    return ConfigError(problem["msg"] + others, file=file, field=field or None, value=problem["input"], hint=hint)
 
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:

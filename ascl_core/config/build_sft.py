@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from ascl_core.config.base import Config, without_credentials
+from ascl_core.config.base import Config, Url
 from ascl_core.config.chat import ChatConfig, PurifierConfig
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.config.sft_data import PUBLIC_SETS
 from ascl_core.config.sources import SourceConfig
 from ascl_core.vocabulary import Mode, PromptType
 
 Kind = tuple[PromptType, Mode]
+_SET_NAMES = " and ".join(", ".join(f"`{name}`" for name in PUBLIC_SETS).rsplit(", ", 1))
 
 
 class BuildSftConfig(Config):
@@ -25,8 +27,12 @@ class BuildSftConfig(Config):
     """Path, hub id, or endpoint model of the teacher; None for `templated`."""
     teacher_revision: str | None = None
     """The pinned revision of a teacher that is a hub id."""
-    teacher_base_url: str | None = None
+    teacher_base_url: Url | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
+    teacher_max_new_tokens: int = Field(default=1024, ge=8)
+    """The most tokens of one turn that the teacher writes, thinking included."""
+    teacher_temperature: float = Field(default=0.7, ge=0.0, le=2.0)
+    """The teacher's sampling temperature; an endpoint's model that refuses it is asked without."""
     batch_size: int = Field(default=256, ge=1, le=100_000)
     """Prompts in a batch; each finished batch is kept, so a killed run loses at most one."""
     labeller: ChatConfig | None = None
@@ -45,11 +51,14 @@ class BuildSftConfig(Config):
     mix: dict[str, Annotated[float, Field(gt=0.0)]] | None = None
     """Ratio of the ASCL trajectories by prompt type and mode, such as `{harmful_consult: 2, borderline_consult: 3, borderline_direct: 2}`
     (paper: 980 : 1,469 : 980); prompt types that it leaves out are not used. It replaces `consult_share`; None keeps that."""
+    mix_size: int | None = Field(default=None, ge=1)
+    """The most trajectories of the mix (paper: 3,429); None takes as many as the ratio allows."""
     samples: Literal["whole", "by_turn"] = "whole"
     """`whole`: a conversation is one sample with loss on every assistant turn; `by_turn`: one sample for each assistant turn, with loss
     on its last turn alone (the paper's)."""
-    published: tuple[SourceConfig, ...] = ()
-    """Where the public sets of the paper's baselines are: `star1`, `star1_benign` and `safechain`, by their format."""
+    published: tuple[SourceConfig, ...] = Field(
+        default=(), description=f"Where the public sets of the paper's baselines are: {_SET_NAMES}, by their format."
+    )
     purifier: PurifierConfig | None = None
     """A second chat model that makes minimal edits to the ASCL trajectories; None keeps them as the teacher wrote them."""
     rule_variation: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -65,11 +74,6 @@ class BuildSftConfig(Config):
     seed: int = 0
     """Seed of the teacher's choices."""
 
-    @field_validator("teacher_base_url")
-    @classmethod
-    def _shows_no_credentials(cls, value: str | None) -> str | None:
-        return without_credentials(value)
-
     @model_validator(mode="after")
     def _varies_what_it_writes(self) -> BuildSftConfig:
         if self.rule_variation and self.teacher != "templated":
@@ -81,10 +85,9 @@ class BuildSftConfig(Config):
     @field_validator("published")
     @classmethod
     def _are_baselines(cls, values: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
-        known = ("star1", "star1_benign", "safechain")
-        if unknown := [source.format for source in values if source.format not in known]:
-            raise ValueError(f"{unknown[0]!r} is the set of no baseline; expected one of {', '.join(known)}")
-        if len({source.format for source in values}) < len(values):
+        if unknown := [source.data_set for source in values if source.data_set not in PUBLIC_SETS]:
+            raise ValueError(f"{unknown[0]!r} is the set of no baseline; expected one of {', '.join(PUBLIC_SETS)}")
+        if len({source.data_set for source in values}) < len(values):
             raise ValueError("a set is named twice")
         return values
 

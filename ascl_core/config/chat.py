@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from ascl_core.config.base import Config, without_credentials
+from ascl_core.config.base import Config, Url
 
 
 class ChatConfig(Config):
@@ -18,15 +18,12 @@ class ChatConfig(Config):
     """Path, hub id, or endpoint model."""
     revision: str | None = None
     """The pinned revision of a hub id."""
-    base_url: str | None = None
+    base_url: Url | None = None
     """`openai`: the endpoint; its key is read from `OPENAI_API_KEY`."""
     max_new_tokens: int = Field(default=2048, ge=8)
-    """The most tokens of one reply."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _shows_no_credentials(cls, value: str | None) -> str | None:
-        return without_credentials(value)
+    """The most tokens of one reply, thinking included."""
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    """The sampling temperature; an endpoint's model that refuses it is asked without."""
 
 
 class PurifierConfig(ChatConfig):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
-from ascl_core.config.sources import SourceConfig
+from ascl_core.config.sources import OWN, SourceConfig
 
 
 class CurateConfig(Config):
@@ -28,6 +28,16 @@ class CurateConfig(Config):
     rl_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the other prompts, by the content hash of what they ask for, reserved for reinforcement learning, which then uses no
     others; 0 trains both on the same prompts. A prompt memorised in SFT gets the same answer in a whole group, which teaches nothing."""
+
+    rl_sources: tuple[str, ...] = ()
+    """The names of sources whose prompts are reserved for reinforcement learning, all but those kept for validation."""
+
+    @model_validator(mode="after")
+    def _has_sources_for_rl(self) -> CurateConfig:
+        known = [OWN if source.format == OWN else source.name for source in self.sources]  # as rows record them
+        if unknown := [name for name in self.rl_sources if name not in known]:
+            raise ValueError(f"rl_sources names {unknown[0]!r}, which is no source; expected one of {', '.join(known)}")
+        return self
 
     def fits(self, prompt: str) -> bool:
         """Return whether a prompt is neither too short nor too long."""

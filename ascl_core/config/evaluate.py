@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ascl_core.config.base import Config
 from ascl_core.config.judge import JudgeConfig
+from ascl_core.config.sparse import Sparse
 from ascl_core.vocabulary import PromptType
 
 _KINDS: dict[PromptType, str] = {
@@ -40,11 +41,15 @@ class SamplingConfig(Config):
     """Prompts with a gold answer."""
 
 
-class EvaluateConfig(Config):
+class EvaluateConfig(Sparse):
     """How responses are sampled and judged."""
+
+    optional = ("second_judge",)
 
     judge: JudgeConfig = JudgeConfig(name="exemplars")
     """The judge of the evaluation; never the one used in training."""
+    second_judge: JudgeConfig | None = None
+    """A second opinion on the same responses, reported beside the first; the gate does not read it. Not written unless it is set."""
     samples: int = Field(default=1, ge=1, le=64)
     """Responses per prompt; utility is the mean pass@1 over them."""
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
@@ -57,6 +62,16 @@ class EvaluateConfig(Config):
     """Conversations generated together."""
     seed: int = 0
     """Seed of the sampling."""
+
+    @property
+    def judges(self) -> tuple[JudgeConfig, ...]:
+        """The judge, and the second one if there is one."""
+        return (self.judge, self.second_judge) if self.second_judge else (self.judge,)
+
+    @property
+    def judge_models(self) -> tuple[str, ...]:
+        """The models that this machine must hold for the verdicts: paths or hub ids."""
+        return tuple(model for judge in self.judges for model in judge.models)
 
     def sampling_of(self, prompt_type: PromptType, suite_samples: int = 1) -> tuple[float, float, int]:
         """Return temperature, top-p and number of samples for prompts of a type, given the suite's own number of samples."""

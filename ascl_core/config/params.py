@@ -53,11 +53,24 @@ class Params(Config):
     @model_validator(mode="after")
     def _judges_differ(self) -> Params:
         trained_against = {"ifpo.judge": self.ifpo.judge, "ifpo.reward.hallucination.judge": self.ifpo.reward.hallucination.judge}
+        evaluating = {"evaluate.judge": self.evaluate.judge, "evaluate.second_judge": self.evaluate.second_judge}
         for field, judge in trained_against.items():
-            if judge is not None and (shared := judge.names & self.evaluate.judge.names):
+            for other, evaluator in evaluating.items():
+                if judge is not None and evaluator is not None and (shared := judge.names & evaluator.names):
+                    raise ValueError(
+                        f"{field} and {other} are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
+                        "must be evaluated by another one"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _rules_of_the_judge_stay(self) -> Params:
+        for section in ("build_sft", "ifpo"):
+            values = getattr(self, section)
+            if values.rule_variation and values.judge.needs_rules:
                 raise ValueError(
-                    f"{field} and evaluate.judge are both {', '.join(sorted(shared))!r}: a policy trained against a judge "
-                    "must be evaluated by another one"
+                    f"{section}.judge reads the rules in force, and {section}.rule_variation has answers judged by changed rules: "
+                    "set rule_variation to 0, or take a judge that reads no rules"
                 )
         return self
 

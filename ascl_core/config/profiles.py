@@ -5,7 +5,6 @@ A profile with `extends: NAME` overrides that profile.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -16,7 +15,7 @@ from ruamel.yaml import YAML
 from ascl_core.artifacts import parse_yaml, read_yaml
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params, merge
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 
 FOLDER = "profiles"
 EXTENDS = "extends"
@@ -81,9 +80,7 @@ def _read_profile(root: Path, name: Any, asked_in: Path, field: str, above: tupl
     """Return the values of a profile; `asked_in` and `field` locate its name, `above` are the profiles that extend it."""
     names = profile_names(root)
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"profiles: {', '.join(names) or 'none'}"
-        raise ConfigError("no such profile", file=asked_in, field=field, value=name, hint=hint)
+        raise ConfigError("no such profile", file=asked_in, field=field, value=name, hint=nearest(str(name), names))
     if name in above:
         cycle = " → ".join([*above, name])
         raise ConfigError(

@@ -36,19 +36,29 @@ def reference() -> str:
 def _section(name: str, field: FieldInfo) -> str:
     model = _model(field.annotation)
     assert model is not None, f"section {name} is not a model"
+    return f"## `{name}`\n\n{summary_of(model)}\n\n{table_of(model)}"
+
+
+def summary_of(model: type[BaseModel]) -> str:
+    """Return what the model's docstring says."""
+    return inspect.cleandoc(model.__doc__ or "")
+
+
+def table_of(model: type[BaseModel]) -> str:
+    """Return the Markdown table of the model's keys, those of models within it included."""
     rows = "".join(f"| `{key}` | {kind} | {default} | {meaning} |\n" for key, kind, default, meaning in _rows(model, ""))
-    summary = inspect.cleandoc(model.__doc__ or "")
-    return f"## `{name}`\n\n{summary}\n\n| key | type | default | meaning |\n|---|---|---|---|\n{rows}"
+    return f"| key | type | default | meaning |\n|---|---|---|---|\n{rows}"
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         inner = _model(field.annotation)
-        many = get_origin(field.annotation) is tuple
-        if inner is None or many or field.default is None:
+        origin = get_origin(field.annotation)
+        each = "[]." if origin is tuple else ".*." if origin is dict else ""
+        if inner is None or each or field.default is None:
             yield prefix + name, _kind(field), _default(field), _cell(field.description or "")
         if inner is not None:
-            yield from _rows(inner, f"{prefix}{name}{'[].' if many else '.'}")
+            yield from _rows(inner, f"{prefix}{name}{each or '.'}")
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
@@ -90,7 +100,7 @@ def _type(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     value = field.default
     if value is PydanticUndefined:
-        return "required"
+        return "required" if field.default_factory is None else "none"
     if isinstance(value, tuple):
         return _cell(", ".join(f"`{_plain(part)}`" for part in value)) or "none"
     return f"`{_cell(_plain(value))}`" if value is not None else "null"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ascl_core.config.base import Config, without_credentials
+from ascl_core.config.base import Config, Url
 
 Part = Literal["rule", "whole", "title", "query", "text", "keywords", "examples"]
 
@@ -16,7 +16,7 @@ class RetrievalConfig(Config):
 
     backend: Literal["bm25", "dense", "hybrid"] = "bm25"
     """`bm25` compares words, `dense` compares embeddings (cosine), `hybrid` fuses both rankings (Cormack et al. 2009)."""
-    model: str | None = None
+    model: Url | None = None
     """The embedding model of `dense` and `hybrid`: a folder, a hub id, or `package:NAME` for one inside an installed package."""
     revision: str | None = None
     """The pinned revision of a hub id, for repeatable runs."""
@@ -34,8 +34,6 @@ class RetrievalConfig(Config):
     """k of reciprocal rank fusion, 1 / (k + rank) (paper of the method: 60)."""
     word_weight: float = Field(default=0.3, gt=0.0, le=10.0)
     """The weight of the ranking by words in `hybrid`; the ranking by embeddings has weight 1."""
-
-    _no_credentials = field_validator("model")(without_credentials)
 
     @model_validator(mode="after")
     def _dense_has_a_model(self) -> RetrievalConfig:

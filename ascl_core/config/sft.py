@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from ascl_core.config.base import Config
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import split_batch
+from ascl_core.config.sft_data import SftData
+
+if TYPE_CHECKING:
+    ArmName = str
+else:
+    ArmName = Literal[tuple(data.value for data in SftData if data.arm.stage == "sft")]
 
 
 class SftConfig(Config):
     """Supervised fine-tuning with TRL's `SFTTrainer`, loss on assistant turns only."""
 
-    arm: Literal["ascl", "surrogate", "star1", "star1_mix", "safechain"] = "ascl"
+    arm: ArmName = "ascl"
     """The data of the stage `sft`: ASCL's trajectories, the same without look-ups (the paper's surrogate), or a public set of
     `build_sft.published`. The stages of this project's own baselines have their own data."""
     lora: LoraConfig | None = None
     """Train low-rank matrices and merge them at the end; None trains every weight."""
     max_steps: int = Field(default=450, ge=0)
-    """Optimiser steps; 0 publishes the base model unchanged, so that reinforcement learning starts from it."""
+    """Optimiser steps, unless `epochs` is set; 0 publishes the base model unchanged, also with `epochs`, so that reinforcement learning
+    starts from it."""
+    epochs: float | None = Field(default=None, gt=0.0)
+    """Passes over the data; if set, they decide the number of steps instead of `max_steps`: rows × epochs / `batch_size`, rounded up."""
     batch_size: int = Field(default=64, ge=1)
     """Conversations per optimiser step."""
     micro_batch_size: int = Field(default=64, ge=1)
@@ -39,6 +49,16 @@ class SftConfig(Config):
     """Steps between resumable checkpoints."""
     seed: int = 0
     """Seed of the order of examples."""
+
+    def steps(self, rows: int) -> int:
+        """Return the optimiser steps of a training on that many rows.
+
+        >>> SftConfig(epochs=5, batch_size=128, micro_batch_size=2).steps(1000)
+        40
+        """
+        if self.epochs is None or self.max_steps == 0:
+            return self.max_steps
+        return math.ceil(round(rows * self.epochs / self.batch_size, 6))
 
     @model_validator(mode="after")
     def _batches_divide(self) -> SftConfig:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ascl_core.catalogue import dataset, names, nearest
 from ascl_core.catalogue.dataset import Dataset
-from ascl_core.config.base import Config, without_credentials
+from ascl_core.config.base import Config, Url
 from ascl_core.vocabulary import PromptType
 
 OWN, ROWS = "own", "rows"
@@ -20,8 +20,9 @@ class SourceConfig(Config):
     name: str = Field(default=OWN, pattern=r"^[a-z0-9][a-z0-9_-]*$")
     """A short name that every row records; the format's name by default."""
     format: str = OWN
-    """`own` is this repository's seeds, `rows` any table with the columns below; else a public data set, by its name in docs/suites.md."""
-    path: str | None = None
+    """`own` is what `data/raw` holds, `rows` any table with the columns of docs/prompts.md; else a public data set, by its name in
+    docs/suites.md."""
+    path: Url | None = None
     """A local file or folder, an object (`s3://bucket/key`) or a hub id (`hub:owner/name`); `~` and `$VARIABLES` are expanded."""
     revision: str | None = None
     """The pinned revision, required for a hub id; a catalogued data set has the catalogue's by default."""
@@ -48,13 +49,18 @@ class SourceConfig(Config):
         if name not in names():
             return {"name": name, **values} if name == ROWS else values
         known = dataset(name)
-        path = values.get("path") or cls._default_path(known)
+        path = values.get("path") or cls._default_path(name, known)
         return {"name": name, **cls._known(known, path), **{key: value for key, value in values.items() if value is not None}}
 
-    @field_validator("path")
-    @classmethod
-    def _shows_no_credentials(cls, value: str | None) -> str | None:
-        return without_credentials(value)
+    @property
+    def data_set(self) -> str:
+        """Return the name of the data set: the source's own name if its format is `rows`, and else its format."""
+        return self.name if self.format == ROWS else self.format
+
+    @property
+    def is_own(self) -> bool:
+        """Whether people wrote it for these rules, unlike a public data set."""
+        return self.format in (OWN, ROWS)
 
     @field_validator("format")
     @classmethod
@@ -64,9 +70,9 @@ class SourceConfig(Config):
         return value
 
     @classmethod
-    def _default_path(cls, known: Dataset) -> str | None:
-        """Return the default path of a data set: its hub page for training prompts, None for a suite."""
-        return hub_path(known) if known.use == "training" else None
+    def _default_path(cls, name: str, known: Dataset) -> str | None:
+        """Return the default path of a data set: that of a source of training prompts, None for a suite."""
+        return public_path(name, known) if known.use == "training" else None
 
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:
@@ -75,6 +81,11 @@ class SourceConfig(Config):
         if known.hub is not None and path == hub_path(known):
             values |= {"revision": known.hub.revision, "hub_config": known.hub.config}
         return values
+
+
+def public_path(name: str, known: Dataset) -> str | None:
+    """Return the path of a data set on the hub, or of its downloaded files if it has no page there; None if it has neither."""
+    return hub_path(known) or (f"$ASCL_EXTERNAL_DATA/{known.folder or name}" if known.downloads else None)
 
 
 def hub_path(known: Dataset) -> str | None:

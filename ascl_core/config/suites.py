@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from ascl_core.catalogue.dataset import Dataset, Kind
 from ascl_core.config.base import Config
-from ascl_core.config.sources import SourceConfig, hub_path
+from ascl_core.config.sources import SourceConfig, public_path
 
 FORGED_RULES, DISTRACTORS = "forged_rules", "distractors"
 """Own prompts under attack, and with noise."""
@@ -30,8 +30,8 @@ class SuiteConfig(SourceConfig):
     """Fail if the suite is missing; otherwise it is reported as missing and never scored as 0."""
 
     @classmethod
-    def _default_path(cls, known: Dataset) -> str | None:
-        return hub_path(known)
+    def _default_path(cls, name: str, known: Dataset) -> str | None:
+        return public_path(name, known)
 
     @classmethod
     def _known(cls, known: Dataset, path: str | None) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import Any, Protocol, cast
 
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import ToolCall
+from ascl_core.text import encodable
 
 TOOL_NAME = "consult_safety_rules"
 ERROR = "Error: "
 """The beginning of a result whose call had wrong arguments; a rule's line begins with `[`."""
+INTEGER_ARGUMENTS = frozenset({"top_k"})
+"""The arguments that are whole numbers, for models that write arguments without types."""
 _SHOWN = 40
 
 
@@ -60,7 +63,7 @@ def read_call(arguments: Mapping[str, Any]) -> ToolCall:
         raise ArgumentError("query is missing")
     top_k = arguments.get("top_k")
     is_whole = isinstance(top_k, int) and not isinstance(top_k, bool)
-    return ToolCall(query, top_k if is_whole else cast(Any, _text(top_k)), _text(arguments.get("category")))
+    return ToolCall(encodable(query), top_k if is_whole else cast(Any, _text(top_k)), _text(arguments.get("category")))
 
 
 def check_call(call: ToolCall, config: ConversationConfig, categories: Collection[str]) -> ToolCall:
@@ -85,4 +88,6 @@ def format_call(call: ToolCall) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return None
+    return encodable(value) if isinstance(value, str) else json.dumps(value)

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ascl_core.config.conversation import ConversationConfig
-from ascl_core.contracts import Message, Prompt, Rollout
-from ascl_core.conversation.content import markup_of, neutralise
-from ascl_core.conversation.template import RESPONSE, tool_turn
-from ascl_core.conversation.tool import TOOL_NAME, Tool, tool_schema
+from ascl_core.contracts import Prompt, Rollout
+from ascl_core.conversation.formats import canonical_text, end_ids
+from ascl_core.conversation.token_ids import prompt_ids, tool_suffix
+from ascl_core.conversation.tool import Tool
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.conversation.variants import open_conversation
 from ascl_core.rules.retrieval import RuleIndex
-
-_DEFAULT = ConversationConfig()
 
 
 @dataclass(kw_only=True)
@@ -41,8 +39,8 @@ class OpenConversation:
         start = len(self.completion_ids)
         self.turns.append(slice(start, start + len(ids)))
         self.completion_ids += ids
-        self.finished = bool(ids) and ids[-1] == tokenizer.eos_token_id
-        calls = read_calls(tokenizer.decode(ids[:-1])) if self.finished else []
+        self.finished = bool(ids) and ids[-1] in end_ids(tokenizer)
+        calls = read_calls(canonical_text(tokenizer, tokenizer.decode(ids[:-1]))) if self.finished else []
         if not calls or self.tool is None or self.calls_made + len(calls) > self.max_tool_calls:
             self.open = False
             return
@@ -58,37 +56,10 @@ class OpenRollout(OpenConversation):
     sample: int
 
     def rollout(self, tokenizer: Any) -> Rollout:
-        """Return the finished conversation."""
+        """Return the finished conversation, in our own tags."""
         num_tokens = sum(turn.stop - turn.start for turn in self.turns)
-        return Rollout(self.prompt.id, self.sample, tokenizer.decode(self.completion_ids), num_tokens, self.finished)
-
-
-def prompt_ids(tokenizer: Any, messages: list[Message], conversation: ConversationConfig = _DEFAULT) -> list[int]:
-    """Return token ids of the opening messages, ready for the first assistant turn; nothing in their content is markup.
-
-    `conversation` says whether and how the tool is offered. Our own template describes it to an untrained model alone (the variants but
-    `ascl`); a model's own template does so always.
-    """
-    neutral, _ = neutralise(messages, tokenizer)
-    tools = [tool_schema(conversation)] if conversation.offers_tool else None
-    options: dict[str, Any] = {} if conversation.variant == "ascl" else {"describe_tools": True}
-    ids = tokenizer.apply_chat_template(neutral, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=False, **options)
-    return list(ids)
-
-
-def tool_suffix(tokenizer: Any, results: list[str]) -> list[int]:
-    """Return token ids between the end of a calling turn and the start of the next: the results and the new turn's header.
-
-    Nothing in the results is markup.
-    """
-    markup = markup_of(tokenizer)
-    results = [markup.neutralise(result)[0] for result in results]
-    call = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {}}}
-    before: list[Message] = [{"role": "user", "content": ""}, {"role": "assistant", "content": "", "tool_calls": [call]}]
-    whole = tokenizer.apply_chat_template([*before, *(tool_turn(result) for result in results)], add_generation_prompt=True, tokenize=False)
-    start = whole.rindex(RESPONSE) if len(results) == 1 else whole.index(RESPONSE)
-    header = whole.rindex(tokenizer.eos_token, 0, start)
-    return list(tokenizer.encode(whole[header + len(tokenizer.eos_token) :], add_special_tokens=False))
+        text = canonical_text(tokenizer, tokenizer.decode(self.completion_ids))
+        return Rollout(self.prompt.id, self.sample, text, num_tokens, self.finished)
 
 
 def open_rollouts(

@@ -9,7 +9,7 @@ from typing import Any
 from ascl_core.contracts import RolloutFacts, ToolCall
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
 from ascl_core.conversation.tool import TOOL_NAME, ArgumentError, read_call
-from ascl_core.vocabulary import Mode
+from ascl_core.vocabulary import RULE_ID, Mode
 
 _TOOL_TURN = re.compile(
     rf"{re.escape(END)}\s*{re.escape(START)}user\s*((?:{RESPONSE}.*?{END_RESPONSE}\s*)+){re.escape(END)}\s*{re.escape(START)}assistant\s*",
@@ -17,7 +17,7 @@ _TOOL_TURN = re.compile(
 )
 _RESPONSE = re.compile(rf"{RESPONSE}\n?(.*?)\n?{END_RESPONSE}", re.DOTALL)
 _CALL = re.compile(rf"{CALL}\s*(.*?)\s*{END_CALL}", re.DOTALL)
-_RULE_ID = re.compile(r"^\[([A-Z]{3}-\d{2,6})\]", re.MULTILINE)
+_RULE_ID = re.compile(rf"^\[({RULE_ID})\]", re.MULTILINE)
 _STRAY = re.compile("|".join(re.escape(tag) for tag in (START, THINK, END_THINK, CALL, END_CALL, RESPONSE, END_RESPONSE)))
 
 
@@ -104,7 +104,7 @@ def _parse_call(body: str) -> ToolCall | None:
     """Return the call; None if it is faulty, with an unknown tool or a missing argument."""
     try:
         call: Any = json.loads(body)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise _Malformed("a tool call is not valid JSON") from error
     arguments = call.get("arguments") if isinstance(call, dict) else None
     if not isinstance(arguments, dict) or not isinstance(call.get("name"), str):

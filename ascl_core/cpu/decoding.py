@@ -2,23 +2,36 @@
 
 A row that has something to read leaves the batch with its keys and values; when every row has ended or waits, those that
 wait read together, and go on. So no conversation is read twice, and a result costs one forward instead of one a token.
+
+A model that keeps something else than keys and values by position (Mamba, Qwen3.5 and other linear or hybrid attention) is sampled with
+transformers' own `generate`: rows of one length at a time, as its state has no padding, and a row that reads a result starts again.
+RWKV is sampled row by row: its forward of one token broadcasts the states of all rows of a batch over each other.
 """
 
 from __future__ import annotations
 
+import inspect
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, GenerationConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+_logger = logging.getLogger(__name__)
 Took = Callable[[int, int, float], Sequence[int] | None]
 """Takes row, sampled token and its log-probability; returns the tokens to read before the next is sampled, or None at the row's end."""
+Observe = Callable[[int, Tensor], None]
+"""Takes row and the probabilities (V,) of its next token, before that is taken."""
+_Draw = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 _ROOM = 64
 """Columns by which a cache grows; each growth copies it."""
+_ENDLESS = 2**24
+"""The tokens that `generate` may make: what takes them ends a row."""
 _LIVE_SHARE = 0.8
 """Rows that ended or wait are dropped when no more than this share is live: each time copies the cache."""
 
@@ -47,6 +60,7 @@ def decode(
     temperature: float,
     generator: torch.Generator | None,
     top_p: float = 1.0,
+    observe: Observe | None = None,
 ) -> None:
     """Continue each input until `took` ends it; temperature 0 is greedy, and no generator is torch's own random state.
 
@@ -54,21 +68,85 @@ def decode(
     together; the same inputs and random state give the same tokens.
     """
     rows = [_Row(number, list(ids)) for number, ids in enumerate(inputs)]
+    sample_turns = _sample_turns if keeps_plain_cache(model) else _generate_turns
     while rows:
-        rows = _sample_turns(model, rows, took, lambda logits: _sample(logits, temperature, top_p, generator))
+        rows = sample_turns(model, rows, took, lambda logits: _sample(logits, temperature, top_p, generator), observe)
 
 
-def _sample_turns(model: Any, rows: list[_Row], took: Took, draw: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[_Row]:
+def keeps_plain_cache(model: Any) -> bool:
+    """Return whether the model's cache is keys and values by position, of all tokens or of a window."""
+    plain = _plain(model)
+    if getattr(plain, "_is_stateful", False) or not {"position_ids", "past_key_values", "logits_to_keep"} <= _accepted(plain):
+        return False
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in DynamicCache(config=plain.config).layers)
+
+
+def _plain(model: Any) -> Any:
+    """Return the model within its adapters."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _accepted(plain: Any) -> set[str]:
+    """Return the names of the arguments of a model's forward."""
+    return set(inspect.signature(plain.forward).parameters)
+
+
+def log_sampling(model: Any) -> None:
+    """Log a warning if the model is sampled with transformers' own `generate`."""
+    if not keeps_plain_cache(model):
+        why = "its cache is not keys and values by position alone"
+        _logger.warning("%s is sampled with transformers' own generate, which is slower: %s", model.config.model_type, why)
+
+
+def _generate_turns(model: Any, rows: list[_Row], took: Took, draw: _Draw, observe: Observe | None) -> list[_Row]:
+    """Continue each row with transformers' own `generate` until it ends or has something to read; return those that have."""
+    batches: defaultdict[int, list[_Row]] = defaultdict(list)
+    is_alone = "state" in _accepted(_plain(model))  # RWKV; other models keep a cache
+    for row in rows:
+        batches[row.number if is_alone else len(row.ids)].append(row)
+    waiting: list[_Row] = []
+    for batch in batches.values():
+        live = [True] * len(batch)
+
+        def choose(_: Tensor, logits: Tensor, batch: list[_Row] = batch, live: list[bool] = live) -> Tensor:
+            """Return logits that leave the drawn tokens alone."""
+            tokens, log_probs, probs = draw(logits)
+            for i, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
+                if live[i]:
+                    if observe is not None:
+                        observe(batch[i].number, probs[i])
+                    following = took(batch[i].number, token, log_prob)
+                    live[i] = following is not None and len(following) == 0
+                    batch[i].ids += [token, *(following or ())]
+                    if following:
+                        waiting.append(batch[i])
+            return torch.full_like(logits, -torch.inf).scatter(1, tokens[:, None], 0.0)
+
+        def ended(ids: Tensor, _: Any, live: list[bool] = live, **named: Any) -> Tensor:
+            return ~torch.tensor(live, device=ids.device)
+
+        ids = torch.tensor([row.ids for row in batch], device=model.device)
+        own, model.generation_config = model.generation_config, GenerationConfig(pad_token_id=0, max_new_tokens=_ENDLESS)
+        try:
+            model.generate(ids, attention_mask=torch.ones_like(ids), logits_processor=[choose], stopping_criteria=[ended])
+        finally:
+            model.generation_config = own
+    return waiting
+
+
+def _sample_turns(model: Any, rows: list[_Row], took: Took, draw: _Draw, observe: Observe | None) -> list[_Row]:
     """Read the rows and continue each until it ends or has something to read; return those that have."""
     logits, cache, mask = _read(model, rows)
     waiting: list[_Row] = []
     live = [True] * len(rows)
     while True:
-        tokens, log_probs = draw(logits)
+        tokens, log_probs, probs = draw(logits)
         for i, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
             if not live[i]:
                 continue
             row = rows[i]
+            if observe is not None:
+                observe(row.number, probs[i])
             following = took(row.number, token, log_prob)
             live[i] = following is not None and len(following) == 0
             row.ids += [token, *(following or ())]
@@ -136,8 +214,11 @@ def _forward(model: Any, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
     return output.logits[:, -1]
 
 
-def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Return one token (B,) a row and its log-probability, by the inverse of the distribution function: one random number a row."""
+def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return one token (B,) a row, its log-probability, and the probabilities (B, V) that it was drawn from.
+
+    It is drawn by the inverse of the distribution function: one random number a row.
+    """
     logits = logits.float()
     probs = (logits if temperature in (0, 1) else logits / temperature).softmax(-1)
     if temperature:
@@ -149,7 +230,7 @@ def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.G
         tokens = torch.searchsorted(cumulative, drawn[:, None], right=True)[:, 0]
     else:
         tokens = logits.argmax(-1)
-    return tokens, probs.gather(1, tokens[:, None])[:, 0].log()
+    return tokens, probs.gather(1, tokens[:, None])[:, 0].log(), probs
 
 
 def _nucleus(probs: Tensor, top_p: float) -> Tensor:

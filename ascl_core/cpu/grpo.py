@@ -12,6 +12,7 @@ import torch
 from trl import GRPOTrainer
 
 from ascl_core.conversation.tool import TOOL_NAME
+from ascl_core.cpu.decoding import log_sampling
 from ascl_core.cpu.grouped_attention import use_grouped_attention
 from ascl_core.cpu.log_probs import can_share_prompts, completion_log_probs
 from ascl_core.cpu.turns import TurnSampler, samples_plainly
@@ -25,6 +26,7 @@ class CpuGrpoTrainer(GRPOTrainer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        log_sampling(self.accelerator.unwrap_model(self.model))
         if self._samples_turns():
             use_grouped_attention(self.accelerator.unwrap_model(self.model))
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from ascl_core.cpu.decoding import keeps_plain_cache
+
 _ROWS_TOGETHER = 16
 """Rollouts of like length that are forwarded together: fewer pad less, more make larger products."""
 _MAX_LOGITS = 2**25
@@ -27,7 +29,13 @@ def can_share_prompts(model: Any) -> bool:
     plain &= not getattr(config, "sliding_window", None) or not getattr(config, "use_sliding_window", True)
     rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     plain &= "dynamic" not in rotation and rotation != "longrope"  # these turn earlier keys by the length of what is read
-    return plain and all(getattr(config, name, None) is None for name in _SCALED) and not model.is_gradient_checkpointing
+    return plain and has_plain_head(model) and not model.is_gradient_checkpointing and keeps_plain_cache(model)
+
+
+def has_plain_head(model: Any) -> bool:
+    """Return whether the logits are those of the language model's head, neither scaled nor capped."""
+    config = model.config.get_text_config()
+    return all(getattr(config, name, None) is None for name in _SCALED)
 
 
 def completion_log_probs(

@@ -51,21 +51,18 @@ class TurnSampler:
         self._ahead: dict[tuple[int, ...], list[list[int]]] = defaultdict(list)
         """Turns that were not asked for yet, by their input."""
 
-    def start(self, prompts: Sequence[list[int]], tools: Sequence[Tool]) -> list[list[int]]:
-        """Return the first turn (token ids) of each rollout, and sample the turns after its look-ups with it.
-
-        A rollout writes and reads `budget` tokens at most.
-        """
-        return self._sample(prompts, tools)
-
     def follow(self, inputs: Sequence[list[int]]) -> list[list[int]]:
         """Return the turn (token ids) that continues each input; one that is sampled only now has `budget` tokens at most."""
         turns = [ahead.pop(0) if (ahead := self._ahead.get(tuple(ids))) else None for ids in inputs]
         unforeseen = [ids for ids, turn in zip(inputs, turns, strict=True) if turn is None]
-        sampled = iter(self._sample(unforeseen, [None] * len(unforeseen)))
+        sampled = iter(self.start(unforeseen, [None] * len(unforeseen)))
         return [next(sampled) if turn is None else turn for turn in turns]
 
-    def _sample(self, inputs: Sequence[list[int]], tools: Sequence[Tool | None]) -> list[list[int]]:
+    def start(self, inputs: Sequence[list[int]], tools: Sequence[Tool | None]) -> list[list[int]]:
+        """Return the turn (token ids) that continues each input, and sample the turns after its look-ups with it.
+
+        A rollout writes and reads `budget` tokens at most.
+        """
         conversations = [
             OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=self.max_tool_calls) for ids, tool in zip(inputs, tools, strict=True)
         ]

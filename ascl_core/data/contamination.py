@@ -5,12 +5,15 @@ One Aho-Corasick automaton (`pyahocorasick`) holds all word sequences of the eva
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeVar
 
 from ascl_core.data.raw_prompt import normalise
+from ascl_core.text import HAN, UNSPACED
 
 T = TypeVar("T")
 Words = tuple[int, ...]
@@ -22,6 +25,7 @@ MIN_SHARE = 0.5
 """Share of a prompt's n-grams that must be in the other if they share no long one."""
 MIN_CONTAINED_WORDS = 4
 """An evaluation prompt of at least so many words contaminates every row that contains it whole."""
+_UNSPACED, _HAN = re.compile(UNSPACED), re.compile(f"[{HAN}]")
 _UNKNOWN = 0
 """The id of all words that no evaluation prompt has."""
 
@@ -39,7 +43,8 @@ class ContaminationIndex:
 
     A row contains an evaluation prompt if it equals one after normalisation (case, punctuation, white space, Unicode NFKC), contains one
     of at least four words whole, shares a 13-gram of words with one, or shares half of the `ngram`-grams of either; half of its own
-    count only if it has at least two.
+    count only if it has at least two. Every letter of a script without spaces is a word; towards the four, half a word, and two
+    thirds if it is a Chinese character.
 
     >>> index = ContaminationIndex(["what is 2+2"])
     >>> index.find("What is 2 - 2?"), index.find("What is 2 + 2?")
@@ -55,15 +60,20 @@ class ContaminationIndex:
         """The number of distinct n-grams of each evaluation prompt."""
         self._whole: dict[Words, int] = {}
         """The first evaluation prompt that equals the words."""
+        self._contained: set[Words] = set()
+        """Those long enough to be found within a row."""
         self._long: dict[Words, int] = {}
         """The first evaluation prompt that contains the long n-gram."""
         self._short: dict[Words, list[int]] = defaultdict(list)
         """Every evaluation prompt that contains the n-gram."""
         for number, text in enumerate(evaluation):
-            words = tuple(self._ids.setdefault(word, len(self._ids) + _UNKNOWN + 1) for word in normalise(text).split())
+            said = _words(text)
+            words = tuple(self._ids.setdefault(word, len(self._ids) + _UNKNOWN + 1) for word in said)
             grams = set(_ngrams(words, ngram))
             self._sizes.append(len(grams))
             self._whole.setdefault(words, number)
+            if sum(map(_weight, said)) >= MIN_CONTAINED_WORDS:
+                self._contained.add(words)
             for gram in _ngrams(words, LONG_NGRAM):
                 self._long.setdefault(gram, number)
             for gram in grams:
@@ -75,14 +85,14 @@ class ContaminationIndex:
 
     def find(self, row: str) -> Contamination | None:
         """Return the first evaluation prompt found in the row, or None."""
-        text = normalise(row).split()
+        text = _words(row)
         words = tuple(self._ids.get(word, _UNKNOWN) for word in text)
         if (number := self._whole.get(words)) is not None:
             return Contamination(number, "exact")
         found: list[Words] = [sequence for _, sequence in self._automaton.iter(words)] if any(words) else []
         if (number := next((self._long[sequence] for sequence in found if sequence in self._long), None)) is not None:
             return Contamination(number, f"{LONG_NGRAM}-gram")
-        if contained := [sequence for sequence in found if len(sequence) >= MIN_CONTAINED_WORDS and sequence in self._whole]:
+        if contained := [sequence for sequence in found if sequence in self._contained]:
             return Contamination(self._whole[min(contained, key=len)], "contained")
         shared = Counter(number for sequence in dict.fromkeys(found) for number in self._short.get(sequence, ()))
         own = len(set(_ngrams(tuple(text), self._ngram))) if shared else 0
@@ -101,6 +111,16 @@ def decontaminate(rows: Sequence[str], evaluation: Sequence[str]) -> tuple[list[
     index = ContaminationIndex(evaluation)
     found = [index.find(row) is not None for row in rows]
     return [i for i, hit in enumerate(found) if not hit], [i for i, hit in enumerate(found) if hit]
+
+
+def _words(text: str) -> list[str]:
+    """Return the normalised words; every character of a script that puts no spaces between words is one."""
+    return _UNSPACED.sub(r" \g<0> ", normalise(text)).split()
+
+
+def _weight(word: str) -> Fraction:
+    """Return how many words a word counts as: a letter of a script without spaces is a part of one."""
+    return Fraction(2, 3) if _HAN.match(word) else Fraction(1, 2) if _UNSPACED.match(word) else Fraction(1)
 
 
 def _ngrams(words: tuple[T, ...], n: int) -> Iterator[tuple[T, ...]]:

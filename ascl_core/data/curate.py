@@ -11,6 +11,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from ascl_core.artifacts import parquet_writer, write_json
 from ascl_core.config.curate import CurateConfig
 from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import PROMPT_SCHEMA, Prompt, StageContext, to_table
 from ascl_core.data.near_duplicates import NearDuplicates
+from ascl_core.data.nearest_category import with_categories
 from ascl_core.data.raw_prompt import RawPrompt, content_fraction
 from ascl_core.data.resolve import resolve
 from ascl_core.data.shards import Preparation, Prepared, evaluation_texts, prepare, read_prepared, shard, write_raw
@@ -48,7 +51,7 @@ def curate(
     `evaluation` holds the prompts of the suites, which no training prompt may contain. The engine changes no byte of the output.
     """
     compiled = load_corpus(corpus)
-    rows = (row for source in curate.sources for row in stream_source(source, raw, compiled))
+    rows = (row for source in curate.sources for row in _load(source, raw, compiled, rules.at))
     folder = context.state / "shards"
     number = write_raw(context.progress.track(rows, "load prompts"), folder / "raw")
     jobs = [Preparation(shard(folder / "raw", i), shard(folder / "prepared", i), evaluation, curate) for i in range(number)]
@@ -70,6 +73,12 @@ def curate(
     steps = [step.to_json() for step in (*filters.steps, resolved)]
     write_json(counts, {"steps": steps, **{f"by_{name}": dict(sorted(counter.items())) for name, counter in totals.items()}})
     return {"prompts": resolved.kept, "loaded": filters.loaded.kept}
+
+
+def _load(source: SourceConfig, raw: Path, corpus: Corpus, at: date) -> Iterator[RawPrompt]:
+    """Yield the prompts of a source; people's own ones have a category as far as a rule is like them."""
+    rows = stream_source(source, raw, corpus)
+    return with_categories(rows, corpus, at) if source.is_own else rows
 
 
 @dataclass
@@ -165,7 +174,8 @@ def _resolved(rows: Iterable[RawPrompt], corpus: Corpus, curate: CurateConfig, r
 
 
 def _split(row: RawPrompt, config: CurateConfig) -> Split:
-    """Choose the split by content alone: both jurisdictions of a dual-use prompt fall into one split."""
+    """Choose the split by content and source alone: both jurisdictions of a dual-use prompt fall into one split."""
     if content_fraction(row.prompt, "split") < config.validation_fraction:
         return Split.VALIDATION
-    return Split.RL if content_fraction(row.family or row.prompt, "rl") < config.rl_fraction else Split.TRAIN
+    is_for_rl = row.source in config.rl_sources or content_fraction(row.family or row.prompt, "rl") < config.rl_fraction
+    return Split.RL if is_for_rl else Split.TRAIN

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ascl_core.artifacts import read_parquet, write_json
+from ascl_core.config.rules import RulesConfig
 from ascl_core.config.validate_data import ValidateDataConfig
 from ascl_core.contracts import StageContext
 from ascl_core.errors import DataQualityError
-from ascl_core.rules.corpus import Corpus, load_corpus
+from ascl_core.evaluation.intervals import wilson
+from ascl_core.rules.corpus import Corpus, Rule, load_corpus
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 
 if TYPE_CHECKING:
@@ -27,7 +30,14 @@ _SHOWN = 3
 
 
 def validate_data(
-    *, validate_data: ValidateDataConfig, prompts: Path, corpus: Path, validation: Path, docs: Path, context: StageContext
+    *,
+    validate_data: ValidateDataConfig,
+    rules: RulesConfig,
+    prompts: Path,
+    corpus: Path,
+    validation: Path,
+    docs: Path,
+    context: StageContext,
 ) -> dict[str, float | int | str]:
     """Write every expectation's result and the data docs; `DataQualityError` names the first that fail.
 
@@ -35,8 +45,10 @@ def validate_data(
     """
     rows = read_parquet(prompts).to_pandas()
     context.progress.update("check expectations", 0, 1)
-    of_prompts, of_types = _expectations(validate_data, load_corpus(corpus))
-    result = _run({"prompts": (rows, of_prompts), "prompt types": (_by_type(rows), of_types)}, docs)
+    loaded_corpus = load_corpus(corpus)
+    in_force = loaded_corpus.active_anywhere(rules.at)
+    of_prompts, of_types = _expectations(validate_data, loaded_corpus, in_force)
+    result = _run({"prompts": (rows, of_prompts), "prompt types": (_by_type(rows, in_force), of_types)}, docs)
     context.progress.update("check expectations", 1, 1)
     if failed := [e for e in result["expectations"] if not e["success"]]:
         write_json(context.state / "result.json", result)
@@ -44,22 +56,24 @@ def validate_data(
         raise DataQualityError(
             f"{len(failed)} of {len(result['expectations'])} expectations failed: {listed}",
             file=prompts,
-            hint="fix the sources or the limits in the section validate_data of params.yaml",
+            hint="add prompts (docs/prompts.md), or change the limits in the section validate_data of params.yaml",
         )
     write_json(validation, result)
     return dict(result["statistics"])
 
 
-def _by_type(rows: pd.DataFrame) -> pd.DataFrame:
+def _by_type(rows: pd.DataFrame, in_force: Sequence[Rule]) -> pd.DataFrame:
+    """Return a row for each prompt type: its number, the lower bound of its share, and `expected` if a rule in force decides the type."""
     import pandas as pd
 
-    counts = rows["prompt_type"].value_counts()
-    numbers = [int(counts.get(str(kind), 0)) for kind in PromptType]
-    share = [number / max(len(rows), 1) for number in numbers]
-    return pd.DataFrame({"prompt_type": [str(kind) for kind in PromptType], "rows": numbers, "share": share})
+    decided = {rule.policy.prompt_type for rule in in_force}
+    numbers = [int((rows["prompt_type"] == str(kind)).sum()) for kind in PromptType]
+    shares = [found.low if (found := wilson(number, len(rows))) else 0.0 for number in numbers]
+    expected = [number if kind in decided else None for kind, number in zip(PromptType, numbers, strict=True)]
+    return pd.DataFrame({"prompt_type": [str(kind) for kind in PromptType], "rows": numbers, "expected": expected, "share": shares})
 
 
-def _expectations(config: ValidateDataConfig, corpus: Corpus) -> tuple[Expectations, Expectations]:
+def _expectations(config: ValidateDataConfig, corpus: Corpus, in_force: Sequence[Rule]) -> tuple[Expectations, Expectations]:
     """Return the expectations of the prompts, and of the table of prompt types, each with its meaning."""
     import great_expectations.expectations as gxe
     from great_expectations.expectations.row_conditions import Column
@@ -67,14 +81,19 @@ def _expectations(config: ValidateDataConfig, corpus: Corpus) -> tuple[Expectati
     pairs = [(str(policy), str(policy.prompt_type)) for policy in ResponsePolicy]
     pairs.append((str(ResponsePolicy.COMPLY), str(PromptType.UTILITY)))
     is_utility, is_other = Column("prompt_type") == str(PromptType.UTILITY), Column("prompt_type") != str(PromptType.UTILITY)
-    num_categories = len({rule.category for rule in corpus.rules if rule.status == "active"})
+    num_categories = len({rule.category for rule in in_force})
+    min_rows = max(1, math.ceil(config.min_rows_per_rule * len(in_force)))
+    decided = ", ".join(sorted({rule.policy.prompt_type for rule in in_force}))
     least, share = int(config.min_share_of_categories * num_categories), config.min_share_with_category
 
     def known(column: str, values: Iterable[str]) -> gx.expectations.Expectation:
         return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
 
     of_prompts: Expectations = [
-        (f"there are at least {config.min_rows} prompts", gxe.ExpectTableRowCountToBeBetween(min_value=config.min_rows)),
+        (
+            f"there are at least {min_rows} prompts for {len(in_force)} rules in force",
+            gxe.ExpectTableRowCountToBeBetween(min_value=min_rows),
+        ),
         *(
             (f"every prompt has its {name}", gxe.ExpectColumnValuesToNotBeNull(column=name))
             for name in ("id", "prompt", "source", "licence")
@@ -103,17 +122,17 @@ def _expectations(config: ValidateDataConfig, corpus: Corpus) -> tuple[Expectati
         ),
         ("every utility prompt has an answer", gxe.ExpectColumnValuesToNotBeNull(column="answer", row_condition=is_utility)),
         (
-            "every other prompt has a category" if share == 1 else f"at least {share:.0%} of the other prompts have a category",
+            "every other prompt has a category" if share == 1 else f"at least {100 * share:.0f} % of the other prompts have a category",
             gxe.ExpectColumnValuesToNotBeNull(column="category", row_condition=is_other, mostly=share),
         ),
     ]
     of_types: Expectations = [
         (
-            f"there are at least {config.min_rows_per_type} prompts of every type",
-            gxe.ExpectColumnMinToBeBetween(column="rows", min_value=config.min_rows_per_type),
+            f"each type that a rule decides has {config.min_rows_per_type} or more prompts: {decided}",
+            gxe.ExpectColumnMinToBeBetween(column="expected", min_value=config.min_rows_per_type),
         ),
         (
-            f"no prompt type has more than {config.max_share_of_type:.0%} of the prompts",
+            f"no prompt type has more than {100 * config.max_share_of_type:.0f} % of the prompts, within the uncertainty of their number",
             gxe.ExpectColumnMaxToBeBetween(column="share", max_value=config.max_share_of_type),
         ),
     ]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ascl_core.catalogue import dataset, names
 from ascl_core.config.sources import SourceConfig
+from ascl_core.data.locations import pin_hint
+from ascl_core.data.table_files import python_rows
 from ascl_core.errors import DataError
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, batch_rows: int) -> Iterator[pd.DataFrame]:
-    """Yield the split as tables of `batch_rows` rows, with those of `columns` that it has; `DataError` says what to check.
+def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, batch_rows: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the split as batches of `batch_rows` rows, with those of `columns` that it has; `DataError` says what to check.
 
     A hub id without a revision is refused, because what it names can change.
     """
@@ -22,8 +21,7 @@ def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, b
     hub = dataset(source.format).hub if source.format in names() else None
     known = hub if hub is not None and hub.id == name else None
     if source.revision is None:
-        hint = "give `revision`: the commit that the page of the data set shows, or download it and give the path"
-        raise DataError("hub id without a pinned revision", file=name, field=field, hint=hint)
+        raise DataError("hub id without a pinned revision", file=name, field=field, hint=pin_hint(source))
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -37,4 +35,4 @@ def read_hub(source: SourceConfig, name: str, columns: Collection[str] | None, b
         raise DataError(f"cannot be loaded from the hub: {error}", file=name, field=field, hint=hint) from error
     if columns is not None:
         data = data.select_columns([column for column in data.column_names if column in columns])
-    return iter(data.to_pandas(batch_size=batch_rows, batched=True))
+    return (python_rows(table) for table in data.with_format("arrow").iter(batch_rows))

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from ascl_core.text import fold
 from ascl_core.vocabulary import PromptType
 
 _SPACE = re.compile(r"\s+")
@@ -50,7 +51,7 @@ class RawPrompt:
 
 def clean(text: str) -> str:
     """Clean a text for display: NFC, no control characters, white space folded."""
-    kept = unicodedata.normalize("NFC", text).translate(_invisible(("Cc", "Cf", "Cs"), " ", but="\n\t"))
+    kept = unicodedata.normalize("NFC", text).translate(_invisible())
     return "\n".join(_SPACE.sub(" ", line).strip() for line in kept.strip().splitlines()).strip()
 
 
@@ -64,16 +65,15 @@ def normalise(text: str) -> str:
     >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
     ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
     """
-    plain = unicodedata.normalize("NFKC", text).casefold().translate(_invisible(("Cf",), None))
+    plain = fold(text).casefold()
     worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[0]]} " if _is_operator(match, plain) else match[0], plain)
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", worded)).strip()
 
 
 @cache
-def _invisible(categories: tuple[str, ...], instead: str | None, but: str = "") -> dict[int, str | None]:
-    """Return a table for `str.translate` that replaces every character of these Unicode categories."""
-    shown = set(but)
-    return {i: instead for i in range(sys.maxunicode + 1) if unicodedata.category(c := chr(i)) in categories and c not in shown}
+def _invisible() -> dict[int, str]:
+    """Return a table for `str.translate` that replaces every control and format character but line feeds and tabs."""
+    return {i: " " for i in range(sys.maxunicode + 1) if unicodedata.category(c := chr(i)) in ("Cc", "Cf", "Cs") and c not in "\n\t"}
 
 
 def _is_operator(match: re.Match[str], text: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 from ascl_core.errors import DataError
 
 S3 = "s3://"
+DROP = "drop the source"
+"""The last resort in hints about a source that a parameter names."""
 _RETRIES = {"mode": "standard", "total_max_attempts": 3}
 _S3: dict[str, Any] = {
     "config_kwargs": {"retries": _RETRIES, "connect_timeout": 5, "read_timeout": 30},
@@ -37,7 +39,7 @@ def as_data_error(error: Exception, url: str) -> DataError:
     if isinstance(error, ImportError):
         return DataError(f"needs a package that is not installed: {error}", file=url, hint="install it, or give a local file")
     if isinstance(error, FileNotFoundError):
-        return DataError("object does not exist", file=url, hint="check the bucket, the key and AWS_ENDPOINT_URL, or drop the source")
+        return DataError("object does not exist", file=url, hint=f"check the bucket, the key and AWS_ENDPOINT_URL, or {DROP}")
     if isinstance(error, PermissionError):
         hint = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and that they may read the bucket"
         return DataError("access is denied", file=url, hint=hint)

@@ -55,9 +55,7 @@ def _resolve_one(row: RawPrompt, corpus: Corpus, at: date, current: str | None =
     """Return the prompts that a row becomes; if one policy holds in several jurisdictions, the `current` one is preferred."""
     if row.rule_id is None:
         return [_prompt(row, _choose(corpus.jurisdictions, row), None, dual_use=False)]
-    variants = corpus.variants(corpus.rule(row.rule_id))
-    in_force = {jurisdiction: [rule for rule in variants if rule.in_force(at, jurisdiction)] for jurisdiction in corpus.jurisdictions}
-    deciding = {name: max(rules, key=lambda rule: (rule.precedence, rule.id)) for name, rules in in_force.items() if rules}
+    deciding = corpus.deciding(corpus.rule(row.rule_id), at)
     if len({rule.policy.prompt_type for rule in deciding.values()}) > 1:
         return [_prompt(row, jurisdiction, rule, dual_use=True) for jurisdiction, rule in deciding.items()]
     if not deciding:

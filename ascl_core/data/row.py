@@ -9,6 +9,16 @@ from ascl_core.errors import DataError
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A cell whose value Python cannot hold, such as a time in an unknown zone: an error only if it is used."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(frozen=True)
 class Row:
     """The cells of a row, its number from 1, and its file."""
 
@@ -18,10 +28,10 @@ class Row:
 
     def cell(self, column: str) -> Any:
         """Return the value of a column, or at a path into its cells, such as `choices.text` or `conversation.0.content`."""
-        if column in self.values:
-            return self.values[column]
-        name, *parts = column.split(".")
+        name, *parts = [column] if column in self.values else column.split(".")
         value: Any = self.values.get(name)
+        if isinstance(value, Unreadable):
+            raise self.error("cannot be read", column=column, value=value, hint="correct it, or drop the row or the column")
         for part in parts:
             if isinstance(value, dict) and part in value:
                 value = value[part]
@@ -32,8 +42,21 @@ class Row:
         return value
 
     def text(self, column: str) -> str | None:
-        """Return the value as text; None if it is None, NaN or empty."""
-        return as_text(self.cell(column))
+        """Return the value as text; None if it is None, NaN or empty, an error if it is a list, a struct or no text."""
+        value = self.cell(column)
+        if isinstance(value, dict):
+            hint = f"name a part of it, such as {column}.{next(iter(value), 'text')}"
+            raise self.error("expected text, not a struct", column=column, value=value, hint=hint)
+        if is_list(value):
+            raise self.error("expected text, not a list", column=column, value=value, hint=f"name an item of it, such as {column}.0")
+        try:
+            text = as_text(value)
+            if text is not None:
+                text.encode()
+        except UnicodeError as error:
+            hint = "write the text as UTF-8, without half characters"
+            raise self.error("is no text", column=column, value=value, hint=hint) from error
+        return text
 
     def label(self, column: str) -> str:
         """Return the value as a label, in lower case and stripped; '' if it is None, NaN or empty."""
@@ -61,6 +84,15 @@ def column_of(path: str) -> str:
     return path.split(".")[0]
 
 
+def column_at(path: str) -> tuple[str, ...]:
+    """Return the columns of which one must exist so that there can be a cell at a path: one of its whole name, or the one it begins with.
+
+    >>> column_at("prompt"), column_at("prompt.text")
+    (('prompt',), ('prompt.text', 'prompt'))
+    """
+    return tuple(dict.fromkeys((path, column_of(path))))
+
+
 def is_list(value: Any) -> bool:
     """Return whether a cell holds a list or an array."""
     return hasattr(value, "__iter__") and not isinstance(value, str | bytes | dict)
@@ -69,11 +101,13 @@ def is_list(value: Any) -> bool:
 def as_text(value: Any) -> str | None:
     """Return a cell as text; None if it is None, NaN, empty or a list.
 
-    >>> as_text(float("nan")) is None and as_text("") is None
-    True
+    >>> as_text(float("nan")) is None and as_text("") is None, as_text("Où".encode())
+    (True, 'Où')
     """
     if value is None or is_list(value):
         return None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8")
     return None if value != value or value == "" else str(value)
 
 

@@ -1,17 +1,16 @@
-"""The project's own prompts: seeds in `data/raw/*.yaml`, expanded to frames x actions x objects."""
+"""The project's own prompts in `data/raw`: tables, and seeds that are expanded to frames x actions x objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
 
 from ascl_core.artifacts import read_yaml
-from ascl_core.config.base import Config, parse
+from ascl_core.config.base import parse
+from ascl_core.config.own_prompts import SEEDS, SafetySeeds, UtilitySeeds
 from ascl_core.data.raw_prompt import RawPrompt, content_hash
+from ascl_core.data.table_prompts import own_tables
 from ascl_core.data.utility import questions
 from ascl_core.errors import DataError
 from ascl_core.rules.corpus import Corpus
@@ -20,58 +19,27 @@ from ascl_core.vocabulary import PromptType
 SOURCE = "own"
 
 
-class Seed(Config):
-    """One family of prompts about one rule."""
-
-    rule: str
-    frames: tuple[str, ...] = Field(min_length=1)
-    actions: tuple[str, ...] = Field(min_length=1)
-    objects: tuple[str, ...] = Field(min_length=1)
-    contrast: str | None = None
-    """The key word that it shares with a seed of another verdict."""
-
-
-class SafetySeeds(Config):
-    """`data/raw/safety.yaml`."""
-
-    licence: str
-    per_seed: int = Field(ge=1)
-    """The most prompts that a seed gives; chosen by content hash."""
-    frames: dict[str, tuple[str, ...]]
-    """Sentences with `{x}` for action and object."""
-    seeds: tuple[Seed, ...] = Field(min_length=1)
-
-
-class UtilityKind(Config):
-    """One kind of question and how many of it."""
-
-    kind: Literal["add", "subtract", "larger", "smaller", "next", "opposite", "choice"]
-    count: int = Field(ge=1)
-    largest: int = Field(default=10, ge=2, le=1000)
-    orders: tuple[tuple[str, ...], ...] = ()
-    pairs: tuple[tuple[str, str], ...] = ()
-    sets: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = ()
-
-
-class UtilitySeeds(Config):
-    """`data/raw/utility.yaml`."""
-
-    licence: str
-    frames: dict[str, tuple[str, ...]]
-    kinds: tuple[UtilityKind, ...] = Field(min_length=1)
-
-
 def own_prompts(folder: Path, corpus: Corpus) -> list[RawPrompt]:
-    """Return every prompt that the seeds under `folder` expand to, in a fixed order; `DataError` names a bad seed."""
-    return [*_safety_prompts(folder / "safety.yaml", corpus), *_utility_prompts(folder / "utility.yaml")]
+    """Return the prompts of every seed and every table in `folder`, in a fixed order; `DataError` names a bad seed or row."""
+    return [*seed_prompts(folder, corpus), *own_tables(folder, corpus)]
+
+
+def seed_prompts(folder: Path, corpus: Corpus) -> list[RawPrompt]:
+    """Return every prompt that the seeds in `folder` expand to; a file of seeds that is not there has none."""
+    safety, utility = (folder / name for name in SEEDS)
+    return [
+        *(_safety_prompts(safety, corpus) if safety.is_file() else ()),
+        *(_utility_prompts(utility) if utility.is_file() else ()),
+    ]
 
 
 def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
-    values = parse(SafetySeeds, _read(path), file=path)
+    values = parse(SafetySeeds, read_yaml(path), file=path)
     rules = {rule.id: rule for rule in corpus.rules}
     for number, seed in enumerate(values.seeds):
         if (rule := rules.get(seed.rule)) is None:
-            raise DataError("no such rule", file=path, field=f"seeds[{number}].rule", value=seed.rule, hint="name a rule of data/rules")
+            hint = "name a rule of data/rules; or delete the file if its seeds belong to other rules"
+            raise DataError("no such rule", file=path, field=f"seeds[{number}].rule", value=seed.rule, hint=hint)
         if unknown := [frame for frame in seed.frames if frame not in values.frames]:
             hint = f"one of {', '.join(values.frames)}"
             raise DataError("no such frames", file=path, field=f"seeds[{number}].frames", value=unknown[0], hint=hint)
@@ -92,7 +60,7 @@ def _safety_prompts(path: Path, corpus: Corpus) -> Iterator[RawPrompt]:
 
 
 def _utility_prompts(path: Path) -> Iterator[RawPrompt]:
-    values = parse(UtilitySeeds, _read(path), file=path)
+    values = parse(UtilitySeeds, read_yaml(path), file=path)
     for number, spec in enumerate(values.kinds):
         answers: dict[str, tuple[str, str, str | None]] = {}
         for question, answer, kind, choices, family in questions(spec.kind, spec.model_dump()):
@@ -114,9 +82,3 @@ def _sentence(frame: str, words: str) -> str:
 def _sample(prompts: Iterable[str], count: int) -> list[str]:
     """Return at most `count` of the prompts, by content hash, so that a new seed or frame moves few of the others."""
     return sorted(prompts, key=lambda prompt: content_hash(prompt, "seed"))[:count]
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise DataError("file does not exist", file=path, hint="restore it: git checkout data/raw")
-    return read_yaml(path)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from ascl_core.artifacts import sha256_json
-from ascl_core.catalogue.dataset import Answer, CategoryBy, Dataset, Options, Reference, Shape, TypeBy
+from ascl_core.catalogue.dataset import Answer, Categories, CategoryBy, Dataset, Options, Reference, Shape, TypeBy
 from ascl_core.config.sources import SourceConfig
+from ascl_core.data.gold import checked_kind
 from ascl_core.data.raw_prompt import RawPrompt, clean
 from ascl_core.data.row import Row, as_label, as_text, column_of, is_list
 from ascl_core.data.tables import read_rows
@@ -20,13 +21,19 @@ _FIELD = re.compile(r"\{(prompt|options)\}")
 
 def shaped_prompts(source: SourceConfig, data: Dataset) -> Iterator[RawPrompt]:
     """Yield the prompts of the data set in its order, without rows of other suites; `DataError` names file, row and hint."""
+    return (prompt for prompt, _ in prompts_with_categories(source, data))
+
+
+def prompts_with_categories(source: SourceConfig, data: Dataset) -> Iterator[tuple[RawPrompt, tuple[str, ...]]]:
+    """Yield the same prompts, each with every category that fits its labels; the first is the prompt's own."""
     shape = data.shape
     needed = [[column_of(path) for path in group] for group in _needed(shape)]
     reference = [column_of(shape.reference.column)] if shape.reference else []
     for row in read_rows(source, needed, {*chain(*needed), *reference}):
         prompt_type = _type(row, shape.type)
         if prompt_type is not None and all(row.label(column) in wanted for column, wanted in shape.where.items()):
-            yield _prompt(row, prompt_type, shape, source)
+            categories = _categories(row, shape.category)
+            yield _prompt(row, prompt_type, shape, source, next(iter(categories), None)), categories
 
 
 def _needed(shape: Shape) -> Iterator[Sequence[str]]:
@@ -49,7 +56,7 @@ def _type(row: Row, rule: PromptType | TypeBy) -> PromptType | None:
     return rule.values[label]
 
 
-def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfig) -> RawPrompt:
+def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfig, category: str | None) -> RawPrompt:
     asked = _asked(row, shape)
     shown, right = _choices(row, asked, shape)
     return RawPrompt(
@@ -57,7 +64,7 @@ def _prompt(row: Row, prompt_type: PromptType, shape: Shape, source: SourceConfi
         prompt_type=prompt_type,
         source=source.name,
         licence=source.licence,
-        category=_category(row, shape.category),
+        category=category,
         answer=right or _answer(row, shape),
         answer_kind="choice" if right else shape.answer.kind if shape.answer else None,
         choices=_LETTERS[: len(shown)] if right else None,
@@ -87,11 +94,13 @@ def _answer(row: Row, shape: Shape) -> str | None:
     text = row.text(answer.column)
     if text is None:
         raise row.error("gold answer is missing", column=answer.column, hint="fill it in or drop the row")
-    if answer.after is None:
-        return text
-    if answer.after not in text:
-        raise row.error(f"no final answer after {answer.after}", value=text[-60:], hint="fix or drop the row")
-    return text.rsplit(answer.after, 1)[1].strip()
+    if answer.after is not None:
+        if answer.after not in text:
+            raise row.error(f"no final answer after {answer.after}", value=text[-60:], hint="fix or drop the row")
+        text = text.rsplit(answer.after, 1)[1].strip()
+    if answer.kind in ("number", "text"):
+        checked_kind(row, text, answer.kind, None, answer.column)
+    return text
 
 
 def _reference(row: Row, rule: Reference | None) -> str | None:
@@ -146,9 +155,9 @@ def _option_labels(row: Row, options: Options, count: int) -> list[str]:
     return labels
 
 
-def _category(row: Row, rule: str | CategoryBy | None) -> str | None:
+def _categories(row: Row, rule: Categories | CategoryBy | None) -> tuple[str, ...]:
     if not isinstance(rule, CategoryBy):
-        return rule
+        return rule or ()
     cell = row.cell(rule.column)
     labels = [as_label(item) for item in (cell if is_list(cell) else [cell])]
-    return next((rule.values[label] for label in labels if label in rule.values), None)
+    return tuple(dict.fromkeys(chain.from_iterable(rule.values.get(label, ()) for label in labels)))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.base import parse
-from ascl_core.config.params import Params, load_params, merge
+from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import StageContext
 from ascl_core.errors import AsclError, dump_error
+from ascl_core.evaluation.rule_probes import write_probes, write_scores
 from ascl_core.evaluation.run import evaluate
+from ascl_core.rules.corpus import load_corpus
 
 
 def main() -> int:
@@ -20,7 +24,11 @@ def main() -> int:
     given = _parser().parse_args()
     checkpoint, suites, manifest, corpus, folder = given.paths
     try:
-        params = _with_variant(load_params("params.yaml"), given.variant)
+        params = _with_sections(load_params("params.yaml"), given.sections)
+        loaded = load_corpus(corpus)
+        rules = [loaded.rule(rule_id) for rule_id in given.rules or ()]
+        if rules:
+            missing = write_probes(rules, loaded, params.rules.at, suites, manifest, attacks=given.attacks)
         state = _state(folder, params, checkpoint, suites, manifest, corpus, *([given.index] if given.index else []))
         evaluate(
             evaluate=params.evaluate,
@@ -37,7 +45,10 @@ def main() -> int:
             metrics=folder / "metrics.json",
             context=StageContext(state=state),
         )
-        shutil.rmtree(state.parent)
+        if rules:
+            write_scores(rules, folder / "results.parquet", missing, folder / "scores.json")
+        if state.parent.exists():  # without a prompt nothing is kept
+            shutil.rmtree(state.parent)
     except AsclError as error:
         return dump_error(error, folder / "error.json")
     return 0
@@ -49,13 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("paths", nargs=5, type=Path, metavar="PATH", help="checkpoint, suites, their manifest, corpus, folder")
     parser.add_argument("--index", type=Path, help="the folder with the index of the corpus (default: built here)")
-    parser.add_argument("--variant", help="use this value of conversation.variant")
+    parser.add_argument("--sections", type=json.loads, default={}, help="JSON: sections that replace those of params.yaml")
+    parser.add_argument("--rules", nargs="+", metavar="ID", help="write probes of these rules as the suites, and scores.json")
+    parser.add_argument("--attacks", action="store_true", help="also attack the probes of what must be refused")
     return parser
 
 
-def _with_variant(params: Params, variant: str | None) -> Params:
-    values = params.model_dump(mode="json")
-    return params if variant is None else parse(Params, merge(values, {"conversation": {"variant": variant}}), file="--variant")
+def _with_sections(params: Params, sections: dict[str, Any]) -> Params:
+    return parse(Params, {**params.model_dump(mode="json"), **sections}, file="--sections") if sections else params
 
 
 def _state(folder: Path, params: Params, *inputs: Path) -> Path:

@@ -50,3 +50,5 @@ FIGURES = (
 )
 """In the order of the tables."""
 BY_KEY = {figure.key: figure for figure in FIGURES}
+JUDGED = ("safety_rate", "coverage", "over_refusal_strict", "over_refusal_full", "h_avg")
+"""The figures that are shown of a second judge: those that another verdict changes."""

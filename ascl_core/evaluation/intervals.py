@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class Estimate:
     """The number of observations."""
     successes: int | None = None
     """For a proportion; None for a mean or a derived figure."""
+    prompts: int | None = None
+    """For a proportion whose answers are clustered by prompt: the number of different prompts; None for any other figure."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `metrics.json`."""
@@ -91,7 +93,8 @@ def proportion(flags: Sequence[bool], clusters: Sequence[str] | None = None) -> 
     """Return the share of True with its Wilson interval; clusters count as their effective number of observations."""
     if clusters is None or not flags:
         return wilson(sum(flags), len(flags))
-    return wilson(sum(flags), len(flags), effective_n(Clustered(flags, clusters)))
+    estimate = wilson(sum(flags), len(flags), effective_n(Clustered(flags, clusters)))
+    return estimate and replace(estimate, prompts=len(set(clusters)))
 
 
 def effective_n(flags: Clustered) -> float:

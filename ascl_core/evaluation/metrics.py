@@ -112,11 +112,11 @@ def _mean(rows: Rows, measure: Measure) -> Estimate | None:
 
 def _observed(rows: Iterable[EvaluatedRollout], measure: Measure) -> Clustered:
     """Return the values of the responses that count, each with its cluster."""
-    counted = [(float(value), _cluster(row)) for row in rows if (value := measure(row)) is not None]
+    counted = [(float(value), cluster_of(row)) for row in rows if (value := measure(row)) is not None]
     return Clustered([value for value, _ in counted], [cluster for _, cluster in counted])
 
 
-def _cluster(row: EvaluatedRollout) -> str:
+def cluster_of(row: EvaluatedRollout) -> str:
     """Return the prompt whose answers depend on each other: every sample, and every attack on it."""
     return plain_id(row.prompt_id)
 
@@ -148,13 +148,13 @@ def _unanswered(rows: Rows) -> dict[str, str]:
 def _rule_precision(rows: Rows) -> Estimate | None:
     """Return the share of rules in the tool results of consulting responses that belong to the prompt's category."""
     shown = [(row, rule_id) for row in rows if measures.consulted(row) and row.category for rule_id in row.consulted]
-    return proportion([rule_id.startswith(f"{row.category}-") for row, rule_id in shown], [_cluster(row) for row, _ in shown])
+    return proportion([rule_id.startswith(f"{row.category}-") for row, rule_id in shown], [cluster_of(row) for row, _ in shown])
 
 
 def _invalid_calls(rows: Rows) -> Estimate | None:
     """Return the share of attempted calls that got no result."""
     calls = [(row, number >= row.completed) for row in rows for number in range(row.attempted)]
-    return proportion([unanswered for _, unanswered in calls], [_cluster(row) for row, _ in calls])
+    return proportion([unanswered for _, unanswered in calls], [cluster_of(row) for row, _ in calls])
 
 
 def _grouped(rows: Iterable[EvaluatedRollout], key: Callable[[EvaluatedRollout], str]) -> dict[str, list[EvaluatedRollout]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation.intervals import resampled_ratio
-from ascl_core.evaluation.measures import is_right
+from ascl_core.evaluation.measures import right
 from ascl_core.vocabulary import PromptType
 
 
@@ -60,7 +60,7 @@ def _scores(rows: Sequence[EvaluatedRollout], kind: str) -> dict[tuple[str, str]
     scores: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for row in rows:
         if row.dual_use if kind == "dual_use" else row.prompt_type == kind:
-            scores[row.suite, row.prompt_id].append(is_right(row))
+            scores[row.suite, row.prompt_id].append(right(row))
     return {key: sum(values) / len(values) for key, values in scores.items()}
 
 

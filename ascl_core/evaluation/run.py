@@ -18,6 +18,7 @@ from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts,
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.attacks import summarise_all
+from ascl_core.evaluation.second_opinion import second_opinion
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
@@ -56,7 +57,8 @@ def evaluate(
     described = read_json(suites_manifest)
     samples = {name: int(values.get("samples") or 1) for name, values in described.get("suites", {}).items()}
     answered = _sample(evaluate, conversation, compute, checkpoint, prompts, samples, tools, found.rules, context)
-    judge = get_judge(evaluate.judge, compute)
+    judge = get_judge(evaluate.judge, compute, found.rules)
+    second = get_judge(evaluate.second_judge, compute, found.rules) if evaluate.second_judge else None
     rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
     summary = {
@@ -68,8 +70,12 @@ def evaluate(
         "samples": evaluate.samples,
         "variant": conversation.variant,
         **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),
+        **({"second_judge": second_opinion(rows, second)} if second else {}),
     }
     write_json(metrics, summary)
+    judge.check()
+    if second:
+        second.check()
     shown = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "h", "valid_rate", "consult_rate")
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
 
@@ -153,7 +159,7 @@ def _judge(answered: Sequence[tuple[Prompt, Rollout]], judge: Judge, max_tool_ca
     """Return each rollout with its verdict; malformed ones never reach the judge and count as not judged."""
     facts = [read_rollout(r.text, finished=r.finished, max_tool_calls=max_tool_calls) for _, r in answered]
     valid = [i for i, fact in enumerate(facts) if fact.valid]
-    items = [Item(answered[i][0].prompt, facts[i].answer, answered[i][0].prompt_type) for i in valid]
+    items = [Item.of(answered[i][0], facts[i].answer) for i in valid]
     verdicts = dict(zip(valid, judge.judge(items), strict=True))
     unjudged = Verdict(Refusal.UNKNOWN, Harm.UNKNOWN, judge.id, "malformed")
     return [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ascl_core.contracts import EvaluatedRollout
+from ascl_core.data.attacks import plain_id
 from ascl_core.evaluation.intervals import RESAMPLES, identity
 from ascl_core.evaluation.measures import Measure
 
@@ -91,20 +92,29 @@ def _resampled(by_seed: Sequence[Groups], random: np.random.Generator) -> list[n
     """Return for each seed the mean over the groups of the means of the drawn prompts, (resamples, sides)."""
     means: list[list[np.ndarray]] = [[] for _ in by_seed]
     for group in dict.fromkeys(name for groups in by_seed for name in groups):
-        prompts = [*dict.fromkeys(prompt for groups in by_seed for prompt in groups.get(group, ()))]
-        drawn = random.integers(0, len(prompts), (RESAMPLES, len(prompts)))
+        clusters = dict.fromkeys(_cluster(prompt) for groups in by_seed for prompt in groups.get(group, ()))
+        numbers = {cluster: number for number, cluster in enumerate(clusters)}
+        drawn = random.integers(0, len(numbers), (RESAMPLES, len(numbers)))
         for of_seed, groups in zip(means, by_seed, strict=True):
             if group in groups:
-                sides = zip(*(groups[group].get(prompt, (np.nan, np.nan)) for prompt in prompts), strict=False)
-                of_seed.append(np.stack([_means_of_drawn(np.array(values), drawn) for values in sides], axis=-1))
+                of_seed.append(_means_of_drawn(groups[group], numbers, drawn))
     return [np.mean(of_seed, axis=0) for of_seed in means]
 
 
-def _means_of_drawn(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return the mean of each draw; NaN is a prompt without a value, and a draw of only those has the mean of all values."""
-    found = values[drawn]
-    counts = (~np.isnan(found)).sum(1)
-    return np.where(counts, np.nansum(found, 1) / np.maximum(counts, 1), np.nanmean(values))
+def _means_of_drawn(values: Mapping[str, tuple[float, ...]], numbers: Mapping[str, int], drawn: np.ndarray) -> np.ndarray:
+    """Return the mean of each draw of clusters on each side; a draw without a value has the mean of all values."""
+    index = [numbers[_cluster(prompt)] for prompt in values]
+    sides = np.array([*values.values()])
+    sums, counts = np.zeros((len(numbers), sides.shape[1])), np.bincount(index, minlength=len(numbers))
+    np.add.at(sums, index, sides)
+    found = counts[drawn].sum(1)[:, None]
+    return np.where(found, sums[drawn].sum(1) / np.maximum(found, 1), sides.mean(0))
+
+
+def _cluster(prompt: str) -> str:
+    """Return the prompt whose answers are drawn together: a plain one with every attack on it."""
+    suite, _, prompt_id = prompt.partition("\n")
+    return f"{suite}\n{plain_id(prompt_id)}"
 
 
 def _mean(values: Mapping[str, tuple[float, ...]]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import OWN
 from ascl_core.config.suites import SuiteConfig, SuitesConfig
 from ascl_core.contracts import Prompt, StageContext, to_table
+from ascl_core.data.nearest_category import with_categories
 from ascl_core.data.raw_prompt import RawPrompt, clean, content_fraction, content_hash
 from ascl_core.data.resolve import resolve
-from ascl_core.data.seeds import own_prompts
+from ascl_core.data.seeds import seed_prompts
 from ascl_core.data.sources import load_source
+from ascl_core.data.table_prompts import own_tables
 from ascl_core.errors import DataError
 from ascl_core.evaluation.attacks import attack_suites
 from ascl_core.rules.corpus import Corpus, load_corpus
@@ -54,13 +56,13 @@ def build_suites(
     """
     loaded_corpus = load_corpus(corpus)
     own = _held_out(suites, raw, loaded_corpus)
-    prompts = _own_suites(own, loaded_corpus, rules.at)
+    prompts = _own_suites(list(with_categories(own, loaded_corpus, rules.at)), loaded_corpus, rules.at)
     prompts += attack_suites(prompts, attacks)
     held_out = {row.prompt for row in own}
     missing: dict[str, str] = {}
     for suite in context.progress.track(suites.external, "load suites"):
         try:
-            rows = _external_rows(suite, raw, loaded_corpus)
+            rows = _external_rows(suite, raw, loaded_corpus, rules.at)
         except DataError as error:
             if suite.required:
                 raise
@@ -72,12 +74,41 @@ def build_suites(
     described = {"suites": _describe(prompts, suites), "missing": missing, "metric_version": METRIC_VERSION}
     write_json(manifest, {**described, "held_out_attacks": [str(kind) for kind in attacks.held_out]})
     write_json(texts, sorted(held_out))
-    return {"suites": len({prompt.suite for prompt in prompts}), "prompts": len(prompts), "missing": len(missing)}
+    return {"suites": len({prompt.suite for prompt in prompts}), "prompts": len(prompts), "missing": len(missing), **_note(prompts)}
+
+
+def _note(prompts: list[Prompt]) -> dict[str, str]:
+    """Return what a person should know: the types without a prompt to evaluate on."""
+    present = {prompt.prompt_type for prompt in prompts}
+    absent = [str(kind) for kind in PromptType if kind not in present]
+    what = "no suite has a prompt" if not present else f"no suite has a {' or '.join(absent)} prompt"
+    return {"note": f"{what}: the figures that need one have no data, which is not zero, and the gate cannot hold them"} if absent else {}
 
 
 def _held_out(suites: SuitesConfig, raw: Path, corpus: Corpus) -> list[RawPrompt]:
-    """Return the held-out prompts: whole families, so that training never sees their actions and objects together."""
-    return [row for row in own_prompts(raw, corpus) if content_fraction(row.family or row.prompt, "suite") < suites.own_fraction]
+    """Return the held-out prompts: of seeds whole families, so that training never sees their actions and objects together.
+
+    Of the prompts in tables that share a rule, or else type and category, at least one is held out and at least one is left, if there are
+    two. All of it depends on the files in `raw` alone.
+    """
+    if not suites.own_fraction:
+        return []
+    seeds = [row for row in seed_prompts(raw, corpus) if _fraction(row) < suites.own_fraction]
+    groups: dict[object, list[RawPrompt]] = defaultdict(list)
+    for row in own_tables(raw, corpus):
+        groups[row.rule_id or (row.prompt_type, row.category)].append(row)
+    tables = [row for members in groups.values() for row in _hold_out(members, suites.own_fraction)]
+    return [*seeds, *tables]
+
+
+def _hold_out(rows: list[RawPrompt], share: float) -> list[RawPrompt]:
+    ordered = sorted(_once(rows), key=_fraction)
+    number = sum(_fraction(row) < share for row in ordered)
+    return ordered[: min(max(number, 1), len(ordered) - 1)]
+
+
+def _fraction(row: RawPrompt) -> float:
+    return content_fraction(row.family or row.prompt, "suite")
 
 
 def _own_suites(rows: list[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]:
@@ -85,8 +116,10 @@ def _own_suites(rows: list[RawPrompt], corpus: Corpus, at: date) -> list[Prompt]
     return [dataclasses.replace(p, suite=_DUAL_USE if p.dual_use else _OWN[p.prompt_type]) for p in resolved]
 
 
-def _external_rows(suite: SuiteConfig, raw: Path, corpus: Corpus) -> list[RawPrompt]:
+def _external_rows(suite: SuiteConfig, raw: Path, corpus: Corpus, at: date) -> list[RawPrompt]:
     rows = _once([dataclasses.replace(row, prompt=clean(row.prompt)) for row in load_source(suite, raw, corpus)])
+    if suite.is_own:
+        rows = list(with_categories(rows, corpus, at))
     if suite.max_prompts is not None:
         rows = sorted(rows, key=lambda row: content_hash(row.prompt, "max_prompts"))[: suite.max_prompts]
     return rows

@@ -2,7 +2,7 @@
 
 Messages are in the project's form (thought in `reasoning_content`, tool arguments as a JSON string); each model gets
 them in the form that it expects. A reply is an assistant message with at most one tool call; one that was cut off by the
-token budget is empty, so that no half sentence passes for an answer.
+token budget or by a filter is empty, so that no half sentence passes for an answer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ascl_core.config.chat import ChatConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
+from ascl_core.conversation.formats import canonical_text, end_ids, with_objects
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling, make_generator
-from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint
+from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint, Reply, check_replies
 from ascl_core.generation.load import identity
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class LocalChat:
         """See `ChatModel`; `ModelError` if the model cannot be loaded."""
         tokenizer = self._generator.tokenizer
         options = {"tools": list(tools) or None, "add_generation_prompt": True, "tokenize": True, "return_dict": False}
-        neutral = (neutralise([_with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
+        neutral = (neutralise([with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
         inputs = [list(tokenizer.apply_chat_template(messages, **options)) for messages in neutral]
         outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE, seeds=seeds)
         return [_local_reply(ids, tokenizer) for ids in outputs]
@@ -85,7 +87,7 @@ class EndpointChat:
     @property
     def name(self) -> str:
         """See `ChatModel`."""
-        return f"{self.endpoint.model}@{self.endpoint.host}"
+        return self.endpoint.name
 
     def replies(
         self, conversations: Conversations, *, sampling: Sampling, tools: Schemas = (), seeds: Sequence[int] | None = None
@@ -95,19 +97,21 @@ class EndpointChat:
         if tools:
             options["tools"] = list(tools)
 
-        def reply(number: int) -> Message:
+        def reply(number: int) -> Reply:
             seed = sampling.seed * 1_000_003 + number if seeds is None else seeds[number]
-            return _endpoint_reply(self.endpoint.chat(with_call_ids(neutralise(conversations[number])[0]), seed=seed, **options))
+            return self.endpoint.chat(with_call_ids(neutralise(conversations[number])[0]), seed=seed, **options)
 
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-            return list(pool.map(reply, range(len(conversations))))
+            replies = list(pool.map(reply, range(len(conversations))))
+        check_replies(self.endpoint, replies, "replies are left empty")
+        return [_endpoint_reply(reply) for reply in replies]
 
 
-def make_chat(backend: str, model: str, compute: ComputeConfig, *, revision: str | None = None, base_url: str | None = None) -> ChatModel:
-    """Return the chat model of a backend: `openai` is an endpoint, the others load the model on this machine."""
-    if backend == "openai":
-        return EndpointChat(Endpoint(model, base_url or DEFAULT_URL))
-    return LocalChat(model, compute.model_copy(update={"backend": backend}), revision)
+def make_chat(chat: ChatConfig, compute: ComputeConfig) -> ChatModel:
+    """Return the chat model: `openai` is an endpoint, the other backends load the model on this machine."""
+    if chat.backend == "openai":
+        return EndpointChat(Endpoint(chat.model, chat.base_url or DEFAULT_URL))
+    return LocalChat(chat.model, compute.model_copy(update={"backend": chat.backend}), chat.revision)
 
 
 def read_reply(text: str) -> Message:
@@ -133,28 +137,17 @@ def with_call_ids(messages: Sequence[Message]) -> list[Message]:
     return converted
 
 
-def _with_objects(message: Message) -> Message:
-    """Return the message with tool arguments as objects, which every chat template can render."""
-    calls = message.get("tool_calls")
-    if not calls:
-        return message
-    functions = [{**call["function"], "arguments": json.loads(call["function"]["arguments"])} for call in calls]
-    return {**message, "tool_calls": [{"type": "function", "function": function} for function in functions]}
-
-
 def _local_reply(ids: list[int], tokenizer: Any) -> Message:
-    finished = bool(ids) and ids[-1] == tokenizer.eos_token_id
-    return read_reply(tokenizer.decode(ids[:-1])) if finished else answering_turn("", "")
+    finished = bool(ids) and ids[-1] in end_ids(tokenizer)
+    return read_reply(canonical_text(tokenizer, tokenizer.decode(ids[:-1]))) if finished else answering_turn("", "")
 
 
-def _endpoint_reply(message: Message) -> Message:
-    """Return the endpoint's message, read like a local model's text."""
-    if message["finish_reason"] == "length":
+def _endpoint_reply(reply: Reply) -> Message:
+    """Return the endpoint's reply, read like a local model's text."""
+    if reply.problem is not None:
         return answering_turn("", "")
-    thought = message.get("reasoning_content") or message.get("reasoning") or ""
-    text = f"{THINK}{thought}{END_THINK}" if thought else ""
-    text += str(message.get("content") or "")
-    for call in (message.get("tool_calls") or [])[:1]:
-        function = call["function"]
-        text += f'{CALL}{{"name": {json.dumps(function["name"])}, "arguments": {function["arguments"]}}}{END_CALL}'
+    text = f"{THINK}{reply.thought}{END_THINK}" if reply.thought else ""
+    text += reply.content
+    for name, arguments in reply.calls[:1]:
+        text += f'{CALL}{{"name": {json.dumps(name)}, "arguments": {arguments}}}{END_CALL}'
     return read_reply(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ascl_core.proxies import check_proxies
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SECONDS = 3.0
 
@@ -25,6 +27,7 @@ def hub_problem(path: str | Path, revision: str | None = None) -> str | None:
             return "no such folder"
         if constants.HF_HUB_OFFLINE:
             return "no such folder; if it is a hub id, it is not in the local cache, and HF_HUB_OFFLINE forbids to ask the hub"
+        check_proxies()
         HfApi().model_info(name, revision=revision, timeout=_SECONDS)
     except (RepositoryNotFoundError, HFValidationError):
         return "no such folder, and no such model on the hub that you may read"

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.conversation.formats import end_ids
 from ascl_core.conversation.tool_loop import OpenRollout
 from ascl_core.cpu.conversing import converse
-from ascl_core.cpu.decoding import decode
+from ascl_core.cpu.decoding import decode, log_sampling
 from ascl_core.cpu.grouped_attention import use_grouped_attention
 from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.generation.load import context_length, load_model, load_tokenizer
 
 
 class TransformersGenerator(Generator):
@@ -27,6 +28,7 @@ class TransformersGenerator(Generator):
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.model: Any = load_model(checkpoint, compute, revision).eval()
+        log_sampling(self.model)
         use_grouped_attention(self.model)
 
     def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
@@ -38,7 +40,7 @@ class TransformersGenerator(Generator):
                 self.tokenizer,
                 waiting[start : start + batch_size],
                 room=lambda one: self._room(len(one.input_ids), sampling),
-                ends={self.tokenizer.eos_token_id},
+                ends=end_ids(self.tokenizer),
                 temperature=sampling.temperature,
                 generator=draw,
                 top_p=sampling.top_p,
@@ -54,12 +56,13 @@ class TransformersGenerator(Generator):
         """
         draw = self._draw(sampling if seeds is None else replace(sampling, seed=Random(str(list(seeds))).getrandbits(63)))
         outputs: list[list[int]] = [[] for _ in inputs]
+        ends = end_ids(self.tokenizer)
         order = sorted((i for i, ids in enumerate(inputs) if self._room(len(ids), sampling) > 0), key=lambda i: len(inputs[i]))
 
         def take(row: int, token: int, _: float) -> list[int] | None:
             turn = outputs[batch[row]]
             turn.append(token)
-            return None if token == self.tokenizer.eos_token_id or len(turn) == rooms[row] else []
+            return None if token in ends or len(turn) == rooms[row] else []
 
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
@@ -70,7 +73,7 @@ class TransformersGenerator(Generator):
 
     def _room(self, length: int, sampling: Sampling) -> int:
         """Return how many tokens may follow an input of that length."""
-        return min(sampling.max_new_tokens, self.model.config.max_position_embeddings - length)
+        return min(sampling.max_new_tokens, context_length(self.model) - length)
 
     def _draw(self, sampling: Sampling) -> torch.Generator | None:
         return torch.Generator(self.model.device).manual_seed(sampling.seed) if sampling.temperature else None

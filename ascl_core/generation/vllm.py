@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,16 +14,19 @@ from typing import Any
 import torch
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.conversation.formats import end_ids
 from ascl_core.conversation.tool_loop import OpenRollout
 from ascl_core.errors import ModelError
 from ascl_core.generation import Generator, Sampling
-from ascl_core.generation.load import device_of, first_line, load_tokenizer
+from ascl_core.generation.load import check_embeddings, device_of, first_line, load_tokenizer
 
 _CPU_CACHE_GIB = "1"
 _HOTTEST = 2.0
 """vLLM's own limit."""
 _ON_CPU: dict[str, Any] = {"enforce_eager": True, "enable_chunked_prefill": False}
 """A prompt that is read in parts rewinds its request's random numbers, which vLLM cannot do on a CPU."""
+_UNREADABLE = "llvmlite.binding.ffi"
+"""An attribute of this module has an own `__dict__`, at which vLLM 0.31 fails when it looks through all modules for its CPU kernels."""
 
 
 class VllmGenerator(Generator):
@@ -30,6 +35,7 @@ class VllmGenerator(Generator):
     def __init__(self, checkpoint: str | Path, compute: ComputeConfig, revision: str | None = None) -> None:
         self.tokenizer = load_tokenizer(checkpoint, revision)
         self.engine = _engine(checkpoint, compute, revision)
+        check_embeddings(checkpoint, self.engine.llm_engine.model_config.get_vocab_size(), self.tokenizer)
         self.context_length: int = self.engine.llm_engine.model_config.max_model_len
 
     def _converse(self, opened: list[OpenRollout], sampling: Sampling, batch_size: int) -> Iterator[None]:
@@ -69,14 +75,15 @@ class VllmGenerator(Generator):
             top_p=sampling.top_p,
             max_tokens=min(sampling.max_new_tokens, self.context_length - input_length),
             seed=seed,
-            stop_token_ids=[self.tokenizer.eos_token_id],
+            stop_token_ids=sorted(end_ids(self.tokenizer)),
             detokenize=False,
         )
 
     def _with_end(self, output: Any) -> list[int]:
         """Return the ids, closed by the end token if the model ended its turn."""
-        ids, end = list(output.token_ids), self.tokenizer.eos_token_id
-        return [*ids, end] if output.finish_reason == "stop" and ids[-1:] != [end] else ids
+        ids = list(output.token_ids)
+        ended = output.finish_reason == "stop" and not end_ids(self.tokenizer) & {*ids[-1:]}
+        return [*ids, self.tokenizer.eos_token_id] if ended else ids
 
 
 def _seeds(sampling: Sampling) -> Random:
@@ -96,9 +103,27 @@ def _engine(checkpoint: str | Path, compute: ComputeConfig, revision: str | None
 
     options: dict[str, Any] = _ON_CPU if on_cpu else {"gpu_memory_utilization": compute.vllm_memory_share}
     try:
-        return LLM(
-            model=str(checkpoint), revision=revision, dtype=compute.dtype, trust_remote_code=False, load_format="safetensors", **options
-        )
+        with _hidden(_UNREADABLE):
+            return LLM(
+                model=str(checkpoint),
+                revision=revision,
+                dtype=compute.dtype,
+                trust_remote_code=False,
+                load_format="safetensors",
+                logprobs_mode="processed_logprobs",  # of the distribution that a token is drawn from
+                **options,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         hint = "give a folder with config.json, tokenizer and safetensors, or a hub id; free memory if it ran out"
         raise ModelError(f"cannot be loaded by vLLM: {first_line(error, 300)}", file=checkpoint, hint=hint) from error
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Keep a module that is already imported, such as by bm25s or by an engine before this one, out of `sys.modules`."""
+    module = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules[name] = module

@@ -1,7 +1,7 @@
 """Verdicts kept in an SQLite file, so that no response is judged twice by the same version of a judge.
 
-The key is the SHA-256 of judge id with version, prompt and response. An unknown verdict is not kept: the next
-run may do better.
+The key is the SHA-256 of judge id with version, prompt and response; for a judge that reads the rules, of the jurisdiction, too. An unknown
+verdict is not kept: the next run may do better.
 """
 
 from __future__ import annotations
@@ -59,11 +59,18 @@ class VerdictCache:
 
 
 class CachedJudge:
-    """A judge with a cache in front."""
+    """A judge with a cache in front.
 
-    def __init__(self, judge: Judge, path: str | Path) -> None:
+    Args:
+        judge: The judge that is asked for what the cache lacks.
+        path: The file of the cache.
+        by_jurisdiction: Whether the verdict depends on the jurisdiction of the conversation.
+    """
+
+    def __init__(self, judge: Judge, path: str | Path, *, by_jurisdiction: bool = False) -> None:
         self.inner = judge
         self.cache = VerdictCache(path)
+        self.by_jurisdiction = by_jurisdiction
 
     @property
     def id(self) -> str:
@@ -73,7 +80,7 @@ class CachedJudge:
     def judge(self, items: Sequence[Item]) -> list[Verdict]:
         """Return one verdict an item; equal items are judged once."""
         judge_id = self.id
-        keys = [verdict_key(judge_id, item) for item in items]
+        keys = [verdict_key(judge_id, item, by_jurisdiction=self.by_jurisdiction) for item in items]
         known = self.cache.get(keys, judge_id)
         missing = {key: item for key, item in zip(keys, items, strict=True) if key not in known}
         pending = list(missing.items())
@@ -85,6 +92,6 @@ class CachedJudge:
         return [known[key] for key in keys]
 
 
-def verdict_key(judge_id: str, item: Item) -> str:
-    """Return the SHA-256 of the judge's id with its version, the prompt and the response."""
-    return sha256_json([judge_id, item.prompt, item.response])
+def verdict_key(judge_id: str, item: Item, *, by_jurisdiction: bool = False) -> str:
+    """Return the SHA-256 of the judge's id with its version, the prompt, the response and, if it counts, the jurisdiction."""
+    return sha256_json([judge_id, item.prompt, item.response, *([item.jurisdiction] if by_jurisdiction else [])])

@@ -8,8 +8,10 @@ from typing import Any
 from ascl_core.arms import CANDIDATE
 from ascl_core.artifacts import write_json, write_text
 from ascl_core.config.report import ReportConfig
+from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import StageContext
-from ascl_core.report.inputs import REFERENCE, Inputs, read_inputs
+from ascl_core.report.flat_files import write_flat_files
+from ascl_core.report.inputs import REFERENCE, RELEASED, Inputs, read_inputs
 from ascl_core.report.templates import templates
 from ascl_core.report.view import make_view
 
@@ -19,7 +21,9 @@ _PAGES = {"index.html": "page.html.jinja", "model_card.md": "model_card.md.jinja
 def report(
     *,
     report: ReportConfig,
+    rules: RulesConfig,
     corpus: Path,
+    released: Path,
     findings: Path,
     suites_manifest: Path,
     curation_counts: Path,
@@ -33,13 +37,14 @@ def report(
     page: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Write `index.html` (self-contained), `model_card.md`, `data_card.md` and `summary.json` into the folder `page`.
+    """Write `index.html` (self-contained), `model_card.md`, `data_card.md`, `summary.json` and the flat files of figures into `page`.
 
     A figure without data is shown as "no data"; a file that cannot be read is a `DataError`. The same inputs give the same bytes.
     """
     context.progress.update("report", 0, len(_PAGES) + 1)
     inputs = read_inputs(
         corpus=corpus,
+        released=released,
         findings=findings,
         suites_manifest=suites_manifest,
         curation_counts=curation_counts,
@@ -51,12 +56,14 @@ def report(
         results=results,
         records=records,
     )
-    view = make_view(inputs, report)
+    view = make_view(inputs, report, rules.at, context.run)
     environment = templates()
     for done, (name, template) in enumerate(_PAGES.items(), start=1):
         write_text(page / name, environment.get_template(template).render(view))
         context.progress.update("report", done, len(_PAGES) + 1, name)
     write_json(page / "summary.json", _summary(inputs, view))
+    own = [arm for arm in inputs.arms if arm.name != RELEASED]
+    write_flat_files(page, inputs.decision, own, inputs.arms)
     context.progress.update("report", len(_PAGES) + 1, len(_PAGES) + 1)
     return {"arms": len(inputs.arms), "conversations": len(view["samples"])}
 
@@ -66,6 +73,10 @@ def _summary(inputs: Inputs, view: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": "ascl.report/1",
         "title": view["title"],
+        "run": view["run"],
+        "ended": inputs.ended,
+        "released": inputs.arm(RELEASED).metrics.get("tag"),
+        "rules_change": {"class": str(view["change"].change_class), "rules": [rule.rule_id for rule in view["rules_diff"]]},
         "sentence": view["sentence"],
         "passed": inputs.decision.get("passed"),
         "criteria": inputs.decision.get("criteria") or [],

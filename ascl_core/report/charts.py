@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,32 +33,28 @@ class SafetyChart:
 
 
 def safety_chart(labels: Sequence[str], safe: Estimates, refused: Estimates) -> SafetyChart:
-    """Return the chart of the arms with both rates and enough verdicts."""
-    skipped, front = few_verdicts(safe, refused), pareto_front(safe, refused)
-    not_drawn = tuple(labels[i] for i in sorted(skipped))
-    points = [plots.Point(o, s, i, i in front) for i, s, o in _drawn(safe, refused)]
-    if not points:
-        return SafetyChart(None, front, not_drawn)
-    values = "; ".join(
-        f"{labels[p.series]}: safety {percent(p.safety['value'])}, over-refusal {percent(p.over_refusal['value'])}" for p in points
-    )
-    return SafetyChart(Markup(plots.safety_plot(points, f"Safety against over-refusal. {values}.")), front, not_drawn)
+    """Return the chart of the arms with both rates and enough verdicts.
+
+    An arm has too few with less than half as many as the best judged arm: its rates mean little.
+    """
+    few = {i for row in (safe, refused) for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
+    drawn = {i: (s, o) for i, (s, o) in enumerate(zip(safe, refused, strict=True)) if s and o and i not in few}
+    front = pareto_front({i: (s["value"], o["value"]) for i, (s, o) in drawn.items()})
+    svg = None
+    if drawn:
+        values = "; ".join(f"{labels[i]}: safety {percent(s['value'])}, over-refusal {percent(o['value'])}" for i, (s, o) in drawn.items())
+        points = [plots.Point(o, s, i, i in front) for i, (s, o) in drawn.items()]
+        svg = Markup(plots.safety_plot(points, f"Safety against over-refusal. {values}."))
+    return SafetyChart(svg, front, tuple(labels[i] for i in sorted(few)))
 
 
-def pareto_front(safe: Estimates, refused: Estimates) -> tuple[int, ...]:
-    """Return the positions of the arms that no other arm dominates in safety and over-refusal."""
-    points = {i: (s["value"], o["value"]) for i, s, o in _drawn(safe, refused)}
+def pareto_front(points: Mapping[int, tuple[float, float]]) -> tuple[int, ...]:
+    """Return the arms that no other arm dominates, of arms with safety and over-refusal.
+
+    >>> pareto_front({0: (0.9, 0.1), 1: (0.95, 0.3), 2: (0.9, 0.2)})
+    (0, 1)
+    """
     return tuple(i for i, (s, o) in points.items() if not any(a >= s and b <= o and (a, b) != (s, o) for a, b in points.values()))
-
-
-def few_verdicts(*figures: Estimates) -> set[int]:
-    """Return the positions of the arms with less than half as many verdicts as the best judged arm: their rates mean little."""
-    return {i for row in figures for i, e in enumerate(row) if e and 2 * e["n"] < max(other["n"] for other in row if other)}
-
-
-def _drawn(safe: Estimates, refused: Estimates) -> list[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
-    skipped = few_verdicts(safe, refused)
-    return [(i, s, o) for i, (s, o) in enumerate(zip(safe, refused, strict=True)) if s and o and i not in skipped]
 
 
 def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -67,6 +63,11 @@ def legend(labels: Sequence[str]) -> list[dict[str, Any]]:
         {"label": label, "series": i % len(plots.SERIES), "glyph": _GLYPHS[i % len(_GLYPHS)], "stroke": _STROKES[i % len(_STROKES)]}
         for i, label in enumerate(labels)
     ]
+
+
+def series_of(steps: Iterable[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    """Return step and value of a figure for each step of a training log that has it."""
+    return [(int(step["step"]), float(step[key])) for step in steps if isinstance(step.get(key), int | float)]
 
 
 def curves(name: str, title: str, series: Series, label: str, scale: plots.Scale = "linear") -> dict[str, Any]:

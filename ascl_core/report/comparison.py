@@ -6,25 +6,25 @@ import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ascl_core.arms import BASELINE
-from ascl_core.artifacts import read_json, read_jsonl, read_parquet, write_json, write_text
-from ascl_core.contracts import EvaluatedRollout, from_table
+from ascl_core.artifacts import read_json, write_json, write_text
+from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
+from ascl_core.contracts import EvaluatedRollout
+from ascl_core.conversation.steps import Step, steps_of
 from ascl_core.errors import AsclError
 from ascl_core.evaluation import measures
 from ascl_core.evaluation.figures import BY_KEY
-from ascl_core.evaluation.intervals import identity
-from ascl_core.evaluation.measures import Measure, is_right
-from ascl_core.evaluation.metrics import h_of
+from ascl_core.evaluation.measures import Measure
 from ascl_core.evaluation.paired import compare
-from ascl_core.evaluation.plain import plain_rows
-from ascl_core.evaluation.seeds import Combine, difference_over_seeds, over_seeds
 from ascl_core.report import paper_claims
-from ascl_core.report.charts import curves, legend, safety_chart
-from ascl_core.report.conversations import Step, key_of, steps_of
+from ascl_core.report.attacks import attacks_over_seeds
+from ascl_core.report.charts import curves, legend, safety_chart, series_of
+from ascl_core.report.conversations import key_of
+from ascl_core.report.seeded_arms import COMPUTATIONS, PARTS, Computation, SeededArm, read_arms, to_json
 from ascl_core.report.templates import templates
 from ascl_core.report.view import test_view
 from ascl_core.report.wording import KINDS
@@ -34,50 +34,10 @@ from ascl_core.vocabulary import PromptType
 _PAGES = {"index.html": "comparison.html.jinja", "comparison.md": "comparison.md.jinja"}
 TURNED = {"forbidden": "now forbidden", "permitted": "now permitted", "new": "forbidden by a new category"}
 """How the rules changed for a prompt, and how the page names it."""
-
-
-@dataclass(frozen=True)
-class Computation:
-    """How a headline figure is computed over seeds."""
-
-    measures: tuple[Measure, ...]
-    combine: Combine = identity
-    over_suites: bool = False
-
-
-COMPUTATIONS = {
-    "safety_rate": Computation((measures.safe,)),
-    "over_refusal_strict": Computation((measures.refused,)),
-    "h_avg": Computation((measures.safe, measures.refused, measures.solved), h_of, over_suites=True),
-    "h": Computation((measures.safe, measures.refused), h_of, over_suites=True),
-    "safety_over_suites": Computation((measures.safe,), over_suites=True),
-    "over_refusal_over_suites": Computation((measures.refused,), over_suites=True),
-    "utility_over_suites": Computation((measures.solved,), over_suites=True),
-    "utility": Computation((measures.solved,)),
-    "consult_rate": Computation((measures.consulted,)),
-    "valid_rate": Computation((measures.valid,)),
-    "tokens_per_answer": Computation((measures.tokens,)),
-}
-"""The figures by key, in the order of the table; the first two are the axes of the chart."""
 COMPARED = ("h_avg", "safety_over_suites", "over_refusal_over_suites", "utility_over_suites", "consult_rate")
 """The figures of which the page shows differences: H-avg, its parts, and how often the rules are consulted."""
 BY_KIND = {"consult": measures.consulted, "right": measures.right}
 """What the page shows for each kind of prompt."""
-
-
-@dataclass
-class SeededArm:
-    """One arm with its responses and training steps, by seed."""
-
-    name: str
-    label: str
-    rows: dict[int, tuple[EvaluatedRollout, ...]] = field(default_factory=dict)
-    steps: dict[int, tuple[dict[str, Any], ...]] = field(default_factory=dict)
-
-    def estimate(self, *measures: Measure, combine: Combine = identity, over_suites: bool = False) -> dict[str, Any] | None:
-        """Return a figure over the arm's seeds."""
-        estimate = over_seeds(self.rows, *measures, combine=combine, over_suites=over_suites)
-        return None if estimate is None else estimate.to_json()
 
 
 @dataclass(frozen=True)
@@ -101,22 +61,9 @@ def write_comparison(folder: Path) -> None:
     write_json(folder / "comparison.json", figures(view))
 
 
-def read_arms(folder: Path, kind: str, entries: Sequence[Mapping[str, Any]]) -> list[SeededArm]:
-    """Return the arms in the order of the manifest, each with all its seeds."""
-    arms: dict[str, SeededArm] = {}
-    for entry in entries:
-        arm = arms.setdefault(entry["arm"], SeededArm(entry["arm"], entry["label"]))
-        run = folder / kind / f"seed-{entry['seed']}" / arm.name
-        arm.rows[entry["seed"]] = tuple(plain_rows(from_table(read_parquet(run / "results.parquet"), EvaluatedRollout)))
-        log = next(run.glob("*.jsonl"), None)
-        if log is not None:
-            arm.steps[entry["seed"]] = tuple(line for line in read_jsonl(log) if "step" in line)
-    return list(arms.values())
-
-
 def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate: str) -> dict[str, Any]:
     """Return everything that the page shows."""
-    table = [(*BY_KEY[key][1:], [_figure(how, arm) for arm in arms]) for key, how in COMPUTATIONS.items()]
+    table = [(*BY_KEY[key][1:], [to_json(how.estimate(arm.rows)) for arm in arms]) for key, how in COMPUTATIONS.items()]
     chart = safety_chart([arm.label for arm in arms], table[0][3], table[1][3])
     by_kind = {
         what: [(KINDS[kind], [arm.estimate(measures.of_kind(kind, measure)) for arm in arms]) for kind in KINDS]
@@ -129,20 +76,19 @@ def make_view(arms: Sequence[SeededArm], changed: Sequence[SeededArm], candidate
         "table": table,
         "by_kind": by_kind,
         "differences": {reference: _differences_of(arms, reference) for reference in dict.fromkeys((candidate, BASELINE))},
-        "claims": [finding.to_json() for finding in paper_claims.examine({arm.name: arm.rows for arm in arms})],
+        "claims": [finding.to_json() for finding in paper_claims.examine(arms)],
         "legend": legend([arm.label for arm in arms]),
         "safety_svg": chart.svg,
         "not_drawn": chart.not_drawn,
         "curves": _curves(arms),
+        "while_training": _while_training(arms),
+        "attacks": attacks_over_seeds(arms),
+        "attack_names": {FORGED_RULES: "Attack success", DISTRACTORS: "Safety rate under noise"},
         "paired": [_against(arm, arms, candidate) for arm in arms if arm.name != candidate],
         "changed": _changed(arms, changed),
         "turned": TURNED,
         "disagreements": _disagreements(arms, candidate),
     }
-
-
-def _figure(how: Computation, arm: SeededArm) -> dict[str, Any] | None:
-    return arm.estimate(*how.measures, combine=how.combine, over_suites=how.over_suites)
 
 
 def figures(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +104,8 @@ def figures(view: Mapping[str, Any]) -> dict[str, Any]:
         "figures": {name: dict(zip(names, estimates, strict=True)) for name, _, _, estimates in view["table"]},
         "by_kind": of_arms(view["by_kind"]),
         "differences": {reference: of_arms(tables) for reference, tables in view["differences"].items()},
+        "while_training": of_arms(view["while_training"]),
+        "attacks": of_arms(view["attacks"]),
         "claims": view["claims"],
         "paired": {entry["name"]: entry["tests"] for entry in view["paired"]},
         "changed_rules": {
@@ -179,13 +127,7 @@ def _differences_of(arms: Sequence[SeededArm], reference: str) -> dict[str, list
 def _differences(arms: Sequence[SeededArm], reference: str, how: Computation) -> list[dict[str, Any] | None]:
     """Return the reference minus each arm, in the order of the arms; None for the reference itself."""
     ours = next((arm for arm in arms if arm.name == reference), None)
-    found = [
-        None
-        if ours in (None, arm)
-        else difference_over_seeds(ours.rows, arm.rows, *how.measures, combine=how.combine, over_suites=how.over_suites)
-        for arm in arms
-    ]
-    return [None if estimate is None else estimate.to_json() for estimate in found]
+    return [None if ours in (None, arm) else to_json(how.difference(ours.rows, arm.rows)) for arm in arms]
 
 
 def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:
@@ -207,12 +149,21 @@ def _curves(arms: Sequence[SeededArm]) -> list[dict[str, Any]]:
     ]
 
 
+def _while_training(arms: Sequence[SeededArm]) -> dict[str, list[tuple[str, list[dict[str, Any] | None]]]]:
+    """Return the consult rates of the training logs, by part of training and kind of prompt."""
+    return {part: [(name, [_part(arm, f"consult_rate/{kind}", part) for arm in arms]) for kind, name in KINDS.items()] for part in PARTS}
+
+
+def _part(arm: SeededArm, key: str, part: str) -> dict[str, Any] | None:
+    found = arm.while_training(key, part)
+    return None if found is None else asdict(found)
+
+
 def _mean_series(arm: SeededArm, key: str) -> list[tuple[int, float]]:
     values: dict[int, list[float]] = defaultdict(list)
     for steps in arm.steps.values():
-        for step in steps:
-            if isinstance(step.get(key), int | float):
-                values[int(step["step"])].append(float(step[key]))
+        for step, value in series_of(steps, key):
+            values[step].append(value)
     return [(step, sum(found) / len(found)) for step, found in sorted(values.items())]
 
 
@@ -241,14 +192,14 @@ def _disagreements(arms: Sequence[SeededArm], candidate: str) -> list[Disagreeme
     own = {key_of(row): row for row in ours.rows[seed]}
     keys = sorted(own, key=lambda key: hashlib.sha256(repr(key).encode()).digest())
     found: list[Disagreement] = []
-    for arm in arms:
+    for arm in (one for one in arms if one is not ours):
         rows = {key_of(row): row for row in arm.rows.get(seed, ())}
         for better, worse in ((ours, arm), (arm, ours)):
-            pairs = ((own[key], rows[key]) for key in keys if key in rows and is_right(own[key]) is (better is ours))
-            pair = next(((a, b) for a, b in pairs if is_right(b) is not is_right(a) and a.valid and b.valid), None)
-            if pair is not None and arm is not ours:
+            pairs = ((own[key], rows[key]) for key in keys if key in rows and measures.right(own[key]) is (better is ours))
+            pair = next(((a, b) for a, b in pairs if measures.right(b) is not measures.right(a) and a.valid and b.valid), None)
+            if pair is not None:
                 conversations = tuple(
-                    (who.label, row, is_right(row), steps_of(row.text)) for who, row in zip((ours, arm), pair, strict=True)
+                    (who.label, row, measures.right(row), steps_of(row.text)) for who, row in zip((ours, arm), pair, strict=True)
                 )
                 found.append(Disagreement(f"{better.label} is right, {worse.label} is wrong", pair[0], conversations))
     return found

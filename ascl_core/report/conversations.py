@@ -1,27 +1,19 @@
-"""Choose the conversations that the page shows, and split a raw rollout into steps."""
+"""Choose the conversations that the page shows."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from ascl_core.contracts import EvaluatedRollout
-from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
+from ascl_core.conversation.steps import Step, steps_of
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.evaluation.measures import is_right
-from ascl_core.report.inputs import Arm, Inputs
+from ascl_core.evaluation.measures import right
+from ascl_core.report.inputs import Inputs, ReportedArm
 from ascl_core.rules.corpus import Corpus, Rule
 from ascl_core.vocabulary import Mode, PromptType
 
-_PART = re.compile(
-    rf"{THINK}(?P<thought>.*?)(?:{END_THINK}|\Z)|{CALL}(?P<call>.*?)(?:{END_CALL}|\Z)|{RESPONSE}(?P<result>.*?)(?:{END_RESPONSE}|\Z)"
-    rf"|{re.escape(END)}|{re.escape(START)}(?:user|assistant)?",
-    re.DOTALL,
-)
 _FITTING_MODES = {
     PromptType.HARMFUL: Mode.CONSULT,
     PromptType.BORDERLINE: Mode.DIRECT,
@@ -31,14 +23,6 @@ _FITTING_MODES = {
 """The mode in which a right answer of each type is shown first."""
 Key = tuple[str, str, int]
 """Suite, prompt and sample: what identifies a response in every arm."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a conversation."""
-
-    kind: Literal["thought", "call", "result", "text"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -68,20 +52,6 @@ class Sample:
     """The other arms on the same prompt."""
 
 
-def steps_of(text: str) -> tuple[Step, ...]:
-    """Return the thoughts, calls, results and plain text of a raw rollout, in order; a malformed one keeps all its text."""
-    steps: list[Step] = []
-    position = 0
-    for part in _PART.finditer(text):
-        steps.append(Step("text", text[position : part.start()]))
-        kind = part.lastgroup
-        if kind in ("thought", "call", "result"):
-            steps.append(Step(kind, _call(part["call"]) if kind == "call" else part[kind]))  # type: ignore[arg-type]
-        position = part.end()
-    steps.append(Step("text", text[position:]))
-    return tuple(Step(step.kind, step.text.strip()) for step in steps if step.text.strip())
-
-
 def choose(inputs: Inputs, count: int) -> list[Sample]:
     """Return up to `count` informative conversations of the candidate; the same inputs always give the same choice.
 
@@ -105,14 +75,14 @@ def choose(inputs: Inputs, count: int) -> list[Sample]:
 
 def _pools(rows: Sequence[EvaluatedRollout], inputs: Inputs) -> Iterator[tuple[str, list[EvaluatedRollout]]]:
     """Yield each reason to show a conversation with its rows, the most fitting first; together they hold every row."""
-    reference = {key: is_right(row) for key, row in _by_key(inputs.reference).items()}
-    right, wrong = [row for row in rows if is_right(row)], [row for row in rows if not is_right(row)]
+    reference = {key: right(row) for key, row in _by_key(inputs.reference).items()}
+    good, wrong = [row for row in rows if right(row)], [row for row in rows if not right(row)]
     ours, theirs = inputs.candidate.label, inputs.reference.label
-    yield f"{ours} is right, {theirs} is wrong", [row for row in right if reference.get(key_of(row)) is False]
+    yield f"{ours} is right, {theirs} is wrong", [row for row in good if reference.get(key_of(row)) is False]
     yield f"{ours} is wrong, {theirs} is right", [row for row in wrong if row.valid and reference.get(key_of(row))]
     for kind, fitting in _FITTING_MODES.items():
-        yield f"a right answer to a {kind} prompt", _first(fitting, (row for row in right if row.prompt_type is kind))
-    yield "a dual-use prompt: the rules of the jurisdiction decide", _first(Mode.CONSULT, (row for row in right if row.dual_use))
+        yield f"a right answer to a {kind} prompt", _first(fitting, (row for row in good if row.prompt_type is kind))
+    yield "a dual-use prompt: the rules of the jurisdiction decide", _first(Mode.CONSULT, (row for row in good if row.dual_use))
     yield "a malformed response", [row for row in wrong if not row.valid]
     yield "a wrong response", [row for row in wrong if row.valid]
 
@@ -127,29 +97,19 @@ def _sample(why: str, row: EvaluatedRollout, arms: Mapping[str, Mapping[Key, Eva
     return Sample(
         why=why,
         row=row,
-        right=is_right(row),
+        right=right(row),
         problem=None if row.valid else read_rollout(row.text, finished=row.finished).problem or "too many tool calls",
         category=category.title if category else row.category,
         rules=tuple((rule_id, known.get(rule_id)) for rule_id in dict.fromkeys(row.consulted)),
         steps=steps_of(row.text),
-        others=tuple(Outcome(label, rows[key_of(row)], is_right(rows[key_of(row)])) for label, rows in arms.items() if key_of(row) in rows),
+        others=tuple(Outcome(label, rows[key_of(row)], right(rows[key_of(row)])) for label, rows in arms.items() if key_of(row) in rows),
     )
 
 
-def _by_key(arm: Arm) -> dict[Key, EvaluatedRollout]:
+def _by_key(arm: ReportedArm) -> dict[Key, EvaluatedRollout]:
     return {key_of(row): row for row in arm.rows}
 
 
 def key_of(row: EvaluatedRollout) -> Key:
     """Return what identifies the response in every arm."""
     return row.suite, row.prompt_id, row.sample
-
-
-def _call(body: str) -> str:
-    """Return a JSON call as `name(category="…", query="…")`; a call that is not JSON stays as it is."""
-    try:
-        call: Any = json.loads(body)
-        arguments: Sequence[tuple[str, Any]] = tuple(call["arguments"].items())
-        return f"{call['name']}({', '.join(f'{key}={json.dumps(value, ensure_ascii=False)}' for key, value in arguments)})"
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return body.strip()

@@ -124,7 +124,7 @@ def consult_plot(rates: Sequence[tuple[str, Sequence[Mapping[str, Any] | None]]]
             for i, estimate in enumerate(estimates):
                 if estimate is None:
                     continue
-                y = row + 0.17 * (i - (len(estimates) - 1) / 2)
+                y = row + min(0.17, 0.85 / len(estimates)) * (i - (len(estimates) - 1) / 2)
                 colour = SERIES[i % len(SERIES)]
                 axes.hlines(y, estimate["low"], estimate["high"], color=colour, linewidth=1.5)
                 axes.plot(estimate["value"], y, color=colour, marker=MARKERS[i % len(MARKERS)], linestyle="none", clip_on=False)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ascl_core.report import wording
+from ascl_core.text import counted
 
-_FILTERS = ("percent", "number", "share_interval", "number_interval", "points", "points_interval", "duration", "short", "markdown")
+_FILTERS = (
+    *("percent", "number", "share_interval", "number_interval", "figure", "points", "points_interval", "duration", "short", "markdown"),
+)
 
 
 def templates() -> Any:
@@ -21,5 +24,5 @@ def templates() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update({name: getattr(wording, name) for name in _FILTERS})
+    environment.filters.update({"counted": counted} | {name: getattr(wording, name) for name in _FILTERS})
     return environment

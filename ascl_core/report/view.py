@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
 from ascl_core.config.report import ReportConfig
-from ascl_core.evaluation.figures import BY_KEY, FIGURES
-from ascl_core.evaluation.measures import right
+from ascl_core.config.sft_data import PUBLISHED
+from ascl_core.evaluation.figures import BY_KEY, FIGURES, JUDGED, SHARE
+from ascl_core.evaluation.gate import figure_of
+from ascl_core.evaluation.measures import plain_rows, right
 from ascl_core.evaluation.metrics import rate
 from ascl_core.evaluation.paired import compare
-from ascl_core.evaluation.plain import plain_rows
 from ascl_core.report import charts, plots
+from ascl_core.report.advice import advise, describe_failures
 from ascl_core.report.attacks import attack_tables
+from ascl_core.report.card_metadata import base_model, data_metadata, model_metadata
+from ascl_core.report.charts import series_of
 from ascl_core.report.conversations import choose
-from ascl_core.report.inputs import Arm, Inputs
+from ascl_core.report.inputs import RELEASED, Inputs, ReportedArm
 from ascl_core.report.wording import KINDS, number, p_value, percent, points, points_interval, share_interval
+from ascl_core.rules.diff import RuleChange, diff_corpora
+from ascl_core.rules.reach import change
 
 _COLLAPSED = 0.02
 """A consult rate within this of 0 or 1 means that the policy has collapsed to one mode."""
 _TILES = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "consult_rate", "tokens_per_answer")
 
 
-def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
-    """Return everything that the page and the cards show, by name."""
+def make_view(inputs: Inputs, config: ReportConfig, at: date, run: str | None = None) -> dict[str, Any]:
+    """Return everything that the page and the cards show, by name; rules are compared as they are in force on the day `at`."""
     labels = [arm.label for arm in inputs.arms]
-    chart = charts.safety_chart(labels, *_axes(inputs.arms))
+    chart = charts.safety_chart(labels, *([arm.estimate(key) for arm in inputs.arms] for key in ("safety_rate", "over_refusal_strict")))
+    suites = suite_figures(inputs.manifest, inputs.arms)
     return {
+        "base_model": base_model(inputs.records),
+        "model_metadata": Markup(model_metadata(inputs, suites)),
+        "data_metadata": Markup(data_metadata(suites)),
         "title": config.title,
+        "run": run,
+        "change": change(inputs.corpus, inputs.released, at),
+        "rules_diff": _rules_diff(inputs, at),
         "inputs": inputs,
         "sentence": sentence(inputs),
         "passed": inputs.decision.get("passed"),
-        "criteria": [_criterion(values) for values in inputs.decision.get("criteria") or []],
-        "tiles": [(*BY_KEY[key][:3], inputs.candidate.estimate(key), inputs.reference.estimate(key)) for key in _TILES],
+        "criteria": [_criterion(values, inputs.arm(RELEASED)) for values in inputs.decision.get("criteria") or []],
+        "advice": advise(describe_failures(inputs.decision.get("criteria") or ()), released=inputs.released is not None, run=run or ""),
+        "tiles": [(*BY_KEY[key][:3], [arm.estimate(key) for arm in _compared(inputs)]) for key in _TILES],
+        "compared": [arm.label for arm in _compared(inputs)],
         "figures": [(name, kind, meaning, [arm.estimate(key) for arm in inputs.arms]) for key, name, kind, meaning in FIGURES],
+        "second_opinion": _second_opinion(inputs.arms),
         "front": [inputs.arms[i].name for i in chart.front],
         "missing": _missing(inputs.arms),
         "cautions": cautions(inputs),
@@ -47,8 +64,10 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
         "paired": _paired(inputs),
-        "suites": suite_figures(inputs.manifest, inputs.arms),
+        "suites": suites,
         "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
+        "curation": _curation(inputs.curation),
+        "as_published": [arm for arm in inputs.sft.get("arms") or {} if arm in PUBLISHED],
         "samples": choose(inputs, config.sample_conversations),
         "stages": [_stage(record) for record in inputs.records],
         "packages": _merged(inputs.records, "packages"),
@@ -58,6 +77,35 @@ def make_view(inputs: Inputs, config: ReportConfig) -> dict[str, Any]:
         "judges": _judges(inputs),
         "kinds": KINDS,
     }
+
+
+def _compared(inputs: Inputs) -> list[ReportedArm]:
+    """Return the candidate, what is released if something is, and what the candidate was trained from."""
+    return [inputs.candidate, *(arm for arm in inputs.arms if arm.name == RELEASED), inputs.reference]
+
+
+def _rules_diff(inputs: Inputs, at: date) -> tuple[RuleChange, ...]:
+    """Return the rules that differ from those served with the newest release; none before the first one."""
+    return diff_corpora(inputs.released.served, inputs.corpus, at).rules if inputs.released else ()
+
+
+def _second_opinion(arms: Sequence[ReportedArm]) -> list[tuple[str, str, str, list[Any]]]:
+    """Return the figures that a judge decides, by the second judge's verdicts; none if no arm has a second judge."""
+    if not any(arm.second_opinion for arm in arms):
+        return []
+    headlines = [arm.second_opinion.get("headline") or {} for arm in arms]
+    dual_use = [(arm.second_opinion.get("dual_use") or {}).get("right") for arm in arms]
+    figures = [(*BY_KEY[key][1:4], [headline.get(key) for headline in headlines]) for key in JUDGED]
+    return [*figures, ("right on dual-use prompts", SHARE, "", dual_use)]
+
+
+def _curation(counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of curation, each with the rows that it added: those that it kept beyond what came in and was not dropped."""
+    steps: list[dict[str, Any]] = []
+    for step in counts.get("steps") or []:
+        came = steps[-1]["kept"] if steps else step["kept"] + step["dropped"]
+        steps.append({**step, "added": step["kept"] + step["dropped"] - came})
+    return steps
 
 
 def sentence(inputs: Inputs) -> str:
@@ -77,15 +125,6 @@ def sentence(inputs: Inputs) -> str:
     verdict = "there is no decision" if passed is None else "the gate passed" if passed else "the gate did not pass"
     summary = str(inputs.decision.get("summary") or "")
     return f"{inputs.candidate.label} {outcome}: {verdict}{f' ({summary})' if summary else ''}."
-
-
-def pareto_front(arms: Sequence[Arm]) -> list[str]:
-    """Return the names of the arms on the Pareto front of safety and strict over-refusal."""
-    return [arms[i].name for i in charts.pareto_front(*_axes(arms))]
-
-
-def _axes(arms: Sequence[Arm]) -> tuple[list[dict[str, Any] | None], list[dict[str, Any] | None]]:
-    return [arm.estimate("safety_rate") for arm in arms], [arm.estimate("over_refusal_strict") for arm in arms]
 
 
 def cautions(inputs: Inputs) -> list[str]:
@@ -113,14 +152,14 @@ def cautions(inputs: Inputs) -> list[str]:
     return found
 
 
-def _clause(arm: Arm, key: str, words: str) -> str:
+def _clause(arm: ReportedArm, key: str, words: str) -> str:
     estimate = arm.estimate(key)
     if estimate is None:
         return ""
     return words.format(percent(estimate["value"])) + f" (95\u00a0% interval {share_interval(estimate)}, n\u00a0=\u00a0{estimate['n']})"
 
 
-def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
+def _criterion(values: Mapping[str, Any], released: ReportedArm) -> dict[str, Any]:
     """Return a criterion for the page: an estimate against a threshold, or a difference against a significance level."""
     value, threshold = values.get("value"), values.get("threshold")
     estimate = value if isinstance(value, Mapping) else None
@@ -129,6 +168,7 @@ def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
         "name": values.get("name", ""),
         "passed": bool(values.get("passed")),
         "reason": values.get("reason", ""),
+        "released": figure_of(values.get("name", ""), released.metrics),
         "estimate": estimate,
         "value": points(difference) if difference is not None else percent(estimate["value"] if estimate else None),
         "limit": threshold if difference is None else None,
@@ -136,7 +176,7 @@ def _criterion(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _missing(arms: Sequence[Arm]) -> list[tuple[str, str, list[str]]]:
+def _missing(arms: Sequence[ReportedArm]) -> list[tuple[str, str, list[str]]]:
     """Return each figure or suite without data, the reason, and the arms."""
     found: dict[tuple[str, str], list[str]] = {}
     for arm in arms:
@@ -153,9 +193,9 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
     components = sorted(
         {key for step in steps for key in step if key.startswith("reward/")} - {f"reward/{kind}" for kind in (*kinds, "mean")}
     )
-    losses = {arm.label: _series(arm.steps, "loss") for arm in inputs.arms if arm.name != CANDIDATE}
-    by_type = {name: _series(steps, f"consult_rate/{kind}") for kind, name in kinds.items()}
-    rewards = {**{name: _series(steps, f"reward/{kind}") for kind, name in kinds.items()}, "all": _series(steps, "reward/mean")}
+    losses = {arm.label: series_of(arm.steps, "loss") for arm in inputs.arms if arm.name != CANDIDATE}
+    by_type = {name: series_of(steps, f"consult_rate/{kind}") for kind, name in kinds.items()}
+    rewards = {**{name: series_of(steps, f"reward/{kind}") for kind, name in kinds.items()}, "all": series_of(steps, "reward/mean")}
     health = {
         "well-formed": "valid_rate",
         "groups with one mode": "groups/one_mode",
@@ -167,9 +207,9 @@ def _training(inputs: Inputs) -> list[dict[str, Any]]:
         charts.curves("consulting", f"Consult rate per prompt type, {label}", by_type, "consult rate", "share"),
         charts.curves("reward", f"Reward per prompt type, {label}", rewards, "mean reward"),
         charts.curves(
-            "components", f"Reward components, {label}", {_plain(k): _series(steps, k) for k in components}, "mean of the component"
+            "components", f"Reward components, {label}", {_plain(k): series_of(steps, k) for k in components}, "mean of the component"
         ),
-        charts.curves("health", f"What the groups held, {label}", {k: _series(steps, v) for k, v in health.items()}, "share", "share"),
+        charts.curves("health", f"What the groups held, {label}", {k: series_of(steps, v) for k, v in health.items()}, "share", "share"),
         charts.curves("loss", "Loss of supervised fine-tuning", losses, "loss on assistant tokens (log)", "log"),
     ]
 
@@ -178,11 +218,7 @@ def _plain(component: str) -> str:
     return component.removeprefix("reward/").replace("_", " ")
 
 
-def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
-    return [(int(step["step"]), float(step[key])) for step in steps if isinstance(step.get(key), int | float)]
-
-
-def _consult(arms: Sequence[Arm]) -> dict[str, Any]:
+def _consult(arms: Sequence[ReportedArm]) -> dict[str, Any]:
     rates = [(kind, [arm.of_type(kind, "consult_rate") for arm in arms]) for kind in KINDS]
     rates = [(kind, estimates) for kind, estimates in rates if any(estimates)]
     if not rates:
@@ -191,14 +227,17 @@ def _consult(arms: Sequence[Arm]) -> dict[str, Any]:
         f"{KINDS[kind]}: " + ", ".join(f"{arm.label} {percent(e['value'])}" for arm, e in zip(arms, estimates, strict=True) if e)
         for kind, estimates in rates
     )
-    return {"svg": Markup(plots.consult_plot(rates, f"Consult rate per prompt type. {rows}.")), "rows": rates}
+    return {
+        "svg": Markup(plots.consult_plot(rates, f"Consult rate per prompt type. {rows}.")),
+        "rows": [(KINDS[kind], estimates) for kind, estimates in rates],
+    }
 
 
-def _categories(inputs: Inputs) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
-    """Return id, title and each arm's safety rate for every category in any arm's metrics."""
+def _categories(inputs: Inputs) -> list[tuple[str, str, str, list[dict[str, Any] | None]]]:
+    """Return title, kind of figure, id and each arm's safety rate for every category in any arm's metrics."""
     ids = sorted({category for arm in inputs.arms for category in arm.metrics.get("by_category") or {}})
     titles = {key: category.title for key, category in inputs.corpus.categories.items()}
-    return [(key, titles.get(key, key), [(arm.metrics.get("by_category") or {}).get(key) for arm in inputs.arms]) for key in ids]
+    return [(titles.get(key, key), SHARE, key, [(arm.metrics.get("by_category") or {}).get(key) for arm in inputs.arms]) for key in ids]
 
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
@@ -223,14 +262,14 @@ def test_view(test: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def suite_figures(manifest: Mapping[str, Any], arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def suite_figures(manifest: Mapping[str, Any], arms: Sequence[ReportedArm]) -> list[dict[str, Any]]:
     """Return each suite of the manifest with each arm's share of right answers, then the missing suites with the reason."""
     described = manifest.get("suites") or {}
     rows = [{"name": name, **values, "right": [_right(arm, name) for arm in arms]} for name, values in sorted(described.items())]
     return rows + [{"name": name, "absent": reason} for name, reason in sorted((manifest.get("missing") or {}).items())]
 
 
-def _right(arm: Arm, suite: str) -> dict[str, Any] | None:
+def _right(arm: ReportedArm, suite: str) -> dict[str, Any] | None:
     estimate = rate([row for row in arm.rows if row.suite == suite], right)
     return None if estimate is None else estimate.to_json()
 
@@ -248,8 +287,14 @@ def _stage(record: Mapping[str, Any]) -> dict[str, Any]:
         "code": code.get("digest") if isinstance(code, Mapping) else code,
         "inputs": dict(record.get("inputs") or {}),
         "outputs": dict(record.get("outputs") or {}),
-        "metrics": dict(record.get("metrics") or {}),
+        "metrics": dict(_shown(*entry) for entry in (record.get("metrics") or {}).items()),
     }
+
+
+def _shown(key: str, value: Any) -> tuple[str, Any]:
+    """Return name and value of a stage's figure as the other tables show them; counts stay as they are."""
+    figure = BY_KEY.get(key)
+    return (key, value) if figure is None else (figure.in_sentence, percent(value) if figure.kind == SHARE else number(value))
 
 
 def _merged(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, str]:
@@ -282,6 +327,7 @@ def _judges(inputs: Inputs) -> list[tuple[str, str]]:
     evaluating = sorted({str(arm.metrics["judge"]) for arm in inputs.arms if arm.metrics.get("judge")})
     found = (
         ("evaluation", ", ".join(evaluating)),
+        ("second opinion", ", ".join(sorted({str(arm.second_opinion["judge"]) for arm in inputs.arms if arm.second_opinion}))),
         ("reinforcement learning", training),
         ("accepting trajectories", inputs.sft.get("judge")),
     )

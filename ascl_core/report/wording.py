@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ascl_core.evaluation.figures import SHARE
+
 NO_DATA = "no data"
 _NARROW = "\u202f"
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~]|^[#+=-]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)|(?<=^\d\d\d)[.)](?=\s|$))")
@@ -55,6 +57,14 @@ def share_interval(estimate: Mapping[str, Any] | None) -> str:
 def number_interval(estimate: Mapping[str, Any] | None) -> str:
     """Return the 95 % interval of a mean, such as `44.1–52.0`."""
     return NO_DATA if estimate is None else f"{estimate['low']:.1f}–{estimate['high']:.1f}"
+
+
+def figure(estimate: Mapping[str, Any] | None, kind: str = SHARE) -> str:
+    """Return a figure with its 95 % interval, such as `46.3 % [39.9–52.8 %]`; a mean without the percent signs."""
+    if not estimate:
+        return NO_DATA
+    value, interval = (percent, share_interval) if kind == SHARE else (number, number_interval)
+    return f"{value(estimate['value'])} [{interval(estimate)}]"
 
 
 def points(value: float | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ascl_core.config.reward import RewardConfig
+from ascl_core.config.reward import TERMS, RewardConfig
 from ascl_core.rewards.outcome import NOT_JUDGED, RIGHT, JudgedRollout
 
 
@@ -32,6 +33,19 @@ def score(rollout: JudgedRollout, config: RewardConfig) -> RewardParts:
     if rollout.outcome == NOT_JUDGED or unknown_claim:
         return RewardParts(None, {}, NOT_JUDGED)
     components = {name: term.value(rollout) for name, term in config.terms.items()}
-    gate = math.prod(components[name] for name, term in config.terms.items() if term.is_gate)
-    total = gate * sum(components[name] for name, term in config.terms.items() if not term.is_gate)
-    return RewardParts(total, components, rollout.outcome, correct=rollout.outcome in RIGHT and gate == 1.0)
+    correct = rollout.outcome in RIGHT and gate_of(components) == 1.0
+    return RewardParts(total_of(components), components, rollout.outcome, correct=correct)
+
+
+def total_of(components: Mapping[str, float]) -> float:
+    """Return the reward of terms by name: the product of the gates, times the sum of the others.
+
+    >>> total_of({"hallucination": 1.0, "format": 0.5, "safety": 1.5, "retrieval": -0.5})
+    0.5
+    """
+    return gate_of(components) * sum(value for name, value in components.items() if not TERMS.load(name).is_gate)
+
+
+def gate_of(components: Mapping[str, float]) -> float:
+    """Return the product of the gates among terms by name."""
+    return math.prod(value for name, value in components.items() if TERMS.load(name).is_gate)

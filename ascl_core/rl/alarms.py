@@ -38,7 +38,7 @@ def alarms_of(figures: Mapping[str, Any]) -> dict[str, str]:
     if valid == 0:
         raised[nothing_valid] = f"no rollout is valid, so nothing can be learned: {_reasons(figures)}"
     elif unjudged >= valid:
-        raised[silent] = f"the judge gave no verdict on any of the valid rollouts ({unjudged:.0%} of all)"
+        raised[silent] = f"the judge gave no verdict on any of the valid rollouts ({100 * unjudged:.0f} % of all)"
     return raised
 
 
@@ -71,4 +71,4 @@ class Alarms(TrainerCallback):
 
 def _reasons(figures: Mapping[str, Any]) -> str:
     shares = {name.removeprefix("invalid/"): share for name, share in figures.items() if name.startswith("invalid/")}
-    return ", ".join(f"{reason} ({share:.0%})" for reason, share in sorted(shares.items(), key=lambda item: -item[1])[:3])
+    return ", ".join(f"{reason} ({100 * share:.0f} %)" for reason, share in sorted(shares.items(), key=lambda item: -item[1])[:3])

@@ -26,6 +26,8 @@ class ScoredBatch:
     prompts: tuple[Prompt, ...]
     facts: tuple[RolloutFacts, ...]
     parts: tuple[RewardParts, ...]
+    verdicts: tuple[Verdict | None, ...]
+    """None for a rollout that no judge saw, as it is malformed."""
 
     @property
     def rewards(self) -> list[float]:
@@ -75,8 +77,8 @@ def of_all_processes(batch: ScoredBatch) -> ScoredBatch:
     """Return the batches of all processes that train together as one, in their order."""
     from accelerate.utils import gather_object
 
-    prompts, facts, parts = zip(*gather_object(list(zip(batch.prompts, batch.facts, batch.parts, strict=True))), strict=True)
-    return ScoredBatch(prompts, facts, parts)
+    rollouts = list(zip(batch.prompts, batch.facts, batch.parts, batch.verdicts, strict=True))
+    return ScoredBatch(*zip(*gather_object(rollouts), strict=True))
 
 
 class Scorer:
@@ -99,12 +101,13 @@ class Scorer:
             JudgedRollout(fact, prompt, verdicts.get(i), self._rule_of(prompt), claims.get(i, False))
             for i, (fact, prompt) in enumerate(zip(facts, prompts, strict=True))
         ]
-        return ScoredBatch(tuple(prompts), tuple(facts), tuple(score(rollout, self.reward) for rollout in rollouts))
+        parts = tuple(score(rollout, self.reward) for rollout in rollouts)
+        return ScoredBatch(tuple(prompts), tuple(facts), parts, tuple(rollout.verdict for rollout in rollouts))
 
     def _verdicts(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, Verdict]:
         """Return the verdict on each valid rollout, by its position."""
         valid = [i for i, fact in enumerate(facts) if fact.valid]
-        items = [Item(prompts[i].prompt, facts[i].answer, prompts[i].prompt_type) for i in valid]
+        items = [Item.of(prompts[i], facts[i].answer) for i in valid]
         return dict(zip(valid, self.judge.judge(items), strict=True))
 
     def _claims(self, prompts: Sequence[Prompt], facts: Sequence[RolloutFacts]) -> dict[int, bool | None]:

@@ -22,14 +22,15 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Message, Prompt, StageContext, from_table, kind_of
 from ascl_core.conversation.content import markup_of, neutralise
 from ascl_core.conversation.template import opening
-from ascl_core.conversation.tool_loop import tool_suffix
+from ascl_core.conversation.token_ids import tool_suffix
 from ascl_core.data.attacks import dress_up
 from ascl_core.data.resolve import resolve_again
 from ascl_core.errors import DataError, ModelError, TrainingError
 from ascl_core.generation.load import device_of, load_tokenizer
-from ascl_core.judges import get_judge
+from ascl_core.judges import check_share, get_judge
 from ascl_core.rl.alarms import Alarms
 from ascl_core.rl.environment import environment_factory
+from ascl_core.rl.rollouts import RolloutLog
 from ascl_core.rl.scoring import Scorer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
@@ -57,9 +58,10 @@ def ifpo(
     corpus: Path,
     checkpoint: Path,
     log: Path,
+    rollouts: Path,
     context: StageContext,
 ) -> dict[str, float | int | str]:
-    """Train with the advantages of `ifpo.rebalance`; the first process writes the checkpoint and one log line a step.
+    """Train with the advantages of `ifpo.rebalance`; the first process writes the checkpoint, one log line a step, and every rollout.
 
     The prompts were resolved against the rules of the SFT data; they are decided again by `corpus`, which may be a later one.
     """
@@ -78,13 +80,16 @@ def ifpo(
     check_budget(tokenizer, loaded_corpus, rules.at, conversation, ifpo)
     beside_training = compute.model_copy(update={"backend": "transformers"})  # a second engine would not know its share of the GPU
     training_log = TrainingLog("ifpo", ifpo.model_dump(mode="json"), ifpo.max_steps, context)
-    judge = get_judge(ifpo.judge, beside_training)
+    judge = get_judge(ifpo.judge, beside_training, index)
     alarms = Alarms(training_log, judge)
+    kept = RolloutLog(context.state)
+    scorer = Scorer(loaded_corpus, judge, ifpo.reward, conversation)
     trainer = IfpoTrainer(
         ifpo=ifpo,
-        scorer=Scorer(loaded_corpus, judge, ifpo.reward, conversation),
+        scorer=scorer,
         prompts_by_id={prompt.id: prompt for prompt in training},
         editions=editions,
+        rollouts=kept,
         model=trainable_model(checkpoint_in, compute, parallel, ifpo.lora),
         peft_config=adapter(ifpo.lora),
         reward_funcs=[_reward_of_the_scorer],
@@ -97,35 +102,59 @@ def ifpo(
     training_log.quieten(trainer)
     started = time.monotonic()
     train(trainer, context.state)
+    for member in judge.members:
+        member.check()
+    if trainer.is_world_process_zero():  # which keeps the rollouts of all processes
+        check_share(*kept.unjudged(ifpo.max_steps), judge.max_unknown, judge=judge.id, field="judge.max_unknown", hint=kept.anew)
+    scorer.claims_judge.check()
     if training_log.last("consult_rate") is None:
         raise TrainingError("no step was logged", field="ifpo.max_steps", value=ifpo.max_steps)
-    publish(trainer, tokenizer, checkpoint_in, ifpo.lora, compute, checkpoint)
+    publish(trainer, tokenizer, checkpoint_in, ifpo.lora, compute, checkpoint, conversation, ifpo.temperature)
+    num_rollouts = 0
     if trainer.is_world_process_zero():
         write_jsonl(log, training_log.lines)
+        num_rollouts = kept.publish(ifpo.max_steps, rollouts)
     last = {name: training_log.last(name) for name in ("reward/mean", "consult_rate", "valid_rate")}
     rounded = {name: round(value, 4) for name, value in last.items() if value is not None}
-    return {"steps": ifpo.max_steps, "train_seconds": round(time.monotonic() - started, 1), **rounded, **alarms.counts()}
+    return {
+        "steps": ifpo.max_steps,
+        "train_seconds": round(time.monotonic() - started, 1),
+        "rollouts": num_rollouts,
+        "rollout_seconds": round(kept.seconds, 3),
+        **rounded,
+        **alarms.counts(),
+        **_note(training, ifpo),
+    }
+
+
+def _note(prompts: Sequence[Prompt], config: IfpoConfig) -> dict[str, str]:
+    """Return what a person should know: the types in `prompt_mix` that have no prompts; whether any are dual-use is up to the rules."""
+    present = {kind_of(prompt) for prompt in prompts} | {"dual_use"}
+    absent = [kind for kind, share in sorted(config.prompt_mix.items()) if share > 0 and kind not in present]
+    return {"note": f"no training prompt is {' or '.join(absent)}: the other kinds share that part of ifpo.prompt_mix"} if absent else {}
 
 
 def training_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Return the prompts of the split for reinforcement learning, or of SFT's where that is empty."""
+    """Return the prompts of the split for reinforcement learning, and of each kind that has none there those of SFT's."""
     own = [prompt for prompt in prompts if prompt.split is Split.RL]
-    return own or [prompt for prompt in prompts if prompt.split is Split.TRAIN]
+    kinds = {kind_of(prompt) for prompt in own}
+    return [*own, *(prompt for prompt in prompts if prompt.split is Split.TRAIN and kind_of(prompt) not in kinds)]
 
 
 def schedule_prompts(prompts: Sequence[Prompt], config: IfpoConfig, path: Path) -> list[Prompt]:
     """Return the prompt of every group, in order: kinds by their share in `prompt_mix`, each kind shuffled and repeated evenly.
 
-    The order depends on nothing but the seed, so that a resumed run sees what an uninterrupted one would.
+    A kind without prompts is left out, and the others share its part. The order depends on nothing but the seed, so that a resumed run
+    sees what an uninterrupted one would. `DataError` if no kind has prompts.
     """
     draw = random.Random(config.seed)
     total = config.max_steps * config.prompts_per_step
-    shares = {kind: share for kind, share in sorted(config.prompt_mix.items()) if share > 0}
-    pools = {kind: [p for p in prompts if kind_of(p) == kind] for kind in shares}
-    if empty := [kind for kind, pool in pools.items() if not pool]:
-        raise DataError("no training prompt of this kind", file=path, field=f"ifpo.prompt_mix.{empty[0]}", hint="set its share to 0")
-    cycles = {kind: _cycle(pool, draw) for kind, pool in pools.items()}
-    kinds = draw.choices(list(shares), weights=list(shares.values()), k=total)
+    pools = {kind: [p for p in prompts if kind_of(p) == kind] for kind, share in sorted(config.prompt_mix.items()) if share > 0}
+    cycles = {kind: _cycle(pool, draw) for kind, pool in pools.items() if pool}
+    if not cycles:
+        hint = f"give one of these a share: {', '.join(sorted({kind_of(p) for p in prompts})) or 'none has prompts'}"
+        raise DataError("no training prompt is of a kind that has a share", file=path, field="ifpo.prompt_mix", hint=hint)
+    kinds = draw.choices(list(cycles), weights=[config.prompt_mix[kind] for kind in cycles], k=total)
     return [next(cycles[kind]) for kind in kinds]
 
 
@@ -177,7 +206,7 @@ def _dataset(schedule: list[Prompt], asked: list[list[Message]], editions: list[
 def _arguments(config: IfpoConfig, conversation: ConversationConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import GRPOConfig
 
-    shared = trainer_arguments(config, config.rollouts_per_step, compute, parallel, state)
+    shared = trainer_arguments(config, config.max_steps, config.rollouts_per_step, compute, parallel, state)
     return GRPOConfig(
         **shared,
         **_engine(config, compute),

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from accelerate.utils import gather
+from accelerate.utils import gather, gather_object
 
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.contracts import Prompt
+from ascl_core.conversation.formats import canonical_text, end_ids
 from ascl_core.cpu.grpo import CpuGrpoTrainer
 from ascl_core.errors import TrainingError
 from ascl_core.rl.advantages import ifpo_advantages, mode_weights, one_mode_fraction
 from ascl_core.rl.idle import without_idle
+from ascl_core.rl.rollouts import RolloutLog, Row, describe
 from ascl_core.rl.scoring import ScoredBatch, Scorer, of_all_processes
 from ascl_core.rules.editions import RuleEdition
 from ascl_core.sft.safeguards import Safeguards
@@ -31,20 +33,34 @@ class IfpoTrainer(Safeguards, CpuGrpoTrainer):
     """`GRPOTrainer` whose advantages are those of the rule that `ifpo.rebalance` names."""
 
     def __init__(
-        self, *, ifpo: IfpoConfig, scorer: Scorer, prompts_by_id: dict[str, Prompt], editions: Sequence[RuleEdition], **kwargs: Any
+        self,
+        *,
+        ifpo: IfpoConfig,
+        scorer: Scorer,
+        prompts_by_id: dict[str, Prompt],
+        editions: Sequence[RuleEdition],
+        rollouts: RolloutLog,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.ifpo = ifpo
         self.scorer = scorer
         self.prompts_by_id = prompts_by_id
         self.editions = editions
+        self.rollouts = rollouts
         self._scored: ScoredBatch | None = None
+        self._rows: list[Row] = []
+        self._weights = torch.empty(0)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        texts = self._tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)
-        finished = [bool(ids) and ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids_list]
+        tokenizer: Any = self._tokenizer
+        texts = [canonical_text(tokenizer, text) for text in tokenizer.batch_decode(completion_ids_list, skip_special_tokens=False)]
+        ends = end_ids(tokenizer)
+        finished = [bool(ids) and ids[-1] in ends for ids in completion_ids_list]
         decided = [self.editions[row["edition"]].decide(self.prompts_by_id[row["prompt_id"]]) for row in inputs]
-        self._scored = of_all_processes(self.scorer.score(decided, texts, finished))
+        scored = self.scorer.score(decided, texts, finished)
+        self._scored = of_all_processes(scored)
+        self._rows = gather_object(describe(inputs, scored, texts, self.editions))
         self._log_figures(self._scored.figures())
         return self._tensor(self._scored.rewards)[:, None]
 
@@ -55,7 +71,10 @@ class IfpoTrainer(Safeguards, CpuGrpoTrainer):
             raise TrainingError("the mode of the rollouts was not seen", hint="this TRL version calls its reward functions elsewhere")
         local = output["advantages"].shape[0]
         start = self.accelerator.process_index * local
-        output["advantages"] = self._rebalanced(self._scored)[start : start + local].to(output["advantages"])
+        advantages = self._rebalanced(self._scored)
+        output["advantages"] = advantages[start : start + local].to(output["advantages"])
+        if self._is_training():
+            self._keep_rollouts(advantages)
         if not self._is_training() or self.beta != 0.0:
             return output
         working = int(gather((output["advantages"] != 0).sum()[None]).max())  # of the busiest process, as TRL gathers rollouts' figures
@@ -66,7 +85,7 @@ class IfpoTrainer(Safeguards, CpuGrpoTrainer):
         size = cast(int, self.num_generations if self._is_training() else self.num_generations_eval)
         rewards, consulted = self._tensor(batch.rewards), self._tensor(batch.consulted, torch.bool)
         bounds: dict[str, Any] = {"tau": self.ifpo.tau, "min_weight": self.ifpo.min_weight, "max_weight": self.ifpo.max_weight}
-        weights = mode_weights(rewards, consulted, size, **bounds)
+        self._weights = weights = mode_weights(rewards, consulted, size, **bounds)
         low, high = rewards.nan_to_num(0.0).reshape(-1, size).aminmax(dim=1)
         self._log_figures(
             {
@@ -86,6 +105,11 @@ class IfpoTrainer(Safeguards, CpuGrpoTrainer):
             correct=self._tensor(batch.correct, torch.bool),
             efficiency_weight=self.ifpo.efficiency_weight,
         )
+
+    def _keep_rollouts(self, advantages: torch.Tensor) -> None:
+        if self.is_world_process_zero():
+            size, step = cast(int, self.num_generations), self.state.global_step + 1
+            self.rollouts.write(step, self._rows, self._weights.tolist(), advantages.tolist(), size)
 
     def _tensor(self, values: Sequence[float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return torch.tensor(values, dtype=dtype, device=self.accelerator.device)

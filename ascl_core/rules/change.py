@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.artifacts import read_yaml, write_json
+from ascl_core.artifacts import write_json
 from ascl_core.errors import RuleError
 from ascl_core.rules.corpus import Category, Rule, Taxonomy, version_numbers
 from ascl_core.rules.loading import TAXONOMY_FILE, load_folder
@@ -35,10 +35,11 @@ _TEXTS = {
 
 @dataclass(frozen=True)
 class ChangedRules:
-    """Numbers of changed rules."""
+    """The number of flipped rules, and the moved ones."""
 
     flipped: int
-    moved: int
+    moved: Mapping[str, str]
+    """Old to new id of each rule that moved to another category."""
 
 
 def changed_rules(rules: tuple[Rule, ...], share: float, seed: int = 0) -> tuple[Rule, ...]:
@@ -50,8 +51,8 @@ def changed_rules(rules: tuple[Rule, ...], share: float, seed: int = 0) -> tuple
     return tuple(_flip(rule, seed) if _is_chosen(rule, share, seed) else rule for rule in rules)
 
 
-def write_changed_rules(rules: Path, seeds: Path, share: float, seed: int = 0) -> ChangedRules:
-    """Rewrite the folder of rules with changed ones and a new lock, and the prompt seeds with the new ids of moved rules.
+def write_changed_rules(rules: Path, share: float, seed: int = 0) -> ChangedRules:
+    """Rewrite the folder of rules with changed ones and a new lock; prompts that name moved rules need their new ids.
 
     Besides the flipped rules, some `comply` rules become prohibitions under new ids in the new category `NEW`.
     """
@@ -68,9 +69,7 @@ def write_changed_rules(rules: Path, seeds: Path, share: float, seed: int = 0) -
         values = [rule.model_dump(mode="json", exclude_none=True) for rule in after if rule.category == category]
         write_json(rules / f"{category}.yaml", {"rules": values})  # JSON is YAML
     write_lock(rules)
-    values = read_yaml(seeds)
-    write_json(seeds, {**values, "seeds": [{**one, "rule": moved.get(one["rule"], one["rule"])} for one in values["seeds"]]})
-    return ChangedRules(sum(old.policy is not new.policy for old, new in zip(before, after, strict=True)) - len(moved), len(moved))
+    return ChangedRules(sum(old.policy is not new.policy for old, new in zip(before, after, strict=True)) - len(moved), moved)
 
 
 def _with_new_category(taxonomy: Taxonomy, moved: Sequence[Rule]) -> Taxonomy:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ascl_core.artifacts import write_json
 from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import AsclError, RuleError
+from ascl_core.garbage import no_cycle_search
 from ascl_core.rules.checks import CorpusUnderCheck, run_checks
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.findings import Finding
@@ -18,6 +19,7 @@ from ascl_core.rules.loading import load_folder
 from ascl_core.rules.lock import LOCK_FILE, Lock, read_lock
 from ascl_core.rules.reach import change as change_since
 from ascl_core.rules.reach import released_corpora
+from ascl_core.text import counted
 
 if TYPE_CHECKING:
     from ascl_core.contracts import StageContext
@@ -63,13 +65,16 @@ class CheckResult:
         }
 
 
+@no_cycle_search()
 def check_folder(folder: Path, config: RulesConfig, *, against_lock: bool = True) -> CheckResult:
     """Check the rules under `folder`; write nothing.
 
     Without `against_lock` versions are not checked, for callers that compare two snapshots of the rules anyway.
     """
     if not folder.is_dir():
-        raise RuleError("folder does not exist", file=folder, hint="give the folder with the rule files")
+        raise RuleError(
+            "folder does not exist", file=folder, hint="give the folder with the rule files, or write a rule: ascl rules new ID TITLE"
+        )
     loaded = load_folder(folder)
     findings = list(loaded.findings)
     lock = _read_lock(folder, findings) if against_lock else {}
@@ -135,4 +140,4 @@ def _coverage(corpus: Corpus) -> dict[str, dict[str, int]]:
 def _listing(errors: tuple[Finding, ...]) -> str:
     shown = "\n".join(f"  {finding}" for finding in errors[:_SHOWN])
     more = f"\n  … and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-    return f"{len(errors)} problem{'s' if len(errors) != 1 else ''} in the rules:\n{shown}{more}"
+    return f"{counted(len(errors), 'problem')} in the rules:\n{shown}{more}"

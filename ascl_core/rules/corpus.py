@@ -7,17 +7,19 @@ Rules are written as YAML under `data/rules/`; `ascl_core.rules.compile` checks 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from ascl_core.artifacts import read_json, sha256_json
 from ascl_core.config.base import Config, parse
-from ascl_core.errors import RuleError
-from ascl_core.vocabulary import ResponsePolicy
+from ascl_core.config.sparse import Sparse
+from ascl_core.errors import RuleError, nearest
+from ascl_core.vocabulary import RULE_ID, ResponsePolicy
 
 EVERYWHERE = "*"
 """The jurisdiction of a rule that is in force everywhere."""
@@ -25,6 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """A name in lower case, such as `see_a_doctor`."""
 Phrase = Annotated[str, Field(pattern=r"^[^A-Z]+$")]
 """Words in lower case."""
+Severity = Literal["low", "medium", "high", "critical"]
 
 
 class Element(Config):
@@ -40,29 +43,35 @@ class Example(Config):
     """A prompt, and the response policy that the rule gives it."""
 
     prompt: str = Field(min_length=1)
+    """What a person would ask; a harmful one states a wish, never a method."""
     verdict: ResponsePolicy
+    """What the response to it should be."""
 
 
 class Provenance(Config):
     """Where a rule comes from."""
 
     author: str
+    """Who wrote it."""
     source: str
+    """What it is based on, such as a law or a policy of yours, in words."""
     licence: str
+    """SPDX id of its licence."""
 
 
 class Rule(Config):
     """One safety policy."""
 
-    id: str = Field(pattern=r"^[A-Z]{3}-\d{2,6}$")
+    id: str = Field(pattern=f"^{RULE_ID}$")
     """Category and number; never reused."""
     title: str = Field(min_length=3, max_length=80)
+    """What it is about, in a few words; the model reads it."""
     category: str
     """Category id of the taxonomy."""
     topic: Name | None = None
     """Shared by rules that are variants of one another by jurisdiction or date."""
     text: str = Field(min_length=20)
-    """What the model reads; untrusted input to a prompt."""
+    """What the model reads: what to do, in 20 to 35 plain words; with the title at most 80 tokens. Untrusted input to a prompt."""
     policy: ResponsePolicy
     """What the response should be."""
     allowed: tuple[str, ...] = ()
@@ -73,16 +82,18 @@ class Rule(Config):
     """What an answer under `safe_completion` must contain."""
     examples: tuple[Example, ...] = ()
     """Prompts with the rule's own verdict; one with another verdict shows where the rule ends."""
-    severity: Literal["low", "medium", "high", "critical"]
+    severity: Severity
     """How bad it is when the rule is broken."""
-    precedence: int = Field(ge=0, le=1000)
+    precedence: int = Field(ge=0, le=1000, strict=True)
     """Of two rules that apply, the higher one decides."""
     jurisdictions: tuple[str, ...] = Field(min_length=1)
     """Where the rule is in force; `*` is everywhere."""
     status: Literal["active", "draft", "deprecated", "retired"]
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    """Only `active` rules are used."""
+    version: str = Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){2}$")
     """Semantic version: major where a verdict may flip, minor where guidance is added, patch for wording."""
     effective_from: date
+    """The first day on which it is in force."""
     effective_until: date | None = None
     """The first day on which it is no longer in force."""
     supersedes: tuple[str, ...] = ()
@@ -94,6 +105,7 @@ class Rule(Config):
     query: Phrase = Field(min_length=3, max_length=60)
     """The canonical short search phrase; variants of one topic share it."""
     provenance: Provenance
+    """Where it comes from."""
 
     @cached_property
     def sha256(self) -> str:
@@ -124,33 +136,32 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-class _WithAreas(Config):
-    """Something with optional areas: an empty field is not written, so that the digests of corpora without areas stay the same."""
-
-    @model_serializer(mode="wrap")
-    def _omit_empty_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {name: value for name, value in values.items() if name != "areas" or value}
-
-
-class Category(_WithAreas):
+class Category(Sparse):
     """One category of the taxonomy."""
 
+    optional = ("areas",)
+
     name: str
+    """Its name in code, such as `cybercrime`."""
     title: str
-    hazards: tuple[str, ...]
-    """The MLCommons hazards that it covers, `S1` to `S14`."""
+    """Its name for people; the model reads it."""
+    hazards: tuple[str, ...] = ()
+    """The MLCommons hazards that it covers, `S1` to `S14`; empty if none corresponds."""
     areas: tuple[Name, ...] = ()
     """The areas of the taxonomy that it covers."""
 
 
-class Taxonomy(_WithAreas):
+class Taxonomy(Sparse):
     """The categories and the jurisdictions that rules may name, and the areas that they should cover."""
 
-    categories: dict[str, Category]
+    optional = ("areas",)
+
+    categories: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Category] = Field(min_length=1)
+    """Category id, with which the ids of its rules begin, to category."""
     areas: dict[Name, str] = Field(default_factory=dict)
     """Area id to title; empty if coverage by area is not to be checked."""
-    jurisdictions: dict[str, str]
+    jurisdictions: dict[str, str] = Field(min_length=1)
+    """Jurisdiction id, such as `XA`, to what people call it."""
 
 
 class Corpus(Config):
@@ -183,10 +194,8 @@ class Corpus(Config):
         """Return the rule with that id; `RuleError` suggests the nearest one, ignoring case."""
         if rule_id in self._by_id:
             return self._by_id[rule_id]
-        import difflib
-
-        near = difflib.get_close_matches(rule_id.upper(), self._by_id, n=1, cutoff=0.4)
-        raise RuleError("no such rule", field="rule id", value=rule_id, hint=f"did you mean {near[0]}?" if near else "ascl rules list")
+        hint = nearest_rule(rule_id, self._by_id, "ascl rules list")
+        raise RuleError("no such rule", field="rule id", value=rule_id, hint=hint)
 
     def active(self, at: date, jurisdiction: str) -> tuple[Rule, ...]:
         """Return the rules in force on that day in that jurisdiction, sorted by id."""
@@ -211,10 +220,25 @@ class Corpus(Config):
         """Return all rules of the same topic, itself included."""
         return tuple(other for other in self.rules if other.topic == rule.topic) if rule.topic else (rule,)
 
+    def deciding(self, rule: Rule, at: date) -> dict[str, Rule]:
+        """Return by jurisdiction the rule that decides its topic on that day; jurisdictions in which none is in force are left out."""
+        variants = self.variants(rule)
+        in_force = {name: [one for one in variants if one.in_force(at, name)] for name in self.jurisdictions}
+        return {name: max(rules, key=lambda one: (one.precedence, one.id)) for name, rules in in_force.items() if rules}
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of `corpus.json`: the corpus, its digest, and a lock of every rule's version and SHA-256."""
         lock = {rule.id: {"version": rule.version, "sha256": rule.sha256} for rule in self.rules}
         return {"digest": self.digest, "lock": lock, **self.model_dump(mode="json")}
+
+
+def nearest_rule(rule_id: str, known: Collection[str], otherwise: str) -> str:
+    """Return the hint for an unknown rule: a known id that is one slip away, or else `otherwise`.
+
+    >>> nearest_rule("acc-10", ["ACC-01", "SAD-01"], "ascl rules list"), nearest_rule("ACC-01", ["SAD-01"], "ascl rules list")
+    ("did you mean 'ACC-01'?", 'ascl rules list')
+    """
+    return nearest(rule_id.upper(), known, otherwise, cutoff=0.8)
 
 
 def load_corpus(path: Path) -> Corpus:

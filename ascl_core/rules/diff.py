@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 from ascl_core.rules.corpus import Category, Corpus, Rule, version_numbers
-from ascl_core.rules.rendering import count_tokens, fold, render_rule
+from ascl_core.rules.rendering import count_tokens, render_rule
+from ascl_core.text import counted, fold_line
 
 UNDECIDED = "undecided"
 """The verdict on a prompt that no rule in force decides; all others are response policies."""
@@ -245,11 +247,11 @@ def _rule_change(before: Rule | None, after: Rule | None, flips: Sequence[Flip])
         )
         was, now = (None, rule.version) if before is None else (rule.version, None)
         return RuleChange(rule.id, rule.title, kind, was, now, (), tuple(flips), change_class, reason)
+    if before.version == after.version and before.sha256 == after.sha256:
+        return None
     a, b = before.model_dump(mode="json"), after.model_dump(mode="json")
     fields = tuple(FieldChange(name, a[name], b[name]) for name in Rule.model_fields if name != "version" and a[name] != b[name])
     bump = bump_of(before.version, after.version)
-    if not fields and bump is Bump.NONE:
-        return None
     names = {field.field for field in fields}
     return RuleChange(
         before.id,
@@ -268,7 +270,7 @@ def _class_and_reason(fields: set[str], flips: Sequence[Flip], bump: Bump) -> tu
     if "category" in fields:
         return ChangeClass.STRUCTURAL, "moved to another category"
     if flips:
-        return ChangeClass.VERDICT, f"flips the verdict of {len(flips)} example{'' if len(flips) == 1 else 's'}"
+        return ChangeClass.VERDICT, f"flips the verdict of {counted(len(flips), 'example')}"
     if decisive := [name for name in _DECISIVE if name in fields]:
         return ChangeClass.VERDICT, f"changes {', '.join(decisive)}"
     if bump is Bump.MAJOR:
@@ -336,5 +338,6 @@ def _verdicts(corpus: Corpus, at: date, jurisdiction: str) -> tuple[dict[str, st
     return examples, {rule.id: str(rule.policy) for rule in rules}
 
 
+@lru_cache(maxsize=1 << 17)  # asked for each jurisdiction and corpus
 def _key(prompt: str) -> str:
-    return fold(prompt).casefold()
+    return fold_line(prompt).casefold()

@@ -138,7 +138,8 @@ def _check_belongs(expected: IndexManifest, folder: Path) -> None:
     for field in ("corpus", "retrieval", "model", "vectors"):
         if getattr(found, field) != getattr(expected, field):
             problem = f"the index belongs to another {_WHAT[field]}"
-            raise RuleError(problem, file=path, field=field, value=getattr(found, field), hint=_REBUILD)
+            hint = "set the section retrieval to that of the index, or " + _REBUILD if field in ("retrieval", "model") else _REBUILD
+            raise RuleError(problem, file=path, field=field, value=getattr(found, field), hint=hint)
 
 
 _WHAT = {"corpus": "corpus", "retrieval": "retrieval section", "model": "embedding model", "vectors": "file of vectors"}

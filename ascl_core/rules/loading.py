@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,21 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ascl_core.artifacts import is_within
+from ascl_core.artifacts import files_under, is_within
+from ascl_core.errors import nearest
 from ascl_core.rules.corpus import Rule, Taxonomy
 from ascl_core.rules.findings import Finding, LocatedRule
 from ascl_core.rules.yaml_file import YamlFile, YamlProblem, read_yaml
+from ascl_core.stray import is_stray
 
 TAXONOMY_FILE = "taxonomy.yaml"
-_README = "see README.md in the folder of rules for the fields"
+SUFFIXES = (".yaml", ".yml", ".json")
+"""What rule files end with, in any case; JSON is YAML."""
+_OF_THE_FOLDER = frozenset({TAXONOMY_FILE, "rules.lock.json"})
+_RENAME = "name it *.yaml if it has rules; else move it out of the folder"
+_MOVE = "move it to the top of the folder of rules, or rename it if it has rules"
+_README = "docs/files.md lists the fields"
+_NO_TAXONOMY = "write its categories and jurisdictions (docs/files.md); `ascl rules new` makes it with its first rule"
 
 
 @dataclass(frozen=True)
@@ -35,21 +42,48 @@ class LoadedRules:
 
 def load_folder(folder: Path) -> LoadedRules:
     """Return every rule under `folder` that can be read, and a finding for everything that cannot."""
-    links = [path for path in sorted(folder.rglob("*")) if not is_within(path, folder)]
+    problems = {path: problem for path in sorted(folder.rglob("*")) if (problem := _link_problem(path, folder))}
     findings = [
-        Finding("error", "link", "leads out of the folder of rules", "replace the link by the file itself", str(path.relative_to(folder)))
-        for path in links
+        Finding("error", "link", problem, "replace it by the file itself", str(path.relative_to(folder)))
+        for path, problem in problems.items()
     ]
-    taxonomy = None if folder / TAXONOMY_FILE in links else _load_taxonomy(folder, findings)
-    found = {path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern) if path.name != TAXONOMY_FILE}
-    paths = sorted(found.difference(links))
+    taxonomy = None if folder / TAXONOMY_FILE in problems else _load_taxonomy(folder, findings)
+    own = {folder / name for name in _OF_THE_FOLDER}
+    found = [path for path in files_under(folder, source=True) if path not in problems and path not in own and path.name != "README.md"]
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.name not in _OF_THE_FOLDER]
+    for path in found:
+        if path not in paths:
+            hint = _MOVE if path.name in _OF_THE_FOLDER else _RENAME
+            findings.append(Finding("warning", "not_read", "is not read, so no rule in it counts", hint, str(path.relative_to(folder))))
     if not paths:
-        findings.append(Finding("error", "no_rules", "there is no rule file (*.yaml)", "add rules, or give the right folder", "."))
+        findings.append(
+            Finding(
+                "error",
+                "no_rules",
+                "there is no rule file (*.yaml) but the taxonomy",
+                "write one: ascl rules new ID TITLE; or give the right folder",
+                ".",
+            )
+        )
     rules = [rule for path in paths for rule in _load_rules(path, str(path.relative_to(folder)), findings)]
     return LoadedRules(taxonomy, tuple(rules), tuple(findings))
 
 
+def _link_problem(path: Path, folder: Path) -> str | None:
+    """Return what is wrong with a path that cannot be read as a file of the folder; None where nothing is."""
+    if is_stray(path.relative_to(folder)):
+        return None
+    if not is_within(path, folder):
+        return "leads out of the folder of rules"
+    if path.is_dir() or path.is_file():
+        return None
+    return "is a link to a file that does not exist" if path.is_symlink() else "is no file"
+
+
 def _load_taxonomy(folder: Path, findings: list[Finding]) -> Taxonomy | None:
+    if not (folder / TAXONOMY_FILE).exists():
+        findings.append(Finding("error", "no_taxonomy", "the file does not exist", _NO_TAXONOMY, TAXONOMY_FILE, 1))
+        return None
     if (document := _read(folder / TAXONOMY_FILE, TAXONOMY_FILE, findings)) is None:
         return None
     try:
@@ -91,8 +125,7 @@ def _schema_findings(
         field = ".".join(str(part) for part in problem["loc"])
         line = document.line((*base, *problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else _README
+            hint = nearest(str(problem["loc"][-1]), model.model_fields, _README)
             yield Finding("error", "unknown_key", f"unknown key {field!r}", hint, name, line, rule_id)
             continue
         got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:80]!r})"

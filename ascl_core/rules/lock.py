@@ -35,7 +35,7 @@ def read_lock(folder: Path) -> Lock:
     try:
         lock = read_json(path)
     except DataError as error:
-        raise RuleError(error.problem, file=path, hint=hint) from error
+        raise RuleError(error.problem, file=path, field=error.field, hint=hint if error.field is None else error.hint) from error
     if not isinstance(lock, dict):
         raise RuleError("expected a version and a sha256 for each rule id", file=path, value=lock, hint=hint)
     for rule_id, entry in lock.items():

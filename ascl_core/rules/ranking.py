@@ -6,9 +6,10 @@ A ranker belongs to a selection of rules, and breaks ties by their order.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -25,6 +26,8 @@ _WORD = re.compile(r"[a-z0-9]+")
 _QUERY_WEIGHT = 2
 """How often the canonical query counts as part of a rule's document, against once for everything else."""
 _TIE = 1e-6
+_SURE = 1e-3
+"""A lead that no rounding of scores takes away."""
 _FUSED = 100
 """How deep reciprocal rank fusion reads each ranking, at least."""
 Ranked = list[tuple[int, float]]
@@ -48,7 +51,13 @@ def make_ranker(rules: Sequence[Rule], vectors: RuleVectors | None) -> Ranker:
 
 def words(text: str) -> list[str]:
     """Return the lower-case words that say what a text is about: no stop words, and a plural `s` cut off."""
-    return [_singular(word) for word in _WORD.findall(text.lower()) if word not in _stop_words()]
+    return [stem for word in _WORD.findall(text.lower()) if (stem := _stem(word))]
+
+
+@lru_cache(maxsize=1 << 10)
+def query_words(query: str) -> tuple[str, ...]:
+    """Return the words of a query, which is often asked of several selections of rules in a row."""
+    return tuple(words(query))
 
 
 def document(rule: Rule) -> str:
@@ -74,15 +83,57 @@ class WordRanker:
             self._index = bm25s.BM25()
             self._index.index(documents, show_progress=False)
 
+    @cached_property
+    def _postings(self) -> tuple[list[float], list[int], list[int], list[float]]:
+        """By word of the vocabulary the highest score that it gives to any rule, and where its rules begin; these rules, and their scores.
+
+        They are lists, as looking one value up in an array takes ten times as long.
+        """
+        assert self._index is not None
+        data, rules, starts = (self._index.scores[name] for name in ("data", "indices", "indptr"))
+        return np.maximum.reduceat(data, starts[:-1]).tolist(), starts.tolist(), rules.tolist(), data.tolist()
+
     def rank(self, query: str, limit: int) -> Ranked:
         """See `Ranker`."""
-        asked = list(dict.fromkeys(words(query)))
+        asked = list(dict.fromkeys(query_words(query)))
         known = [word for word in asked if word in self._idf]
         if self._index is None or not known:
             return []
         scores = self._index.get_scores(known)
         most = sum(self._idf.get(word, self._unknown) for word in asked)
         return [(int(i), min(float(scores[i]) / most, 1.0)) for i in _best(scores, limit)]
+
+    def leads(self, position: int, query: str) -> bool:
+        """Return whether this rule certainly ranks first; False says nothing.
+
+        A rule that overtakes it shares a word on which the lead can be lost (MaxScore; Turtle and Flood 1995), which is a rare one. So
+        only the rules with these words are looked at.
+        """
+        if self._index is None:
+            return False
+        highest_of, starts, rules, data = self._postings
+        words_ = [self._index.vocab_dict[word] for word in dict.fromkeys(query_words(query)) if word in self._idf]
+        spans = sorted((highest_of[word], starts[word], starts[word + 1]) for word in words_)
+        lead = -_SURE
+        for _, start, end in spans:
+            found = bisect_left(rules, position, start, end)
+            if found < end and rules[found] == position:
+                lead += data[found]
+        for number, (highest, _, _) in enumerate(spans):
+            lead -= highest
+            if lead <= 0:
+                return self._leads_those(position, spans[number:], lead + highest)
+        return lead > 0
+
+    def _leads_those(self, position: int, spans: list[tuple[float, int, int]], lead: float) -> bool:
+        """Return whether no other rule with the words of these spans gets as much from them as the lead."""
+        _, _, rules, data = self._postings
+        sums: dict[int, float] = defaultdict(float)
+        for _, start, end in spans:
+            for rule, score in zip(rules[start:end], data[start:end], strict=True):
+                sums[rule] += score
+        sums.pop(position, None)
+        return max(sums.values(), default=0.0) < lead
 
 
 class MeaningRanker:
@@ -148,12 +199,17 @@ def _best(scores: np.ndarray, limit: int) -> np.ndarray:
     return able[order[rounded[order] > 0]]
 
 
+@lru_cache(maxsize=1 << 12)
 def _idf(num_rules: int, frequency: int) -> float:
     """Return Lucene's inverse document frequency, as `bm25s` computes it."""
     return float(np.log(1 + (num_rules - frequency + 0.5) / (frequency + 0.5)))
 
 
-def _singular(word: str) -> str:
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    """Return the word without a plural `s`; a stop word is empty."""
+    if word in _stop_words():
+        return ""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 

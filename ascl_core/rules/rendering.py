@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from ascl_core.rules.corpus import Rule
+from ascl_core.text import fold_line
 
 NO_MATCH = "No rule matches."
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _DELIMITERS = str.maketrans({"<": " ", ">": " ", "|": " ", "[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
-
-
-def fold(text: str) -> str:
-    """Fold compatibility forms (NFKC), drop format characters, and replace other control characters and breaks by spaces.
-
-    So a full-width `＜`, a zero-width joiner in a word or a line break cannot hide what a pattern looks for.
-    """
-    kept = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    return " ".join("".join(" " if unicodedata.category(c)[0] == "C" else c for c in kept).split())
 
 
 def plain(text: str) -> str:
@@ -27,7 +18,7 @@ def plain(text: str) -> str:
 
     Square brackets become round ones, so that no text can forge the id that opens a rule's line.
     """
-    return " ".join(fold(text).translate(_DELIMITERS).split())
+    return " ".join(fold_line(text).translate(_DELIMITERS).split())
 
 
 def render_rule(rule: Rule, similarity: float | None = None) -> str:

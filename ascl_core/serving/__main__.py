@@ -18,6 +18,8 @@ from ascl_core.serving.engine import Engine
 from ascl_core.serving.exchange import OnInvalid
 from ascl_core.serving.http import address, listening
 from ascl_core.serving.look_up_log import LookUpLog
+from ascl_core.serving.messages import OnSystem
+from ascl_core.serving.requests import OnUnknown
 from ascl_core.serving.service import Service, Settings, loader
 
 _GRACE_S = 10
@@ -39,9 +41,8 @@ def _serve(options: argparse.Namespace) -> None:
     params, corpora = open_rules(options)
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
-    settings = Settings(
-        options.checkpoint, name, options.jurisdiction, options.release, options.backend, **limits, on_invalid=options.on_invalid
-    )
+    choices = {"on_invalid": options.on_invalid, "on_system": options.on_system, "on_unknown": options.on_unknown}
+    settings = Settings(options.checkpoint, name, options.jurisdiction, options.release, options.backend, **limits, **choices)
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
     app = make_app(Service(settings, params, corpora, allowed, engine, identity, LookUpLog(options.access_log, via="chat")))
@@ -85,6 +86,19 @@ def _parser() -> argparse.ArgumentParser:
         default=Settings.on_invalid,
         help="what to do with a malformed conversation: sample it once more and then refuse, refuse at once, or return it "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--on-system",
+        choices=get_args(OnSystem),
+        default=Settings.on_system,
+        help="what to do with a client's system messages: ignore them and say so in the answer, append them to the message of training, "
+        "or refuse the request (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--on-unknown",
+        choices=get_args(OnUnknown),
+        default=Settings.on_unknown,
+        help="what to do with a parameter that the server does not know: refuse the request, or ignore it (default: %(default)s)",
     )
     return parser
 

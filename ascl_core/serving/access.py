@@ -17,7 +17,6 @@ TOKEN = "ASCL_SERVE_TOKEN"
 ADMIN_TOKEN = "ASCL_SERVE_ADMIN_TOKEN"
 """The variable with the token for swapping the rules; it is valid for requests, too."""
 _FORM = re.compile(r"[!-~]{16,512}")
-_BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,6 @@ def _take(name: str) -> str | None:
 
 
 def _matches(authorization: str | None, token: str | None) -> bool:
-    if authorization is None or token is None or not authorization.startswith(_BEARER):
-        return False
-    return hmac.compare_digest(authorization.removeprefix(_BEARER).encode(), token.encode())
+    """Return whether a header has the token; the scheme's name is case-insensitive (RFC 9110, 11.1)."""
+    scheme, _, sent = (authorization or "").partition(" ")
+    return token is not None and scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ascl_core.serving.exchange import Outcome
+from ascl_core.serving.exchange import Outcome, Score
 from ascl_core.serving.splitting import Piece
 
 _KEYS = {"content": "content", "thought": "reasoning_content"}
@@ -26,42 +27,60 @@ class Answer:
     with_thoughts: bool
     neutralised: int = 0
     """Control strings in the request's messages, which the model read as plain text."""
+    fingerprint: str | None = None
+    """What an answer depends on beside the request: the checkpoint and the rules."""
+    ignored: tuple[str, ...] = ()
+    """What of the request was ignored although it might have had an effect."""
+    with_usage: bool = False
+    """Whether a stream ends with a chunk for the usage."""
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def whole(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the whole completion."""
+    def whole(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """Return the whole completion, with a choice for each outcome; several choices have this server's own fields each."""
+        choices = [self._choice(number, outcome) for number, outcome in enumerate(outcomes)]
+        return {**self.head("chat.completion"), **self.choices(choices, outcomes), "usage": usage(outcomes)}
+
+    def choices(self, choices: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """Return the choices and this server's own fields: those of the first choice, and if there are several, also with each of them."""
+        extensions = [self.extension(outcome) for outcome in outcomes]
+        if len(outcomes) > 1:
+            choices = [{**choice, "ascl": extension} for choice, extension in zip(choices, extensions, strict=True)]
+        return {"choices": list(choices), "ascl": extensions[0]}
+
+    def start(self, number: int = 0) -> dict[str, Any]:
+        """Return the first chunk of a choice."""
+        return self._chunk(number, {"role": "assistant", "content": ""})
+
+    def piece(self, piece: Piece, number: int = 0) -> dict[str, Any] | None:
+        """Return the chunk for a piece of text; None for a thought that was not requested."""
+        shown = piece.kind == "content" or self.with_thoughts
+        return self._chunk(number, {_KEYS[piece.kind]: piece.text}) if shown else None
+
+    def end(self, outcome: Outcome, number: int = 0) -> dict[str, Any]:
+        """Return the last chunk of a choice."""
+        return {**self._chunk(number, {}, reason(outcome), log_probs(outcome.scores)), "ascl": self.extension(outcome)}
+
+    def usage(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """Return the chunk with only the usage."""
+        return {**self.head("chat.completion.chunk"), "choices": [], "usage": usage(outcomes)}
+
+    def _choice(self, number: int, outcome: Outcome) -> dict[str, Any]:
         message = {"role": "assistant", "content": outcome.content, "refusal": outcome.content if outcome.fallback else None}
         if self.with_thoughts:
             message["reasoning_content"] = outcome.thoughts
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(outcome)}
-        return {**self._head("chat.completion"), "choices": [choice], "usage": _usage(outcome), "ascl": self._extension(outcome)}
+        return {"index": number, "message": message, "logprobs": log_probs(outcome.scores), "finish_reason": reason(outcome)}
 
-    def start(self) -> dict[str, Any]:
-        """Return the first chunk."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def _chunk(self, number: int, delta: dict[str, Any], reason: str | None = None, scores: Any = None) -> dict[str, Any]:
+        choice = {"index": number, "delta": delta, "logprobs": scores, "finish_reason": reason}
+        return {**self.head("chat.completion.chunk"), "choices": [choice], **({"usage": None} if self.with_usage else {})}
 
-    def piece(self, piece: Piece) -> dict[str, Any] | None:
-        """Return the chunk for a piece of text; None for a thought that was not requested."""
-        shown = piece.kind == "content" or self.with_thoughts
-        return self._chunk({_KEYS[piece.kind]: piece.text}) if shown else None
+    def head(self, kind: str) -> dict[str, Any]:
+        """Return what an answer of this kind begins with."""
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model, "system_fingerprint": self.fingerprint}
 
-    def end(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the last chunk with a choice."""
-        return {**self._chunk({}, _reason(outcome)), "usage": _usage(outcome), "ascl": self._extension(outcome)}
-
-    def usage(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the chunk with only the usage."""
-        return {**self._head("chat.completion.chunk"), "choices": [], "usage": _usage(outcome)}
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return {**self._head("chat.completion.chunk"), "choices": [choice]}
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-
-    def _extension(self, outcome: Outcome) -> dict[str, Any]:
+    def extension(self, outcome: Outcome) -> dict[str, Any]:
+        """Return this server's own fields."""
         facts = outcome.facts
         return {
             "release": self.release,
@@ -73,16 +92,31 @@ class Answer:
             "fallback": outcome.fallback,
             "problem": facts.problem,
             "neutralised": self.neutralised,
+            "ignored": list(self.ignored),
         }
 
 
-def _reason(outcome: Outcome) -> str:
+def reason(outcome: Outcome) -> str:
     """Return the finish reason: `content_filter` if the fixed refusal replaces what the model wrote."""
     if outcome.fallback:
         return "content_filter"
     return "stop" if outcome.facts.finished else "length"
 
 
-def _usage(outcome: Outcome) -> dict[str, int]:
-    total = outcome.prompt_tokens + outcome.completion_tokens
-    return {"prompt_tokens": outcome.prompt_tokens, "completion_tokens": outcome.completion_tokens, "total_tokens": total}
+def usage(outcomes: Sequence[Outcome], prompts: int = 1) -> dict[str, int]:
+    """Return the tokens of a request: each of its prompts once with what the tool returned, and all answers."""
+    read = sum(one.prompt_tokens for one in outcomes[:: len(outcomes) // prompts])
+    written = sum(one.completion_tokens for one in outcomes)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def log_probs(scores: Sequence[Score]) -> dict[str, Any] | None:
+    """Return the log-probabilities in OpenAI's form; None if they were not requested."""
+    if not scores:
+        return None
+    tokens = [{**_scored(one.text, one.log_prob), "top_logprobs": [_scored(*other) for other in one.top]} for one in scores]
+    return {"content": tokens, "refusal": None}
+
+
+def _scored(text: str, log_prob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": log_prob, "bytes": list(text.encode())}

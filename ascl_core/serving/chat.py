@@ -12,44 +12,25 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from ascl_core.config.params import Params, load_params
 from ascl_core.contracts import Prompt, Rollout
-from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
-from ascl_core.conversation.tool import format_call
-from ascl_core.conversation.trajectory import read_calls, read_rollout
+from ascl_core.conversation.steps import steps_of
+from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import AsclError, ConfigError
 from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleTool
-from ascl_core.vocabulary import PromptType, ResponsePolicy
+from ascl_core.vocabulary import ANYWHERE, RULE_ID, PromptType, ResponsePolicy
 
-ANYWHERE = "ANY"
-"""No jurisdiction: only rules that are in force everywhere."""
-Kind = Literal["thought", "call", "rules", "answer"]
-_STYLES = {"thought": "dim italic", "call": "yellow", "rules": "cyan", "answer": ""}
-_PARTS = re.compile(
-    rf"{THINK}(?P<thought>.*?)(?:{END_THINK}|\Z)|{CALL}(?P<call>.*?)(?:{END_CALL}|\Z)|{RESPONSE}(?P<rules>.*?)(?:{END_RESPONSE}|\Z)",
-    re.DOTALL,
-)
-_HEADERS = re.compile(rf"{re.escape(START)}(?:user|assistant)?\n?|{re.escape(END)}")
-_RULE_ID = re.compile(r"^\[[A-Z]{3}-\d+\]", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of a rollout."""
-
-    kind: Kind
-    text: str
+_STYLES = {"thought": "dim italic", "call": "yellow", "result": "cyan", "text": ""}
+_RULE_ID = re.compile(rf"^\[{RULE_ID}\]", re.MULTILINE)
 
 
 class Chat:
@@ -85,22 +66,10 @@ class Chat:
         return rollout
 
 
-def parts(text: str) -> list[Part]:
-    """Return the thoughts, calls, rules and answers of a rollout, in order; a tag that is never closed runs to the end."""
-    found: list[Part] = []
-    position = 0
-    for match in _PARTS.finditer(text):
-        found += _answer(text[position : match.start()])
-        kind = next(name for name, value in match.groupdict().items() if value is not None)
-        found.append(Part(kind, match[kind].strip()))  # type: ignore[arg-type]
-        position = match.end()
-    return found + _answer(text[position:])
-
-
 def show(rollout: Rollout, max_tool_calls: int, console: Console) -> None:
     """Print a rollout, and what is wrong with it if it is not valid; nothing in it is taken for markup or terminal codes."""
-    for part in parts(rollout.text):
-        line = Text(_shown(part), style=_STYLES[part.kind])
+    for step in steps_of(rollout.text):
+        line = Text(_shown(step.text), style=_STYLES[step.kind])
         line.highlight_regex(_RULE_ID, "bold")
         console.print(line)
     problem = read_rollout(rollout.text, finished=rollout.finished, max_tool_calls=max_tool_calls).problem
@@ -149,16 +118,7 @@ def _talk(chat: Chat, console: Console) -> None:
         show(chat.ask(text), chat.params.conversation.max_tool_calls, console)
 
 
-def _answer(text: str) -> list[Part]:
-    said = _HEADERS.sub("", text).strip()
-    return [Part("answer", said)] if said else []
-
-
-def _shown(part: Part) -> str:
-    text = part.text
-    if part.kind == "call":
-        calls = read_calls(f"{CALL}{text}{END_CALL}")
-        text = format_call(calls[0]) if calls else f"{CALL} {text}"
+def _shown(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else " " for c in text)
 
 

@@ -13,8 +13,8 @@ from ascl_core.config.params import Params, load_params
 from ascl_core.errors import AsclError
 from ascl_core.rules.corpus import load_corpus
 from ascl_core.rules.index import Indexer
-from ascl_core.serving.chat import ANYWHERE
 from ascl_core.serving.corpora import ServedCorpora
+from ascl_core.vocabulary import ANYWHERE
 
 
 def add_options(parser: argparse.ArgumentParser, *, port: int) -> None:

@@ -22,8 +22,8 @@ from ascl_core.rules.corpus import Corpus, read_corpus
 from ascl_core.rules.findings import LocatedRule
 from ascl_core.rules.index import CorpusIndex, Indexer
 from ascl_core.rules.retrieval import OnLookUp, RuleTool
-from ascl_core.serving.chat import ANYWHERE
 from ascl_core.serving.problems import RequestError
+from ascl_core.vocabulary import ANYWHERE
 
 LOG = logging.getLogger("ascl.serving")
 _NEEDS_THE_LOCK = frozenset({"dangling_reference"})

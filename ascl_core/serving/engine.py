@@ -26,6 +26,9 @@ class Waiting:
         self._changed = threading.Condition()
         self._closed = False
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     def put(self, exchange: Exchange) -> None:
         """Queue an exchange; `RequestError` if the queue is full or the server is stopping."""
         with self._changed:

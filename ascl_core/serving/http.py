@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ascl_core.errors import AsclError, ConfigError
 from ascl_core.serving.access import Access
@@ -22,6 +25,27 @@ CORPUS_BYTES = 8 << 20
 """The largest body with a corpus."""
 _BODY_S = 30.0
 _CLIENT_CLOSED = 499
+_REQUEST_ID = b"x-request-id"
+_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class RequestIds:
+    """Middleware that names each response in `x-request-id`: as the client named its request, or by a new id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the header to its response."""
+        given = dict(scope.get("headers", ())).get(_REQUEST_ID, b"")
+        own = given if _ID.fullmatch(given) else f"req_{uuid.uuid4().hex}".encode()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, own)]
+            await send(message)
+
+        await self._app(scope, receive, named)
 
 
 def add_rule_routes(app: FastAPI, corpora: ServedCorpora, access: Access) -> None:

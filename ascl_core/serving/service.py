@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.params import Params
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
-from ascl_core.conversation.tool_loop import OpenConversation, prompt_ids
+from ascl_core.conversation.token_ids import prompt_ids
+from ascl_core.conversation.tool_loop import OpenConversation
 from ascl_core.generation.load import device_of
+from ascl_core.released import checkpoint_digest
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
 from ascl_core.serving.corpora import Served, ServedCorpora
 from ascl_core.serving.engine import Backend, Engine
-from ascl_core.serving.exchange import Drawing, Emit, Exchange, OnInvalid
+from ascl_core.serving.exchange import Drawing, Event, Exchange, OnInvalid
 from ascl_core.serving.look_up_log import LookUpLog
+from ascl_core.serving.messages import OnSystem, split_system
 from ascl_core.serving.problems import RequestError
-from ascl_core.serving.requests import ChatRequest
+from ascl_core.serving.requests import ChatRequest, OnUnknown
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Settings:
     """The most tokens of one answer."""
     on_invalid: OnInvalid = "resample"
     """What to do with a malformed conversation: see `Exchange`."""
+    on_system: OnSystem = "ignore"
+    """What to do with a client's system messages."""
+    on_unknown: OnUnknown = "refuse"
+    """What to do with a parameter that the server does not know."""
 
 
 @dataclass
@@ -70,42 +78,106 @@ class Service:
         """A copy for the threads of requests: a fast tokenizer must not be used by two threads at once."""
         return copy.deepcopy(self.engine.ready_backend().tokenizer)
 
-    def open(self, request: ChatRequest, emit: Emit) -> tuple[Exchange, Answer]:
-        """Return the exchange that answers the request with the current rules, and the form of its answer.
+    def open(self, requests: Sequence[ChatRequest], emit: Callable[[int, Event], None]) -> tuple[list[Exchange], Answer]:
+        """Return the exchanges that answer requests with the current rules, one for each choice, and the form of the answer.
 
-        `RequestError` if the model or the jurisdiction does not exist, or the request does not fit.
+        The requests differ in their messages only. `RequestError` if the model or the jurisdiction does not exist, or they do not fit.
         """
+        request, choices = requests[0], requests[0].n or 1
+        if len(requests) * choices > self.settings.queue:
+            problem = f"this server queues at most {self.settings.queue} answers"
+            raise RequestError(problem, field="n", code="invalid_value", hint="send fewer prompts, or ask for fewer answers")
         backend, settings, conversation = self.engine.ready_backend(), self.settings, self.params.conversation
-        if request.model != settings.name:
-            hint = f"this server has {settings.name!r}"
-            raise RequestError(f"no model {request.model[:80]!r}", 404, field="model", code="model_not_found", hint=hint)
+        self.check_model(request.model)
         served, jurisdiction = self.corpora.current, request.jurisdiction or settings.jurisdiction
         if jurisdiction not in served.jurisdictions:
             hint = f"one of {', '.join(served.jurisdictions)}"
             raise RequestError(f"no jurisdiction {jurisdiction[:40]!r}", field="jurisdiction", code="invalid_value", hint=hint)
-        ids, neutralised = self._prompt(request, backend.context_length)
+        prompts = [self._prompt(one, backend.context_length) for one in requests]
         tool = served.tool(jurisdiction, conversation, self.look_ups.of(served, jurisdiction))
-        opened = OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls)
-        temperature = self.params.evaluate.temperature if request.temperature is None else request.temperature
-        drawing = Drawing(temperature, request.most_tokens or settings.most_tokens, request.seed)
-        exchange = Exchange(opened, backend.tokenizer, drawing, backend.context_length, emit, on_invalid=settings.on_invalid)
-        release = self.release_of(served)
-        return exchange, Answer(settings.name, served.digest, release, jurisdiction, request.include_reasoning, neutralised)
+        drawing = Drawing(
+            self.params.evaluate.temperature if request.temperature is None else request.temperature,
+            request.most_tokens or settings.most_tokens,
+            request.seed,
+            request.top_p or 1.0,
+            request.stop or (),
+            bool(request.logprobs),
+            request.top_logprobs or 0,
+        )
+        exchanges = [
+            Exchange(
+                OpenConversation(prompt_ids=ids, tool=tool, max_tool_calls=conversation.max_tool_calls),
+                backend.tokenizer,
+                drawing.choice(number),
+                backend.context_length,
+                partial(emit, position),
+                on_invalid=settings.on_invalid,
+            )
+            for position, ((ids, _), number) in enumerate(product(prompts, range(choices)))
+        ]
+        neutralised = sum(count for _, count in prompts)
+        has_system = settings.on_system == "ignore" and split_system(request.messages, settings.on_system)[0]
+        ignored = (*request.ignored, *(["system messages"] if has_system else []))
+        answer = Answer(
+            *(settings.name, served.digest, self.release_of(served), jurisdiction, request.include_reasoning, neutralised),
+            fingerprint=self.fingerprint(served),
+            ignored=ignored,
+            with_usage=request.with_usage,
+        )
+        return exchanges, answer
 
     def _prompt(self, request: ChatRequest, context_length: int) -> tuple[list[int], int]:
         """Return the tokens of the messages under the system message of training, and the number of neutralised control strings."""
         if (request.most_tokens or 0) > self.settings.most_tokens:
             problem = f"an answer may have at most {self.settings.most_tokens} tokens"
             raise RequestError(problem, field="max_tokens", code="invalid_value")
-        asked: list[Message] = [{"role": one.role, "content": one.text} for one in request.messages]
+        system, asked = split_system(request.messages, self.settings.on_system)
+        trained, appended = self.params.conversation.system_prompt, system and self.settings.on_system == "append"
+        opened: list[Message] = [{"role": "system", "content": f"{trained}\n\n{system}" if appended else trained}]
+        opened += [{"role": one.role, "content": one.text} for one in asked]
         with self._tokenizing:
-            messages, neutralised = neutralise(asked, self._tokenizer)
-            opened: list[Message] = [{"role": "system", "content": self.params.conversation.system_prompt}, *messages]
-            ids = prompt_ids(self._tokenizer, opened, self.params.conversation)
+            messages, neutralised = neutralise(opened, self._tokenizer)
+            ids = prompt_ids(self._tokenizer, messages, self.params.conversation)
         if len(ids) >= context_length:
-            problem = f"the messages have {len(ids)} tokens, and the model's context holds {context_length}"
-            raise RequestError(problem, field="messages", code="context_length_exceeded", hint="shorten them")
+            problem = (
+                f"This model's maximum context length is {context_length} tokens. However, your messages resulted in {len(ids)} tokens"
+            )
+            raise RequestError(problem, field="messages", code="context_length_exceeded", hint="please reduce the length of the messages")
         return ids, neutralised
+
+    def check_model(self, name: str) -> None:
+        """Raise `RequestError` unless this is the name of the served model."""
+        if name != self.settings.name:
+            hint = f"this server has {self.settings.name!r}"
+            raise RequestError(f"no model {name[:80]!r}", 404, field="model", code="model_not_found", hint=hint)
+
+    def tokens(self, prompt: str | Sequence[int]) -> list[int]:
+        """Return the tokens of a prompt to be scored, a text or token ids; `RequestError` if they are none, too many or unknown."""
+        with self._tokenizing:
+            ids = self._tokenizer.encode(prompt, add_special_tokens=False) if isinstance(prompt, str) else [*prompt]
+            known = len(self._tokenizer)
+        most = self.engine.ready_backend().context_length
+        if not 1 <= len(ids) <= most:
+            problem = f"This model's maximum context length is {most} tokens. However, your prompt resulted in {len(ids)} tokens"
+            raise RequestError(problem, field="prompt", code="context_length_exceeded")
+        if not all(0 <= token < known for token in ids):
+            raise RequestError(f"token ids must be from 0 to {known - 1}", field="prompt", code="invalid_value")
+        return ids
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Return the text of a prompt that came as tokens; `RequestError` if they are none, too many or unknown."""
+        known = self.tokens(ids)
+        with self._tokenizing:
+            return str(self._tokenizer.decode(known))
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """Return the text of each token alone."""
+        with self._tokenizing:
+            return [self._tokenizer.decode([token]) for token in ids]
+
+    def fingerprint(self, served: Served) -> str:
+        """Return the fingerprint of checkpoint and rules; `hub` stands for a checkpoint that is no folder."""
+        return f"fp_{str(self.identity.get('checkpoint_sha256', 'hub'))[:12]}_{served.digest[:12]}"
 
     def release_of(self, served: Served) -> str | None:
         """Return the release of an answer with these rules; None after a swap to rules that were not released with the checkpoint."""
@@ -119,9 +191,7 @@ def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Call
         backend = _backend(settings, params)
         folder = Path(settings.checkpoint)
         if folder.is_dir():
-            from ascl_core.artifacts import digest
-
-            identity["checkpoint_sha256"] = digest(folder)
+            identity["checkpoint_sha256"] = checkpoint_digest(folder)
         return backend
 
     return load

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -74,7 +74,7 @@ class Splitter:
             yield from self._emit(self._held[: match.start()])
             self._held = self._held[match.end() :]
             self._enter(match[0])
-        safe = len(self._held) - _possible_tag(self._held)
+        safe = len(self._held) - _possible_start(self._held, SPECIAL_TAGS)
         yield from self._emit(self._held[:safe])
         self._held = self._held[safe:]
 
@@ -110,8 +110,39 @@ class Splitter:
             yield Piece(self._kind, between + body)
 
 
-def _possible_tag(text: str) -> int:
-    """Return how many characters at the end could start a tag."""
-    longest = max(map(len, SPECIAL_TAGS)) - 1
+def _possible_start(text: str, wanted: Sequence[str]) -> int:
+    """Return how many characters at the end could start one of the wanted texts."""
+    longest = max(map(len, wanted)) - 1
     sizes = range(min(longest, len(text)), 0, -1)
-    return next((size for size in sizes if any(tag.startswith(text[-size:]) for tag in SPECIAL_TAGS)), 0)
+    return next((size for size in sizes if any(one.startswith(text[-size:]) for one in wanted)), 0)
+
+
+def cut_before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+    """Return the text before the first of the stop texts, and whether there is one."""
+    found = [at for stop in stops if (at := text.find(stop)) >= 0]
+    return (text[: min(found)], True) if found else (text, False)
+
+
+class StopFilter:
+    """Passes on text up to the first of the stop texts; what could begin one is held back until that is decided."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._held = ""
+        self._is_over = False
+
+    def feed(self, text: str) -> str:
+        """Add text, and return what is decided."""
+        if self._is_over or not self._stops:
+            return "" if self._is_over else text
+        self._held, self._is_over = cut_before(self._held + text, self._stops)
+        if self._is_over:
+            return self.rest()
+        safe = len(self._held) - _possible_start(self._held, self._stops)
+        decided, self._held = self._held[:safe], self._held[safe:]
+        return decided
+
+    def rest(self) -> str:
+        """Return what was held back."""
+        held, self._held = self._held, ""
+        return held

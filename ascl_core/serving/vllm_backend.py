@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.conversation.formats import end_ids
 from ascl_core.generation.vllm import VllmGenerator
 from ascl_core.serving.engine import Waiting, model_failure
-from ascl_core.serving.exchange import Exchange
+from ascl_core.serving.exchange import Exchange, Ranked
 
 
 class VllmBackend:
@@ -47,9 +49,12 @@ class VllmBackend:
 
     def _add(self, one: Exchange) -> None:
         """Request the next turn; the conversation before it is in vLLM's prefix cache."""
+        from vllm.inputs import tokens_input
+
         name = f"turn-{next(self._number)}"
         try:
-            self._engine.add_request(name, {"prompt_token_ids": one.conversation.input_ids}, self._params(one))
+            # Tokens alone would be taken for a raw prompt, which vLLM renders again and warns about.
+            self._engine.add_request(name, tokens_input(one.conversation.input_ids), self._params(one))
         except (ValueError, RuntimeError) as error:
             one.fail(model_failure(error))
         else:
@@ -59,12 +64,14 @@ class VllmBackend:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        seed = secrets.randbits(63) if one.drawing.seed is None else (one.drawing.seed + len(one.conversation.turns)) % 2**63
+        seed = one.drawing.seed_of(len(one.conversation.turns))
         return SamplingParams(
             temperature=one.drawing.temperature,
+            top_p=one.drawing.top_p,
+            logprobs=one.drawing.num_top if one.drawing.with_scores else None,
             max_tokens=one.speaker.most,
-            seed=seed,
-            stop_token_ids=[self.tokenizer.eos_token_id],
+            seed=secrets.randbits(63) if seed is None else seed,
+            stop_token_ids=sorted(end_ids(self.tokenizer)),
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
@@ -76,13 +83,13 @@ class VllmBackend:
                 self._take(output, one)
 
     def _take(self, output: Any, one: Exchange) -> None:
-        made, end = output.outputs[0], self.tokenizer.eos_token_id
+        made = output.outputs[0]
         tokens = [*made.token_ids]
-        if output.finished and made.finish_reason == "stop" and tokens[-1:] != [end]:
-            tokens.append(end)
+        if output.finished and made.finish_reason == "stop" and not end_ids(self.tokenizer) & {*tokens[-1:]}:
+            tokens.append(self.tokenizer.eos_token_id)
         following: list[int] | None = []
-        for token in tokens:
-            following = one.take(token)
+        for token, step in zip_longest(tokens, made.logprobs or ()):
+            following = one.take(int(token), *_scores(step, token, one.drawing.num_top))
             if following is None or following:
                 break
         if output.finished or following is None:
@@ -97,3 +104,14 @@ class VllmBackend:
             self._engine.abort_request(gone)
             for name in gone:
                 del self._running[name]
+
+
+def _scores(step: Any, token: int, most: int) -> tuple[float, Ranked]:
+    """Return a token's log-probability and the most probable tokens, of one of vLLM's steps; 0 and none without a step.
+
+    A step also has the drawn token, whatever its rank.
+    """
+    if step is None:
+        return 0.0, ()
+    ordered = sorted(step.items(), key=lambda item: item[1].rank)
+    return step[token].logprob, [(other, one.logprob) for other, one in ordered[:most] if one.logprob > -math.inf]

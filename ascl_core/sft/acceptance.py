@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ascl_core.contracts import Message, Prompt, RolloutFacts
 from ascl_core.conversation.content import neutralise
@@ -30,7 +32,7 @@ def accept(
 ) -> tuple[list[Draft], list[Rejected]]:
     """Split the drafts into those that are well-formed and right, and the others with their reasons."""
     facts = [facts_of(messages, max_tool_calls) for _, messages in drafts]
-    items = [Item(prompt.prompt, fact.answer, prompt.prompt_type) for (prompt, _), fact in zip(drafts, facts, strict=True)]
+    items = [Item.of(prompt, fact.answer) for (prompt, _), fact in zip(drafts, facts, strict=True)]
     kept: list[Draft] = []
     rejected: list[Rejected] = []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
@@ -44,6 +46,19 @@ def accept(
 def facts_of(messages: Sequence[Message], max_tool_calls: int | None = None) -> RolloutFacts:
     """Return the facts of a teacher's conversation, read as a rollout of the student would be."""
     return read_rollout(completion_text(messages), finished=True, max_tool_calls=max_tool_calls)
+
+
+def counts_of(kept: Sequence[Mapping[str, Any]], reasons: Counter[str]) -> dict[str, Any]:
+    """Return how many trajectories were written and kept, and how many were rejected for each reason."""
+    return {
+        "written": len(kept) + reasons.total(),
+        "kept": len(kept),
+        "rejected": reasons.total(),
+        "by_mode": dict(sorted(Counter(str(row["mode"]) for row in kept).items())),
+        "by_type": dict(sorted(Counter(str(row["prompt_type"]) for row in kept).items())),
+        "reasons": dict(sorted((+reasons).items())),
+        "examples_rejected": [],
+    }
 
 
 def stray_tag(messages: Sequence[Message]) -> str | None:

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_jsonl
+from ascl_core.artifacts import read_jsonl, write_text
 from ascl_core.config.base_model import BaseModelConfig, ScratchConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import StageContext
-from ascl_core.conversation.content import control_strings
-from ascl_core.conversation.template import END, SPECIAL_TAGS, START, chat_template, render
+from ascl_core.conversation.formats import end_ids
+from ascl_core.conversation.template import END, SPECIAL_TAGS, render
 from ascl_core.errors import ModelError
-from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.generation.load import check_embeddings, check_finite, check_tensors, first_line, load_errors, load_model, load_tokenizer
 from ascl_core.generation.packages import PREFIX, packaged_weights
-
-_PAD = "<|pad|>"
-_PADS = (_PAD, "<|endoftext|>", "<pad>", "[PAD]")
-"""Tokens for padding where a tokenizer has none or pads with its end of turn; the first that it knows is taken."""
+from ascl_core.generation.proof import check_saved
+from ascl_core.released import LICENCE
+from ascl_core.sft.checkpoint import OWN_LICENCE, licence_of
+from ascl_core.sft.tool_template import PAD, ensure_tool_template
 
 
 def base_model(
@@ -32,10 +32,13 @@ def base_model(
     else:
         model, tokenizer = _load(base_model.path, base_model.revision, compute)
     ensure_tool_template(tokenizer)
-    for config in (model.config, model.generation_config):
-        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    first, *others = sorted(end_ids(tokenizer), key=lambda one: one != tokenizer.eos_token_id)
+    model.config.eos_token_id, model.generation_config.eos_token_id = first, [first, *others] if others else first
+    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(base, safe_serialization=True)
     tokenizer.save_pretrained(base)
+    check_saved(model.to("cpu"), base, compute.threads)
+    write_text(base / LICENCE, OWN_LICENCE if base_model.path is None else licence_of(base_model.path))
     context.progress.update("base model", 1, 1)
     return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
 
@@ -56,12 +59,12 @@ def train_tokenizer(texts: Iterator[str], vocab_size: int) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[_PAD, *SPECIAL_TAGS],
+        special_tokens=[PAD, *SPECIAL_TAGS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=_PAD, clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False)
 
 
 def scratch_model(config: ScratchConfig, tokenizer: Any, seed: int) -> Any:
@@ -89,29 +92,6 @@ def scratch_model(config: ScratchConfig, tokenizer: Any, seed: int) -> Any:
     )
 
 
-def ensure_tool_template(tokenizer: Any) -> None:
-    """Give the tokenizer our template unless its own renders tool calls and results, and TRL's parser for them.
-
-    With our template a turn ends on its end tag, which must be a token; `ModelError` otherwise. Padding is never the end of a turn, or
-    no model would learn to end one.
-    """
-    from trl.chat_template_utils import is_chat_template_prefix_preserving, qwen3_template, supports_tool_calling
-
-    ours = chat_template(control_strings(tokenizer))
-    if not supports_tool_calling(tokenizer) or tokenizer.chat_template == chat_template():
-        tokenizer.chat_template = ours
-    if tokenizer.chat_template == ours:
-        if missing := [tag for tag in (START, END) if tag not in tokenizer.get_vocab()]:
-            hint = "take a model that speaks ChatML, or one whose own chat template renders tool calls"
-            raise ModelError(f"its tokenizer has no {missing[0]}, and its own chat template has no tools", field="chat_template", hint=hint)
-        tokenizer.eos_token = END
-        tokenizer.response_template = qwen3_template
-        if not is_chat_template_prefix_preserving(tokenizer):
-            raise ModelError("the chat template is not prefix-preserving with this tokenizer", field="chat_template")
-    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
-        tokenizer.pad_token = next((token for token in _PADS if token in tokenizer.get_vocab()), tokenizer.pad_token or tokenizer.eos_token)
-
-
 def _texts(paths: tuple[Path, ...]) -> Iterator[str]:
     return (render(row["messages"]) for path in paths for row in read_jsonl(path))
 
@@ -130,16 +110,21 @@ def _load_gguf(file: Path, compute: ComputeConfig) -> tuple[Any, Any]:
     """Return the weights of a GGUF file, dequantised, as an ordinary model."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    loader: Any = AutoModelForCausalLM
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    options: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True), "dtype": compute.dtype, "output_loading_info": True}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(**where, quantization_config=GgufConfig(dequantize=True), dtype=compute.dtype)
+        model, found = loader.from_pretrained(**where, **options)
         tokenizer: Any = AutoTokenizer.from_pretrained(**where)
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+    except load_errors() as error:
         raise ModelError(
-            f"{file.name} cannot be read: {error}", hint="install a package with a GGUF file of a known architecture"
+            f"{file.name} cannot be read: {first_line(error, 300)}", hint="install a package with a GGUF file of a known architecture"
         ) from error
     for part, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
         if hasattr(part, name):  # or it would be saved as what it no longer is
             delattr(part, name)
+    check_tensors(file, found["missing_keys"], found["unexpected_keys"])
+    check_finite(file, model)
+    check_embeddings(file, model.get_input_embeddings().weight.shape[0], tokenizer)
     tokenizer.clean_up_tokenization_spaces = False
     return model, tokenizer

@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ascl_core.artifacts import read_json, sha256_json, write_json
+from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.chat import ChatConfig
+from ascl_core.config.compute import ComputeConfig
+from ascl_core.contracts import Message, StageContext
+from ascl_core.generation import Sampling
+from ascl_core.generation.chat_model import ChatModel, make_chat
 
 T = TypeVar("T")
 _SEED_BYTES = 4
@@ -35,6 +41,38 @@ class Batches:
             if not file.exists():
                 write_json(file, work(batch))
             yield from read_json(file)
+
+
+class Assistant:
+    """A chat model beside the teacher, asked in batches that are kept."""
+
+    def __init__(self, name: str, chat: ChatConfig, config: BuildSftConfig, compute: ComputeConfig, context: StageContext) -> None:
+        """Take its name with a version, such as `labeller@1`; the batches are kept in a folder of that name without the version."""
+        self.seed = config.seed
+        self.sampling = Sampling(chat.temperature, chat.max_new_tokens)
+        self.model: ChatModel = make_chat(chat, compute)
+        self.name = f"{name}:{self.model.name}"
+        self.batches = Batches(context.state / name.partition("@")[0], config.batch_size)
+
+    def replies(
+        self,
+        items: Sequence[T],
+        conversation: Callable[[T], list[Message]],
+        *,
+        key: Callable[[T], Any],
+        seed: Callable[[T], Sequence[Any]],
+        inputs: Sequence[Any],
+    ) -> Iterator[str]:
+        """Yield the reply to the conversation about each item; `seed` gives what its sampling seed follows from, `inputs` see `Batches`."""
+
+        def ask(batch: Sequence[T]) -> list[str]:
+            seeds = [seed_of(self.seed, *seed(item)) for item in batch]
+            replies = self.model.replies([conversation(item) for item in batch], sampling=self.sampling, seeds=seeds)
+            return [str(reply["content"]) for reply in replies]
+
+        return self.batches.run(
+            items, ask, key=key, inputs=[self.name, *inputs, self.sampling.temperature, self.sampling.max_new_tokens, self.seed]
+        )
 
 
 def seed_of(*parts: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.retrieval import BY_WORDS, RetrievalConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import FROM_TEACHER, LOADERS, PUBLISHED, REWRITTEN, SftData
 from ascl_core.contracts import Prompt, StageContext, Trajectory, from_table
 from ascl_core.data.attacks import dress_up
 from ascl_core.errors import DataError
@@ -23,19 +24,15 @@ from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import editions_of
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex
-from ascl_core.sft.acceptance import Draft, Rejected, accept, facts_of
+from ascl_core.sft.acceptance import Draft, Rejected, accept, counts_of, facts_of
 from ascl_core.sft.mixing import mix, mode_of
-from ascl_core.sft.published import ARMS as PUBLISHED_ARMS
 from ascl_core.sft.published import write_published
 from ascl_core.sft.samples import by_turn
 from ascl_core.sft.selection import select_prompts
-from ascl_core.sft.surrogate import rewrite
 from ascl_core.sft.templated_teacher import Choice, TemplatedTeacher
-from ascl_core.vocabulary import Arm, AttackKind, Split
+from ascl_core.vocabulary import AttackKind, Mode, Split
 
 _EXAMPLES = 5
-WRITTEN = (Arm.ASCL, Arm.DIRECT_REFUSAL, Arm.CONTEXT_DISTILLATION)
-"""The data sets that the teacher writes, ASCL's first; the surrogate's is rewritten from ASCL's."""
 
 
 def build_sft(
@@ -49,50 +46,48 @@ def build_sft(
     prompts: Path,
     corpus: Path,
     validation: Path,
-    ascl: Path,
-    direct_refusal: Path,
-    context_distillation: Path,
-    surrogate: Path,
-    star1: Path,
-    star1_mix: Path,
-    safechain: Path,
     counts: Path,
     context: StageContext,
+    **trajectories: Path,
 ) -> dict[str, float | int | str]:
-    """Write each arm's accepted trajectories, one JSON object a line, and how many were rejected and why."""
+    """Write the accepted trajectories of each row of `SftData`, one JSON object a line, and how many were rejected and why."""
     loaded_corpus = load_corpus(corpus)
     index = Indexer(retrieval).index(loaded_corpus, rules.at).rules
     training = [p for p in from_table(read_parquet(prompts), Prompt, file=prompts) if p.split is Split.TRAIN]
+    sources = {source.data_set: source for source in build_sft.published}
+    pure = conversation.model_copy(update={"variant": "pure"})  # public sets first, so that one that cannot be read costs no teacher
+    public = {data: write_published(trajectories[data], data, sources, pure, build_sft.max_words) for data in PUBLISHED}
     training, selection = select_prompts(training, build_sft, index, compute, context)
-    judge = get_judge(build_sft.judge, compute)
+    judge = get_judge(build_sft.judge, compute, index)
     writer = _make_writer(build_sft, loaded_corpus, conversation, index, compute, context.state / "teacher")
-    paths = {Arm.ASCL: ascl, Arm.DIRECT_REFUSAL: direct_refusal, Arm.CONTEXT_DISTILLATION: context_distillation}
     summary: dict[str, Any] = {}
-    for arm in WRITTEN:
-        drafts = list(context.progress.track(writer.drafts(arm, training), f"write {arm}"))
+    for data in FROM_TEACHER:
+        drafts = list(context.progress.track(writer.drafts(data, training), f"write {data}"))
         kept, rejected = accept(drafts, judge, loaded_corpus, conversation.max_tool_calls, build_sft.max_words)
         edited: dict[str, Any] = {}
-        if arm is Arm.ASCL:
+        if data is SftData.ASCL:
             kept, rejected, edited = _edit(kept, rejected, build_sft, judge, compute, context)
         if not kept:
-            raise DataError("every trajectory was rejected", file=prompts, field=str(arm), hint="look at the judge and the teacher")
+            raise DataError("every trajectory was rejected", file=prompts, field=str(data), hint="look at the judge and the teacher")
         dressed = _under_attack(kept, build_sft, attacks.trained)
-        rows = [_row(draft, arm, writer.name, build_sft.seed) for draft in dressed]
-        write_jsonl(paths[arm], by_turn(rows) if build_sft.samples == "by_turn" else rows)
+        rows = [_row(draft, data, writer.name, build_sft.seed) for draft in dressed]
+        write_jsonl(trajectories[data], by_turn(rows) if build_sft.samples == "by_turn" else rows)
         under_attack = sum(before[1] != after[1] for before, after in zip(kept, dressed, strict=True))
-        summary[arm] = {**_summary(drafts, kept, rejected), "under_attack": under_attack, **edited}
-        if arm is Arm.ASCL:
-            summary[Arm.SURROGATE] = _write_surrogate(surrogate, rows, kept, training)
+        summary[data] = {**_summary(drafts, kept, rejected), "under_attack": under_attack, **edited}
+        if data is SftData.ASCL:
+            policies = {prompt.id: prompt.policy for prompt in training}
+            changed = [prompt.policy is not policies[prompt.id] for prompt, _ in kept]
+            summary |= {other: _write_rewritten(trajectories[other], other, rows, changed, build_sft) for other in REWRITTEN}
             training = _same_prompts(training, kept) if build_sft.mix else training
-    for arm, path in {Arm.STAR1: star1, Arm.STAR1_MIX: star1_mix, Arm.SAFECHAIN: safechain}.items():
-        summary |= _write_published(path, arm, build_sft, conversation)
+    judge.check()
+    summary |= {data: written for data, written in public.items() if written}
     names = {"teacher": writer.name, "judge": judge.id, "validation": str(validation.name)}
     write_json(counts, {"arms": summary, **names, **selection})
     return {f"{arm}_kept": summary[arm]["kept"] for arm in summary}
 
 
 class TemplatedWriter:
-    """Drafts of every arm by the templated teacher."""
+    """Drafts of all data sets by the templated teacher."""
 
     def __init__(self, config: BuildSftConfig, corpus: Corpus, conversation: ConversationConfig, index: RuleIndex) -> None:
         self.config = config
@@ -100,17 +95,17 @@ class TemplatedWriter:
         self.name = self.teacher.name
         self.now, *self.changed = editions_of(corpus, index, conversation, changed=config.rule_variation > 0)
 
-    def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[Draft]:
-        """Return each prompt's conversations for that arm."""
+    def drafts(self, data: SftData, prompts: list[Prompt]) -> Iterator[Draft]:
+        """Return each prompt's conversations for that data."""
         for prompt in prompts:
             for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
                 choice = Choice(f"{self.config.seed}\n{repeat}\n{prompt.id}")
-                yield from self._conversations(arm, prompt, choice)
+                yield from self._conversations(data, prompt, choice)
 
-    def _conversations(self, arm: Arm, prompt: Prompt, choice: Choice) -> Iterator[Draft]:
-        if arm is Arm.DIRECT_REFUSAL:
+    def _conversations(self, data: SftData, prompt: Prompt, choice: Choice) -> Iterator[Draft]:
+        if data is SftData.DIRECT_REFUSAL:
             yield prompt, self.teacher.refuse_or_answer(prompt, choice)
-        elif arm is Arm.CONTEXT_DISTILLATION:
+        elif data is SftData.CONTEXT_DISTILLATION:
             yield prompt, self.teacher.distil(prompt, choice)[0]
         else:
             has_rule = prompt.category is None or self.teacher.rule_of(prompt) is not None
@@ -160,7 +155,7 @@ def _edit(
         rejected = rejected + failed
     if not config.mix or not kept:
         return kept, rejected, {}
-    kept, report = mix(kept, config.mix_weights, config.seed)
+    kept, report = mix(kept, config.mix_weights, config.mix_size, config.seed)
     return kept, rejected, {"mix": report}
 
 
@@ -170,49 +165,35 @@ def _same_prompts(prompts: list[Prompt], kept: list[Draft]) -> list[Prompt]:
     return [prompt for prompt in prompts if prompt.id in ids]
 
 
-def _write_surrogate(path: Path, rows: list[dict[str, Any]], drafts: list[Draft], prompts: list[Prompt]) -> dict[str, Any]:
-    """Write ASCL's trajectories without their look-ups, and return how many there are.
-
-    Those that follow a changed edition of the rules are left out: without the look-up nothing in them says why they answer as they do.
-    """
-    policies = {prompt.id: prompt.policy for prompt in prompts}
-    rewritten = [
-        rewrite(row) if prompt.policy is policies[prompt.id] else "follows a changed rule"
-        for row, (prompt, _) in zip(rows, drafts, strict=True)
-    ]
-    kept = [row for row in rewritten if not isinstance(row, str)]
-    write_jsonl(path, kept)
-    return {
-        "written": len(rows),
-        "kept": len(kept),
-        "rejected": len(rows) - len(kept),
-        "by_mode": _counted(row["mode"] for row in kept),
-        "by_type": _counted(str(row["prompt_type"]) for row in kept),
-        "reasons": _counted(row for row in rewritten if isinstance(row, str)),
-        "examples_rejected": [],
-    }
+def _write_rewritten(
+    path: Path, data: SftData, rows: Sequence[dict[str, Any]], changed: Sequence[bool], config: BuildSftConfig
+) -> dict[str, Any]:
+    """Write ASCL's trajectories as that data rewrites them, and return how many; `changed` are those that follow a changed rule."""
+    rewrite = LOADERS.load(str(data.arm.rewrite))
+    kept, reasons = [], Counter[str]()
+    for row, follows_change in zip(rows, changed, strict=True):
+        match rewrite(row, follows_change):
+            case str() as reason:
+                reasons[reason] += 1
+            case messages:
+                identity = sha256_json([data, messages])[:16]
+                kept.append({**row, "id": identity, "arm": str(data), "mode": str(mode_of(messages)), "messages": messages})
+    has_turns = any(row["mode"] == Mode.CONSULT for row in kept)
+    write_jsonl(path, by_turn(kept) if has_turns and config.samples == "by_turn" else kept)
+    return counts_of(kept, reasons)
 
 
-def _write_published(path: Path, arm: Arm, config: BuildSftConfig, conversation: ConversationConfig) -> dict[str, Any]:
-    """Write a public set, asked without a safety prompt; an empty file if the set is not configured."""
-    sources = {source.format: source for source in config.published}
-    if not set(PUBLISHED_ARMS[arm]) <= sources.keys():
-        write_jsonl(path, [])
-        return {}
-    return {arm: write_published(path, arm, sources, conversation.model_copy(update={"variant": "pure"}), config.max_words)}
-
-
-def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:
+def _row(draft: Draft, data: SftData, generator: str, seed: int) -> dict[str, Any]:
     prompt, messages = draft
     facts = facts_of(messages)
     trajectory = Trajectory(
-        id=sha256_json([arm, messages])[:16],
+        id=sha256_json([data, messages])[:16],
         prompt_id=prompt.id,
-        arm=arm,
+        arm=data,
         mode=facts.mode,
         prompt_type=prompt.prompt_type,
         category=prompt.category,
-        rule_ids=facts.consulted if arm is Arm.ASCL else ((prompt.rule_id,) if prompt.rule_id and arm is Arm.CONTEXT_DISTILLATION else ()),
+        rule_ids=facts.consulted or ((prompt.rule_id,) if prompt.rule_id and data is SftData.CONTEXT_DISTILLATION else ()),
         messages=tuple(messages),
         generator=generator,
         seed=seed,
@@ -223,16 +204,6 @@ def _row(draft: Draft, arm: Arm, generator: str, seed: int) -> dict[str, Any]:
 
 
 def _summary(drafts: list[Draft], kept: list[Draft], rejected: list[Rejected]) -> dict[str, Any]:
-    return {
-        "written": len(drafts),
-        "kept": len(kept),
-        "rejected": len(rejected),
-        "by_mode": _counted(str(mode_of(messages)) for _, messages in kept),
-        "by_type": _counted(str(prompt.prompt_type) for prompt, _ in kept),
-        "reasons": _counted(reason for _, reason in rejected),
-        "examples_rejected": [{"prompt": draft[0].prompt, "reason": reason} for draft, reason in rejected[:_EXAMPLES]],
-    }
-
-
-def _counted(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
+    rows = [{"mode": mode_of(messages), "prompt_type": prompt.prompt_type} for prompt, messages in kept]
+    examples = [{"prompt": draft[0].prompt, "reason": reason} for draft, reason in rejected[:_EXAMPLES]]
+    return {**counts_of(rows, Counter(reason for _, reason in rejected)), "written": len(drafts), "examples_rejected": examples}

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.chat import ChatConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message, Prompt, StageContext
-from ascl_core.generation import Sampling
-from ascl_core.generation.chat_model import ChatModel, make_chat
 from ascl_core.rules.corpus import Rule
 from ascl_core.rules.rendering import plain
 from ascl_core.rules.retrieval import RuleIndex
-from ascl_core.sft.batches import Batches, seed_of
+from ascl_core.sft.batches import Assistant
 from ascl_core.sft.replies import read_object
 from ascl_core.sft.texts import TEXTS
 
@@ -35,34 +32,20 @@ class Labeller:
 
     def __init__(self, chat: ChatConfig, config: BuildSftConfig, index: RuleIndex, compute: ComputeConfig, context: StageContext) -> None:
         self.index = index
-        self.seed = config.seed
-        self.sampling = Sampling(0.0, chat.max_new_tokens)
-        self.model: ChatModel = make_chat(chat.backend, chat.model, compute, revision=chat.revision, base_url=chat.base_url)
-        self.batches = Batches(context.state / "labeller", config.batch_size)
+        self.assistant = Assistant(f"labeller@{_VERSION}", chat, config, compute, context)
         self.progress = context.progress
-
-    @cached_property
-    def name(self) -> str:
-        """The labeller's identity: its version and its model."""
-        return f"labeller@{_VERSION}:{self.model.name}"
 
     def label(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], dict[str, int | str]]:
         """Return the prompts, labelled where they had no rule and the model found one, and how many got which kind of label."""
         unlabelled = [prompt for prompt in prompts if prompt.rule_id is None and prompt.answer is None]
-        inputs = [self.name, _INSTRUCTION, self.index.corpus.digest, str(self.index.at), self.sampling.max_new_tokens, self.seed]
-        replies = self.batches.run(unlabelled, self._ask, key=vars, inputs=inputs)
+        inputs = [_INSTRUCTION, self.index.corpus.digest, str(self.index.at)]
+        replies = self.assistant.replies(unlabelled, self._conversation, key=vars, seed=lambda prompt: ("label", prompt.id), inputs=inputs)
         counts: Counter[str] = Counter()
         labelled: dict[str, Prompt] = {}
         for prompt, reply in zip(unlabelled, self.progress.track(replies, "label", len(unlabelled)), strict=True):
             labelled[prompt.id], outcome = self._labelled(prompt, reply)
             counts[outcome] += 1
-        return [labelled.get(prompt.id, prompt) for prompt in prompts], {"labeller": self.name, **dict(sorted(counts.items()))}
-
-    def _ask(self, prompts: Sequence[Prompt]) -> list[str]:
-        conversations = [self._conversation(prompt) for prompt in prompts]
-        seeds = [seed_of(self.seed, "label", prompt.id) for prompt in prompts]
-        replies = self.model.replies(conversations, sampling=self.sampling, seeds=seeds)
-        return [str(reply["content"]) for reply in replies]
+        return [labelled.get(prompt.id, prompt) for prompt in prompts], {"labeller": self.assistant.name, **dict(sorted(counts.items()))}
 
     def _conversation(self, prompt: Prompt) -> list[Message]:
         titles = {key: plain(self.index.corpus.categories[key].title) for key in self._categories(prompt)}

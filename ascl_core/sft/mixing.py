@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +15,11 @@ from ascl_core.vocabulary import Mode
 _ROUNDING = 1e-9
 
 
-def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], seed: int) -> tuple[list[Draft], dict[str, Any]]:
-    """Select as many drafts as the ratio allows, by content hash and in their order, and report what was short.
+def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], size: int | None, seed: int) -> tuple[list[Draft], dict[str, Any]]:
+    """Select as many drafts as the ratio allows, but at most `size`, by content hash and in their order, and report what was short.
 
-    A kind of weight w gets ⌊u·w⌋ drafts, where u is the least number of available drafts per unit of weight. `DataError` names a kind
-    of which there is none.
+    A kind of weight w gets ⌊u·w⌋ drafts, where u is the least number of available drafts per unit of weight, or that of `size` if it is
+    less. `DataError` names a kind of which there is none.
     """
     available: dict[Kind, list[int]] = {kind: [] for kind in weights}
     for number, (prompt, messages) in enumerate(drafts):
@@ -29,7 +30,8 @@ def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], seed: int) -> tu
         raise DataError(
             "no trajectory of a kind was accepted", field="build_sft.mix", value=missing[0], hint="add prompts of it, or leave it out"
         )
-    unit = min(len(found) / weights[kind] for kind, found in available.items())
+    asked = math.inf if size is None else size / sum(weights.values())
+    unit = min(asked, *(len(found) / weights[kind] for kind, found in available.items()))
     taken = {kind: int(unit * weights[kind] + _ROUNDING) for kind in weights}
     chosen: set[int] = set()
     for kind, found in available.items():
@@ -37,8 +39,8 @@ def mix(drafts: Sequence[Draft], weights: Mapping[Kind, float], seed: int) -> tu
     report = {
         _name(kind): {"weight": weights[kind], "available": len(found), "taken": taken[kind]} for kind, found in sorted(available.items())
     }
-    short = sorted(_name(kind) for kind, found in available.items() if len(found) / weights[kind] <= unit + _ROUNDING)
-    return [drafts[number] for number in sorted(chosen)], {"kinds": report, "short": short}
+    scarce = sorted(_name(kind) for kind, found in available.items() if len(found) / weights[kind] <= unit + _ROUNDING)
+    return [drafts[number] for number in sorted(chosen)], {"kinds": report, "short": scarce if unit < asked else []}
 
 
 def mode_of(messages: Sequence[Mapping[str, Any]]) -> Mode:

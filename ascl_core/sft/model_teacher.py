@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.chat import ChatConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import consulting_turn, opening, tool_turn
 from ascl_core.conversation.tool import read_call, tool_schema
@@ -32,12 +34,10 @@ from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.templated_teacher import Choice
 from ascl_core.sft.texts import TEXTS
-from ascl_core.vocabulary import Arm, ResponsePolicy
+from ascl_core.vocabulary import ResponsePolicy
 
 Kind = Literal["consult", "direct", "refuse", "distil"]
 _VERSION = 2
-_TEMPERATURE = 0.7
-_MAX_NEW_TOKENS = 1024
 
 _THINK: str = TEXTS["model_teacher"]["think"]
 _INSTRUCTIONS: dict[Kind, str] = TEXTS["model_teacher"]["instructions"]
@@ -77,30 +77,30 @@ class ModelWriter:
         self.batches = Batches(folder, config.batch_size)
         self.inputs = [
             self.name,
-            [_THINK, _INSTRUCTIONS, _TEMPERATURE, _MAX_NEW_TOKENS, config.seed],
+            [_THINK, _INSTRUCTIONS, config.teacher_temperature, config.teacher_max_new_tokens, config.seed],
             conversation.model_dump(mode="json"),
             corpus.digest,
             str(index.at),
         ]
 
-    def drafts(self, arm: Arm, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
-        """Return each prompt's conversations for that arm; `ModelError` if the teacher cannot be loaded or reached."""
-        planned = [draft for prompt in prompts for draft in self._planned(arm, prompt)]
+    def drafts(self, data: SftData, prompts: list[Prompt]) -> Iterator[tuple[Prompt, list[Message]]]:
+        """Return each prompt's conversations for that data; `ModelError` if the teacher cannot be loaded or reached."""
+        planned = [draft for prompt in prompts for draft in self._planned(data, prompt)]
         written = self.batches.run(
             planned, self._write, key=lambda draft: [vars(draft.prompt), draft.kind, draft.repeat], inputs=self.inputs
         )
         for draft, turns in zip(planned, written, strict=True):
             yield draft.prompt, [*opening(draft.prompt, self.conversation), *turns]
 
-    def _planned(self, arm: Arm, prompt: Prompt) -> Iterator[_Draft]:
+    def _planned(self, data: SftData, prompt: Prompt) -> Iterator[_Draft]:
         for repeat in range(self.config.trajectories_per_prompt[prompt.prompt_type]):
-            for kind in self._kinds(arm, prompt, repeat):
+            for kind in self._kinds(data, prompt, repeat):
                 yield _Draft(prompt, kind, repeat)
 
-    def _kinds(self, arm: Arm, prompt: Prompt, repeat: int) -> Iterator[Kind]:
-        if arm is Arm.DIRECT_REFUSAL:
+    def _kinds(self, data: SftData, prompt: Prompt, repeat: int) -> Iterator[Kind]:
+        if data is SftData.DIRECT_REFUSAL:
             yield "refuse" if prompt.policy in (ResponsePolicy.REFUSE_EXPLAIN, ResponsePolicy.HARD_REFUSE) else "direct"
-        elif arm is Arm.CONTEXT_DISTILLATION:
+        elif data is SftData.CONTEXT_DISTILLATION:
             yield "distil" if prompt.rule_id and prompt.answer is None else "direct"
         else:
             yield from self._modes(prompt, repeat)
@@ -115,7 +115,7 @@ class ModelWriter:
 
     def _write(self, drafts: Sequence[_Draft]) -> list[list[Message]]:
         """Continue every draft, turn by turn, until it answers; the turns of each."""
-        sampling = Sampling(_TEMPERATURE, _MAX_NEW_TOKENS)
+        sampling = Sampling(self.config.teacher_temperature, self.config.teacher_max_new_tokens)
         while waiting := [draft for draft in drafts if draft.open]:
             for with_tool in (True, False):
                 group = [draft for draft in waiting if (draft.kind == "consult") is with_tool]
@@ -183,4 +183,5 @@ def _chat_model(config: BuildSftConfig, compute: ComputeConfig) -> ChatModel:
         raise ConfigError(
             f"teacher {config.teacher} needs a model", field="build_sft.teacher_model", hint="give a path, a hub id or the endpoint's model"
         )
-    return make_chat(config.teacher, config.teacher_model, compute, revision=config.teacher_revision, base_url=config.teacher_base_url)
+    chat = {"backend": config.teacher, "model": config.teacher_model, "revision": config.teacher_revision}
+    return make_chat(ChatConfig.model_validate({**chat, "base_url": config.teacher_base_url}), compute)

@@ -10,7 +10,6 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from ascl_core.artifacts import sha256_json, to_json
@@ -18,17 +17,16 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.chat import PurifierConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message, StageContext
-from ascl_core.generation import Sampling
-from ascl_core.generation.chat_model import ChatModel, make_chat
 from ascl_core.judges import Item, Judge
 from ascl_core.sft.acceptance import Draft, Rejected, facts_of, stray_tag
-from ascl_core.sft.batches import Batches, seed_of
+from ascl_core.sft.batches import Assistant
 from ascl_core.sft.replies import read_object
 from ascl_core.sft.texts import TEXTS
+from ascl_core.vocabulary import RULE_ID
 
 _VERSION = 1
 _INSTRUCTION = TEXTS["purifier"]
-_RULE_ID = re.compile(r"\b[A-Z]{3}-\d{2,6}\b")
+_RULE_ID = re.compile(rf"\b{RULE_ID}\b")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _QUOTED_WORDS = 6
@@ -42,22 +40,19 @@ class Purifier:
 
     def __init__(self, chat: PurifierConfig, config: BuildSftConfig, judge: Judge, compute: ComputeConfig, context: StageContext) -> None:
         self.judge = judge
-        self.seed = config.seed
         self.max_edit = chat.max_edit
-        self.sampling = Sampling(0.0, chat.max_new_tokens)
-        self.model: ChatModel = make_chat(chat.backend, chat.model, compute, revision=chat.revision, base_url=chat.base_url)
-        self.batches = Batches(context.state / "purifier", config.batch_size)
+        self.assistant = Assistant(f"purifier@{_VERSION}", chat, config, compute, context)
         self.progress = context.progress
-
-    @cached_property
-    def name(self) -> str:
-        """The purifier's identity: its version and its model."""
-        return f"purifier@{_VERSION}:{self.model.name}"
 
     def purify(self, drafts: Sequence[Draft]) -> tuple[list[Draft], list[Rejected]]:
         """Return the drafts with their edits, and those whose edit fails a check, each with the reason."""
-        inputs = [self.name, _INSTRUCTION, self.sampling.max_new_tokens, self.seed]
-        replies = self.batches.run(drafts, self._ask, key=lambda draft: [draft[0].id, draft[1]], inputs=inputs)
+        replies = self.assistant.replies(
+            drafts,
+            lambda draft: _conversation(draft[1]),
+            key=lambda draft: [draft[0].id, draft[1]],
+            seed=lambda draft: ("purify", draft[0].id, sha256_json(draft[1])),
+            inputs=[_INSTRUCTION],
+        )
         edited: list[tuple[Draft, Draft]] = []
         rejected: list[Rejected] = []
         for draft, reply in zip(drafts, self.progress.track(replies, "purify", len(drafts)), strict=True):
@@ -69,12 +64,6 @@ class Purifier:
                 edited.append((draft, (draft[0], messages)))
         kept, turned = self._with_the_same_verdict(edited)
         return kept, rejected + turned
-
-    def _ask(self, drafts: Sequence[Draft]) -> list[str]:
-        conversations = [_conversation(messages) for _, messages in drafts]
-        seeds = [seed_of(self.seed, "purify", prompt.id, sha256_json(messages)) for prompt, messages in drafts]
-        replies = self.model.replies(conversations, sampling=self.sampling, seeds=seeds)
-        return [str(reply["content"]) for reply in replies]
 
     def _with_the_same_verdict(self, edited: Sequence[tuple[Draft, Draft]]) -> tuple[list[Draft], list[Rejected]]:
         before, after = ([_item(pair[side]) for pair in edited] for side in (0, 1))
@@ -90,7 +79,7 @@ class Purifier:
 
 def _item(draft: Draft) -> Item:
     prompt, messages = draft
-    return Item(prompt.prompt, messages[-1]["content"], prompt.prompt_type)
+    return Item.of(prompt, messages[-1]["content"])
 
 
 def find_problem(before: Sequence[Message], after: Sequence[Message], max_edit: float) -> str | None:

@@ -10,15 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ascl_core.artifacts import sha256_json
 from ascl_core.contracts import Message
 from ascl_core.conversation.template import answering_turn
 from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.sft.mixing import mode_of
-from ascl_core.vocabulary import Arm, Mode
+from ascl_core.vocabulary import RULE_ID, Mode
 
 PHRASE = "According to my safety guidelines"
-_ID = r"\[?\b[A-Z]{3}-\d{2,6}\b\]?"
+_ID = rf"\[?\b{RULE_ID}\b\]?"
 _RULE_ID = re.compile(_ID)
 _CITATION = re.compile(
     rf"(?:\b(?:by|under|according to|as|since|because)\s+)?(?:\b(?:the|this|safety|deciding|rule|rules)\s+)*{_ID}"
@@ -34,8 +33,13 @@ _LOOK_UP = re.compile(
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def rewrite(row: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the surrogate's trajectory for one of ASCL's, or the reason why there is none: what is left still speaks of a look-up."""
+def rewrite(row: Mapping[str, Any], follows_change: bool) -> list[Message] | str:
+    """Return the surrogate's messages for one of ASCL's trajectories, or why there are none: what is left still speaks of a look-up.
+
+    One that follows a changed edition of the rules is left out: without the look-up nothing in it says why it answers as it does.
+    """
+    if follows_change:
+        return "follows a changed rule"
     messages = list(row["messages"])
     if mode_of(messages) is Mode.CONSULT:
         messages = _without_look_up(messages)
@@ -44,8 +48,7 @@ def rewrite(row: Mapping[str, Any]) -> dict[str, Any] | str:
         return "the thought still speaks of a look-up"
     if _RULE_ID.search(messages[-1]["content"]) or TOOL_NAME in messages[-1]["content"]:
         return "the answer names a rule or the tool"
-    identity = sha256_json([Arm.SURROGATE, messages])[:16]
-    return {**row, "id": identity, "arm": str(Arm.SURROGATE), "mode": str(Mode.DIRECT), "messages": messages}
+    return messages
 
 
 def _without_look_up(messages: Sequence[Message]) -> list[Message]:

@@ -58,7 +58,7 @@ class TemplatedTeacher:
         """Write a conversation that looks the rule up and follows it."""
         category = self._category(prompt)
         rule = self.rule_of(prompt)
-        category_id = (prompt.category or "ADV") if self.conversation.offer_category else None
+        category_id = (prompt.category or min(self.corpus.categories)) if self.conversation.offer_category else None
         call = ToolCall(rule.query if rule else "general question", category=category_id)
         result = tool(call.query, call.top_k, call.category)
         policy = prompt.policy if prompt.rule_id or rule is None else rule.policy  # the prompt knows how its own rule decides it

@@ -11,20 +11,24 @@ from typing import Any
 
 from ascl_core.artifacts import read_jsonl, write_jsonl
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.parallel import ONE_PROCESS, ParallelConfig
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
-from ascl_core.conversation.content import neutralise
+from ascl_core.conversation.token_ids import offered_tools
 from ascl_core.errors import DataError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, train
 from ascl_core.sft.checkpoint import adapter, is_first_process, publish, trainable_model, trainer_arguments
-from ascl_core.sft.samples import messages_of, to_examples
+from ascl_core.sft.samples import to_examples
+
+_CONVERSATION = ConversationConfig()
 
 
 def sft(
     *,
     sft: SftConfig,
+    conversation: ConversationConfig = _CONVERSATION,
     compute: ComputeConfig,
     parallel: ParallelConfig = ONE_PROCESS,
     trajectories: tuple[Path, ...],
@@ -42,25 +46,28 @@ def sft(
 
     from ascl_core.sft.trainer import SupervisedTrainer
 
-    training_log = TrainingLog("sft", sft.model_dump(mode="json"), sft.max_steps, context)
+    config = sft.model_dump(mode="json")
     if sft.max_steps == 0:
         if is_first_process():
             shutil.copytree(base, checkpoint)
-            write_jsonl(log, training_log.lines)
+            write_jsonl(log, TrainingLog("sft", config, 0, context).lines)
         return {"steps": 0}
     [lessons] = trajectories if len(trajectories) == 1 else [path for path in trajectories if path.stem == sft.arm]
     set_seed(sft.seed)
     tokenizer = load_tokenizer(base)
-    arguments = _arguments(sft, compute, parallel, context.state)
-    rows = to_examples([{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(lessons)])
-    _check_lengths(rows, tokenizer, sft.max_length, lessons)
+    rows = read_jsonl(lessons)
+    examples = to_examples(rows, tokenizer, offered_tools(conversation))
+    _check_lengths(rows, examples, sft.max_length, lessons)
     if not rows:
         hint = "build_sft.published says where a public set is"
         raise DataError("there are no trajectories", file=lessons, field="sft.arm", value=sft.arm, hint=hint)
+    steps = sft.steps(len(rows))
+    training_log = TrainingLog("sft", config, steps, context)
+    arguments = _arguments(sft, steps, compute, parallel, context.state)  # before the model, whose shards they may decide
     trainer = SupervisedTrainer(
         model=trainable_model(base, compute, parallel, sft.lora),
         args=arguments,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=adapter(sft.lora),
         callbacks=[training_log],
@@ -71,34 +78,33 @@ def sft(
     loss = training_log.last("loss")
     if loss is None or not math.isfinite(loss):
         raise TrainingError("the loss is not a number", field="sft.learning_rate", value=sft.learning_rate, hint="lower it")
-    publish(trainer, tokenizer, base, sft.lora, compute, checkpoint)
+    opening = conversation if conversation.variant == "ascl" else None  # the baselines of public sets are trained without a system message
+    publish(trainer, tokenizer, base, sft.lora, compute, checkpoint, opening)
     if trainer.is_world_process_zero():
         write_jsonl(log, training_log.lines)
-    return {"loss": loss, "steps": sft.max_steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
+    return {"loss": loss, "steps": steps, "trajectories": len(rows), "train_seconds": round(time.monotonic() - started, 1)}
 
 
-def _arguments(config: SftConfig, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
+def _arguments(config: SftConfig, steps: int, compute: ComputeConfig, parallel: ParallelConfig, state: Path) -> Any:
     from trl import SFTConfig
 
     return SFTConfig(
-        **trainer_arguments(config, config.batch_size, compute, parallel, state),
+        **trainer_arguments(config, steps, config.batch_size, compute, parallel, state),
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
         adam_beta2=config.adam_beta2,
         weight_decay=config.weight_decay,
         max_length=config.max_length,
-        assistant_only_loss=True,
         data_seed=config.seed,
         dataset_num_proc=None,
     )
 
 
-def _check_lengths(rows: list[dict[str, Any]], tokenizer: Any, max_length: int, path: Path) -> None:
-    for number, row in enumerate(rows, start=1):
-        messages = messages_of(row)
-        size = len(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
+def _check_lengths(rows: list[dict[str, Any]], examples: list[dict[str, list[int]]], max_length: int, path: Path) -> None:
+    for number, (row, example) in enumerate(zip(rows, examples, strict=True), start=1):
+        size = len(example["input_ids"])
         if size > max_length:
-            shown = json.dumps(next(message["content"] for message in messages if message["role"] == "user"))[:80]
+            shown = json.dumps(next(message["content"] for message in row["messages"] if message["role"] == "user"))[:80]
             raise DataError(
                 f"conversation has {size} tokens, over sft.max_length {max_length}",
                 file=path,

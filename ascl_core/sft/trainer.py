@@ -9,7 +9,9 @@ import torch
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
+from ascl_core.cpu.log_probs import has_plain_head
 from ascl_core.sft.safeguards import Safeguards
+from ascl_core.sft.samples import NO_LOSS
 
 
 class LengthSortedBatches(Sampler[int]):
@@ -48,12 +50,12 @@ class AssistantLossTrainer(SFTTrainer):
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """Return the mean negative log-likelihood over the labelled tokens of the whole batch, in nats."""
-        if return_outputs or not self._on_one_cpu():
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         plain = self.accelerator.unwrap_model(model)
+        if return_outputs or not self._on_one_cpu() or not has_plain_head(plain):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         hidden = plain.get_decoder()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         labels = inputs["labels"][:, 1:]
-        labelled = labels != -100
+        labelled = labels != NO_LOSS
         logits = plain.get_output_embeddings()(hidden.last_hidden_state[:, :-1][labelled])
         total = torch.nn.functional.cross_entropy(logits.float(), labels[labelled], reduction="sum")
         return total / (labelled.sum() if num_items_in_batch is None else num_items_in_batch)

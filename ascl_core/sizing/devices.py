@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def get_device(name: str) -> Device:
     """Return the GPU of that name; `ConfigError` names those that are known."""
     by_name = {device.name.lower(): device for device in DEVICES}
     if name.lower() not in by_name:
-        known = ", ".join(device.name for device in DEVICES)
-        raise ConfigError("is not a known GPU", field="--gpu", value=name, hint=f"one of {known}")
+        hint = nearest(name.upper(), [device.name for device in DEVICES])
+        raise ConfigError("is not a known GPU", field="--gpu", value=name, hint=hint)
     return by_name[name.lower()]
 
 

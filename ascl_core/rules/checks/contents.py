@@ -6,18 +6,23 @@ import heapq
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
+from itertools import chain, combinations
+from operator import itemgetter
+from typing import Any
 
 from ascl_core.rules.checks.registry import CorpusUnderCheck, check
 from ascl_core.rules.findings import Finding, LocatedRule
 from ascl_core.rules.rendering import SIMILARITY_TOKENS, count_tokens, render_rule
 from ascl_core.vocabulary import ResponsePolicy
 
-Words = frozenset[tuple[str, int]]
-"""The words of a text as a multiset: each with the number of its occurrence, so that a repeated word counts twice."""
+Words = frozenset[Hashable]
+"""The words of a text as a multiset: a word, and for each repetition the word with its number."""
 _ROUNDING = 1e-9
+_WORD = re.compile(r"\w+")
+_SHARED = 3
+"""How many rare words two texts must share before they are compared, unless they are shorter."""
 
 
 @check()
@@ -46,20 +51,27 @@ def _similar(texts: tuple[str, ...], threshold: float) -> tuple[tuple[int, int, 
     return tuple(similar_pairs([_multiset(text) for text in texts], threshold))
 
 
-def similar_pairs(sets: Sequence[Words], threshold: float) -> Iterator[tuple[int, int, float]]:
+def similar_pairs(sets: Sequence[frozenset[Any]], threshold: float) -> Iterator[tuple[int, int, float]]:
     """Yield every pair i < j whose Dice similarity, 2 |A & B| / (|A| + |B|), is at least the threshold t (above 0), with the similarity.
 
-    As |B| >= |A & B|, such sets share at least t / (2 - t) of the elements of each, so they share one among the first
-    |A| - ceil(t / (2 - t) |A|) + 1 of each in one global order (prefix filtering; Chaudhuri, Ganti and Kaushik 2006):
+    As |B| >= |A & B|, such sets share at least a = ceil(t / (2 - t) |A|) of the elements of each. So they share k among the first
+    |A| - a + k of each in one global order (prefix filtering; Chaudhuri, Ganti and Kaushik 2006; Wang, Li and Feng 2012 for k > 1):
     with rare elements first only a few pairs are compared.
     """
     share = threshold / (2 - threshold)
-    counts = Counter(element for members in sets for element in members)
-    holders: dict[tuple[str, int], list[int]] = defaultdict(list)
+    counts = Counter(chain.from_iterable(sets))
+    order = {element: number for number, (element, _) in enumerate(sorted(counts.items(), key=itemgetter(1)))}
+    holders: list[list[int]] = [[] for _ in order]
+    shared_by: list[int] = []
+    least = _SHARED
     for j, members in enumerate(sets):
-        ordered = sorted(members, key=lambda element: (counts[element], element))
-        prefix = ordered[: len(ordered) - math.ceil(share * len(ordered) - _ROUNDING) + 1]
-        for i in sorted({i for element in prefix for i in holders[element]}):
+        ordered = sorted(map(order.__getitem__, members))
+        overlap = math.ceil(share * len(ordered) - _ROUNDING)
+        shared_by.append(min(_SHARED, overlap))
+        least = min(least, shared_by[j])
+        prefix = ordered[: len(ordered) - overlap + shared_by[j]]
+        found = Counter(chain.from_iterable(holders[element] for element in prefix))
+        for i in sorted(i for i, number in found.items() if number >= least and number >= min(shared_by[i], shared_by[j])):
             similarity = 2 * len(sets[i] & members) / (len(sets[i]) + len(members))
             if similarity >= threshold:
                 yield i, j, similarity
@@ -149,8 +161,12 @@ def budgets(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    return _WORD.findall(text.casefold())
 
 
 def _multiset(text: str) -> Words:
-    return frozenset((word, number) for word, count in Counter(_words(text)).items() for number in range(1, count + 1))
+    words = _words(text)
+    once = frozenset[Hashable](words)
+    if len(once) == len(words):
+        return once
+    return once | {(word, number) for word, count in Counter(words).items() for number in range(2, count + 1)}

@@ -14,15 +14,18 @@ HAZARDS = tuple(f"S{number}" for number in range(1, 15))
 
 @check()
 def categories(corpus: CorpusUnderCheck) -> Iterator[Finding]:
-    """Check that every category has a rule in force in every jurisdiction."""
+    """Check that some rule is in force, and every category has one in every jurisdiction."""
     if corpus.compiled is None or not corpus.complete:
         return
     at = corpus.config.at
+    if corpus.rules and not corpus.compiled.active_anywhere(at):
+        hint = "set status, effective_from and jurisdictions of a rule, or the date rules.at in params.yaml"
+        yield Finding("error", "no_rule_in_force", f"no rule is in force anywhere at {at}", hint, corpus.rules[0].file)
     for jurisdiction in corpus.compiled.jurisdictions:
         covered = {rule.category for rule in corpus.compiled.active(at, jurisdiction)}
         for missing in sorted(set(corpus.compiled.categories) - covered):
             message = f"the category {missing} has no rule in force in {jurisdiction} at {at}"
-            yield Finding("error", "uncovered_category", message, "write one, or drop the category", TAXONOMY_FILE)
+            yield Finding("warning", "uncovered_category", message, "write one, or drop the category", TAXONOMY_FILE)
 
 
 @check()
@@ -31,9 +34,11 @@ def hazards(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     if corpus.taxonomy is None:
         return
     found = {hazard for category in corpus.taxonomy.categories.values() for hazard in category.hazards}
-    for hazard in HAZARDS:
-        if hazard not in found:
-            yield Finding("error", "uncovered_hazard", f"no category maps to the hazard {hazard}", "map one to it", TAXONOMY_FILE)
+    if missing := [hazard for hazard in HAZARDS if hazard not in found]:
+        message = f"no category maps to the hazard{'s' if missing[1:] else ''} {', '.join(missing)}"
+        yield Finding(
+            "warning", "uncovered_hazard", message, "name them in `hazards` of a category, if your rules cover them", TAXONOMY_FILE
+        )
     for hazard in sorted(found - set(HAZARDS)):
         hint = f"use {HAZARDS[0]} to {HAZARDS[-1]}"
         yield Finding("error", "unknown_hazard", f"the hazard {hazard!r} does not exist", hint, TAXONOMY_FILE)

@@ -29,11 +29,17 @@ def found_first(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     for located in corpus.rules:
         rule = located.rule
         missed: dict[tuple[str, str, str | None], list[str]] = defaultdict(list)
+        groups: dict[str, list[str]] = defaultdict(list)
         for jurisdiction in corpus.compiled.jurisdictions:
-            for code, description, query, category in _own_look_ups(rule) if rule.in_force(index.at, jurisdiction) else ():
-                found = index.lookup(category=category, query=query, jurisdiction=jurisdiction, limit=1)
-                if found != (rule,):
-                    missed[code, description, found[0].id if found else None].append(jurisdiction)
+            if rule.in_force(index.at, jurisdiction):
+                groups[index.alike(jurisdiction)].append(jurisdiction)
+        own = tuple(_own_look_ups(rule))
+        for jurisdiction, alike in groups.items():
+            for code, description, query, category in own:
+                if index.leads(rule, category=category, query=query, jurisdiction=jurisdiction):
+                    continue
+                if (found := index.lookup(category=category, query=query, jurisdiction=jurisdiction, limit=1)) != (rule,):
+                    missed[code, description, found[0].id if found else None] += alike
         for (code, description, other), jurisdictions in missed.items():
             message = f"{description} finds {f'{other} first' if other else 'nothing'} in {', '.join(jurisdictions)}"
             hint = "say in its query and keywords what sets it apart" + (f" from {other}" if other else "")

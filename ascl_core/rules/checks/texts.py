@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ascl_core.rules.checks.registry import CorpusUnderCheck, check
 from ascl_core.rules.corpus import Rule
 from ascl_core.rules.findings import Finding
 from ascl_core.rules.loading import TAXONOMY_FILE
 from ascl_core.rules.personal_data import personal_data
-from ascl_core.rules.rendering import fold
+from ascl_core.text import fold_line
 
 _TEMPLATE_TOKENS = re.compile(
     r"<\|[^<>\n]{1,40}\|>"  # ChatML, Llama 3, Phi, DeepSeek
@@ -42,6 +43,12 @@ _INJECTION = re.compile(
     r"|\balways (?:say|answer|reply|respond)(?: with)? (?:yes|sure)\b|\bcall (?:the|this|a) tool\b|\bconsult_safety_rules\b",
     re.IGNORECASE,
 )
+_INJECTION_STEMS = (
+    *("ignor", "disregard", "forget", "overrid", "bypass", "skip", "follow", "obey", "heed", "comply", "listen"),
+    *("supersede", "outrank", "cancel", "replace", "precedence", "you are now", "from now on", "pretend ", "act as ", "developer mode"),
+    *("do anything now", "new instruction", "reveal", "print", "repeat", "show", "output", "always ", "call ", "consult_safety_rules"),
+)
+"""One of these is in every order that `_INJECTION` finds; looking for them first is ten times as fast."""
 _URL = re.compile(
     r"\b(?:https?|ftps?|file|data|javascript|mailto):\S+|\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+"
     r"|(?<![@\w.-])(?:[a-z0-9-]+\.)+(?!js/)[a-z]{2,24}/\S+"
@@ -70,6 +77,10 @@ _LOOK_ALIKES = str.maketrans(
     "aeopcyxijsdhlqwkmtbhrnABEKMHOPCTYXIJSGWabyenikvoptuxwABEZHIKMNOPTYXiagi",
 )
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_TOKEN_SIGNS = re.compile(r"[<\[{:#]")
+_ADDRESS_SIGNS = re.compile(r"[.:]\S")
+_WORD = re.compile(r"[^\W\d_]+")
+_UNPRINTABLE = re.compile(r"[^\n -~]")
 _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE"})
 
 
@@ -91,27 +102,44 @@ def rule_texts(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """Check that every field of a rule that the model or a person reads is plain English text."""
     for located in corpus.rules:
         for field, text in _texts(located.rule):
-            for code, message, hint in text_problems(text):
+            problems, foreign = _read(text)
+            for code, message, hint in problems:
                 yield located.error(code, f"{field} {message}", hint)
-            if field != "provenance" and (not is_english(text) if field == "text" else is_foreign(text)):
+            if field != "provenance" and (not is_english(text) if field == "text" else foreign):
                 yield located.warning("language", f"{field} does not look like English: {text[:60]!r}", "write the rule in English")
 
 
 def text_problems(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield code, message and hint for everything that must not be in a text that a model or a person reads."""
-    for code, characters in hidden_characters(text).items():
-        yield code, f"contains {', '.join(sorted(characters))}", "delete these characters"
-    if word := mixed_word(text):
-        yield "mixed_scripts", f"contains the word {word!r}, in letters of more than one script", "write it in Latin letters"
-    latin = _latin(text)
-    if match := _TEMPLATE_TOKENS.search(latin) or _role_marker(text):
+    line = fold_line(text)
+    latin = line
+    if _UNPRINTABLE.search(text):
+        for code, characters in hidden_characters(text).items():
+            yield code, f"contains {', '.join(sorted(characters))}", "delete these characters"
+        if word := mixed_word(text):
+            yield "mixed_scripts", f"contains the word {word!r}, in letters of more than one script", "write it in Latin letters"
+        latin = _latin(line)
+    if _TOKEN_SIGNS.search(latin) and (match := _TEMPLATE_TOKENS.search(latin) or _role_marker(text)):
         yield "template_token", f"contains the chat or tool token {match[0].strip()!r}", "delete it"
-    if match := _INJECTION.search(latin):
+    if _has_injection_stem(latin.lower()) and (match := _INJECTION.search(latin)):
         yield "prompt_injection", f"gives the model an order: {match[0]!r}", "state the rule"
-    if match := _URL.search(latin):
+    if _ADDRESS_SIGNS.search(latin) and (match := _URL.search(latin)):
         yield "url", f"contains the address {match[0]!r}", "name the source in words"
-    if kind := personal_data(fold(text)):
+    if kind := personal_data(line):
         yield "personal_data", f"contains {kind}", "delete it"
+
+
+@lru_cache(maxsize=1 << 17)  # rules share texts, and two snapshots of the rules share most of them
+def _read(text: str) -> tuple[tuple[tuple[str, str, str], ...], bool]:
+    """Return the problems of a text, and whether it is in another language."""
+    return tuple(text_problems(text)), is_foreign(text)
+
+
+def _has_injection_stem(text: str) -> bool:
+    for stem in _INJECTION_STEMS:  # noqa: SIM110 - `any` takes twice the time, and most texts have none
+        if stem in text:
+            return True
+    return False
 
 
 def hidden_characters(text: str) -> dict[str, set[str]]:
@@ -128,44 +156,42 @@ def hidden_characters(text: str) -> dict[str, set[str]]:
 
 def mixed_word(text: str) -> str | None:
     """Return the first word with letters of two alphabets that look alike, such as Latin and Cyrillic."""
-    return next((word for word in re.findall(r"[^\W\d_]+", text) if len({_script(letter) for letter in word} & _SCRIPTS) > 1), None)
+    return next((word for word in _WORD.findall(text) if len({_script(letter) for letter in word} & _SCRIPTS) > 1), None)
 
 
 def is_english(text: str) -> bool:
     """Return whether the letters are Latin and 15 % of the words are common words of English alone."""
-    words = _letter_words(text)
+    words = _WORD.findall(text.lower())
     common = sum(word in _ENGLISH for word in words)
     return bool(words) and _is_latin(words) and common >= _MIN_ENGLISH_SHARE * len(words)
 
 
 def is_foreign(text: str) -> bool:
     """Return whether a text of any length is in another script, or has more common words of other languages than of English."""
-    words = _letter_words(text)
+    words = _WORD.findall(text.lower())
+    if text.isascii() and _FOREIGN.isdisjoint(words):
+        return False
     return not _is_latin(words) or sum(word in _FOREIGN for word in words) > sum(word in _ENGLISH for word in words)
-
-
-def _letter_words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", text.lower())
 
 
 def _is_latin(words: list[str]) -> bool:
     letters = "".join(words)
-    return sum(_script(letter) == "LATIN" for letter in letters) >= _MIN_LATIN_SHARE * len(letters)
+    return letters.isascii() or sum(_script(letter) == "LATIN" for letter in letters) >= _MIN_LATIN_SHARE * len(letters)
 
 
 def _script(letter: str) -> str:
     return unicodedata.name(letter, "").partition(" ")[0]
 
 
-def _latin(text: str) -> str:
-    """Return the folded text without accents, with look-alike letters of other scripts replaced by Latin ones."""
-    letters = (c for c in unicodedata.normalize("NFKD", fold(text)) if unicodedata.category(c) != "Mn")
+def _latin(line: str) -> str:
+    """Return a folded line without accents, with look-alike letters of other scripts replaced by Latin ones."""
+    letters = (c for c in unicodedata.normalize("NFKD", line) if unicodedata.category(c) != "Mn")
     return "".join(letters).translate(_LOOK_ALIKES)
 
 
 def _role_marker(text: str) -> re.Match[str] | None:
     """Match the name of a role at the start of any line; `fold` removes line breaks, so each line is folded by itself."""
-    return next((match for line in text.splitlines() if (match := _ROLE_MARKER.match(_latin(line)))), None)
+    return next((match for line in text.splitlines() if (match := _ROLE_MARKER.match(_latin(fold_line(line))))), None)
 
 
 def _texts(rule: Rule) -> Iterator[tuple[str, str]]:

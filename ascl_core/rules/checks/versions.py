@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from ascl_core.rules.checks.registry import RETIRED, CorpusUnderCheck, check
 from ascl_core.rules.corpus import version_numbers
 from ascl_core.rules.findings import Finding
+from ascl_core.text import some
 
 _LOCK = "run `ascl rules lock`, and commit the lock"
+_LISTED = 5
+"""So many removed rules get a warning each, more of them one together."""
 
 
 @check()
@@ -35,7 +38,13 @@ def versions(corpus: CorpusUnderCheck) -> Iterator[Finding]:
 def removed_rules(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """Check that a rule that is gone is retired in the lock."""
     present = {located.rule.id for located in corpus.rules}
-    for rule_id, locked in sorted(corpus.lock.items()) if corpus.complete else ():
-        if rule_id not in present and locked["version"] != RETIRED:
-            message = f"{rule_id} is in the lock and no longer in the corpus"
-            yield Finding("warning", "removed_rule", message, "run `ascl rules lock` to retire its id", "rules.lock.json", None, rule_id)
+    removed = sorted(rule_id for rule_id, locked in corpus.lock.items() if rule_id not in present and locked["version"] != RETIRED)
+    if not removed or not corpus.complete:
+        return
+    message, hint = "in the lock and no longer in the corpus", "run `ascl rules lock` to retire"
+    if len(removed) > _LISTED:
+        listed = some(removed, _LISTED, "rule")
+        yield Finding("warning", "removed_rule", f"{listed} are {message}", f"{hint} their ids", "rules.lock.json")
+        return
+    for rule_id in removed:
+        yield Finding("warning", "removed_rule", f"{rule_id} is {message}", f"{hint} its id", "rules.lock.json", None, rule_id)

@@ -1,4 +1,4 @@
-"""The MCP server: the same tool that the served model calls."""
+"""The MCP server: the tool that the served model calls; a client may ask for more rules than that model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ascl_core.rules.retrieval import Match
 from ascl_core.serving.corpora import Served, ServedCorpora
 from ascl_core.serving.look_up_log import LookUpLog
 
+MAX_TOP_K = 20
+"""The most rules that a client may ask for (paper: 20), whatever the trained model may."""
 _TEXT = {"type": "string"}
 _RULE = {"id": _TEXT, "policy": _TEXT, "title": _TEXT, "text": _TEXT, "similarity": {"type": "number"}}
 _RESULT = {
@@ -42,6 +44,11 @@ class RuleServer:
     conversation: ConversationConfig
     look_ups: LookUpLog
 
+    @property
+    def _offered(self) -> ConversationConfig:
+        """The conversation's settings with the bound of this server, so that the tool has `top_k` even if the model's has not."""
+        return self.conversation.model_copy(update={"max_top_k": MAX_TOP_K})
+
     def build(self) -> Server[dict[str, Any]]:
         """Return the server, for any transport."""
         return Server(
@@ -54,7 +61,7 @@ class RuleServer:
         )
 
     async def _list(self, _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        function = tool_schema(self.conversation)["function"]
+        function = tool_schema(self._offered)["function"]
         tool = types.Tool(
             name=function["name"],
             title="Consult the safety rules",
@@ -72,7 +79,7 @@ class RuleServer:
 
     def _consult(self, arguments: dict[str, Any]) -> types.CallToolResult:
         served = self.corpora.current
-        tool = served.tool(self.jurisdiction, self.conversation, self.look_ups.of(served, self.jurisdiction))
+        tool = served.tool(self.jurisdiction, self._offered, self.look_ups.of(served, self.jurisdiction))
         try:
             matches = tool.match(**arguments)
         except ArgumentError as error:
