@@ -1,6 +1,6 @@
 """The pipeline around the science: rooms, of which each imports only from those below it.
 
-__main__      `python -m tasks STAGE`: one stage, as `dvc repro` runs it
+__main__      `python -m tasks STAGE`: one stage, as `dvc repro` runs it; stage.sh finds the Python
 deployment/   Prefect's server: deployments, pools, automations, events, and the run that a flow run is
 lineage/      questions about what made an artifact; reads evidence and writes none
 releases/     from a run to a release: candidate, approvals, content, history, verification, rollback

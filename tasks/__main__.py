@@ -1,4 +1,4 @@
-"""`python -m tasks STAGE`: run one stage, as `dvc repro` does."""
+"""`python -m tasks STAGE`: run one stage, as `dvc repro` does by `tasks/stage.sh`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ascl_core.errors import AsclError, WorkspaceError
+from tasks.execution.checks import require_checks
 from tasks.execution.runner import is_published, run_stage
 from tasks.execution.supervisor import end_with_parent
 from tasks.registry.dvcfile import check_sources
@@ -27,6 +28,7 @@ def main() -> int:
         root, stage = Path.cwd(), get_stage(sys.argv[1])
         check_sources(root, stage)
         _check_released(root, stage)
+        require_checks(root, stage)
         finished = run_stage(root, stage, unless=lambda: is_published(root, stage))
     except AsclError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The question to the person who approves a release, and the checks of the answer."""
+"""The question to the person who approves a release, the checks of the answer, and the release."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ascl_core.errors import ConfigError, WorkspaceError
+from tasks.evidence.statements import decode
 from tasks.evidence.trust import Role, read_key, read_trust
+from tasks.releases.approvals import verify_approvals
 from tasks.releases.candidate import Candidate, candidate
+from tasks.releases.create import create_release
+
+_HALF = 32
+"""Half of a SHA-256: Prefect's dialog cuts off longer words."""
 
 
 def require_candidate(root: Path, run_id: str, *, override: bool) -> Candidate:
@@ -32,24 +38,40 @@ def question(found: Candidate, problem: str = "", *, push: bool) -> str:
     gate = f"The gate passed: {found.decision['summary']}\n" if judged.passed else f"**The gate did not pass:**\n\n{failed}"
     who = "Whoever approves signs" if judged.passed else "Two people sign, each with their own key"
     where = "pushes the checkpoint to the DVC remote, and the branch releases and a tag to origin" if push else "pushes nothing"
+    first, second = judged.checkpoint[:_HALF], judged.checkpoint[_HALF:]
     sign = f"ascl approve {judged.run} --reason '…'" + ("" if judged.passed else " --override")
     return (
         f"{again}Release the checkpoint of run `{judged.run}`, commit `{judged.commit[:12]}`?\n\n{gate}\n"
         f"{who}; paste the printed line into *Signed approvals*:\n\n`{sign}`\n\n"
-        f"The checkpoint's SHA-256, which the line contains and the run's report names:\n\n`{judged.checkpoint}`\n\n"
+        f"The checkpoint's SHA-256, which the line contains and the run's report names:\n\n`{first}` `{second}`\n\n"
         f"The release {where}.\n"
     )
 
 
-def require_approvals(found: Candidate, approvals: Sequence[str], *, override: bool) -> list[str]:
-    """Return the approvals without blank ones; `ConfigError` if there are too few."""
+def require_approvals(root: Path, found: Candidate, approvals: Sequence[str], *, override: bool) -> list[str]:
+    """Return the approvals without blank ones; `ConfigError` if there are too few, `ReleaseError` if a signature does not hold.
+
+    So whatever fails afterwards is not the fault of who approved.
+    """
     given = [text.strip() for text in approvals if text.strip()]
     needed = 2 if override and not found.judged.passed else 1
     if len(given) < needed:
         raise ConfigError(
             f"{needed} signed approvals are needed", field="approvals", value=len(given), hint="ascl approve, by each of them"
         )
+    verify_approvals(root, found, [decode(text) for text in given])
     return given
+
+
+def release(root: Path, run_id: str, approvals: Sequence[str], *, push: bool) -> str:
+    """Release the checkpoint of the run with these signed approvals, and return what was released, by whom and why.
+
+    Raises the error of the first check that fails.
+    """
+    released = create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER), push=push)
+    people = "; ".join(f"{approval.approver}: {approval.reason}" for approval in released.approvals)
+    where = "pushed to the DVC remote and to origin" if push else "in the worker's repository only, nothing was pushed"
+    return f"{run_id} as {released.tag}, approved by {people}; {where}"
 
 
 def _failing(found: Candidate) -> list[str]:

@@ -21,6 +21,11 @@ LEAST_MISSED = 3
 """The least number of missed heartbeats after which a run may be marked as crashed; a healthy one may miss fewer."""
 MISSED = 5
 """The number of missed heartbeats after which a run is marked as crashed: SQLite may delay one for a minute."""
+UNSTARTED_S = 300
+"""Seconds after which a run that is still Pending is marked as crashed: its worker ended while it started it."""
+SLOW_START_S = 1800
+"""The same where the run's container has to come first, with an image of many gigabytes."""
+NEVER_STARTED = "it never started: its worker ended, or could not start it"
 _RUNS = ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]})
 _RULES = {
     "source": "{{ event.payload.source }}",
@@ -59,11 +64,24 @@ def crash_dead_runs(heartbeat_s: int = HEARTBEAT_S, within_s: int = MISSED * HEA
         raise ValueError(
             f"within {within_s} s is less than {LEAST_MISSED} heartbeats of {heartbeat_s} s: healthy runs would be marked as crashed"
         )
+    what = f"A run that missed {MISSED} heartbeats in a row is not there any more."
+    message = f"no heartbeat for {within_s} s: its process is gone"
+    return _crash("ascl: dead runs are crashed", what, "prefect.flow-run.heartbeat", within_s, message)
+
+
+def crash_unstarted_runs(within_s: int = UNSTARTED_S) -> AutomationCore:
+    """Return the automation that marks a flow run as crashed that is Pending for `within_s`, as nothing else would end it."""
+    what = "A run that stays Pending was lost with its worker."
+    return _crash("ascl: runs that never started are crashed", what, "prefect.flow-run.Pending", within_s, NEVER_STARTED)
+
+
+def _crash(name: str, description: str, after: str, within_s: int, message: str) -> AutomationCore:
+    """Return the automation that marks a flow run as crashed if no event of it follows `after` within that time."""
     return AutomationCore(
-        name="ascl: dead runs are crashed",
-        description=f"A run that missed {MISSED} heartbeats in a row is not there any more.",
+        name=name,
+        description=description,
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
+            after={after},
             expect={"prefect.flow-run.*"},
             match=_RUNS,
             for_each={"prefect.resource.id"},
@@ -71,11 +89,7 @@ def crash_dead_runs(heartbeat_s: int = HEARTBEAT_S, within_s: int = MISSED * HEA
             threshold=1,
             within=timedelta(seconds=within_s),
         ),
-        actions=[
-            ChangeFlowRunState(
-                name=None, state=StateType.CRASHED, force=False, message=f"no heartbeat for {within_s} s: its process is gone"
-            )
-        ],
+        actions=[ChangeFlowRunState(name=None, state=StateType.CRASHED, force=False, message=message)],
     )
 
 
@@ -84,7 +98,7 @@ def notify(webhook: UUID) -> list[AutomationCore]:
     expected = {"a gate that did not pass": {GATE_FAILED}, "crashed runs": {"prefect.flow-run.Crashed", "prefect.flow-run.Failed"}}
     return [
         AutomationCore(
-            name=f"ascl: tell of {what}",
+            name=f"ascl: notify of {what}",
             description=f"Calls the webhook of the block ascl-webhook for {what}.",
             trigger=EventTrigger(expect=names, match=_RUNS, posture=Posture.Reactive, threshold=1, within=timedelta(0)),
             actions=[CallWebhook(block_document_id=webhook, payload=_NOTIFICATION)],

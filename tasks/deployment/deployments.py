@@ -18,8 +18,8 @@ from pydantic import Field
 from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
 from tasks.deployment.changes import Change, apply
+from tasks.registry.paths import PREFECT_YAML
 
-FILE = "prefect.yaml"
 TRAINS = "trains"
 """The tag of deployments that train or evaluate, which another pool may run."""
 
@@ -80,7 +80,7 @@ class Flow:
 
 def read_file(root: Path) -> PrefectFile:
     """Read `prefect.yaml`; `ConfigError` names what is wrong in it."""
-    return parse(PrefectFile, read_yaml(root / FILE), file=root / FILE)
+    return parse(PrefectFile, read_yaml(root / PREFECT_YAML), file=root / PREFECT_YAML)
 
 
 def is_scheduled(client: SyncPrefectClient, described: Deployment, flow: Flow) -> bool | None:

@@ -2,60 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from ascl_core.artifacts import read_json, sha256_json
-from tasks.execution.policy import RetryPolicy, gpu_slot, is_retryable, time_limit
+from tasks.execution.policy import PolicyTasks, RetryPolicy, gpu_slot
 from tasks.execution.supervisor import interruption
-from tasks.registry.stages import CANDIDATE, EVALUATE
+from tasks.registry.paths import EVALUATIONS
+from tasks.registry.stages import EVALUATION
 from tasks.runs.recorded import Evaluated, evaluate_recorded
 from tasks.runs.runs import Run
 
-FOLDER = Path("data") / "evaluations"
-_STAGE = EVALUATE[CANDIDATE.name]
 
-
-class Evaluations:
+class Evaluations(PolicyTasks):
     """Evaluates checkpoints, `at_a_time` in parallel; if one fails the others continue, and the first failure is raised at the end."""
 
     def __init__(self, root: Path, run: Run, rules: str, suites: str, at_a_time: int, policy: RetryPolicy) -> None:
-        self._root, self._run, self._asked, self._policy = root, run, (rules, suites), policy
-        self._slots = threading.BoundedSemaphore(at_a_time)
-        self._interruption = threading.Event()
-        self._limit = time_limit(policy, self._interruption.set)
+        super().__init__(policy, at_a_time)
+        self._root, self._run, self._asked = root, run, (rules, suites)
         self._futures: list[PrefectFuture[Any]] = []
-
-    def __enter__(self) -> Evaluations:
-        self._limit.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._limit.cancel()
-        if error is not None:
-            self._interruption.set()
 
     def submit(self, name: str) -> None:
         """Submit the evaluation of the checkpoint of that name."""
 
-        @task(
-            name="evaluate a checkpoint",
-            task_run_name=f"evaluate {name}",
-            persist_result=False,
-            cache_policy=NO_CACHE,
-            **cast(dict[str, Any], self._policy.task_options),
-            retry_condition_fn=lambda _task, _run, state: is_retryable(state.data),
-        )
+        @task(name="evaluate a checkpoint", task_run_name=f"evaluate {name}", **self._options)
         def run_evaluation() -> Any:
             interruption.set(self._interruption)
-            with self._slots, gpu_slot(_STAGE, self._run.worktree, self._policy, self._interruption):
+            with self._slots, gpu_slot(EVALUATION, self._run.worktree, self._policy, self._interruption):
+                if self._failure is not None:
+                    raise self._failure
                 return evaluate_recorded(self._root, self._run.worktree, name, *self._asked, self._folder(name), lambda _: None)
 
         self._futures.append(cast(PrefectFuture[Any], cast(Any, run_evaluation).submit()))
@@ -64,10 +43,12 @@ class Evaluations:
         """Return the results in the order in which they were submitted; raises the first failure."""
         for future in self._futures:
             future.wait()
+        if self._failure is not None:
+            raise self._failure
         return [future.result() for future in self._futures]
 
     def _folder(self, name: str) -> Path:
-        return self._run.worktree / FOLDER / sha256_json([name, *self._asked])[:12]
+        return self._run.worktree / EVALUATIONS / sha256_json([name, *self._asked])[:12]
 
 
 def summary(run: Run, done: Sequence[Evaluated]) -> dict[str, Any]:

@@ -7,16 +7,10 @@ which a run that the watcher started compares its own: only the run for the newe
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Any, cast
 
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import StateType
-from prefect.states import Cancelling
 from prefect.variables import Variable
-
-_WAITING = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
-_PAGE = 200
 
 
 def load(source: str) -> dict[str, Any] | None:
@@ -25,8 +19,26 @@ def load(source: str) -> dict[str, Any] | None:
 
 
 def dump(source: str, digest: str, revision: str) -> None:
-    """Store these rules as the newest that were seen at a source."""
-    Variable.set(_name(source), {"source": source, "digest": digest, "revision": revision}, overwrite=True)
+    """Store these rules as the newest that were seen at a source, without a retraining."""
+    _store(source, {"source": source, "digest": digest, "revision": revision})
+
+
+def dump_announced(source: str, digest: str, revision: str, since: str | None) -> None:
+    """Store these rules as the newest that were seen at a source, and announced now; `since` is the revision that was seen before."""
+    known = load(source)
+    starts = known.get("starts", 1) if known is not None and known["digest"] == digest else 1
+    announced = {"announced": datetime.now(UTC).isoformat(timespec="seconds"), "since": since, "starts": starts}
+    _store(source, {"source": source, "digest": digest, "revision": revision, **announced})
+
+
+def count_start(source: str, *, most: int) -> int | None:
+    """Count another start of the retraining of the rules that were seen, and return which one it is; None if there were `most`."""
+    known = load(source) or {}
+    starts = int(known.get("starts", 1))
+    if starts >= most:
+        return None
+    _store(source, {**known, "starts": starts + 1})
+    return starts + 1
 
 
 def newer_than(source: str, digest: str) -> str | None:
@@ -35,23 +47,8 @@ def newer_than(source: str, digest: str) -> str | None:
     return None if known is None or known["digest"] == digest else str(known["digest"])
 
 
-def cancel_older_runs(client: SyncPrefectClient, flow: str, source: str, digest: str) -> list[str]:
-    """Cancel the runs of `flow` that the watcher started for other rules of that source; return their names."""
-    found = client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WAITING))),
-        limit=_PAGE,
-    )
-    older = [run for run in found if _rules(run.parameters).get("watched") == source and _rules(run.parameters).get("digest") != digest]
-    for run in older:
-        client.set_flow_run_state(run.id, Cancelling(message=f"superseded: newer rules {digest[:12]} were seen at {source}"))
-    return [run.name for run in older]
-
-
-def _rules(parameters: dict[str, Any]) -> dict[str, Any]:
-    form = parameters.get("form")
-    rules = form.get("rules") if isinstance(form, dict) else None
-    return rules if isinstance(rules, dict) else {}
+def _store(source: str, values: dict[str, Any]) -> None:
+    Variable.set(_name(source), values, overwrite=True)
 
 
 def _name(source: str) -> str:

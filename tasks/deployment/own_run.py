@@ -17,10 +17,10 @@ from ascl_core.config.params import load_params
 from ascl_core.errors import RuleError, StageCrashed, WorkspaceError
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.diff import RuleDiff, diff_corpora
-from tasks.deployment import parts
 from tasks.execution.supervisor import follow_parent
+from tasks.registry.paths import PARAMETERS
 from tasks.registry.stages import RULES
-from tasks.repository.git import git, resolve
+from tasks.repository.git import git, has_remote, resolve
 from tasks.repository.released import released_commit
 from tasks.runs import runs
 from tasks.runs.rule_sources import compiled, fetch_rules, read_rules
@@ -75,10 +75,17 @@ def finish_run(root: Path, run: Run, summary: dict[str, Any], *, push: bool) -> 
 @contextmanager
 def fetched_rules(root: Path, source: str) -> Iterator[tuple[Path, Corpus]]:
     """Yield the rule files of a source, in a temporary folder, and their corpus; `RuleError` if they do not compile."""
-    parts.fetch_remote(root, source)
+    _fetch_remote(root, source)
     with tempfile.TemporaryDirectory() as folder:
         files = fetch_rules(root, source, Path(folder))
-        yield files, compiled(files, load_params(root / "params.yaml").rules, source)
+        yield files, compiled(files, load_params(root / PARAMETERS).rules, source)
+
+
+def _fetch_remote(root: Path, source: str) -> None:
+    """Fetch from the git remote that a source names, if any, such as `origin` in `origin/main`."""
+    remote = source.partition("/")[0]
+    if "://" not in source and "/" in source and has_remote(root, remote):
+        git(root, "fetch", "--quiet", "--tags", remote)
 
 
 def rule_changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
@@ -86,7 +93,7 @@ def rule_changes(root: Path, new: Corpus, since: str | None = None) -> RuleDiff:
 
     Earlier rules in a store cannot be read once they are replaced; then these are compared with the rules of the repository.
     """
-    config = load_params(root / "params.yaml").rules
+    config = load_params(root / PARAMETERS).rules
     old = read_rules(root, released_commit(root) or (since if since and "://" not in since else "HEAD"), config)
     return diff_corpora(old, new, config.at)
 

@@ -15,15 +15,15 @@ import jsonschema
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ascl_core.artifacts import read_yaml
 from ascl_core.config.base import Config, parse
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 from tasks.deployment.changes import Change, apply
 from tasks.execution.policy import GPU_LIMIT
-
-FOLDER = Path("profiles") / "pools"
+from tasks.host.interpreter import VARIABLE
+from tasks.registry.paths import POOLS
 
 
 class Pool(Config):
@@ -33,15 +33,31 @@ class Pool(Config):
     description: str = ""
     concurrency_limit: int = Field(default=0, ge=0)
     """Flow runs at a time over all workers; 0: no limit."""
+    python: str | None = None
+    """The interpreter of the stages' processes: a path on the worker's machine or in the image; by default that of the flow run."""
     job_variables: dict[str, Any] = {}
+
+    @field_validator("python")
+    @classmethod
+    def _absolute(cls, python: str | None) -> str | None:
+        if python is not None and not python.startswith("/"):
+            raise ValueError("no absolute path of an interpreter: runs work in worktrees of their own")
+        return python
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The job variables, with the interpreter as a variable of the environment."""
+        if self.python is None:
+            return self.job_variables
+        return {**self.job_variables, "env": {**self.job_variables.get("env", {}), VARIABLE: self.python}}
 
 
 def read_pool(root: Path, name: str) -> Pool:
     """Read the pool of that name; `ConfigError` if there is none or its file is wrong."""
-    path = root / FOLDER / f"{name}.yaml"
+    path = root / POOLS / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in (root / FOLDER).glob("*.yaml")))
-        raise ConfigError("no such pool", file=path, field="pool", value=name, hint=f"one of {known}")
+        known = sorted(file.stem for file in (root / POOLS).glob("*.yaml"))
+        raise ConfigError("no such pool", value=name, hint=nearest(name, known))
     return parse(Pool, read_yaml(path), file=path)
 
 
@@ -52,14 +68,14 @@ def base_job_template(pool: Pool, workers: Mapping[str, Any], *, file: object = 
     """
     template = deepcopy(_template(workers, pool.type, file))
     variables = template["variables"]
-    for name, value in pool.job_variables.items():
+    for name, value in pool.variables.items():
         if name not in variables["properties"]:
-            known = ", ".join(sorted(variables["properties"]))
-            raise ConfigError("no such job variable", file=file, field=f"job_variables.{name}", value=value, hint=f"one of {known}")
+            hint = nearest(name, sorted(variables["properties"]))
+            raise ConfigError("no such job variable", file=file, field=f"job_variables.{name}", value=value, hint=hint)
         variables["properties"][name]["default"] = value
-    schema = {**variables, "required": [name for name in variables.get("required", ()) if name not in pool.job_variables]}
+    schema = {**variables, "required": [name for name in variables.get("required", ()) if name not in pool.variables]}
     try:
-        jsonschema.validate(pool.job_variables, schema)
+        jsonschema.validate(pool.variables, schema)
     except jsonschema.ValidationError as error:
         field = ".".join(["job_variables", *map(str, error.absolute_path)])
         raise ConfigError(error.message, file=file, field=field, value=error.instance, hint="correct this value") from error
@@ -69,7 +85,7 @@ def base_job_template(pool: Pool, workers: Mapping[str, Any], *, file: object = 
 def apply_pool(client: SyncPrefectClient, root: Path, name: str, described_by: str | None = None) -> Change:
     """Create or update the pool of that name from its file, or from that of `described_by`."""
     pool = read_pool(root, described_by or name)
-    template = base_job_template(pool, client.read_worker_metadata(), file=root / FOLDER / f"{described_by or name}.yaml")
+    template = base_job_template(pool, client.read_worker_metadata(), file=root / POOLS / f"{described_by or name}.yaml")
     limit = pool.concurrency_limit or None
     try:
         found = client.read_work_pool(name)
@@ -106,5 +122,5 @@ def _template(workers: Mapping[str, Any], kind: str, file: object) -> dict[str, 
     """Return Prefect's own base job template of that type of pool."""
     known = {name: worker for collection in workers.values() for name, worker in collection.items()}
     if kind not in known:
-        raise ConfigError("no such type of pool", file=file, field="type", value=kind, hint=f"one of {', '.join(sorted(known))}")
+        raise ConfigError("no such type of pool", file=file, field="type", value=kind, hint=nearest(kind, sorted(known)))
     return dict(known[kind]["default_base_job_configuration"])

@@ -37,16 +37,18 @@ def acceptances(record: Record) -> list[str]:
 
 
 def check_acceptances(record: Record, stage: Stage, trust: Trust) -> None:
-    """`ReleaseError` or `DataError` unless approvers signed every acceptance, about these outputs, and they lead to the record's digest."""
+    """Check that approvers signed every acceptance for these outputs, and that they lead to the record's digest; raise if not."""
     digest = None
     for envelope in record.accepted:
         statement = verify(envelope, trust, ACCEPTANCE, Role.APPROVER).statement
-        said = statement.predicate
-        follows = digest in (None, said["before"]["digest"])
-        if said["stage"] != stage.name or statement.subjects != record.outputs or not follows:
-            hint = f"run it again: ascl run --force {stage.name}"
+        hint = f"run it again: ascl run --force {stage.name}"
+        try:
+            accepted, before, after = (statement.predicate[key] for key in ("stage", "before", "after"))
+            follows, digest = digest in (None, before["digest"]), after["digest"]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"has an acceptance that lacks {error}", file=stage.record.path, field=FIELD, hint=hint) from None
+        if accepted != stage.name or statement.subjects != record.outputs or not follows:
             raise DataError("has an acceptance of other outputs", file=stage.record.path, field=FIELD, hint=hint)
-        digest = said["after"]["digest"]
     if digest not in (None, record.digest):
         hint = f"accept it again, or run it: ascl run --force {stage.name}"
         raise DataError("has other code than what was accepted", file=stage.record.path, field=FIELD, value=record.digest, hint=hint)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ascl_core.artifacts import sha256_bytes
+from ascl_core.errors import DataError, nearest
 from tasks.evidence.record import Record, parse_record
 from tasks.evidence.snapshot import Snapshot
+from tasks.registry.paths import REQUIREMENTS
 from tasks.registry.stages import STAGES, Stage
+from tasks.repository.git import commit_of, show
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,12 @@ class Graph:
         """Return the SHA-256 of everything upstream that people wrote, by path."""
         return {edge.path: edge.sha256 for one in self.upstream(node) for edge in self.edges(one) if edge.producer is None}
 
-    def artifacts(self) -> Iterator[tuple[str, str, Node]]:
-        """Yield every output with its SHA-256 and its record."""
+    def artifacts(self) -> Iterator[Found]:
+        """Yield all outputs, then all records."""
         for node in self.nodes.values():
-            for path, sha256 in node.outputs.items():
-                yield path, sha256, node
+            yield from (Found(path, sha256, node, self) for path, sha256 in node.outputs.items())
+        for node in self.nodes.values():
+            yield Found(node.stage.record.path, node.sha256, node, self)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,31 @@ class Found:
     def snapshot(self) -> Snapshot:
         """The snapshot that it is in."""
         return self.graph.snapshot
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return what names it, for programs."""
+        return {"path": self.path, "sha256": self.sha256, "snapshot": self.snapshot.name, "commit": self.snapshot.commit}
+
+
+def find_artifact(snapshot: Snapshot, path: str) -> Found:
+    """Return the artifact at a path of a snapshot; `DataError` lists some that are recorded there, if this one is not."""
+    graph = read_graph(snapshot)
+    found = next((one for one in graph.artifacts() if one.path == path), None)
+    if found is None:
+        known = sorted(graph.producers)
+        recorded = f"recorded there: {', '.join(known[:_SHOWN])}" if known else "nothing is recorded there yet: ascl run"
+        raise DataError(f"no record in {snapshot.name} says who made it", file=path, hint=nearest(path, known, recorded))
+    return found
+
+
+def lock_text(snapshot: Snapshot, node: Node, lock: str) -> str | None:
+    """Return the text of a lock that the record names, from the commit of its code or from the snapshot; None if neither has it."""
+    path, wanted = f"{REQUIREMENTS}/{lock}", node.record.packages.get(lock)
+    revision = commit_of(snapshot.root, str(node.record.git.revision))
+    for content in (show(snapshot.root, revision, Path(path), missing=b"") if revision else None, snapshot.read(path)):
+        if content and sha256_bytes(content) == wanted:
+            return content.decode()
+    return None
 
 
 def read_graph(snapshot: Snapshot) -> Graph:

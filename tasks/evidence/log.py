@@ -22,18 +22,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.artifacts import sha256_bytes, sha256_file, to_json, write_json
+from ascl_core.artifacts import refuse_conflict, sha256_bytes, sha256_file, to_json, write_json
 from ascl_core.errors import AsclError, DataError
 from tasks.evidence.attestations import record_of, statement_of
 from tasks.evidence.record import Record, read_record
 from tasks.evidence.statements import Envelope, Statement, enclose, read_statement, sign
 from tasks.evidence.trust import PrivateKey, Role, read_key
+from tasks.registry.paths import LOG
 from tasks.registry.stages import STAGES, Stage
 from tasks.repository.locking import exclusive, lock_file
 
 _log = logging.getLogger(__name__)
-LOG = Path(".ascl") / "lineage" / "log.jsonl"
-COMMITTED = Path("data") / "lineage.jsonl"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ def entries(content: bytes, *, file: Path) -> Iterator[Entry]:
     """Yield the lines of a log; `DataError` names the first that is not chained to the one before."""
     previous: str | None = None
     hint = "restore the log: from a copy, or for a run from its commit"
+    refuse_conflict(content.decode(errors="replace"), file, DataError)
     for seq, whole in enumerate(content.splitlines(keepends=True)):
         line, where = whole.removesuffix(b"\n"), f"line {seq + 1}"
         try:

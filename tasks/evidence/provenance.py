@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json, sha256_file, sha256_json
-from ascl_core.errors import DataError
-from tasks.evidence.packages import normalised, pins
+from ascl_core.errors import DataError, WorkspaceError
 from tasks.host.gpus import gpus
+from tasks.host.interpreter import stage_interpreter
+from tasks.host.packages import pins, public
 from tasks.registry.parameters import flat
-from tasks.registry.stages import PARALLEL, STAGES, ArtifactKind, Stage
+from tasks.registry.paths import REQUIREMENTS
+from tasks.registry.stages import PARALLEL, ArtifactKind, Stage, upstream
+from tasks.repository.changes import changes_from_head, printable
+from tasks.repository.git import commit_of
 
 SEED = "seed"
 _COMPUTE = "compute"
 _WHOLE = "torch"
 """A lock that pins it is the lock of a whole environment; others only add to one."""
-_PIPELINE_FILES = frozenset({"dvc.lock", "data/run.json", "data/lineage.jsonl"})
-"""What the pipeline itself writes into the repository: as new files they do not make the code dirty."""
 
 
 def rules(root: Path, stage: Stage, written: Path | None = None) -> dict[str, Any] | None:
@@ -63,47 +62,43 @@ def gpus_of(stage: Stage, parameters: Mapping[str, Any]) -> list[str]:
 
 def parents(root: Path, stage: Stage) -> dict[str, str]:
     """Return the SHA-256 of the record of each stage whose outputs this one reads, by the stage's name."""
-    read = set(stage.input_artifacts())
-    before = [one for one in STAGES if read.intersection((*one.outputs.values(), one.record))]
-    return {one.name: sha256_file(root / one.record.path) for one in before if (root / one.record.path).is_file()}
+    records = {one.name: root / one.record.path for one in upstream(stage).values()}
+    return {name: sha256_file(file) for name, file in records.items() if file.is_file()}
 
 
 def git_state(root: Path) -> dict[str, Any]:
-    """Return the commit that is checked out, and whether and with which digest files differ from it."""
+    """Return the commit that is checked out, and whether and with which digest files on disk differ from it; no revision outside of git.
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False).stdout.decode(errors="replace")
-
-    changed, listed = git("diff", "HEAD"), filter(None, git("ls-files", "-zo", "--exclude-standard").split("\0"))
-    new = {name: sha256_file(root / name) for name in listed if name not in _PIPELINE_FILES and (root / name).is_file()}
-    dirty = bool(changed or new)
-    return {"revision": git("rev-parse", "HEAD").strip() or None, "dirty": dirty, "diff": sha256_json([changed, new]) if dirty else None}
+    `WorkspaceError` if git refuses to look: a record never calls a tree clean that nobody compared.
+    """
+    try:
+        revision = commit_of(root, "HEAD")
+    except WorkspaceError as error:
+        if "not a git repository" not in error.problem:
+            raise
+        return {"revision": None, "dirty": False, "diff": None}
+    changes = printable(changes_from_head(root))
+    return {"revision": revision, "dirty": bool(changes), "diff": sha256_json(changes) if changes else None}
 
 
 def packages(root: Path) -> dict[str, str]:
     """Return the SHA-256 of each lock of packages."""
-    return {lock.name: sha256_file(lock) for lock in sorted((root / "requirements").glob("*.lock"))}
+    return {lock.name: sha256_file(lock) for lock in sorted((root / REQUIREMENTS).glob("*.lock"))}
 
 
 def machine() -> dict[str, Any]:
-    """Return what is recorded of this machine."""
-    return {"python": sys.version.split()[0], "platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+    """Return what is recorded of this machine, and the version of Python that ran the stage."""
+    return {
+        "python": stage_interpreter().version,
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+    }
 
 
 def installed_lock(folder: Path) -> str | None:
-    """Return the name of the lock of which every package is installed in its version, the largest if several are; else None."""
-    locks = {lock.name: _public_versions(pins(lock.read_text(encoding="utf-8"))) for lock in sorted(folder.glob("*.lock"))}
-    complete = {name: len(pinned) for name, pinned in locks.items() if _WHOLE in pinned and pinned.items() <= _installed().items()}
+    """Return the name of the lock of which every package is installed where stages run, the largest if several are; else None."""
+    locks = {lock.name: public(pins(lock.read_text(encoding="utf-8"))) for lock in sorted(folder.glob("*.lock"))}
+    installed = public(stage_interpreter().packages)
+    complete = {name: len(pinned) for name, pinned in locks.items() if _WHOLE in pinned and pinned.items() <= installed.items()}
     return max(complete, key=lambda name: complete[name], default=None)
-
-
-@functools.cache
-def _installed() -> dict[str, str]:
-    from importlib.metadata import distributions
-
-    return _public_versions({normalised(found.name): found.version for found in distributions()})
-
-
-def _public_versions(versions: Mapping[str, str]) -> dict[str, str]:
-    """Cut off local versions, such as `+cpu`."""
-    return {name: version.partition("+")[0] for name, version in versions.items()}

@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ascl_core.artifacts import sha256_tree
+from ascl_core.artifacts import digest, sha256_tree
 from ascl_core.errors import DataError
 from tasks.evidence import provenance
 from tasks.registry.dependencies import Dependencies
-from tasks.registry.stages import Stage
+from tasks.registry.paths import REQUIREMENTS
+from tasks.registry.stages import WRITTEN, Stage
 
 Version = Literal["ascl.record/1", "ascl.record/2"]
 SCHEMA: Version = "ascl.record/2"
@@ -99,6 +100,11 @@ class Record(_Frozen):
     accepted: list[dict[str, Any]] = []
     """Signed acceptances of changes of the code (see `acceptance`)."""
 
+    @property
+    def ended_at(self) -> str:
+        """When it ended, for people: UTC, to the second."""
+        return self.ended.replace("T", " ").removesuffix("+00:00")
+
     def dump(self) -> dict[str, Any]:
         """Return the record as its JSON file has it."""
         return self.model_dump(by_alias=True, exclude_unset=True)
@@ -171,7 +177,11 @@ def make_record(
         "inputs": dependencies.data,
         "outputs": outputs,
         "files": {path: tree for path, tree in (files or {}).items() if "" not in tree},
-        "source_files": {a.path: sha256_tree(root / a.path) for a in stage.input_artifacts() if a.source and (root / a.path).is_dir()},
+        "source_files": {
+            a.path: sha256_tree(root / a.path, source=a.path in WRITTEN)
+            for a in stage.input_artifacts()
+            if a.source and (root / a.path).is_dir()
+        },
         "parents": provenance.parents(root, stage),
         "rules": provenance.rules(root, stage, written),
         "parameters": dependencies.parameters,
@@ -180,7 +190,7 @@ def make_record(
         "code": code_of(dependencies),
         "git": provenance.git_state(root),
         "packages": provenance.packages(root),
-        "installed": provenance.installed_lock(root / "requirements"),
+        "installed": provenance.installed_lock(root / REQUIREMENTS),
         "machine": provenance.machine(),
         "gpus": gpus,
         "gpu_seconds": round(seconds * len(gpus), 2),
@@ -189,6 +199,23 @@ def make_record(
         "seconds": seconds,
     }
     return Record.model_validate(values)
+
+
+def changed_inputs(record: Record, dependencies: Dependencies) -> list[str]:
+    """Return the paths of data and the sections of parameters that differ from what the record's run read."""
+    pairs = ((record.inputs, dependencies.data), (record.parameters, dependencies.parameters))
+    return [one for old, new in pairs for one in sorted({*old, *new}) if old.get(one) != new.get(one)]
+
+
+def is_other_code(record: Record, dependencies: Dependencies) -> bool:
+    """Return whether the record's run had other code; False if the record has its digest in another form, which cannot be compared."""
+    code = code_of(dependencies)
+    return record.function != dependencies.function or (record.code.form == code["form"] and record.code.digest != code["digest"])
+
+
+def edited_outputs(root: Path, record: Record) -> list[str]:
+    """Return the paths of outputs on disk that are not those of the record; a missing one is not among them."""
+    return [path for path, sha256 in record.outputs.items() if (root / path).exists() and digest(root / path) != sha256]
 
 
 def code_of(dependencies: Dependencies) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tasks.registry.code import PACKAGE
+from tasks.registry.paths import DVC_LOCK, FETCHED
 from tasks.repository import cache, dvc_lock, outputs
-from tasks.repository.dvc_lock import LOCK
 from tasks.repository.git import export, git, show
 
 WORKING_TREE = "working tree"
-_FETCHED = Path(".ascl") / "lineage" / "fetched"
 
 
 @dataclass(frozen=True)
@@ -25,37 +25,51 @@ class Snapshot:
     """For people: `working tree`, the id of a run, the tag of a release, or a commit."""
     commit: str | None
     """None for the working tree."""
+    checkout: Path | None = None
+    """A worktree with the files of the commit and its outputs, if there is one: then they are read there."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files are on disk; None if they are in git and in the cache only."""
+        return self.root if self.commit is None else self.checkout
 
     @cached_property
     def stages(self) -> dict[str, Any]:
         """The entries of `dvc.lock`, by stage."""
         if self.commit is None:
             return dvc_lock.recorded(self.root)
-        return dvc_lock.stages_in(show(self.root, self.commit, Path(LOCK), missing=b"").decode(), file=LOCK)
+        return dvc_lock.stages_in(show(self.root, self.commit, Path(DVC_LOCK), missing=b"").decode(), file=DVC_LOCK)
 
     @cached_property
     def md5s(self) -> dict[str, str]:
         """The MD5 of each output in `dvc.lock`, by path."""
-        return {out["path"]: str(out.get("md5")) for entry in self.stages.values() for out in entry.get("outs", ())}
+        return dvc_lock.md5s(self.stages)
 
     def code_of(self, stage: str) -> dict[str, str]:
         """Return the MD5 in `dvc.lock` of each file of code that the stage depends on, by path."""
-        dependencies = self.stages.get(stage, {}).get("deps", ())
-        return {dep["path"]: str(dep.get("md5")) for dep in dependencies if dep["path"].startswith(f"{PACKAGE}/")}
+        dependencies = dvc_lock.md5s({stage: self.stages.get(stage, {})}, "deps")
+        return {path: md5 for path, md5 in dependencies.items() if path.startswith(f"{PACKAGE}/")}
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file; None if it is not available on this machine."""
         file = self.files(path).get("")
         return file.read_bytes() if file else None
 
+    def json(self, path: str) -> dict[str, Any] | None:
+        """Return the JSON object in a file; None if it is not available on this machine, or holds anything else."""
+        content = self.read(path)
+        values = None if content is None else json.loads(content)
+        return values if isinstance(values, dict) else None
+
     def files(self, path: str, *, fetch: bool = False) -> dict[str, Path | None]:
         """Return where the files of an artifact are, by their path in it (a file's own is `""`); None for one that is not available here.
 
         Empty if the artifact is unknown. With `fetch`, missing files are fetched from the remote.
         """
-        if self.commit is None:
-            return {**files_on_disk(self.root / path)}
-        into = self.root / _FETCHED / self.commit
+        if self.folder is not None:
+            return {**files_on_disk(self.folder / path)}
+        assert self.commit is not None
+        into = self.root / FETCHED / self.commit
         if path not in self.md5s:
             in_git = git(self.root, "ls-tree", self.commit, "--", path)
             return {**files_on_disk(export(self.root, self.commit, Path(path), into))} if in_git else {}

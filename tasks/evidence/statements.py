@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ascl_core.artifacts import to_json
 from ascl_core.errors import ReleaseError
 from tasks.evidence.trust import PrivateKey, PublicKey, Role, Trust
+from tasks.registry.stages import FOLDERS
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope as Dsse
@@ -24,6 +25,8 @@ TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 APPROVAL, RELEASE, ROLLBACK, ACCEPTANCE = (f"urn:ascl:{name}:1" for name in ("approval", "release", "rollback", "acceptance"))
 """The kinds of statement; the number is that of the predicate's fields."""
+SHA256, TREE = "sha256", "asclTree"
+"""Algorithms of digests: that of a file's bytes, and that of a folder, which is the SHA-256 of the sorted JSON of its files' digests."""
 _OF_ONE = (APPROVAL, RELEASE, ROLLBACK)
 _MAX_CHARACTERS = 1 << 20
 
@@ -42,6 +45,8 @@ class Statement:
     predicate: Mapping[str, Any]
     others: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of its further subjects, by path."""
+    tree: str = field(default=TREE, compare=False)
+    """How it names the algorithm of folders: earlier statements called it `sha256`."""
 
     @property
     def subjects(self) -> dict[str, str]:
@@ -50,7 +55,7 @@ class Statement:
 
     def payload(self) -> bytes:
         """Return the bytes that are signed: equal statements give equal bytes."""
-        subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in self.subjects.items()]
+        subject = [{"name": name, "digest": {_algorithm(name, self.tree): sha256}} for name, sha256 in self.subjects.items()]
         return to_json({"_type": TYPE, "subject": subject, "predicateType": self.kind, "predicate": self.predicate}, indent=None).encode()
 
 
@@ -137,8 +142,12 @@ def time_of(statement: Statement) -> datetime:
     """Return when a statement was signed, or its run ended, by its own account; `ReleaseError` if that is not a time with a zone."""
     values = statement.predicate
     try:
-        time = datetime.fromisoformat(values["runDetails"]["metadata"]["finishedOn"] if "runDetails" in values else values["time"])
-    except (KeyError, TypeError, ValueError):
+        if "runDetails" in values:
+            said = values["runDetails"]["metadata"]["finishedOn"]
+        else:
+            said = values["time"] if "time" in values else values["configuration"][0]["annotations"]["time"]
+        time = datetime.fromisoformat(said)
+    except (KeyError, TypeError, ValueError, IndexError):
         time = datetime.min
     if time.tzinfo is None:
         raise ReleaseError("the statement does not say when it was made", field="time", value=statement.predicate.get("time"))
@@ -182,11 +191,17 @@ def _parsed(payload: bytes) -> Statement | None:
     """Return the statement in a payload; None if it would be written in other bytes."""
     try:
         values = json.loads(payload)
-        (name, sha256), *others = [(subject["name"], subject["digest"]["sha256"]) for subject in values["subject"]]
-        statement = Statement(values["predicateType"], name, sha256, dict(values["predicate"]), dict(others))
+        tree = TREE if any(TREE in subject["digest"] for subject in values["subject"]) else SHA256
+        digests = [(subject["name"], subject["digest"][_algorithm(subject["name"], tree)]) for subject in values["subject"]]
+        (name, sha256), *others = digests
+        statement = Statement(values["predicateType"], name, sha256, dict(values["predicate"]), dict(others), tree)
         return statement if statement.payload() == payload else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _algorithm(name: str, tree: str) -> str:
+    return tree if name in FOLDERS else SHA256
 
 
 def _in_words(kind: str) -> str:

@@ -19,15 +19,15 @@ from pydantic import AwareDatetime, Field
 from ascl_core.artifacts import parse_yaml, write_text
 from ascl_core.config.base import Config, parse
 from ascl_core.errors import ConfigError, ReleaseError
+from tasks.registry.paths import TRUSTED_KEYS
 from tasks.repository.git import git, show
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
-FILE = Path("data") / "trust" / "keys.yaml"
 PASSPHRASE = "ASCL_KEY_PASSPHRASE"
 NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
-_PIPELINE_BRANCHES = ("runs", "releases")
+_PIPELINE_BRANCHES = ("refs/heads/runs", "refs/heads/releases")
 """Branches that the pipeline writes; a HEAD on one of them does not say whom to trust."""
 
 
@@ -53,6 +53,7 @@ class PublicKey(Config):
     name: str = Field(pattern=f"^{NAME}$")
     """The owner, in lower case, so that two spellings are not two people."""
     role: Role
+    """What it may sign: the trainer records and releases, an approver approvals and rollbacks."""
     public: str = Field(pattern="^[0-9a-f]{64}$")
     """The Ed25519 public key, in hexadecimal digits."""
     valid_from: AwareDatetime | None = None
@@ -68,6 +69,15 @@ class PublicKey(Config):
     def holder(self) -> str:
         """The person who signs with it."""
         return self.person or self.name
+
+    @property
+    def pem(self) -> bytes:
+        """The public key as PEM (SubjectPublicKeyInfo), for other tools."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public))
+        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def verifier(self) -> SSlibKey:
@@ -96,7 +106,7 @@ class Trust:
         """Return the key of that id; `ReleaseError` if it is not trusted."""
         found = next((key for key in self.keys if key.id == key_id), None)
         if found is None:
-            hint = f"sign with a key that is in {FILE} of HEAD, or have this one added there" if self.keys else _EMPTY
+            hint = f"sign with a key that is in {TRUSTED_KEYS} of HEAD, or have this one added there" if self.keys else _EMPTY
             raise ReleaseError("signed with a key that is not trusted", field="keyid", value=key_id, hint=hint)
         return found
 
@@ -112,28 +122,30 @@ class Trust:
         return key
 
 
-_EMPTY = f"no key is trusted yet: ascl keys new --role approver --name YOU, the same for the trainer, and commit {FILE}"
+_EMPTY = f"no key is trusted yet: ascl keys new --role approver --name YOU, the same for the trainer, and commit {TRUSTED_KEYS}"
 
 
 def read_trust(root: Path) -> Trust:
     """Return the keys that are trusted in `HEAD`; `ReleaseError` if there is none, or if the pipeline wrote the commit."""
-    refs = [f"refs/heads/{name}" for name in _PIPELINE_BRANCHES]
-    own = git(root, "for-each-ref", "--points-at=HEAD", "--format=%(refname:short)", *refs)
+    heads = git(root, "for-each-ref", "--points-at=HEAD", "--format=%(refname)", *_PIPELINE_BRANCHES).splitlines()
+    own = [name for name in heads if not name.startswith("refs/heads/releases/")]  # those are a team's own
     if own:
         hint = "git switch to the branch on which people decide, such as main"
         raise ReleaseError("a commit of the pipeline is checked out, which cannot say whom to trust", field="HEAD", value=own, hint=hint)
-    trust = parse_trust(show(root, "HEAD", FILE, missing=b"").decode(errors="replace"))
+    trust = parse_trust(show(root, "HEAD", TRUSTED_KEYS, missing=b"").decode(errors="replace"))
     if not trust.keys:
-        raise ReleaseError("nobody may approve or release", file=FILE, hint=_EMPTY)
+        raise ReleaseError("nobody may approve or release", file=TRUSTED_KEYS, hint=_EMPTY)
     return trust
 
 
 def parse_trust(text: str) -> Trust:
     """Return the keys in a text; `ConfigError` if a key has two owners or roles, a person has two roles, or an id is not its key's."""
-    keys = parse(_Keys, parse_yaml(text, file=FILE) or {}, file=FILE).keys
+    keys = parse(_Keys, parse_yaml(text, file=TRUSTED_KEYS) or {}, file=TRUSTED_KEYS).keys
     for number, key in enumerate(keys):
         if key.verifier.keyid != key.id:
-            raise ConfigError("is not the id of this public key", file=FILE, field=f"keys.{number}.id", value=key.id, hint="ascl keys new")
+            raise ConfigError(
+                "is not the id of this public key", file=TRUSTED_KEYS, field=f"keys.{number}.id", value=key.id, hint="ascl keys new"
+            )
         for other in keys[:number]:
             _check_separate(key, other, f"keys.{number}")
     return Trust(keys)
@@ -142,10 +154,12 @@ def parse_trust(text: str) -> Trust:
 def _check_separate(key: PublicKey, other: PublicKey, where: str) -> None:
     if key.public == other.public:
         problem = f"the same key is {other.name}'s as {other.role} already"
-        raise ConfigError(problem, file=FILE, field=f"{where}.public", value=key.name, hint="one key has one owner and one role")
+        raise ConfigError(problem, file=TRUSTED_KEYS, field=f"{where}.public", value=key.name, hint="one key has one owner and one role")
     if key.name == other.name and key.role is not other.role:
         problem = f"{key.name} is {other.role} already"
-        raise ConfigError(problem, file=FILE, field=f"{where}.role", value=key.role, hint="who trains does not approve: use another name")
+        raise ConfigError(
+            problem, file=TRUSTED_KEYS, field=f"{where}.role", value=key.role, hint="who trains does not approve: use another name"
+        )
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,7 @@ def new_key(root: Path, role: Role, name: str, file: Path) -> PublicKey:
     key = public_key(role, name, PrivateKey(CryptoSigner(secret)))
     after = _with_keys(root, [key])
     _write_secret(file, content)
-    write_text(root / FILE, after)
+    write_text(root / TRUSTED_KEYS, after)
     return key
 
 
@@ -216,7 +230,7 @@ def public_key(role: Role, name: str, private: PrivateKey, person: str | None = 
 
 def trust_keys(root: Path, keys: Sequence[PublicKey]) -> None:
     """Add public keys to the file of trusted keys, for people to commit, unless they are there."""
-    write_text(root / FILE, _with_keys(root, keys))
+    write_text(root / TRUSTED_KEYS, _with_keys(root, keys))
 
 
 def _generated() -> tuple[Any, bytes]:
@@ -235,7 +249,7 @@ def _with_keys(root: Path, keys: Sequence[PublicKey]) -> str:
 
     from ruamel.yaml import YAML
 
-    text = (root / FILE).read_text(encoding="utf-8") if (root / FILE).exists() else ""
+    text = (root / TRUSTED_KEYS).read_text(encoding="utf-8") if (root / TRUSTED_KEYS).exists() else ""
     known = {key.id for key in parse_trust(text).keys}
     new = [key.model_dump(mode="json", exclude_none=True) for key in keys if key.id not in known]
     if not new:

@@ -1,40 +1,103 @@
-"""Whether what stages wrote is what was recorded: every digest is computed again and compared.
+"""Whether the bytes are those that were recorded: every digest that an artifact comes from is computed again and compared.
 
 The first mismatch in this order is the error:
 1. what people wrote, the code, the parameters and the locks of packages, stage by stage;
 2. each stage: its record, every file that it wrote, `dvc.lock`, what it read, its code, the records that it builds on;
-3. the log: its chain, its statements against the records, its signatures.
+3. the log: its chain, its statements against the records, its signatures;
+4. the rollouts of reinforcement learning: rewards and advantages follow from their terms, modes and parameters;
+5. for a candidate checkpoint: its evaluation, its gate and the summary of its run are about these bytes.
+
+`ascl lineage verify` and the creation of a release ask here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import sha256_bytes, sha256_json
 from ascl_core.errors import AsclError, DataError
 from tasks.evidence.acceptance import check_acceptances
-from tasks.evidence.attestations import record_of, statement_of
+from tasks.evidence.attestations import is_statement_of, record_of
 from tasks.evidence.collected import Evidence, is_external_source, is_source
 from tasks.evidence.contents import Content
 from tasks.evidence.graph import Node
-from tasks.evidence.log import COMMITTED, LOG, Entry, entries
+from tasks.evidence.log import Entry, entries
 from tasks.evidence.record import SCHEMA, SYNTAX
+from tasks.evidence.rollouts import check_rollouts
 from tasks.evidence.statements import APPROVAL, ROLLBACK
 from tasks.evidence.statements import verify as verify_signature
 from tasks.evidence.trust import Role, Trust, read_trust
-from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.parameters import differing
-from tasks.registry.stages import Stage
-from tasks.repository.dvc_lock import LOCK
+from tasks.registry.paths import COMMITTED_LOG, DVC_LOCK, DVC_YAML, LOG, PARAMETERS, REQUIREMENTS, RUN_SUMMARY
+from tasks.registry.stages import CHECKPOINT, CORPUS, DECISION, METRICS, Stage
 from tasks.repository.git import commit_of, show
 
 _HINT = "restore it: ascl pull, or git checkout; or run the stage again"
 
 
-def check_sources(evidence: Evidence) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Verified:
+    """What was compared and holds."""
+
+    path: str
+    sha256: str
+    snapshot: str
+    stages: int
+    files: int
+    size: int
+    """Bytes that were read."""
+    sources: int
+    """Files that people wrote."""
+    code: int
+    """Files of code."""
+    edges: int
+    """Inputs that another stage wrote."""
+    statements: int
+    signed: int
+    """Of the statements, those that a trusted key signed."""
+    replaced: int
+    """Records that were written again, with the same outputs, after other stages had read those outputs."""
+    rollouts: int
+    """Rollouts whose rewards and advantages were computed again; 0 if none were kept."""
+    outside: tuple[str, ...]
+    """Prompt sources that could not be compared, as the commit does not have them."""
+    judged: bool
+    """Whether the evaluation and the gate are about these bytes."""
+
+
+def verify(evidence: Evidence) -> Verified:
+    """Compare everything; `DataError` or `ReleaseError` names the first mismatch."""
+    outside = _check_sources(evidence)
+    for stage in evidence.stages:
+        _check_stage(evidence, stage)
+    statements, signed, replaced = _check_log(evidence)
+    rollouts = check_rollouts(evidence)
+    judged = evidence.is_whole and _check_judged(evidence)
+    contents = evidence.contents
+    return Verified(
+        path=evidence.found.path,
+        sha256=evidence.found.sha256,
+        snapshot=evidence.snapshot.name,
+        stages=len(evidence.nodes),
+        files=sum(len(content.files) for content in contents.values()),
+        size=sum(content.size for content in contents.values()),
+        sources=sum(len(contents[path].files) for path in evidence.sources if path in contents),
+        code=len(evidence.code),
+        edges=sum(not is_source(path) for node in evidence.nodes for path in node.inputs),
+        statements=statements,
+        signed=signed,
+        replaced=replaced,
+        rollouts=rollouts,
+        outside=outside,
+        judged=judged,
+    )
+
+
+def _check_sources(evidence: Evidence) -> tuple[str, ...]:
     """Compare sources, code, parameters and locks with the records; return the sources that are not in the commit."""
     outside: dict[str, None] = {}
     for node in evidence.nodes:
@@ -61,7 +124,7 @@ def check_sources(evidence: Evidence) -> tuple[str, ...]:
 
 def _check_parameters(evidence: Evidence, node: Node, entry: Mapping[str, Any]) -> None:
     recorded = (entry.get("params") or {}).get(PARAMETERS, {})
-    check_equal("the sections in dvc.lock", sorted(recorded), "the stage", sorted(node.stage.sections), LOCK, node.stage.name)
+    check_equal("the sections in dvc.lock", sorted(recorded), "the stage", sorted(node.stage.sections), DVC_LOCK, node.stage.name)
     for section, values in recorded.items():
         for name, wanted, found in differing(section, values, evidence.parameters.get(section)):
             if str(found) != str(wanted):
@@ -76,32 +139,32 @@ def _check_packages(evidence: Evidence) -> None:
         if node.record.git.dirty or not revision or commit_of(root, revision) is None:
             continue
         for name, sha256 in node.record.packages.items():
-            path = f"requirements/{name}"
+            path = f"{REQUIREMENTS}/{name}"
             if (revision, path) not in digests:
                 digests[revision, path] = sha256_bytes(show(root, revision, Path(path), missing=b""))
             who = f"the record of {node.stage.name}"
             check_equal(f"SHA-256 in commit {revision[:12]}", digests[revision, path], who, sha256, path)
 
 
-def check_stage(evidence: Evidence, stage: Stage) -> None:
+def _check_stage(evidence: Evidence, stage: Stage) -> None:
     """Compare the outputs of a stage, its inputs and its code with its record and with `dvc.lock`."""
     node, who, record = evidence.graph.nodes.get(stage.name), f"the record of {stage.name}", stage.record.path
     if node is None:
         raise DataError(f"{who} is missing", file=record, field=_where(evidence), hint=_HINT)
     entry = evidence.entry(stage)
     locked = _by_path(entry, "outs")
-    check_equal("the outputs in dvc.lock", sorted(locked), "the record", sorted([*node.outputs, record]), LOCK, stage.name)
+    check_equal("the outputs in dvc.lock", sorted(locked), "the record", sorted([*node.outputs, record]), DVC_LOCK, stage.name)
     command = re.search(rf"^  {stage.name}:\n(?:    .*\n)*?    cmd: (.*)$", evidence.dvc_yaml, re.MULTILINE)
-    check_equal("the command", entry.get("cmd"), "dvc.yaml", command and command[1], LOCK, stage.name)
+    check_equal("the command", entry.get("cmd"), DVC_YAML, command and command[1], DVC_LOCK, stage.name)
     check_equal("the stage", node.record.stage, "its file", stage.name, record)
     for path in (record, *node.outputs):
         content = _content(evidence, path, who)
         _check_files(content, node.record.files.get(path), path, who)
         if path in node.outputs:
             check_equal("SHA-256", content.sha256, who, node.outputs[path], path)
-        _check_locked(content, locked[path], "dvc.lock", path)
+        _check_locked(content, locked[path], DVC_LOCK, path)
         if locked[path]["md5"].endswith(".dir"):
-            check_equal("number of files", len(content.files), "dvc.lock", locked[path].get("nfiles"), path)
+            check_equal("number of files", len(content.files), DVC_LOCK, locked[path].get("nfiles"), path)
     _check_read(evidence, node, entry)
     _check_work(evidence, node)
 
@@ -128,7 +191,7 @@ def _check_work(evidence: Evidence, node: Node) -> None:
         check_acceptances(record, node.stage, read_trust(evidence.snapshot.root))
 
 
-def check_log(evidence: Evidence) -> tuple[int, int, int]:
+def _check_log(evidence: Evidence) -> tuple[int, int, int]:
     """Check the log; return how many statements it has, how many are signed, and how many records were replaced after others read them."""
     content, file = _log(evidence)
     if not content:
@@ -150,9 +213,31 @@ def check_log(evidence: Evidence) -> tuple[int, int, int]:
         one = logged.get(node.sha256)
         if one is None:
             raise DataError("the log has no statement about this record", file=node.stage.record.path, field=str(file), hint=_HINT)
-        if one.statement != statement_of(node.record, node.sha256):
+        if not is_statement_of(one.statement, node.record, node.sha256):
             raise DataError(f"says something else than the record of {node.stage.name}", file=file, field=f"line {one.seq + 1}", hint=_HINT)
     return count, signed, _num_replaced(evidence)
+
+
+def _check_judged(evidence: Evidence) -> bool:
+    """Check that evaluation, gate and summary, if there are any, are about the checkpoint; return whether the first two exist."""
+    made = {path: evidence.contents[path].sha256 for path in (CHECKPOINT, DECISION) if path in evidence.contents}
+    digest = evidence.json(CORPUS.path).get("digest") if CORPUS.path in evidence.contents else None
+    if METRICS in evidence.contents:
+        metrics = evidence.json(METRICS)
+        for field, what, path, wanted in (
+            ("checkpoint_sha256", "the checkpoint that was evaluated", CHECKPOINT, made[CHECKPOINT]),
+            ("corpus_digest", "the digest of the rules", CORPUS.path, digest),
+        ):
+            check_equal(what, metrics.get(field), path, wanted, METRICS, field)
+    for part, key, what, path, wanted in (
+        ("checkpoint", "sha256", "the checkpoint", CHECKPOINT, made[CHECKPOINT]),
+        ("gate", "sha256", "the gate's decision", DECISION, made.get(DECISION)),
+        ("rules", "digest", "the digest of the rules", CORPUS.path, digest),
+    ):
+        if part in evidence.summary:
+            said = evidence.summary[part]
+            check_equal(what, said.get(key) if isinstance(said, dict) else said, path, wanted, str(RUN_SUMMARY), f"{part}.{key}")
+    return METRICS in evidence.contents and DECISION in made
 
 
 def _check_signature(entry: Entry, trust: Trust, file: Path) -> None:
@@ -166,7 +251,7 @@ def _check_signature(entry: Entry, trust: Trust, file: Path) -> None:
 def _log(evidence: Evidence) -> tuple[bytes, Path]:
     root, commit = evidence.snapshot.root, evidence.snapshot.commit
     if commit is not None:
-        return show(root, commit, COMMITTED, missing=b""), COMMITTED
+        return show(root, commit, COMMITTED_LOG, missing=b""), COMMITTED_LOG
     return (root / LOG).read_bytes() if (root / LOG).exists() else b"", LOG
 
 

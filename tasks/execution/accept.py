@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ascl_core.artifacts import digest
 from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.evidence.acceptance import accepted
 from tasks.evidence.log import write_record
-from tasks.evidence.record import read_record
+from tasks.evidence.record import changed_inputs, edited_outputs, read_record
 from tasks.evidence.trust import PrivateKey, Role, read_trust
 from tasks.execution.supervisor import only_supervisor
 from tasks.registry.dependencies import read_dependencies
 from tasks.registry.stages import Stage
 from tasks.repository import outputs
+from tasks.repository.locking import lock_file
 
 
 def accept(root: Path, stage: Stage, reason: str, key: PrivateKey) -> None:
@@ -25,7 +25,7 @@ def accept(root: Path, stage: Stage, reason: str, key: PrivateKey) -> None:
     if not reason.strip():
         raise ConfigError("is empty", field="--reason", hint="say why the change of code changes no output")
     approver = read_trust(root).owner(key, Role.APPROVER)
-    with only_supervisor(root / ".ascl" / "locks" / f"{stage.name}.lock", wait_s=stage.timeout_s):
+    with only_supervisor(lock_file(root, stage.name), wait_s=stage.timeout_s):
         record = read_record(root / stage.record.path)
         if record is None:
             raise WorkspaceError(f"{stage.name} has no record, so there is nothing to accept", file=stage.record.path, hint="ascl run")
@@ -34,9 +34,8 @@ def accept(root: Path, stage: Stage, reason: str, key: PrivateKey) -> None:
             raise WorkspaceError(
                 f"the code of {stage.name} did not change", field="STAGE", value=stage.name, hint="ascl plan says what would run"
             )
-        before, now = (record.inputs, record.parameters), (dict(dependencies.data), dict(dependencies.parameters))
-        other = [one for old, new in zip(before, now, strict=True) for one in sorted({*old, *new}) if old.get(one) != new.get(one)]
-        other += [path for path, sha256 in record.outputs.items() if not (root / path).exists() or digest(root / path) != sha256]
+        missing = [path for path in record.outputs if not (root / path).exists()]
+        other = [*changed_inputs(record, dependencies), *missing, *edited_outputs(root, record)]
         if other or record.function != dependencies.function:
             problem = f"not only the code of {stage.name} changed: {', '.join(other) or 'its function'}"
             raise WorkspaceError(problem, field="STAGE", value=stage.name, hint="ascl run makes it anew")

@@ -22,7 +22,9 @@ from ascl_core.progress import ENVIRONMENT_VARIABLE
 from tasks.execution.engine import on_engine
 from tasks.execution.supervisor import end_with_parent
 from tasks.host.gpus import use_first_gpu_only
+from tasks.registry.paths import PARAMETERS
 from tasks.registry.stages import Artifact, Stage, get_stage
+from tasks.repository.worktrees import opened_run
 
 STATE, OUT, METRICS, ERROR = "state", "out", "metrics.json", "error.json"
 
@@ -31,13 +33,13 @@ def call(root: Path, stage: Stage, work: Path) -> dict[str, Any]:
     """Call the stage's function with its sections, inputs and outputs, and return the metrics that it returns."""
     module, _, name = stage.function.partition(":")
     function = getattr(importlib.import_module(module), name)
-    params = load_params(root / "params.yaml")
+    params = load_params(root / PARAMETERS)
     arguments: dict[str, Any] = {section: getattr(params, section) for section in stage.sections}
     arguments |= {key: _paths(root, value) for key, value in stage.inputs.items()}
     for key, artifact in stage.outputs.items():
         arguments[key] = work / OUT / artifact.path
         arguments[key].parent.mkdir(parents=True, exist_ok=True)
-    context = StageContext(state=work / STATE, map=on_engine)
+    context = StageContext(state=work / STATE, map=on_engine, run=opened_run(root))
     context.state.mkdir(parents=True, exist_ok=True)
     inspect.signature(function).bind(**arguments, **stage.constants, context=context)
     return dict(function(**arguments, **stage.constants, context=context))

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascl_core.arms import CANDIDATE, Arm, arms_that_run, get_arm
+from ascl_core.arms import CANDIDATE, INSTRUCT_MODEL, Arm, arms_that_run, get_arm
 from ascl_core.artifacts import write_json
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params, merge
+from ascl_core.config.sft_data import PUBLIC_SETS
+from ascl_core.data.renaming import rename_rules
 from ascl_core.errors import ConfigError, StageError
 from ascl_core.rules.change import write_changed_rules
 from tasks.execution.supervisor import OnEvent, supervise
+from tasks.host.interpreter import stage_python
+from tasks.registry.paths import COMPARISON
 from tasks.registry.stages import EVALUATE, RAW, RULES, ArtifactKind, Stage, get_stage
 from tasks.repository.worktrees import open_worktree
 
-FOLDER = Path("data") / "comparison"
 CHANGED_SHARE = 0.5
 """The share of the plain rules that flip if the rules change."""
 _PAGE_TIMEOUT_S = 900
 _NEEDED = {
-    "instruct_model": "a base model that follows instructions (base_model.path)",
-    **{name: f"the public set {name} (build_sft.published)" for name in ("star1", "star1_benign", "safechain")},
+    INSTRUCT_MODEL: "a base model that follows instructions (base_model.path)",
+    **{name: f"the public set {name} (build_sft.published)" for name in PUBLIC_SETS},
 }
 
 
@@ -53,15 +55,15 @@ def arms_named(names: Sequence[str], params: Params) -> tuple[Arm, ...]:
     able = arms_that_run(_available(params))
     if unable := asked - {arm.name for arm in able}:
         missing = get_arm(min(unable)).needs - _available(params)
-        hint = "set it; --profile small has such a model" if "instruct_model" in missing else "set it"
+        hint = "set it; --profile small has such a model" if INSTRUCT_MODEL in missing else "set it"
         raise ConfigError(f"the arm needs {_NEEDED[min(missing)]}", field="--arm", value=min(unable), hint=hint)
     return tuple(arm for arm in able if not asked or arm.name in asked)
 
 
 def _available(params: Params) -> set[str]:
     """Return what the parameters offer of the things that arms may need."""
-    published = {source.format for source in params.build_sft.published}
-    return published | ({"instruct_model"} if params.base_model.path is not None else set())
+    published = {source.data_set for source in params.build_sft.published}
+    return published | ({INSTRUCT_MODEL} if params.base_model.path is not None else set())
 
 
 def open_arm(root: Path, arm: Arm, seed: int, tree: str, params: Params) -> ArmRun:
@@ -76,7 +78,7 @@ def open_changed_rules(root: Path, tree: str, params: Params) -> Path:
     for written in (RULES, RAW):  # again, as an earlier comparison may have changed them
         shutil.rmtree(worktree / written.path)
         shutil.copytree(root / written.path, worktree / written.path)
-    write_changed_rules(worktree / RULES.path, worktree / RAW.path / "safety.yaml", CHANGED_SHARE)
+    rename_rules(worktree / RAW.path, write_changed_rules(worktree / RULES.path, CHANGED_SHARE).moved)
     return worktree
 
 
@@ -90,7 +92,7 @@ def gather(root: Path, arm_runs: Iterable[ArmRun], folder: str) -> list[dict[str
     """Copy the results of each arm to `data/comparison`, and return the entries of the page's manifest."""
     gathered: list[dict[str, object]] = []
     for arm_run in arm_runs:
-        target = root / FOLDER / folder / f"seed-{arm_run.seed}" / arm_run.arm.name
+        target = root / COMPARISON / folder / f"seed-{arm_run.seed}" / arm_run.arm.name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         logs = [artifact for artifact in arm_run.trained.outputs.values() if artifact.kind == ArtifactKind.LOG and folder == "runs"]
@@ -102,9 +104,9 @@ def gather(root: Path, arm_runs: Iterable[ArmRun], folder: str) -> list[dict[str
 
 def write_page(root: Path, runs: list[dict[str, object]], changed: list[dict[str, object]], on_event: OnEvent) -> Path:
     """Write the page from the gathered results, and return its path."""
-    folder = root / FOLDER
+    folder = root / COMPARISON
     write_json(folder / "manifest.json", {"schema": "ascl.comparison/1", "candidate": CANDIDATE, "runs": runs, "changed": changed})
-    command = [sys.executable, "-m", "ascl_core.report.comparison", str(folder)]
+    command = [stage_python(), "-m", "ascl_core.report.comparison", str(folder)]
     status, log = supervise(command, root=root, name="comparison", folder=folder, timeout_s=_PAGE_TIMEOUT_S, on_event=on_event)
     if status != 0:
         raise StageError(f"the page of the comparison could not be written (status {status})", file=log, hint=f"read {log}")

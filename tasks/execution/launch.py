@@ -6,29 +6,32 @@ it would start one process only, it is torch's own launcher.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from ascl_core.config.params import Params
-from ascl_core.config.profiles import FOLDER
 from ascl_core.errors import ConfigError
+from tasks.host.interpreter import stage_python
+from tasks.registry.paths import PARAMETERS, PROFILES
 from tasks.registry.stages import PARALLEL, Stage
 
 _CHILD = ("-m", "tasks.execution.child")
 
 
 def command(root: Path, stage: Stage, work: Path, params: Params, *, on_gpu: bool) -> list[str]:
-    """Return the command line that runs the stage in `work`; `ConfigError` if this machine cannot train by the strategy."""
+    """Return the command line that runs the stage in `work`, with the interpreter of the stages.
+
+    Raises `ConfigError` if this machine cannot train by the strategy.
+    """
     count = params.parallel.processes if PARALLEL in stage.sections else 1
     if count == 1:
-        return [sys.executable, *_CHILD, stage.name, str(work)]
+        return [stage_python(), *_CHILD, stage.name, str(work)]
     launcher = _accelerate(root, params) if on_gpu else _torchrun(params)
-    return [sys.executable, "-m", *launcher, *_CHILD, stage.name, str(work)]
+    return [stage_python(), "-m", *launcher, *_CHILD, stage.name, str(work)]
 
 
 def accelerate_file(root: Path, strategy: str) -> Path:
     """Return the configuration of accelerate for the strategy; `ConfigError` if it is missing."""
-    path = root / FOLDER / "accelerate" / f"{strategy}.yaml"
+    path = root / PROFILES / "accelerate" / f"{strategy}.yaml"
     if not path.is_file():
         raise ConfigError("does not exist", file=path, field="parallel.strategy", value=strategy, hint=f"git checkout -- {path.parent}")
     return path
@@ -49,7 +52,7 @@ def _torchrun(params: Params) -> list[str]:
     if params.parallel.strategy != "ddp":
         raise ConfigError(
             "shards a model over GPUs, and there is none",
-            file="params.yaml",
+            file=PARAMETERS,
             field="parallel.strategy",
             value=params.parallel.strategy,
             hint="set it to ddp, or parallel.processes to 1",

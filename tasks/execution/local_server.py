@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -15,18 +17,26 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from ascl_core.errors import WorkspaceError
+from ascl_core.errors import ConfigError, WorkspaceError
+from ascl_core.proxies import check_proxies
+from ascl_core.urls import is_address, is_this_machine
 from tasks.execution.supervisor import end_with_parent
+from tasks.registry.paths import PREFECT_HOME
 
-APP = "prefect.server.api.server:create_app"
+APP = "tasks.execution.server_app:create_app"
 SERVER_AUTH, CLIENT_AUTH = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
 """The credentials that a server requires and that its clients send: `USER:PASSWORD`, the same on both sides."""
+_EXAMPLE = "http://127.0.0.1:4200/api"
+_CLOUD = "/accounts/"
+"""In the URL of a workspace of Prefect Cloud, which states no version."""
 _START_S = 120.0
 _STOP_S = 5.0
 _DELIVER_S = 5.0
 _ANSWER_S = 10.0
 _REFUSALS = (401, 403)
+_SERVER_ERROR = 500
 
 
 @contextmanager
@@ -36,11 +46,12 @@ def prefect_server(root: Path) -> Iterator[str]:
     The local server also ends when this process is killed.
     """
     use_server_credentials()
+    check_proxies()
     if given := os.environ.get("PREFECT_API_URL"):
         check_answers(given)
         yield given
         return
-    with local_server(root / ".ascl" / "prefect") as url:
+    with local_server(root / PREFECT_HOME) as url:
         os.environ["PREFECT_API_URL"] = url
         try:
             yield url
@@ -78,6 +89,7 @@ def local_server(home: Path, database: str | None = None) -> Iterator[str]:
 def _settings(home: Path, port: int, database: str | None) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_API_DATABASE_CONNECTION_URL": database or f"sqlite+aiosqlite:///{home / 'server.db'}",
         "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -104,23 +116,53 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
 
 
 def use_server_credentials() -> None:
-    """Let clients send the server's credentials if the environment has only those."""
+    """Let clients send the server's credentials if the environment has only those; `ConfigError` if Prefect cannot compare them."""
     if SERVER_AUTH in os.environ:
         os.environ.setdefault(CLIENT_AUTH, os.environ[SERVER_AUTH])
+    for name in (SERVER_AUTH, CLIENT_AUTH):
+        if not os.environ.get(name, "").isascii():
+            problem = (
+                "has a character that is not ASCII, which Prefect's server cannot compare: it would answer every request with an error"
+            )
+            raise ConfigError(problem, field=name, hint="choose a password of ASCII characters, on both sides")
 
 
 def check_answers(url: str, hint: str = "start that server, or unset PREFECT_API_URL: a local one is started for the run") -> None:
-    """Raise `WorkspaceError` unless a server answers and accepts the credentials of the environment."""
+    """Raise `WorkspaceError` unless a Prefect API answers and accepts the credentials of the environment."""
+    if not is_address(url):
+        raise WorkspaceError("not an http(s) address without credentials", field="PREFECT_API_URL", value=url, hint=f"such as {_EXAMPLE}")
+    check_proxies()
+    directly = is_this_machine(urlsplit(url).hostname or "")
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if directly else []))
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=_authorization())
-        urllib.request.urlopen(request, timeout=_ANSWER_S).close()
+        with opener.open(request, timeout=_ANSWER_S) as answer:
+            if answer.headers.get_content_type() != "application/json" or not isinstance(json.load(answer), str):
+                raise _not_an_api(url)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code in _REFUSALS:
             problem = "refuses these credentials" if os.environ.get(CLIENT_AUTH) else "asks for credentials, and there are none"
             hint = f"export {CLIENT_AUTH}=USER:PASSWORD, the value of {SERVER_AUTH} with which the server was started"
             raise WorkspaceError(f"the Prefect server {problem}", file=url, field=CLIENT_AUTH, hint=hint) from None
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(f"no Prefect server answers: {error}", field="PREFECT_API_URL", value=url, hint=hint) from error
+        if error.code >= _SERVER_ERROR:
+            raise WorkspaceError(f"the Prefect server fails: {error}", field="PREFECT_API_URL", value=url, hint="read its log") from None
+        if _CLOUD not in url:
+            raise _not_an_api(url) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise WorkspaceError(
+            f"no Prefect server answers: {' '.join(str(error).split()) or type(error).__name__}",
+            field="PREFECT_API_URL",
+            value=url,
+            hint=hint,
+        ) from error
+
+
+def _not_an_api(url: str) -> WorkspaceError:
+    hint = "unset PREFECT_API_URL, or give the URL that ends in /api"
+    if "/api" not in url:
+        hint = f"export PREFECT_API_URL={url.rstrip('/')}/api"
+    return WorkspaceError("a server answers, but no Prefect API: its URL ends in /api", field="PREFECT_API_URL", value=url, hint=hint)
 
 
 def _authorization() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +14,13 @@ from ascl_core.config.params import Params
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.reach import Change, change, released_corpora
+from ascl_core.text import some
 from tasks.evidence.record import read_record
-from tasks.registry.parameters import FILE as PARAMETERS
-from tasks.registry.stages import CORPUS, RELEASED, RULES, STAGES, VALIDATE_RULES, Artifact, Stage
+from tasks.registry.paths import PARAMETERS
+from tasks.registry.stages import CORPUS, RELEASED, RULES, STAGES, VALIDATE_RULES, Artifact, Stage, upstream
 from tasks.repository import cache, dvc_lock
 from tasks.repository.released import released_folder
-from tasks.repository.staleness import REWRITTEN, Staleness, shown, staleness
+from tasks.repository.staleness import REWRITTEN, Staleness, staleness
 
 Action = Literal["run", "restore", "re-record", "reuse", "follow"]
 SCHEMA = "ascl.plan/1"
@@ -35,7 +35,7 @@ class Step:
     """`follow`: it runs if the stages upstream change its inputs, and is reused otherwise."""
     reasons: tuple[str, ...]
     seconds: float | None
-    """How long it took the last time; None if it never ran here, and 0 if it would not run."""
+    """How long it took the last time; 0 if it would not run, None if it never ran here with these parameters, its own and upstream."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """The sum of their last times, without those that never ran here."""
+        """The sum of their last times, as far as they are known."""
         return sum(step.seconds or 0.0 for step in self.to_run)
 
     @property
@@ -73,7 +73,7 @@ class Plan:
             return f"nothing would run: {stages}"
         never = sum(step.seconds is None for step in self.to_run)
         known = [f"at most {self.seconds:.0f} s by their last times"] if never < len(self.to_run) else []
-        return f"{stages}: {', '.join([*known, *([f'{never} never ran here'] if never else [])])}"
+        return f"{stages}: {', '.join([*known, *([f'{never} never ran here with these parameters'] if never else [])])}"
 
 
 def make_plan(
@@ -88,7 +88,8 @@ def make_plan(
     the head of the branch `releases`, whatever is in `data/released`.
     """
     with released_folder(root) as released:
-        stale = staleness(root, list(STAGES), parameters, {RELEASED.path: cache.md5(released)})
+        given = {**_missing_outputs(root), RELEASED.path: cache.md5(released)}
+        stale = staleness(root, list(STAGES), parameters, given)
         corpora = released_corpora(released)
     params = parse(Params, read_yaml(root / PARAMETERS) or {} if parameters is None else parameters, file=root / PARAMETERS)
     compiled = rules or (_compiled(root, params) if stale[VALIDATE_RULES.name] else None)
@@ -98,14 +99,30 @@ def make_plan(
     expected = _expected(found) if found is not None and (stale[VALIDATE_RULES.name] or VALIDATE_RULES.name in force) else {}
     steps: list[Step] = []
     unsure: dict[Artifact, str] = {}
-    recorded = dvc_lock.recorded_inputs(root)
+    recorded, other = dvc_lock.recorded_inputs(root), _with_other_parameters(stale)
     for stage in STAGES:
         step, moved = _step(root, stage, stale[stage.name], stage.name in force, _moved(stage, expected, recorded), unsure, expected)
+        if stage.name in other and step.action in ("run", "follow"):
+            step = replace(step, seconds=None)
         steps.append(step)
         if step.action in ("run", "follow"):
             sure = {*expected, *(stage.outputs[name] for name, inputs in stage.unmoved.items() if moved and moved <= inputs)}
             unsure |= {artifact: stage.name for artifact in (*stage.outputs.values(), stage.record) if artifact not in sure}
     return Plan(tuple(steps), found)
+
+
+def _missing_outputs(root: Path) -> dict[str, str]:
+    """Return the recorded MD5 of each output that is not here: whoever reads it gets it restored, so that it is no reason to run."""
+    return {path: md5 for path, md5 in dvc_lock.md5s(dvc_lock.recorded(root)).items() if not (root / path).exists()}
+
+
+def _with_other_parameters(stale: Mapping[str, Staleness]) -> set[str]:
+    """Return the stages whose last time says nothing, because their parameters, or those of a stage upstream, were others."""
+    found: set[str] = set()
+    for stage in STAGES:
+        if stale[stage.name].other_parameters or any(producer.name in found for producer in upstream(stage).values()):
+            found.add(stage.name)
+    return found
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -133,14 +150,14 @@ def _step(
     """Return what would be done, and the inputs that are certain to change, if they are the only reason."""
     upstream = list(dict.fromkeys(unsure[artifact] for artifact in stage.input_artifacts() if artifact in unsure))
     other = tuple(reason for reason in stale.reasons if not _is_about(reason, (*unsure, *expected)))
-    reasons = ("asked for by --force",) if forced else (*(f"{artifact.path} would change" for artifact in moved), *other)
+    reasons = ("asked for",) if forced else (*(f"{artifact.path} would change" for artifact in moved), *other)
     if forced or moved or (reasons and not stale.restorable):
         action: Action = "run"
     elif upstream:
         action, reasons = "follow", (f"follows {', '.join(upstream)}", *reasons)
     else:
         action = "restore" if reasons else "re-record" if stale.rewritten else "reuse"
-        reasons = reasons or ((REWRITTEN.format(shown(stale.rewritten)),) if stale.rewritten else ())
+        reasons = reasons or ((REWRITTEN.format(some(stale.rewritten, 1, noun="file")),) if stale.rewritten else ())
     took = 0.0 if action in ("reuse", "re-record", "restore") else _last_seconds(root, stage)
     alone = frozenset() if forced or other or upstream else frozenset(moved)
     return Step(stage.name, action, reasons or ("nothing that it depends on changed",), took), alone
@@ -161,18 +178,14 @@ def _with_other_rules(root: Path, stale: Staleness, found: Change) -> Staleness:
     """Return why `validate_rules` would run if `data/rules` had those rules."""
     reasons = tuple(reason for reason in stale.reasons if not _is_about(reason, [RULES]))
     path = root / CORPUS.path
-    if not path.is_file() or _md5(path.read_bytes()) != _expected(found)[CORPUS]:
+    if not path.is_file() or cache.md5_bytes(path.read_bytes()) != _expected(found)[CORPUS]:
         reasons = (f"other rules: corpus {found.corpora.served.digest[:12]}", *reasons)
     return replace(stale, reasons=reasons, restorable=stale.restorable and reasons == stale.reasons)
 
 
 def _expected(found: Change) -> dict[Artifact, str]:
     """Return DVC's MD5 of what `validate_rules` would write for these rules."""
-    return {VALIDATE_RULES.outputs[name]: _md5(to_json(content).encode()) for name, content in found.files().items()}
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return {VALIDATE_RULES.outputs[name]: cache.md5_bytes(to_json(content).encode()) for name, content in found.files().items()}
 
 
 def _moved(stage: Stage, expected: Mapping[Artifact, str], recorded: Mapping[str, Mapping[str, str]]) -> tuple[Artifact, ...]:
@@ -184,5 +197,8 @@ def _moved(stage: Stage, expected: Mapping[Artifact, str], recorded: Mapping[str
 
 
 def _last_seconds(root: Path, stage: Stage) -> float | None:
-    record = read_record(root / stage.record.path)
+    """Return how long its last run took, by its record, here or in the cache."""
+    here, md5 = root / stage.record.path, dvc_lock.md5s(dvc_lock.recorded(root)).get(stage.record.path)
+    file = here if here.is_file() or md5 is None else cache.cached_files(root, md5).get("")
+    record = read_record(file) if file else None
     return None if record is None else record.seconds

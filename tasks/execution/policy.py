@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
+from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
 from ascl_core.config.params import load_params
 from ascl_core.errors import StageCrashed, StageError
 from tasks.host.gpus import gpus
+from tasks.registry.paths import PARAMETERS
 from tasks.registry.stages import Stage
 
 GPU_LIMIT = "gpu"
@@ -35,27 +39,57 @@ class RetryPolicy:
     timeout_s: float | None = None
     """After this time, running stages are ended and no new ones start."""
 
+
+class PolicyTasks:
+    """Runs Prefect tasks by a policy, at most `at_a_time` in parallel.
+
+    At the policy's time limit, or if an exception leaves its block, such as that of a signal, it ends what runs: Prefect would wait for it.
+    """
+
+    def __init__(self, policy: RetryPolicy, at_a_time: int) -> None:
+        self._policy = policy
+        self._slots = threading.BoundedSemaphore(at_a_time)
+        self._interruption = threading.Event()
+        self._failure: BaseException | None = None
+        self._limit = threading.Timer(policy.timeout_s or threading.TIMEOUT_MAX, self._run_out)
+        self._limit.daemon = True
+
+    def __enter__(self) -> Self:
+        self._limit.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._limit.cancel()
+        if error is not None:
+            self._interrupt(error)
+
+    def _run_out(self) -> None:
+        limit, hint = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
+        self._interrupt(StageError("the run ran out of time and was ended", value=limit, hint=hint))
+
+    def _interrupt(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._interruption.set()
+
+    def _is_retryable(self, error: object) -> bool:
+        """Return whether a process or a GPU died by itself: wrong rules, parameters or data fail every time."""
+        return isinstance(error, StageCrashed) and self._failure is None
+
     @property
-    def task_options(self) -> dict[str, object]:
-        """The options of a Prefect task, except the retry condition."""
-        return {"retries": self.retries, "retry_delay_seconds": list(self.retry_delays_s)[: self.retries] or 0}
-
-
-def time_limit(policy: RetryPolicy, reached: Callable[[], None]) -> threading.Timer:
-    """Return a timer that calls `reached` when the policy's time is up, once it is started and unless it is cancelled."""
-    timer = threading.Timer(policy.timeout_s or threading.TIMEOUT_MAX, reached)
-    timer.daemon = True
-    return timer
-
-
-def is_retryable(error: object) -> bool:
-    """Return whether a process or a GPU died by itself: wrong rules, parameters or data fail every time."""
-    return isinstance(error, StageCrashed)
+    def _options(self) -> dict[str, Any]:
+        """The options of each task."""
+        return {
+            "persist_result": False,
+            "cache_policy": NO_CACHE,
+            "retries": self._policy.retries,
+            "retry_delay_seconds": list(self._policy.retry_delays_s)[: self._policy.retries] or 0,
+            "retry_condition_fn": lambda _task, _run, state: self._is_retryable(state.data),
+        }
 
 
 def uses_gpu(stage: Stage, root: Path) -> bool:
     """Return whether the stage would run on a GPU with the parameters in `root`."""
-    device = load_params(root / "params.yaml").compute.device
+    device = load_params(root / PARAMETERS).compute.device
     return "compute" in stage.sections and (device == "cuda" or (device == "auto" and bool(gpus())))
 
 

@@ -5,15 +5,14 @@ Prefect decides when a stage is due, and `bring_up_to_date` whether it must run,
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import TracebackType
+from threading import Lock
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -21,20 +20,21 @@ import httpx
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.assets import add_asset_metadata, materialize
-from prefect.cache_policies import NO_CACHE
 from prefect.context import AssetContext
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.evidence.record import read_record
-from tasks.execution.policy import RetryPolicy, gpu_slot, is_retryable, time_limit
+from tasks.execution.checks import upstream_checks
+from tasks.execution.policy import PolicyTasks, RetryPolicy, gpu_slot
 from tasks.execution.supervisor import interruption
 from tasks.execution.up_to_date import Outcome, bring_up_to_date
-from tasks.registry.stages import Artifact, Stage, upstream
+from tasks.registry.stages import STAGES, Artifact, Stage, upstream
+from tasks.repository import outputs
+from tasks.repository.staleness import current
 
 _PROGRESS_INTERVAL_S = 2.0
 Prepare = Callable[[Mapping[Artifact, Path]], None]
@@ -47,44 +47,50 @@ class Listener(Protocol):
     def started(self, stage: Stage) -> None: ...
     def progressed(self, stage: Stage, event: ProgressEvent) -> None: ...
     def finished(self, stage: Stage, outcome: Outcome | None) -> None: ...
+    def warned(self, problem: str) -> None: ...
 
 
 listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 """The listener of the flow that is called in this context."""
 
 
-class StageRunner:
-    """Runs stages as Prefect tasks, in the order of the registry, at most `max_parallel` at a time; after a failure nothing new starts.
+def warn(problem: str) -> None:
+    """Show a problem that fails nothing in the flow run's log and to the listener."""
+    get_run_logger().warning(problem)
+    if following := listener.get():
+        following.warned(problem)
 
-    An exception that leaves its block, such as that of a signal, ends the running stages: Prefect would wait for them to finish.
-    """
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of the stages of a root before they are due."""
+
+    current: frozenset[str] = frozenset()
+    """Those that are up to date, as is everything upstream of them."""
+    lost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was missing of those whose outputs were restored."""
+
+
+class StageRunner(PolicyTasks):
+    """Runs stages as Prefect tasks, in the order of the registry, at most `max_parallel` at a time; after a failure nothing new starts."""
 
     def __init__(
-        self, *, root: Path | None = None, force: Collection[str] = (), max_parallel: int = 1, policy: RetryPolicy | None = None
+        self,
+        *,
+        root: Path | None = None,
+        force: Collection[str] = (),
+        max_parallel: int = 1,
+        policy: RetryPolicy | None = None,
+        done: Callable[[Stage, Outcome], None] = lambda stage, outcome: None,
     ) -> None:
+        """Call `done` after each stage that ended well in the runner's own root, from the thread in which it ran."""
+        super().__init__(policy or RetryPolicy(), max_parallel)
         self._root = root or Path.cwd()
-        self._policy = policy or RetryPolicy()
-        self._limit = time_limit(self._policy, self._run_out)
         self._force = frozenset(force)
-        self._slots = threading.BoundedSemaphore(max_parallel)
-        self._failure: BaseException | None = None
+        self._done = done
         self._futures: dict[tuple[Path, str], PrefectFuture[Any]] = {}
-        self._interruption = threading.Event()
-
-    def __enter__(self) -> StageRunner:
-        self._limit.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._limit.cancel()
-        if error is not None:
-            self._failure = self._failure or error
-            self._interruption.set()
-
-    def _run_out(self) -> None:
-        limit, hint = f"{self._policy.timeout_s or 0:.0f} s", "raise its limit, and run again: what was finished is kept"
-        self._failure = self._failure or StageError("the run ran out of time and was ended", value=limit, hint=hint)
-        self._interruption.set()
+        self._found: _Known | None = None
+        self._asking = Lock()
 
     def __call__(self, stage: Stage, *, worktree: Path | None = None, sources: Sequence[Path] = (), prepare: Prepare | None = None) -> None:
         """Submit the stage, once for each root, to run after the submitted stages that make its inputs.
@@ -123,10 +129,7 @@ class StageRunner:
             name=stage.name,
             task_run_name=name,
             description=stage.summary,
-            persist_result=False,
-            cache_policy=NO_CACHE,
-            **cast(dict[str, Any], self._policy.task_options),
-            retry_condition_fn=lambda _task, _run, state: self._is_retryable(state.data),
+            **self._options,
         )
         def run_stage() -> Any:
             with self._slots:
@@ -144,12 +147,16 @@ class StageRunner:
         try:
             if prepare is not None:
                 prepare()
+            known = _Known() if root is not None or stage.name in self._force else self._known_at_first()
             outcome = bring_up_to_date(
                 stage,
                 root=root or self._root,
                 force=stage.name in self._force,
                 on_event=watcher.progressed,
                 run_id=_run_id(),
+                checks_ran=self._submitted >= {check.name for check in upstream_checks(stage)},
+                was_current=stage.name in known.current,
+                lost=known.lost.get(stage.name, ()),
                 slot=partial(gpu_slot, stage, root or self._root, self._policy, self._interruption),
             )
         except BaseException as error:
@@ -160,10 +167,22 @@ class StageRunner:
             watcher.finished(outcome)
         if root is None:
             _describe(stage, self._root, outcome)
+            self._done(stage, outcome)
         return outcome
 
-    def _is_retryable(self, error: object) -> bool:
-        return is_retryable(error) and self._failure is None
+    def _known_at_first(self) -> _Known:
+        """Return what was up to date when the first stage was due, after what was lost was restored; nothing of forced stages and below."""
+        with self._asking:
+            if self._found is None:
+                stages = [stage for stage in STAGES if stage.name not in self._force]
+                lost = outputs.restore_lost(self._root, stages)
+                self._found = _Known(current(self._root, stages), lost)
+            return self._found
+
+    @property
+    def _submitted(self) -> set[str]:
+        """The names of the stages that this runner runs, in whatever root; those upstream of a stage end before it starts."""
+        return {name for _, name in list(self._futures)}
 
 
 def _run_id() -> str | None:

@@ -30,10 +30,10 @@ from tasks.execution.launch import command
 from tasks.execution.supervisor import OnEvent, log_file, only_supervisor, run_supervised
 from tasks.host.gpus import gpus
 from tasks.registry.dependencies import Dependencies, read_dependencies
+from tasks.registry.paths import PARAMETERS, SCRATCH
 from tasks.registry.stages import Stage
 from tasks.repository.locking import lock_file
 
-SCRATCH = "scratch"
 RECORD = "record.json"
 _LAUNCHER = "torch.distributed.elastic"
 _ERROR = re.compile(r"(?:\[rank\d+\]: ?)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*)")
@@ -112,7 +112,7 @@ def _compute(root: Path, stage: Stage, dependencies: Dependencies, work: Path, l
     for name in (child.ERROR, child.METRICS, RECORD):
         (work / name).unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    params = load_params(root / "params.yaml")
+    params = load_params(root / PARAMETERS)
     status = run_supervised(
         command(root, stage, work, params, on_gpu=params.compute.device != "cpu" and bool(gpus())),
         lock=lock,

@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ascl_core.errors import AsclError, ConfigError, RuleError, WorkspaceError
+from ascl_core.proxies import check_proxies
 from ascl_core.rules.corpus import Corpus, read_corpus
 from ascl_core.serving.access import ADMIN_TOKEN, TOKEN
-from ascl_core.urls import is_loopback
+from ascl_core.urls import is_address, is_this_machine
+from tasks.registry.paths import PARAMETERS, SERVING
 from tasks.registry.stages import CORPUS, RULE_INDEX
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -26,8 +28,8 @@ def rule_arguments(root: Path, corpus: Path, port: int, index: Path | None = Non
 
     Servers of the same corpus and `port` share their swaps.
     """
-    folder = root / ".ascl" / "serving"
-    arguments = [str(corpus), "--params", str(root / "params.yaml"), *index_arguments(root, corpus, index)]
+    folder = root / SERVING
+    arguments = [str(corpus), "--params", str(root / PARAMETERS), *index_arguments(root, corpus, index)]
     return [*arguments, "--memory", str(folder / f"{port}.json"), "--access-log", str(folder / "look-ups.jsonl")]
 
 
@@ -59,8 +61,10 @@ def _ask(method: str, url: str, path: str, *, content: str | None = None, header
     _check(url)
     token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
     sent = {"Content-Type": "application/json", **(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+    if not (direct := is_this_machine(urlsplit(url).hostname or "")):
+        check_proxies()
     try:
-        with httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=not is_loopback(urlsplit(url).hostname or "")) as client:
+        with httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=not direct) as client:
             response = client.request(method, path, content=content, headers=sent)
     except (httpx.TransportError, UnicodeError) as error:
         problem = f"no server answers: {type(error).__name__}"
@@ -84,6 +88,5 @@ def _error(status: int, problem: str, url: str) -> AsclError:
 
 
 def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    if not is_address(url):
         raise ConfigError("not an http(s) address without credentials", field="--url", hint=f"such as {DEFAULT_URL}")

@@ -27,6 +27,7 @@ import psutil
 
 from ascl_core.errors import StageError
 from ascl_core.progress import ENVIRONMENT_VARIABLE, ProgressEvent
+from tasks.registry.paths import LOGS
 from tasks.repository.locking import lock_file
 
 MARK = "ASCL_STAGE_LOCK"
@@ -101,7 +102,7 @@ def supervise(
 
 def log_file(root: Path, name: str) -> Path:
     """Return the file for the output of a process of that name that starts now."""
-    return root / ".ascl" / "logs" / name / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
+    return root / LOGS / name / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
 
 
 def end_with_parent(parent: int, by: signal.Signals) -> Callable[[], None]:

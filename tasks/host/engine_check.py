@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from ascl_core.contracts import Engine
 from ascl_core.errors import ConfigError
+from tasks.host.interpreter import has_module
+from tasks.registry.paths import PARAMETERS
 
 _PACKAGE = "prefect_dask"
 _ANSWER_S = 5.0
@@ -17,11 +18,11 @@ def engine_problem(engine: Engine) -> ConfigError | None:
     """Return why nothing can run on the engine: its packages are not installed, or its scheduler does not answer."""
 
     def problem(field: str, found: str, hint: str) -> ConfigError:
-        return ConfigError(found, file="params.yaml", field=f"engine.{field}", value=getattr(engine, field), hint=hint)
+        return ConfigError(found, file=PARAMETERS, field=f"engine.{field}", value=getattr(engine, field), hint=hint)
 
     if engine.name != "dask":
         return None
-    if find_spec(_PACKAGE) is None:
+    if not has_module(_PACKAGE):
         return problem("name", "needs a package that is not installed", "install the dask extra, or set it to local")
     if engine.address is None:
         return None

@@ -5,16 +5,18 @@ Lengths are the longest that the parameters allow, so tokens and hours are upper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ascl_core.artifacts import read_json
+from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.catalogue import dataset, names
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import split_batch
 from ascl_core.config.params import Params
+from ascl_core.config.sft_data import PUBLISHED, REWRITTEN, SftData
 from ascl_core.config.suites import SuiteConfig
 from ascl_core.errors import DataError
 from ascl_core.sizing import disk
@@ -22,8 +24,8 @@ from ascl_core.sizing.devices import Device
 from ascl_core.sizing.memory import Memory, engine, sampling, trained, training
 from ascl_core.sizing.shape import Shape, find_shape, scratch_shape
 from ascl_core.sizing.time import SAMPLING_UTILISATION, TRAINING_UTILISATION, hours, sampling_operations, training_operations
-from ascl_core.vocabulary import PromptType
-from tasks.registry.stages import BUILD_SFT, CURATE, EVALUATE, IFPO, SFT, TRAINED, Artifact
+from ascl_core.vocabulary import Mode, PromptType
+from tasks.registry.stages import BUILD_SFT, CURATE, EVALUATE, IFPO, SFT, TRAINED, TRAJECTORIES, Artifact, Stage
 
 PROMPT_TOKENS = 512
 """A prompt with its system message and the tool's description."""
@@ -38,13 +40,8 @@ class Need:
     """What one stage needs, or several similar ones in sequence."""
 
     stage: str
-    times: int
-    """The number of such stages in a run."""
     model: str
     parameters: int
-    trained: int
-    """0 if nothing is trained."""
-    gpus: int
     memory: Memory
     """The peak on each GPU."""
     problem: str
@@ -53,11 +50,16 @@ class Need:
     tokens: float | None
     """An upper bound for all the stages; None until the data from which it follows exist."""
     hours: float | None
+    times: int = 1
+    """The number of such stages in a run."""
+    trained: int = 0
+    """How many of the parameters; 0 if nothing is trained."""
+    gpus: int = 1
 
 
 def estimate(root: Path, params: Params, device: Device) -> list[Need]:
     """Return the needs of all stages that put a model on a GPU; `ModelError` if the shape of one is unknown."""
-    return [*_teacher(root, params, device), _sft(params, device), _ifpo(params, device), _evaluation(root, params, device)]
+    return [*_teacher(root, params, device), _sft(root, params, device), _ifpo(params, device), _evaluation(root, params, device)]
 
 
 def base_shape(params: Params) -> Shape:
@@ -83,39 +85,42 @@ def _teacher(root: Path, params: Params, device: Device) -> Iterator[Need]:
     hint = (
         "take a smaller build_sft.teacher_model or judge, raise compute.vllm_memory_share, or serve the teacher: build_sft.teacher openai"
     )
-    yield Need(
-        BUILD_SFT.name,
-        1,
-        config.teacher_model,
-        shape.parameters,
-        0,
-        1,
-        memory,
-        problem,
-        hint,
-        tokens,
-        _sampling_hours(shape, tokens, device),
-    )
+    time = _sampling_hours(shape, tokens, device)
+    yield Need(BUILD_SFT.name, config.teacher_model, shape.parameters, memory, problem, hint, tokens, time)
 
 
-def _sft(params: Params, device: Device) -> Need:
+def _sft(root: Path, params: Params, device: Device) -> Need:
     shape, config = base_shape(params), params.sft
     rows, _ = split_batch(config.batch_size, config.micro_batch_size, params.parallel.processes)
     memory = training(shape, config.lora, params.parallel, params.compute, rows=rows, length=config.max_length)
-    tokens = float(_ARMS * config.max_steps * config.batch_size * config.max_length)
-    return Need(
-        SFT.name,
-        _ARMS,
-        _name(params),
-        shape.parameters,
-        trained(shape, config.lora),
-        params.parallel.processes,
-        memory,
-        _overflow(memory, device),
-        _training_hint(params, config.lora, "sft"),
-        tokens,
-        _training_hours(params, shape, config.lora, tokens, device),
-    )
+    trained_on = [data for data in SftData if data == config.arm or data.arm.stage != SFT.name]
+    steps = [_sft_steps(root, params, data) for data in trained_on]
+    tokens = None if None in steps else float(sum(filter(None, steps)) * config.batch_size * config.max_length)
+    need = _training_need(params, SFT, config.lora, memory, _overflow(memory, device), tokens, device)
+    return replace(need, times=_ARMS)
+
+
+def _sft_steps(root: Path, params: Params, data: SftData) -> int | None:
+    """Return the optimiser steps of SFT on that data; None if they depend on its rows, and their number is not known yet."""
+    if params.sft.epochs is None or params.sft.max_steps == 0:
+        return params.sft.steps(0)
+    try:
+        rows: int | None = len(read_jsonl(root / TRAJECTORIES[data].path))
+    except DataError:
+        rows = _most_rows(params, data)
+    return None if rows is None else params.sft.steps(rows)
+
+
+def _most_rows(params: Params, data: SftData) -> int | None:
+    """Return an upper bound of the rows that a teacher will write; None for public sets, and without a mix of fixed size."""
+    config, weights = params.build_sft, params.build_sft.mix_weights
+    if not weights or config.mix_size is None or data in PUBLISHED:
+        return None
+    if data not in (SftData.ASCL, *REWRITTEN):  # the same prompts again
+        return config.mix_size * max(config.trajectories_per_prompt.values())
+    look_ups = params.conversation.max_tool_calls if data is SftData.ASCL and config.samples == "by_turn" else 0
+    consulting = sum(weight for (_, mode), weight in weights.items() if mode is Mode.CONSULT) / sum(weights.values())
+    return math.ceil(config.mix_size * (1 + look_ups * consulting))
 
 
 def _ifpo(params: Params, device: Device) -> Need:
@@ -139,34 +144,40 @@ def _ifpo(params: Params, device: Device) -> Need:
     memory = max(both, key=lambda m: m.total)
     tokens = float(config.max_steps * config.rollouts_per_step * length)
     drawing = hours(sampling_operations(shape, tokens), device, parallel.processes, SAMPLING_UTILISATION)
-    return Need(
-        IFPO.name,
-        1,
-        _name(params),
-        shape.parameters,
-        trained(shape, config.lora),
-        parallel.processes,
-        memory,
-        problem or _overflow(memory, device),
-        _training_hint(params, config.lora, "ifpo"),
-        tokens,
-        drawing + _training_hours(params, shape, config.lora, tokens, device),
-    )
+    return _training_need(params, IFPO, config.lora, memory, problem or _overflow(memory, device), tokens, device, drawing)
+
+
+def _training_need(
+    params: Params,
+    stage: Stage,
+    lora: LoraConfig | None,
+    memory: Memory,
+    problem: str,
+    tokens: float | None,
+    device: Device,
+    drawing: float = 0.0,
+) -> Need:
+    """Return the need of a stage that trains the base model; `drawing` are the hours in which it also samples."""
+    shape, gpus = base_shape(params), params.parallel.processes
+    hint = _training_hint(params, lora, stage.name)
+    time = None if tokens is None else drawing + _training_hours(params, shape, lora, tokens, device)
+    own = (_name(params), shape.parameters, memory, problem, hint, tokens, time)
+    return Need(stage.name, *own, trained=trained(shape, lora), gpus=gpus)
 
 
 def _evaluation(root: Path, params: Params, device: Device) -> Need:
     shape, config = base_shape(params), params.evaluate
     length = PROMPT_TOKENS + config.max_new_tokens * (1 + params.conversation.max_tool_calls)
     rows = max(config.batch_size, *(drawn for *_, drawn in _drawings(params)))
-    memory, problem = _generation(params, device, shape, config.judge.models, params.compute.backend, rows=rows, length=length)
+    memory, problem = _generation(params, device, shape, config.judge_models, params.compute.backend, rows=rows, length=length)
     responses = _responses(root, params)
     tokens = None if responses is None else float(len(EVALUATE) * responses * length)
     time = _sampling_hours(shape, tokens, device)
     if time is not None and tokens is not None:
         read = tokens / length * _VERDICT_TOKENS
-        time += sum(hours(sampling_operations(find_shape(m), read), device, 1, SAMPLING_UTILISATION) for m in config.judge.models)
+        time += sum(hours(sampling_operations(find_shape(m), read), device, 1, SAMPLING_UTILISATION) for m in config.judge_models)
     hint = "raise compute.vllm_memory_share to at most 0.46 with a judge, lower evaluate.batch_size, or take a smaller judge"
-    return Need("evaluate", len(EVALUATE), _name(params), shape.parameters, 0, 1, memory, problem, hint, tokens, time)
+    return Need("evaluate", _name(params), shape.parameters, memory, problem, hint, tokens, time, times=len(EVALUATE))
 
 
 def _drawings(params: Params) -> Iterator[tuple[float, float, int]]:
@@ -205,7 +216,7 @@ def _of_external(suite: SuiteConfig, params: Params) -> int | None:
 def disk_of(params: Params) -> dict[str, float]:
     """Return the bytes on disk by part: every published checkpoint of a run, the saved state of one training, and models from the hub."""
     shape, lora = base_shape(params), (params.sft.lora, params.ifpo.lora)
-    judges = [model for section in (params.build_sft, params.ifpo, params.evaluate) for model in section.judge.models]
+    judges = [*params.build_sft.judge.models, *params.ifpo.judge.models, *params.evaluate.judge_models]
     teacher = [params.build_sft.teacher_model] if params.build_sft.teacher in ("vllm", "transformers") else []
     hub = {name for name in (params.base_model.path, *teacher, *judges) if name and not Path(name).expanduser().exists()}
     parts = {
@@ -236,7 +247,7 @@ def _generation(
 
 
 def _engine_problem(shape: Shape, vllm: Memory, field: str) -> str:
-    """vLLM starts only where its cache holds one conversation of the model's whole context."""
+    """Return why vLLM would not start, or "": its cache must hold one conversation of the model's whole context."""
     left, needed = vllm.parts["vLLM cache"], shape.context * shape.cache_per_token()
     return f"{field} leaves vLLM {left / 1e9:.1f} GB for a cache that needs {needed / 1e9:.1f} GB" if left < needed else ""
 
@@ -247,7 +258,7 @@ def _overflow(memory: Memory, device: Device) -> str:
     )
 
 
-def _training_hint(params: Params, lora: LoraConfig | None, section: Literal["sft", "ifpo"]) -> str:
+def _training_hint(params: Params, lora: LoraConfig | None, section: str) -> str:
     micro = f"lower {section}.micro_batch_size"
     if lora is not None or params.parallel.shards:
         return f"{micro}, or take {'more parallel.processes' if params.parallel.shards else 'a smaller model or a larger GPU'}"

@@ -7,10 +7,10 @@ import importlib.util
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -18,14 +18,25 @@ import psutil
 
 from ascl_core.config.params import Params, load_params
 from ascl_core.config.sources import OWN, SourceConfig
-from ascl_core.data.locations import expand, hub_id, is_url
+from ascl_core.data.locations import EXTERNAL, expand, hub_id, is_url, locate, pin_hint
+from ascl_core.data.public import PublicSet, missing, public_sets
 from ascl_core.errors import AsclError, ConfigError, DataError, ModelError, WorkspaceError
 from ascl_core.generation.hub import hub_problem
 from ascl_core.generation.packages import PREFIX, packaged_archive, packaged_weights
+from tasks.host import interpreter
 from tasks.host.engine_check import engine_problem
 from tasks.host.gpus import gpus
-from tasks.repository.check import Check
+from tasks.host.packages import pins, public
+from tasks.host.tracker import tracker_check
+from tasks.host.written_check import written_checks
+from tasks.registry.parameters import changed
+from tasks.registry.paths import DATA, DVC_CONFIG, LOCAL, PARAMETERS, REQUIREMENTS
+from tasks.registry.stages import STAGES
+from tasks.repository.cache import cache_folder
+from tasks.repository.git_checks import git_checks, path_check
+from tasks.repository.remote_check import Check
 from tasks.repository.remotes import CLEARTEXT, read_remote, secrets_in_configuration
+from tasks.repository.staleness import staleness
 
 _GIB = 1 << 30
 MIN_DISK_GIB = 0.5
@@ -34,25 +45,34 @@ ENOUGH_MEMORY_GIB = 3.0
 
 
 def blocking_checks(root: Path, params: Params) -> list[Check]:
-    """Return the checks that a run must pass; they are quick enough to run before every one."""
-    return [_git(root), remote_check(root), _disk(root), _writable(root), *_of_params(params)]
+    """Return the checks that a stage must pass; they are quick enough to run before every one."""
+    stages = _interpreter()
+    machine = [path_check(root), *git_checks(root), remote_check(root), _disk(root), _writable(root), tracker_check(), stages]
+    return machine if stages.level == "error" else [*machine, *_of_params(params)]
 
 
 def all_checks(root: Path) -> list[Check]:
     """Return all checks, for `ascl doctor`."""
     try:
-        params: Params | None = load_params(root / "params.yaml")
-        parameters = Check("params.yaml", "ok", "every key is known and in range")
+        params: Params | None = load_params(root / PARAMETERS)
+        parameters = Check(PARAMETERS, "ok", "every key is known and in range")
     except AsclError as error:
-        params, parameters = None, Check("params.yaml", "error", error.problem, str(error))
-    of_params = _of_params(params) if params else []
-    machine = [_python(), _packages(root), _cores(), _memory(), _gpu(), _port()]
-    return [*machine, _git(root), _dvc(root), remote_check(root), _disk(root), _writable(root), parameters, *of_params]
+        params, parameters = None, Check(PARAMETERS, "error", error.problem, str(error))
+    stages = _interpreter()
+    of_params = _of_params(params) if params and stages.level == "ok" else []
+    machine = [_python(), stages, _packages(root), _cores(), _memory(), _gpu(), _port()]
+    repository = [path_check(root), *git_checks(root), _dvc(root), remote_check(root)]
+    data = [_disk(root), _writable(root), tracker_check(), *written_checks(root)]
+    return [*machine, *repository, *data, parameters, *of_params, _state(root)]
 
 
-def require(root: Path, params: Params | None = None) -> None:
-    """Raise `WorkspaceError` for the first check that fails with these parameters, or with those in `params.yaml`."""
-    for check in blocking_checks(root, params or load_params(root / "params.yaml")):
+def require(root: Path, params: Params | None = None, *, all_stages: bool = True) -> None:
+    """Raise `WorkspaceError` for the first check that fails with these parameters, or with those in `params.yaml`.
+
+    The rules and prompts that people write are checked for `all_stages`; a single stage may read neither.
+    """
+    written = written_checks(root) if all_stages else ()
+    for check in (*blocking_checks(root, params or load_params(root / PARAMETERS)), *written):
         if check.level == "error":
             raise WorkspaceError(check.found, field=check.name, hint=check.hint)
 
@@ -65,7 +85,7 @@ def stages_at_a_time(params: Params) -> int:
 
 
 def _of_params(params: Params) -> list[Check]:
-    return [*_compute(params), *_engine(params), *_model(params), *_sources(params)]
+    return [*_compute(params), *_engine(params), *_model(params), *source_checks(params)]
 
 
 def _python() -> Check:
@@ -74,27 +94,25 @@ def _python() -> Check:
     return Check("python", "ok" if fits else "error", version, "" if fits else "use Python 3.11 or 3.12")
 
 
+def _interpreter() -> Check:
+    """Check the interpreter of the stages; what else they need is asked of it."""
+    try:
+        interpreter.require()
+        return Check("interpreter of the stages", "ok", interpreter.stage_python())
+    except WorkspaceError as error:
+        return Check(interpreter.VARIABLE, "error", f"{error.value}: {error.problem}", error.hint or "")
+
+
 def _packages(root: Path) -> Check:
-    lock = root / "requirements" / ("gpu.lock" if gpus() else "cpu.lock")
+    lock = root / REQUIREMENTS / ("gpu.lock" if gpus() else "cpu.lock")
     if not lock.exists():
         return Check("packages", "warning", f"no lock at {lock}", "restore it: git checkout")
-    wanted = dict(line.split("==") for line in lock.read_text().splitlines() if "==" in line and ";" not in line)
-    wrong = sorted(f"{name} {_installed(name)} instead of {version}" for name, version in wanted.items() if not _matches(name, version))
+    wanted = public(pins("\n".join(line for line in lock.read_text(encoding="utf-8").splitlines() if ";" not in line)))
+    here = public(interpreter.this_interpreter().packages)
+    wrong = [f"{name} {found} instead of {version}" for name, version, found in changed(wanted, here) if version]
     if wrong:
         return Check("packages", "warning", f"{len(wrong)} differ from {lock.name}: {', '.join(wrong[:3])}", "make setup")
     return Check("packages", "ok", f"{len(wanted)} as in {lock.name}")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _matches(name: str, version: str) -> bool:
-    installed = _installed(name)
-    return installed is not None and installed.partition("+")[0] == version.partition("+")[0]
 
 
 def _cores() -> Check:
@@ -122,30 +140,11 @@ def _port() -> Check:
         return Check("port", "error", f"127.0.0.1 cannot be listened on: {error}", "set PREFECT_API_URL to another server")
 
 
-def _git(root: Path) -> Check:
-    if shutil.which("git") is None:
-        return Check("git", "error", "git is not installed", "install git")
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    if head.returncode != 0:
-        reason = head.stderr.strip().splitlines()[0] if head.stderr.strip() else "no commit"
-        return Check(
-            "git",
-            "error",
-            f"{root} is no git repository with a commit: {reason}",
-            "git init && git add . && git commit, or clone the repository again",
-        )
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=False).stdout
-    count = len(changed.splitlines())
-    if count:
-        return Check("git", "warning", f"{head.stdout.strip()}, and {count} files not committed", "commit them, so that records name them")
-    return Check("git", "ok", head.stdout.strip())
-
-
 def _dvc(root: Path) -> Check:
     if importlib.util.find_spec("dvc") is None:
         return Check("dvc", "error", "DVC is not installed", "make setup")
-    if not (root / ".dvc" / "config").exists():
-        return Check("dvc", "error", f"{root / '.dvc' / 'config'} is missing", "git checkout -- .dvc .dvcignore")
+    if not (root / DVC_CONFIG).exists():
+        return Check("dvc", "error", f"{root / DVC_CONFIG} is missing", "git checkout -- .dvc .dvcignore")
     return Check("dvc", "ok", importlib.metadata.version("dvc"))
 
 
@@ -156,12 +155,23 @@ def remote_check(root: Path) -> Check:
     try:
         remote = read_remote(root)
     except ConfigError as error:
-        return Check("remote", "error", f"{error.field or error.file}: {error.problem}", error.hint or "")
+        return Check("remote", "error", error.finding, error.hint or "")
     return (
         Check("remote", "ok", str(remote))
         if remote
         else Check("remote", "warning", "none configured", "ascl remote set s3://BUCKET/PREFIX")
     )
+
+
+def _state(root: Path) -> Check:
+    """Check that the state of the stages can be read, as `ascl status` and every run do first."""
+    try:
+        stale = staleness(root, list(STAGES))
+    except AsclError as error:
+        return Check("state", "error", error.finding, error.hint or "")
+    except Exception as error:  # of any library that reads it: whatever it is, a run would end in it
+        return Check("state", "error", f"cannot be read: {type(error).__name__}: {error}", "ascl status --debug")
+    return Check("state", "ok", f"{sum(not one for one in stale.values())} of {len(stale)} stages are up to date")
 
 
 def _disk(root: Path) -> Check:
@@ -178,7 +188,11 @@ def _disk(root: Path) -> Check:
 
 
 def _writable(root: Path) -> Check:
-    for folder in (root, root / "data", root / ".ascl", root / ".dvc" / "cache"):
+    folders = [root, root / DATA, root / LOCAL]
+    with suppress(ConfigError):  # of which the check of the remote says what is wrong
+        cache = cache_folder(root)
+        folders.append(next(folder for folder in (cache, *cache.parents) if folder.exists()))
+    for folder in folders:
         if folder.exists():
             try:
                 with tempfile.NamedTemporaryFile(dir=folder):
@@ -204,14 +218,14 @@ def _compute(params: Params) -> Iterator[Check]:
     if parallel.shards and not on_gpu:
         found = f"params.yaml asks for {parallel.strategy}, which shards a model over GPUs, and there is none"
         yield Check("parallel.strategy", "error", found, "set parallel.strategy to ddp, or parallel.processes to 1")
-    if parallel.shards and parallel.strategy == "zero3" and importlib.util.find_spec("deepspeed") is None:
+    if parallel.shards and parallel.strategy == "zero3" and not interpreter.has_module("deepspeed"):
         found = "params.yaml asks for zero3 and DeepSpeed is not installed"
         yield Check("parallel.strategy", "error", found, "set parallel.strategy to fsdp2, or: pip install deepspeed")
     if params.ifpo.rollouts == "vllm_colocate" and not on_gpu:
         found = "params.yaml asks for vLLM beside the trainer, which needs a GPU"
         yield Check("ifpo.rollouts", "error", found, "set ifpo.rollouts to transformers")
     asked = (compute.backend, params.build_sft.teacher, params.ifpo.rollouts.partition("_")[0])
-    if "vllm" in asked and importlib.util.find_spec("vllm") is None:
+    if "vllm" in asked and not interpreter.has_module("vllm"):
         yield Check(
             "vllm",
             "error",
@@ -249,17 +263,40 @@ _PACKAGED: dict[str, Callable[[str], Path]] = {"base_model.path": packaged_weigh
 
 def _packaged(field: str, path: str) -> Iterator[Check]:
     try:
-        _PACKAGED[field](path)
+        if interpreter.is_own():
+            _PACKAGED[field](path)
+        elif not interpreter.has_module(path.removeprefix(PREFIX)):
+            raise ModelError("its package is not installed where stages run", hint=f"install it there: {interpreter.stage_python()}")
     except ModelError as error:
         yield Check(f"params.yaml: {field}", "error", f"model {path!r} cannot be used: {error.problem}", error.hint or "")
 
 
-def _sources(params: Params) -> Iterator[Check]:
+def source_checks(params: Params, profile: str | None = None) -> Iterator[Check]:
+    """Yield a check for the public data sets that are missing here, and for each other source that a run could not read."""
+    sets = public_sets(params)
+    if (check := public_data(sets, profile)) is not None:
+        yield check
+    reported = {id(one.source) for one in missing(sets) if not one.reads_hub}
     wanted: list[tuple[str, SourceConfig, bool]] = [(f"curate.sources {s.name}", s, True) for s in params.curate.sources]
+    wanted += [(f"build_sft.published {s.name}", s, True) for s in params.build_sft.published]
     wanted += [(f"suites.external {s.name}", s, s.required) for s in params.suites.external]
     for field, source, required in wanted:
-        if (problem := _source_problem(source)) is not None:
-            yield Check(f"params.yaml: {field}", "error" if required else "warning", *problem)
+        if id(source) not in reported and (problem := _source_problem(source)) is not None:
+            found, hint = problem
+            so = "a run needs it" if required else "a run would report this suite as missing"
+            yield Check(f"params.yaml: {field}", "error" if required else "warning", f"{found}; {so}", hint)
+
+
+def public_data(sets: list[PublicSet], profile: str | None = None) -> Check | None:
+    """Return the check of the public data sets that are missing here and are not read from the hub, with the command that gets them."""
+    absent = [one for one in missing(sets) if not one.reads_hub]
+    if not absent:
+        return None
+    required = any(one.required for one in absent)
+    named = ", ".join(sorted({one.source.format for one in absent}))
+    so = "a run needs them" if required else "a run would report these suites as missing"
+    hint = f"ascl data fetch{f' --profile {profile}' if profile else ''}, or set ASCL_EXTERNAL_DATA to a folder that has them"
+    return Check("public data", "error" if required else "warning", f"not in {expand(EXTERNAL)}: {named}; {so}", hint)
 
 
 def _source_problem(source: SourceConfig) -> tuple[str, str] | None:
@@ -267,14 +304,11 @@ def _source_problem(source: SourceConfig) -> tuple[str, str] | None:
     if source.path is None:
         return None if source.format == OWN else ("needs a path", "give `path`")
     try:
-        location = expand(source.path)
+        location = str(locate(source))
     except DataError as error:
         return f"{error.file}: {error.problem}", error.hint or ""
     if hub_id(location) is not None:
-        pinned = source.revision is not None
-        return (
-            None if pinned else (f"{location} has no pinned revision", "give `revision`, the commit that its page shows, or a local path")
-        )
+        return None if source.revision is not None else (f"{location} has no pinned revision", pin_hint(source))
     if is_url(location) or Path(location).exists():
         return None
-    return f"{location} does not exist", "check the path, or set ASCL_EXTERNAL_DATA to the folder with the external data"
+    return f"{location} does not exist", "check the path"

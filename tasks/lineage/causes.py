@@ -15,10 +15,9 @@ from typing import Any
 from ascl_core.artifacts import sha256_file
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
-from tasks.evidence.graph import Found, Node
-from tasks.evidence.packages import pins
+from tasks.evidence.graph import Found, Node, lock_text
 from tasks.evidence.snapshot import Snapshot
-from tasks.lineage.package_locks import lock_text
+from tasks.host.packages import pins
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import KEYS, count_rows
 from tasks.registry.code import PACKAGE
@@ -213,7 +212,8 @@ def _code(pairs: Pairs, name: str, old: Node, new: Node) -> Iterator[Cause]:
     before, after = old.record.code.digest, new.record.code.digest
     if before != after:
         listed = list(changed(pairs.old.snapshot.code_of(old.stage.name), pairs.new.snapshot.code_of(new.stage.name)))
-        for path, was, now in listed or [(PACKAGE, before, after)]:
+        comparable = old.record.code.form == new.record.code.form
+        for path, was, now in listed or ([(PACKAGE, before, after)] if comparable else []):
             yield Cause(Kind.CODE, path, was, now, (name,), _word(was, now))
     commits = (old.record.git.label(12), new.record.git.label(12))
     if commits[0] != commits[1]:

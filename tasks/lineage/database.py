@@ -13,8 +13,8 @@ from duckdb import DuckDBPyConnection
 
 from ascl_core.artifacts import atomic_path
 from ascl_core.errors import DataError
+from tasks.registry.paths import LINEAGE
 
-FOLDER = Path(".ascl") / "lineage"
 _MEMORY = "1GB"
 _MAGIC = b"PAR1"
 
@@ -25,12 +25,12 @@ def database(root: Path, *, spill: Path | None = None, also: Sequence[Path] = ()
 
     It can read the folder of the lineage, and the files `also`. `DataError` if a file of the lineage cannot be read.
     """
-    with opened(_MEMORY, folders=[root.resolve() / FOLDER], paths=also, spill=spill) as connection:
+    with opened(_MEMORY, folders=[root.resolve() / LINEAGE], paths=also, spill=spill) as connection:
         try:
             yield connection
         except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
             problem = f"cannot be read: {str(error).splitlines()[0]}"
-            raise DataError(problem, file=FOLDER, hint=f"rm -r {FOLDER}: it is written again from the data sets") from error
+            raise DataError(problem, file=LINEAGE, hint=f"rm -r {LINEAGE}: it is written again from the data sets") from error
 
 
 @contextmanager

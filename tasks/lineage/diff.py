@@ -13,7 +13,6 @@ Hashes cannot separate the remaining differences: any of several that met the sa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +93,8 @@ class Diff:
         """Return the diff for programs."""
         return {
             "schema": SCHEMA,
-            "a": _dump_found(self.old),
-            "b": _dump_found(self.new),
+            "a": self.old.to_json(),
+            "b": self.new.to_json(),
             "metrics": {
                 one.key: {"a": one.before, "b": one.after, "difference": one.difference, "outside_both": one.outside}
                 for one in self.metrics
@@ -159,11 +158,11 @@ def _metrics(pairs: Pairs, missing: list[str]) -> Iterator[Metric]:
     headlines = []
     for one, end in zip((pairs.old, pairs.new), pairs.ends, strict=True):
         path = end.node.stage.outputs["metrics"].path
-        content = one.snapshot.read(path)
+        content = one.snapshot.json(path)
         if content is None:
             missing.append(f"{path} in {one.snapshot.name}: its bytes are not available here, so no figure can be compared")
             return
-        headlines.append(json.loads(content)["headline"])
+        headlines.append(content["headline"])
     for key, name, _, _ in FIGURES:
         if any(headline.get(key) for headline in headlines):
             yield Metric(key, name, headlines[0].get(key), headlines[1].get(key))
@@ -178,10 +177,6 @@ def _answers(pairs: Pairs, missing: list[str]) -> RowCounts | None:
         missing.append(f"{paths[0]}: its bytes are not available here, so no answer can be compared")
         return None
     return count_rows(files[0], files[1], paths[0])
-
-
-def _dump_found(found: Found) -> dict[str, Any]:
-    return {"path": found.path, "sha256": found.sha256, "snapshot": found.snapshot.name, "commit": found.snapshot.commit}
 
 
 def _dump_cause(cause: Cause) -> dict[str, Any]:

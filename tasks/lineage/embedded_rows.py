@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from ascl_core.artifacts import digest
 from tasks.evidence.graph import Graph
-from tasks.lineage.database import FOLDER, database, files, rows_of
+from tasks.lineage.database import database, files, rows_of
 from tasks.lineage.manifests import GROUP_ROWS, ROWS, RULES, folder_of, make_manifest
 from tasks.lineage.reads import DATA_SETS
+from tasks.lineage.texts import TEXT_CHARACTERS, texts_of
+from tasks.registry.paths import LINEAGE
 
 MOST_ROWS = 2_000_000
 """The most rows in a page, which is then about 125 MB; data sets that do not fit are listed with their figures."""
-TEXT_CHARACTERS = 100
-"""Of each prompt."""
 UNAVAILABLE, CHANGED, TOO_MANY, LEFT_OUT = (
     "not available here: ascl pull",
     "not what its record says",
@@ -30,13 +30,6 @@ UNAVAILABLE, CHANGED, TOO_MANY, LEFT_OUT = (
 )
 _LEVEL = 6
 
-_PROMPTS = "SELECT id AS row_id, id AS prompt_id, min(left(prompt, $most)) AS text FROM read_parquet($file) GROUP BY ALL"
-_TRAJECTORIES = """
-SELECT id AS row_id, prompt_id, min(left(list_filter(messages, lambda m: m.role = 'user')[1].content, $most)) AS text
-FROM read_json($file, format = 'newline_delimited',
-    columns = {id: 'VARCHAR', prompt_id: 'VARCHAR', messages: 'STRUCT("role" VARCHAR, content VARCHAR)[]'})
-GROUP BY ALL
-"""
 _LINES = """
 SELECT row_id, nullif(prompt_id, row_id) AS prompt_id, text, source, licence, rules_are, array_to_string(rule_ids, ' ') AS rules, generator,
     seed::VARCHAR AS seed, kept, split
@@ -64,9 +57,9 @@ class DataSet:
 def data_sets(root: Path, graph: Graph, *, embed: bool, most: int = MOST_ROWS) -> list[DataSet]:
     """Return the data sets of a snapshot and write their missing manifests; data sets that would exceed `most` rows stay out."""
     found: list[DataSet] = []
-    for path, sha256, _ in graph.artifacts():
-        if path in DATA_SETS:
-            one = _data_set(root, graph, path, sha256, embed=embed)
+    for artifact in graph.artifacts():
+        if artifact.path in DATA_SETS:
+            one = _data_set(root, graph, artifact.path, artifact.sha256, embed=embed)
             most -= one.rows or 0 if not one.missing else 0
             found.append(one if most >= 0 else replace(one, missing=one.missing or TOO_MANY))
     return found
@@ -99,10 +92,9 @@ def chunks(root: Path, sets: Sequence[DataSet]) -> Iterator[Chunk]:
     for number, one in enumerate(sets):
         if one.missing or one.file is None:
             continue
-        texts = _TRAJECTORIES if one.path.endswith(".jsonl") else _PROMPTS
         values = {"file": files([one.file]), "rows": files([folder_of(root, one.sha256) / ROWS]), "most": TEXT_CHARACTERS}
-        with database(root, spill=root / FOLDER / "spill", also=[one.file]) as connection:
-            for batch in connection.sql(_LINES.format(texts), params=values).to_arrow_reader(GROUP_ROWS):
+        with database(root, spill=root / LINEAGE / "spill", also=[one.file]) as connection:
+            for batch in connection.sql(_LINES.format(texts_of(one.path)), params=values).to_arrow_reader(GROUP_ROWS):
                 yield Chunk(number, batch.num_rows, pack(_columns(batch)))
 
 

@@ -14,29 +14,29 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from ascl_core.errors import DataError, WorkspaceError
-from tasks.evidence.graph import Found, Graph, read_graph
+from ascl_core.errors import DataError, WorkspaceError, nearest
+from tasks.evidence.graph import Found, find_artifact, read_graph
 from tasks.evidence.snapshot import Snapshot, working_tree
-from tasks.lineage.snapshots import all_snapshots
 from tasks.registry.stages import CHECKPOINT, STAGES
+from tasks.repository.git import git
+from tasks.runs import runs
 from tasks.runs.recorded import commit_named
 
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _SHOWN = 8
+_PATHS = {artifact.path for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)}
 
 
 def find(root: Path, text: str) -> Found:
     """Return the artifact that a person means; `DataError` or `WorkspaceError` if there is none, or several, which it lists."""
     name, colon, path = text.rpartition(":")
     if colon and name != "sha256":
-        return _find_path(_snapshot(root, name), path)
-    if text in {artifact.path for stage in STAGES for artifact in (*stage.outputs.values(), stage.record)} or (
-        text != "." and (root / text).exists()
-    ):
-        return _find_path(working_tree(root), text.rstrip("/"))
+        return find_artifact(_snapshot(root, name), path)
+    if text in _PATHS or (text != "." and (root / text).exists()):
+        return find_artifact(working_tree(root), text.rstrip("/"))
     if (prefix := _PREFIX.fullmatch(text)) and (found := list(_by_digest(root, prefix[1]))):
         return _only(text, found)
-    return _find_path(_snapshot(root, text), CHECKPOINT)
+    return find_artifact(_snapshot(root, text), CHECKPOINT)
 
 
 def snapshot_named(root: Path, text: str) -> Snapshot | None:
@@ -48,37 +48,31 @@ def snapshot_named(root: Path, text: str) -> Snapshot | None:
     return Snapshot(root, name if colon else path, commit) if commit else None
 
 
+def all_snapshots(root: Path) -> Iterator[Snapshot]:
+    """Yield the working tree, then releases, then the runs that have ended; the newest of each first."""
+    yield working_tree(root)
+    tags = git(root, "for-each-ref", "--sort=-creatordate", "--format=%(refname:strip=2) %(*objectname) %(objectname)", "refs/tags/release")
+    for name, commit, *_ in (line.split() for line in tags.splitlines()):
+        yield Snapshot(root, name, commit)
+    for run_id, commit in runs.ended_commits(root).items():
+        yield Snapshot(root, run_id, commit)
+
+
 def _snapshot(root: Path, name: str) -> Snapshot:
     if name == ".":
         return working_tree(root)
     commit = commit_named(root, name)
     if commit is None:
-        known = ", ".join(one.name for one in islice(all_snapshots(root), 1, _SHOWN)) or "none yet"
+        names = [one.name for one in islice(all_snapshots(root), 1, None)]
+        known = f"runs and releases: {', '.join(names[:_SHOWN])}" if names else "there is no run or release yet"
         problem = "neither an artifact's path or digest, nor a run, a release or a commit"
-        raise WorkspaceError(problem, field="X", value=name, hint=f"runs and releases: {known}")
+        raise WorkspaceError(problem, value=name, hint=nearest(name, [*_PATHS, *names], f"{known}; ascl stages list names the artifacts"))
     return Snapshot(root, name, commit)
-
-
-def _find_path(snapshot: Snapshot, path: str) -> Found:
-    graph = read_graph(snapshot)
-    found = next((one for one in _artifacts(graph) if one.path == path), None)
-    if found is None:
-        known = ", ".join(sorted(graph.producers)[:_SHOWN]) or "nothing: ascl run"
-        raise DataError(f"no record in {snapshot.name} says who made it", file=path, hint=f"recorded there: {known}")
-    return found
-
-
-def _artifacts(graph: Graph) -> Iterator[Found]:
-    """Yield all outputs, then all records."""
-    for path, sha256, node in graph.artifacts():
-        yield Found(path, sha256, node, graph)
-    for node in graph.nodes.values():
-        yield Found(node.stage.record.path, node.sha256, node, graph)
 
 
 def _by_digest(root: Path, prefix: str) -> Iterator[Found]:
     for snapshot in all_snapshots(root):
-        yield from (found for found in _artifacts(read_graph(snapshot)) if found.sha256.startswith(prefix))
+        yield from (found for found in read_graph(snapshot).artifacts() if found.sha256.startswith(prefix))
 
 
 def _only(text: str, found: list[Found]) -> Found:

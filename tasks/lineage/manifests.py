@@ -22,17 +22,18 @@ import pyarrow.parquet as pq
 
 from ascl_core.artifacts import digest, sha256_json
 from ascl_core.errors import DataError
-from ascl_core.vocabulary import Arm, PromptType
-from tasks.lineage.database import FOLDER, database, files, is_whole
+from ascl_core.vocabulary import Mode, PromptType
+from tasks.lineage.database import database, files, is_whole
+from tasks.registry.paths import LINEAGE
 from tasks.repository.locking import exclusive
 
-MANIFESTS = FOLDER / "rows-1"
+MANIFESTS = LINEAGE / "rows-1"
 """The number is that of the format; other formats are not read."""
 ROWS, BY_PROMPT, RULES = "rows.parquet", "by_prompt.parquet", "rules.parquet"
 GROUP_ROWS = 20_480
 """Rows in a group of a Parquet file, which is the least that a look-up reads."""
 BATCH_ROWS = 10_000
-_MAKING = FOLDER / "making"
+_MAKING = LINEAGE / "making"
 _CURATED = "length, exact duplicates, near-duplicates, decontamination, resolved against the rules"
 _CURATED_UTILITY = "length, exact duplicates, decontamination, resolved against the rules"
 _RIGHT = {
@@ -113,7 +114,7 @@ def _sort(root: Path, unsorted: Path, into: Path, spill: Path) -> None:
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
     """Yield an empty folder to work in, for one process at a time; the remains of a killed process are removed."""
-    with exclusive(root / FOLDER / "lock"):
+    with exclusive(root / LINEAGE / "lock"):
         making = root / _MAKING
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir()
@@ -182,7 +183,7 @@ def _of_trajectory(row: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_id": row["prompt_id"],
         "source": row["source"],
         "licence": row["licence"],
-        "rules_are": NONE if not rules else CONSULTED if row["arm"] == Arm.ASCL else TAUGHT,
+        "rules_are": NONE if not rules else CONSULTED if row["mode"] == Mode.CONSULT else TAUGHT,
         "rule_ids": rules,
         "generator": row["generator"],
         "seed": row["seed"],

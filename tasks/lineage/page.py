@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,15 +21,16 @@ from ascl_core.artifacts import atomic_path
 from ascl_core.errors import ConfigError
 from ascl_core.evaluation.figures import FIGURES
 from ascl_core.report.templates import templates
+from ascl_core.text import counted
 from tasks.evidence.graph import Found, Graph, Node
 from tasks.lineage.diff import Diff, diff
 from tasks.lineage.drawing import DESCRIPTIONS, SIZES, State, draw
 from tasks.lineage.embedded_rows import LEFT_OUT, Chunk, DataSet, chunks, data_sets, pack
 from tasks.lineage.find import find, snapshot_named
-from tasks.registry.stages import CORPUS, EVALUATE, GATE, RELEASED, RL_CORPUS, SFT_CORPUS
+from tasks.registry.paths import PAGES
+from tasks.registry.stages import CORPUS, DECISION, METRICS, RELEASED, RL_CORPUS, SFT_CORPUS
 
 SCHEMA = "ascl.lineage-page/2"
-PAGES = Path(".ascl") / "lineage" / "pages"
 _TEMPLATE, _SCRIPT = "explorer.html.jinja", "explorer.js"
 _CORPORA = {"SFT data": SFT_CORPUS, "reinforcement learning": RL_CORPUS, "evaluation and serving": CORPUS}
 
@@ -85,10 +85,7 @@ def _side(found: Found) -> dict[str, Any]:
             if edge["producer"] is None and edge["sha256"] not in sources.setdefault(edge["path"], []):
                 sources[edge["path"]].append(edge["sha256"])
     return {
-        "snapshot": found.snapshot.name,
-        "commit": found.snapshot.commit,
-        "path": found.path,
-        "sha256": found.sha256,
+        **found.to_json(),
         "stage": found.node.stage.name,
         "upstream": [*(node.stage.name for node in graph.upstream(found.node)), *graph.sources(found.node)],
         "nodes": nodes,
@@ -119,13 +116,20 @@ def rules_of(graph: Graph, sets: list[DataSet]) -> list[dict[str, Any]]:
     """Return each version of each rule in the snapshot's corpora, with its use and how many rows of each data set have it."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for use, artifact in _CORPORA.items():
-        corpus = (_json(graph, artifact.path) if artifact.path in graph.producers else None) or {"rules": [], "lock": {}}
+        corpus = (graph.snapshot.json(artifact.path) if artifact.path in graph.producers else None) or {"rules": [], "lock": {}}
         for rule in corpus["rules"]:
             sha256 = corpus["lock"][rule["id"]]["sha256"]
             fields = {key: rule[key] for key in ("id", "title", "text", "policy", "category", "version", "status")}
             rows = [one.by_rule.get(rule["id"], 0) for one in sets]
             found.setdefault((rule["id"], sha256), {**fields, "sha256": sha256, "used": [], "rows": rows})["used"].append(use)
     return [found[key] for key in sorted(found)]
+
+
+def _rules_and_versions(rules: list[dict[str, Any]]) -> str:
+    """Return how many rules these versions are of, and how many versions, if a rule has more than one."""
+    number = len({rule["id"] for rule in rules})
+    text = counted(number, "rule")
+    return f"{text} in {len(rules)} versions" if len(rules) > number else text
 
 
 def _html(now: Found, before: Found | None, differences: Diff | None, sets: list[DataSet], packed: Iterator[Chunk]) -> Iterator[str]:
@@ -151,7 +155,7 @@ def _html(now: Found, before: Found | None, differences: Diff | None, sets: list
         "broken": _broken(data["sides"][-1]),
         "sets": sets,
         "packed": packed,
-        "num_rules": len(rules),
+        "rules_counted": _rules_and_versions(rules),
         "rules": pack(rules),
         "script": Markup(script),
         "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -171,21 +175,16 @@ def _facts(found: Found) -> dict[str, Any]:
     graph = found.graph
     records = [node.record for node in graph.nodes.values()]
     gpu_seconds = [record.gpu_seconds for record in records]
-    release = _json(graph, f"{RELEASED.path}/release.json") if found.snapshot.commit else None
-    of_this = release and release.get("checkpoint", {}).get("sha256") in {sha256 for _, sha256, _ in graph.artifacts()}
+    release = graph.snapshot.json(f"{RELEASED.path}/release.json") if found.snapshot.commit else None
+    of_this = release and release.get("checkpoint", {}).get("sha256") in {one.sha256 for one in graph.artifacts()}
     return {
         "release": release if of_this else None,
-        "gate": _json(graph, GATE.outputs["decision"].path),
-        "headline": (_json(graph, EVALUATE["ifpo"].outputs["metrics"].path) or {}).get("headline", {}),
+        "gate": graph.snapshot.json(DECISION),
+        "headline": (graph.snapshot.json(METRICS) or {}).get("headline", {}),
         "seconds": sum(record.seconds for record in records),
         "gpu_seconds": None if None in gpu_seconds else sum(filter(None, gpu_seconds)),
         "revisions": sorted({record.git.label() for record in records}),
     }
-
-
-def _json(graph: Graph, path: str) -> dict[str, Any] | None:
-    content = graph.snapshot.read(path)
-    return None if content is None else dict(json.loads(content))
 
 
 def _file_name(now: Found, before: Found | None) -> str:

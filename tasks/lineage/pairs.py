@@ -7,7 +7,6 @@ stages that are not live cannot have moved the end: the hashes prove it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,10 +141,10 @@ class Pairs:
     def _figures(self, found: Found, side: int) -> object:
         """Return the metrics without what repeats inputs; the digest of their file if it is not available here."""
         path = self.ends[side].node.stage.outputs["metrics"].path
-        content = found.snapshot.read(path)
-        if content is None:
+        metrics = found.snapshot.json(path)
+        if metrics is None:
             return self.ends[side].node.outputs[path]
-        return {key: value for key, value in json.loads(content).items() if key not in _ABOUT_INPUTS}
+        return {key: value for key, value in metrics.items() if key not in _ABOUT_INPUTS}
 
     def _readers_of(self, name: str, output: str) -> set[str]:
         pair = self.by_name[name]

@@ -19,12 +19,13 @@ from duckdb import DuckDBPyConnection
 from ascl_core.artifacts import sha256_bytes
 from tasks.evidence.graph import Graph, Node, read_graph
 from tasks.evidence.snapshot import Snapshot
-from tasks.lineage.database import FOLDER, dump, insert, load, rows_of
-from tasks.lineage.snapshots import all_snapshots
+from tasks.lineage.database import dump, insert, load, rows_of
+from tasks.lineage.find import all_snapshots
 from tasks.registry import stages
+from tasks.registry.paths import LINEAGE
 from tasks.registry.stages import BASE, STAGES, ArtifactKind, StageKind, paths_of
 
-INDEX = FOLDER / "index-1"
+INDEX = LINEAGE / "index-1"
 DATA_SETS = frozenset(paths_of(*stages.DATA_SETS))
 CORPORA = frozenset(paths_of(ArtifactKind.CORPUS))
 CHECKPOINTS = frozenset(paths_of(ArtifactKind.CHECKPOINT))

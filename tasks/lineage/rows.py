@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from duckdb import DuckDBPyConnection
 from ascl_core.artifacts import digest
 from ascl_core.data.raw_prompt import clean, prompt_id
 from ascl_core.errors import ConfigError, DataError
+from ascl_core.rules.corpus import nearest_rule
+from ascl_core.text import some
 from ascl_core.vocabulary import Split
 from tasks.evidence.graph import Found
 from tasks.lineage.database import database, files, insert, rows_of
@@ -31,6 +32,7 @@ from tasks.lineage.reads import (
     WRITTEN_UNDER,
     Reads,
 )
+from tasks.lineage.texts import beginnings
 from tasks.registry.stages import IFPO
 
 LEAST = 4
@@ -57,28 +59,42 @@ _RELATIONS = {
 }
 
 # What each checkpoint saw of the table `hits`: itself, through data written under it, or through the checkpoint that it started from.
-# Reinforcement learning reads one split of the prompts, the one in `rl_splits`.
+# Reinforcement learning reads one split of the prompts, the one in `rl_splits`. `fact_…` is the read that says so. A snapshot is named if
+# it has the checkpoint and records that read. One that records nothing of how the checkpoint was trained is named, too: that holds wherever
+# the checkpoint is. What it was evaluated with does not.
 _SAW = """
 WITH RECURSIVE seen AS (
-    SELECT r.made_sha256, r.made_path, r.stage, r.relation, h.what, r.read_path, r.read_sha256, sum(h.rows) AS rows
+    SELECT r.made_sha256, r.made_path, r.stage, r.relation, h.what, r.read_path, r.read_sha256, sum(h.rows) AS rows,
+        r.stage AS fact_stage, r.made_sha256 AS fact_made, r.read_path AS fact_path, r.read_sha256 AS fact_sha256
     FROM reads_once r JOIN hits h ON h.sha256 = r.read_sha256
     WHERE r.relation IN ($trained_on, $tokenizer, $evaluated_on, $trained_under, $evaluated_under)
       AND (r.stage <> $rl OR h.split IS NULL OR h.split = coalesce((SELECT split FROM rl_splits WHERE sha256 = h.sha256), h.split))
     GROUP BY ALL
   UNION
-    SELECT t.made_sha256, t.made_path, t.stage, $data_under, h.what, t.read_path, t.read_sha256, NULL
+    SELECT t.made_sha256, t.made_path, t.stage, $data_under, h.what, t.read_path, t.read_sha256, NULL,
+        w.stage, w.made_sha256, w.read_path, w.read_sha256
     FROM reads_once w JOIN hits h ON h.sha256 = w.read_sha256 JOIN reads_once t ON t.read_sha256 = w.made_sha256
     WHERE w.relation = $written_under AND t.relation = $trained_on
   UNION
-    SELECT r.made_sha256, r.made_path, s.stage, s.relation, s.what, s.read_path, s.read_sha256, s.rows
+    SELECT r.made_sha256, r.made_path, s.stage, s.relation, s.what, s.read_path, s.read_sha256, s.rows,
+        s.fact_stage, s.fact_made, s.fact_path, s.fact_sha256
     FROM seen s JOIN reads_once r ON r.read_sha256 = s.made_sha256
     WHERE r.relation = $started_from AND s.relation NOT IN ($evaluated_on, $evaluated_under, $tokenizer)
+), held AS (
+    SELECT DISTINCT s.*, m.commit FROM seen s JOIN reads m ON m.made_sha256 = s.made_sha256
+), checked AS (
+    SELECT h.*, bool_or(f.read_sha256 = h.fact_sha256) AS recorded
+    FROM held h LEFT JOIN reads f
+      ON f.commit = h.commit AND f.stage = h.fact_stage AND f.made_sha256 = h.fact_made AND f.read_path = h.fact_path
+    GROUP BY ALL
 )
-SELECT s.*, (
-    SELECT list(DISTINCT n.name ORDER BY n.name) FROM reads m JOIN named n USING (commit) WHERE m.made_sha256 = s.made_sha256
-) AS snapshots
-FROM seen s
-ORDER BY s.made_path, s.made_sha256, list_position($order, s.relation), s.stage, s.read_path, s.read_sha256, s.what
+SELECT * FROM (
+    SELECT made_sha256, made_path, stage, relation, what, read_path, read_sha256, rows, list(DISTINCT n.name ORDER BY n.name) AS snapshots
+    FROM checked JOIN named n USING (commit)
+    WHERE coalesce(recorded, relation NOT IN ($evaluated_on, $evaluated_under))
+    GROUP BY ALL
+)
+ORDER BY made_path, made_sha256, list_position($order, relation), stage, read_path, read_sha256, what
 """
 
 
@@ -152,7 +168,7 @@ class Rows:
 
     data_sets: list[DataSet]
     rows: list[dict[str, Any]]
-    """The first of them, by data set and id."""
+    """The first of them, by data set and id; `begins_with` is None if the bytes of the data set are not available here."""
     unavailable: list[str]
 
 
@@ -223,10 +239,11 @@ class _Known:
         self.paths: dict[str, str] = {}
         """Data sets with a manifest, by SHA-256."""
         self.unavailable = list(self.reads.unavailable)
-        named: dict[str, list[tuple[str, str]]] = {}
+        self.named: dict[str, list[tuple[str, str]]] = {}
+        """The commits and paths of each data set, by SHA-256."""
         for sha256, path, commits in self.reads.data_sets():
-            named.setdefault(sha256, []).extend((commit, path) for commit in commits)
-        for sha256, where in named.items():
+            self.named.setdefault(sha256, []).extend((commit, path) for commit in commits)
+        for sha256, where in self.named.items():
             if has_manifest(root, sha256) or self._make(sha256, where, fetch, on_progress):
                 self.paths[sha256] = where[0][1]
             else:
@@ -243,9 +260,7 @@ class _Known:
         exact = [line for line in both if line["id"] == text] or both
         ids = sorted({line["id"] for line in exact})
         if len(ids) > 1:
-            more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-            hint = f"one of: {', '.join(ids[:_SHOWN])}{more}"
-            raise DataError("several rows have an id with this prefix", field="--row", value=text, hint=hint)
+            raise DataError("several rows have an id with this prefix", field="--row", value=text, hint=f"one of: {some(ids, _SHOWN)}")
         wanted = sorted({line["row_id"] for line in exact})
         lines = "SELECT * EXCLUDE (filename) FROM {} WHERE row_id IN (SELECT unnest($ids)) AND $id IN (row_id, prompt_id) ORDER BY row_id"
         return self._query(ROWS, lines, {"ids": wanted, "id": ids[0]}, {line["sha256"] for line in exact}) if ids else []
@@ -262,8 +277,7 @@ class _Known:
         known = {line["rule_id"] for line in rows_of(self.connection, "SELECT DISTINCT rule_id FROM corpora")}
         if rule in known or self._query(RULES, "SELECT sha256 FROM {} WHERE rule_id = $rule LIMIT 1", {"rule": rule}):
             return rule
-        near = difflib.get_close_matches(rule.upper(), sorted(known), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else self._hint("ascl rules list")
+        hint = nearest_rule(rule, sorted(known), self._hint("ascl rules list"))
         raise ConfigError("no corpus and no row has this rule", field="--rule", value=rule, hint=hint)
 
     def rule(self, rule: str) -> Answer:
@@ -291,7 +305,7 @@ class _Known:
             used = tuple(f"{stage}: {relation}" for stage, relation in sorted(uses[sha256]))
             sets.append(DataSet(self.paths[sha256], sha256, used, split, total, having if rule else None))
             if limit > len(rows):
-                rows += self._query(ROWS, _FIRST, {**values, "limit": limit - len(rows)}, {sha256})
+                rows += self._with_texts(sha256, self._query(ROWS, _FIRST, {**values, "limit": limit - len(rows)}, {sha256}))
         return Rows(sets, rows, self.unavailable)
 
     def rl_split(self, sha256: str) -> str:
@@ -318,15 +332,26 @@ class _Known:
         found = rows_of(self.connection, query.format(table), {**values, "files": files(tables)})
         return [{**line, "path": self.paths[line["sha256"]]} for line in found]
 
+    def _with_texts(self, sha256: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return these rows of a data set with the beginnings of their prompts."""
+        found = next(self._files(sha256, self.named[sha256], fetch=False), None) if rows else None
+        texts = beginnings(self.root, *found[:2], {row["row_id"] for row in rows}) if found else {}
+        return [{**row, "begins_with": texts.get(row["row_id"])} for row in rows]
+
+    def _files(self, sha256: str, where: Sequence[tuple[str, str]], *, fetch: bool) -> Iterator[tuple[Path, str, str]]:
+        """Yield the files that have the bytes of a data set, each with its path in the commit, and the commit."""
+        for commit, path in where:
+            file = self.reads.file(commit, path, fetch=fetch)
+            if file is not None and digest(file) == sha256:
+                yield file, path, commit
+
     def _make(self, sha256: str, where: Sequence[tuple[str, str]], fetch: bool, on_progress: OnProgress) -> bool:
         """Write the manifest of a data set from any snapshot that has its bytes; return False if none has."""
         for fetched in (False, True) if fetch else (False,):
-            for commit, path in where:
-                file = self.reads.file(commit, path, fetch=fetched)
-                if file is not None and digest(file) == sha256:
-                    on_progress(f"{path} of {self.reads.name(commit)}")
-                    make_manifest(self.root, sha256, file, path)
-                    return True
+            for file, path, commit in self._files(sha256, where, fetch=fetched):
+                on_progress(f"{path} of {self.reads.name(commit)}")
+                make_manifest(self.root, sha256, file, path)
+                return True
         return False
 
     def _hint(self, default: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,19 +12,19 @@ from ascl_core.artifacts import parse_yaml, sha256_file, tree_digest
 from ascl_core.config.profiles import FOLDER as PROFILES
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import AsclError, ConfigError
+from ascl_core.text import some
 from tasks.evidence.graph import Found, Node, read_graph
 from tasks.evidence.provenance import seeds
 from tasks.evidence.snapshot import Snapshot
 from tasks.execution.plan import make_plan
 from tasks.lineage.causes import CORPORA
-from tasks.lineage.find import find
-from tasks.lineage.snapshots import all_snapshots
+from tasks.lineage.find import all_snapshots, find
 from tasks.registry.code import PACKAGE
-from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.parameters import changed, flat, parse_origin
+from tasks.registry.paths import PARAMETERS, RUN_SUMMARY
 from tasks.registry.stages import CHANGE, VALIDATE_RULES
+from tasks.repository import cache
 from tasks.repository.git import export
-from tasks.runs import runs
 
 _SHOWN_FILES = 5
 _Upstream = tuple[tuple[str, tuple[str, ...]], ...]
@@ -131,7 +129,11 @@ def _differing(found: Found) -> Iterator[str]:
     if code and snapshot.commit:
         with tempfile.TemporaryDirectory() as folder:
             export(snapshot.root, snapshot.commit, Path(PACKAGE), Path(folder))
-            yield from (f"{path} changed" for path, md5 in sorted(code.items()) if _md5(Path(folder) / path) != md5)
+            yield from (
+                f"{path} changed"
+                for path, md5 in sorted(code.items())
+                if not (file := Path(folder) / path).is_file() or cache.md5(file) != md5
+            )
 
 
 def _source_digest(snapshot: Snapshot, path: str) -> str | None:
@@ -140,10 +142,6 @@ def _source_digest(snapshot: Snapshot, path: str) -> str | None:
         return None
     tree = {name: sha256_file(file) for name, file in snapshot.files(path).items() if file}
     return tree_digest(tree) if tree else None
-
-
-def _md5(file: Path) -> str | None:
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else None
 
 
 def _settings(found: Found) -> tuple[str, tuple[Setting, ...]]:
@@ -176,24 +174,23 @@ def _rules(found: Found) -> str | None:
     upstream = {node.stage.name: node for node in found.graph.upstream(found.node)}
     paths = [path for path in CORPORA if any(path in node.inputs or path in node.outputs for node in upstream.values())]
     digest = next(filter(None, (_corpus_digest(found, path, upstream) for path in paths)), None)
-    change = found.snapshot.read(CHANGE.path) if digest else None
-    return f"{digest}, a change of the class {json.loads(change)['class']}" if change else digest
+    change = found.snapshot.json(CHANGE.path) if digest else None
+    return f"{digest}, a change of the class {change['class']}" if change else digest
 
 
 def _corpus_digest(found: Found, path: str, upstream: dict[str, Node]) -> str | None:
-    content = found.snapshot.read(path)
+    content = found.snapshot.json(path)
     if content is not None:
-        return str(json.loads(content)["digest"])
+        return str(content["digest"])
     node = upstream.get(VALIDATE_RULES.name)
     return None if node is None else str(node.record.metrics.get("digest"))
 
 
 def _run(found: Found) -> tuple[str | None, tuple[str, ...]]:
     """Return the run in whose commit the artifact is, and what it did with the stage."""
-    content = found.snapshot.read(str(runs.SUMMARY)) if found.snapshot.commit else None
-    if content is None:
+    summary = found.snapshot.json(str(RUN_SUMMARY)) if found.snapshot.commit else None
+    if summary is None:
         return None, ()
-    summary = json.loads(content)
     steps = [step for step in summary.get("stages", ()) if step.get("stage") == found.node.stage.name]
     reasons = tuple(f"{step['action']}: {reason}" for step in steps for reason in _informative(step.get("reasons", ())))
     flow = f", flow run {summary['flow_run']}" if summary.get("flow_run") else ""
@@ -230,9 +227,9 @@ def _changes(snapshot: Snapshot, old: Node, found: Found) -> Iterator[str]:
         yield f"{path} changed{f', by {producer.stage.name}' if producer else ''}"
     for key, was, now in changed(flat(old.record.parameters), flat(new.record.parameters)):
         yield f"{key} was {was}, and is {now}"
-    if old.record.code.digest != new.record.code.digest:
-        files = [path for path, _, _ in changed(snapshot.code_of(old.stage.name), found.snapshot.code_of(new.stage.name))]
-        more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
-        yield f"code changed: {', '.join(files[:_SHOWN_FILES]) or 'files unknown'}{more}"
+    files = [path for path, _, _ in changed(snapshot.code_of(old.stage.name), found.snapshot.code_of(new.stage.name))]
+    comparable = old.record.code.form == new.record.code.form
+    if old.record.code.digest != new.record.code.digest and (files or comparable):
+        yield f"code changed: {some(files, _SHOWN_FILES) or 'files unknown'}"
     if old.record.digest == new.record.digest:
         yield "nothing that it depends on changed: it was run with --force, or its outputs were lost"

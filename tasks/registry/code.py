@@ -1,4 +1,6 @@
-"""The code that a stage runs: its function's module, all that it imports, and the data files of these packages."""
+"""The code that a stage runs: its function's module, all that it imports, and the data files of these packages.
+
+Hidden files and those that editors leave are no code."""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ascl_core.errors import ConfigError
 from ascl_core.registry import REGISTRIES
+from ascl_core.stray import is_stray
 from tasks.registry.stages import Stage
 from tasks.registry.syntax import code_digest
 
@@ -27,7 +30,7 @@ def code_files(root: Path, stage: Stage) -> tuple[str, ...]:
     packages = {parent for name in modules for parent in _parents(name)}
     files = {_module_file(root, name) for name in modules | packages}
     folders = {file.parent for file in files if file.parent != root / PACKAGE}
-    data = {path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc")}
+    data = {path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".py" and not is_stray(path.name)}
     return tuple(sorted(str(path.relative_to(root)) for path in files | data))
 
 

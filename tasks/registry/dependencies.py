@@ -11,8 +11,9 @@ from ascl_core.artifacts import digest, sha256_json
 from ascl_core.config.params import load_params
 from ascl_core.errors import WorkspaceError
 from tasks.registry.code import code_digests
+from tasks.registry.paths import PARAMETERS
 from tasks.registry.sources import source_paths
-from tasks.registry.stages import Stage
+from tasks.registry.stages import WRITTEN, Artifact, ArtifactKind, Stage
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
             raise WorkspaceError(
                 f"is missing, and {stage.name} needs it",
                 file=artifact.path,
-                hint=f"git checkout -- {artifact.path}" if artifact.source else "run the stage that makes it: ascl run",
+                hint=_hint(artifact),
             )
-        data[artifact.path] = digest(root / artifact.path)
-    params = load_params(root / "params.yaml")
+        data[artifact.path] = digest(root / artifact.path, source=artifact.path in WRITTEN)
+    params = load_params(root / PARAMETERS)
     data |= {path: digest(root / path) for path in source_paths(root, stage, params)}
     values = params.model_dump(mode="json")
     return Dependencies(
@@ -63,6 +64,13 @@ def read_dependencies(root: Path, stage: Stage) -> Dependencies:
         parameters={section: values[section] for section in stage.sections},
         function=stage.function,
     )
+
+
+def _hint(artifact: Artifact) -> str:
+    if not artifact.source:
+        return "run the stage that makes it: ascl run"
+    own = {ArtifactKind.RAW: "put a table of prompts there (docs/prompts.md); or ", ArtifactKind.RULES: "ascl rules new ID TITLE; or "}
+    return f"{own.get(artifact.kind, '')}git checkout -- {artifact.path}"
 
 
 def short(text: str) -> str:

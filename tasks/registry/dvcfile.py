@@ -16,12 +16,12 @@ from ruamel.yaml import YAML
 from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.config.params import load_params
 from ascl_core.errors import WorkspaceError
+from tasks.registry import dvc_tools
 from tasks.registry.code import code_files
-from tasks.registry.parameters import FILE as PARAMETERS
+from tasks.registry.paths import DVC_YAML, PARAMETERS, STAGE_SCRIPT
 from tasks.registry.sources import source_paths
 from tasks.registry.stages import STAGES, Stage
 
-FILE = "dvc.yaml"
 _HEADER = "# Rendered from tasks/registry/stages.py and the imports of ascl_core: ascl stages write\n"
 Sources = Mapping[str, Sequence[str]]
 """The paths of the prompt sources by the name of the stage, for each stage that has any."""
@@ -29,6 +29,8 @@ Sources = Mapping[str, Sequence[str]]
 
 def render(root: Path, sources: Sources | None = None) -> str:
     """Return the text of `dvc.yaml`: for each stage its command, data and code dependencies, parameter sections and outputs.
+
+    After the stages come the figures, plots and checkpoints that DVC's own commands show.
 
     The default of `sources` are those that `params.yaml` names and that exist.
     """
@@ -38,16 +40,17 @@ def render(root: Path, sources: Sources | None = None) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 200
     text = StringIO()
-    yaml.dump({"stages": {stage.name: _entry(root, stage, sources.get(stage.name, ())) for stage in STAGES}}, text)
+    stages = {stage.name: _entry(root, stage, sources.get(stage.name, ())) for stage in STAGES}
+    yaml.dump({"stages": stages, **dvc_tools.sections()}, text)
     return _HEADER + text.getvalue()
 
 
 def check(root: Path, sources: Sources | None = None) -> None:
     """Raise `WorkspaceError` unless `dvc.yaml` agrees with the registry, the imports and the sources."""
-    path = root / FILE
+    path = root / DVC_YAML
     if not path.exists() or path.read_text(encoding="utf-8") != render(root, sources):
         problem = "is not what tasks/registry/stages.py, the imports of ascl_core and the sources in params.yaml say"
-        raise WorkspaceError(problem, file=FILE, hint="ascl stages write")
+        raise WorkspaceError(problem, file=DVC_YAML, hint="ascl stages write")
 
 
 def follow_sources(root: Path) -> None:
@@ -58,7 +61,7 @@ def follow_sources(root: Path) -> None:
     named, wanted = _named(root), _wanted(root)
     if named != wanted:
         check(root, named)
-        write_text(root / FILE, render(root, wanted))
+        write_text(root / DVC_YAML, render(root, wanted))
 
 
 def check_sources(root: Path, stage: Stage) -> None:
@@ -69,7 +72,7 @@ def check_sources(root: Path, stage: Stage) -> None:
     if named != wanted:
         raise WorkspaceError(
             f"does not name the sources of {stage.name} as they are now",
-            file=FILE,
+            file=DVC_YAML,
             field=stage.sources,
             value=", ".join(sorted({*named} ^ {*wanted})),
             hint="ascl stages write",
@@ -79,7 +82,7 @@ def check_sources(root: Path, stage: Stage) -> None:
 def _entry(root: Path, stage: Stage, sources: Sequence[str]) -> dict[str, Any]:
     return {
         "desc": stage.summary,
-        "cmd": f"exec python -m tasks {stage.name}",  # a shell in between would outlive a killed DVC, and the stage with it
+        "cmd": f"exec sh {STAGE_SCRIPT} {stage.name}",
         "deps": [*_data(stage), *sources, *code_files(root, stage)],
         "params": list(stage.sections),
         "outs": [artifact.path for artifact in (*stage.outputs.values(), stage.record)],
@@ -97,7 +100,7 @@ def _wanted(root: Path) -> Sources:
 
 def _named(root: Path) -> Sources:
     """Return the sources that the file names: the dependencies of a stage that are neither data nor code."""
-    content = read_yaml(root / FILE) if (root / FILE).exists() else None
+    content = read_yaml(root / DVC_YAML) if (root / DVC_YAML).exists() else None
     named = {}
     for stage in STAGES:
         if stage.sources is not None:

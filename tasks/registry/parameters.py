@@ -1,22 +1,20 @@
-"""`params.yaml`: resolve a profile into it without losing edits that people made there."""
+"""`params.yaml`: its values, where they come from, and how they differ."""
 
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import read_yaml, write_text
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.params import Params, load_params
-from ascl_core.config.profiles import override, resolve_profile, to_yaml
+from ascl_core.config.profiles import override, resolve_profile
 from ascl_core.errors import ConfigError
+from tasks.registry.paths import PARAMETERS
 
-FILE = "params.yaml"
 _COMMAND = "ascl params write"
-_EXPLAINED = "Every key is explained in docs/configuration.md."
 
 
 @dataclass(frozen=True)
@@ -30,38 +28,17 @@ class Origin:
         return shlex.join([*_COMMAND.split(), "--profile", self.profile, *(word for s in self.settings for word in ("--set", s))])
 
 
-def write_params(root: Path, profile: str | None, settings: Sequence[str] = (), *, overwrite: bool = False) -> Params:
-    """Resolve the profile and settings into `params.yaml` and return its parameters; without them, the file is only read.
-
-    `ConfigError` if a profile would replace values that are neither in a profile nor in git's HEAD.
-    """
-    path = root / FILE
-    if profile is None and not settings:
-        return load_params(path)
-    params, origin = _resolve(root, profile, settings)
-    if profile is not None and not overwrite and read_origin(root) is None and _only_copy(root):
-        raise ConfigError(
-            "holds values that were edited by hand and are in no commit; the profile would replace them",
-            file=path,
-            hint="commit them, keep them (leave out --profile), or replace them (--overwrite-params)",
-        )
-    text = to_yaml(params, f"{origin or 'Edited by hand.'}\n{_EXPLAINED}")
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
-    return params
-
-
 def planned_values(root: Path, profile: str | None, settings: Sequence[str] = ()) -> dict[str, Any]:
     """Return what `params.yaml` would contain in a run with this profile and these settings; writes nothing."""
     if profile is None and not settings:
-        load_params(root / FILE)
-        return dict(read_yaml(root / FILE) or {})
-    return _resolve(root, profile, settings)[0].model_dump(mode="json")
+        load_params(root / PARAMETERS)
+        return dict(read_yaml(root / PARAMETERS) or {})
+    return resolve(root, profile, settings)[0].model_dump(mode="json")
 
 
 def read_origin(root: Path) -> Origin | None:
     """Return the profile and settings that the file's first line names, if they still give exactly its values."""
-    path = root / FILE
+    path = root / PARAMETERS
     try:
         first = path.read_text(encoding="utf-8").partition("\n")[0]
         origin = parse_origin(first)
@@ -85,23 +62,14 @@ def parse_origin(line: str) -> Origin | None:
     return Origin(options[0][1], settings) if len(words) == 2 * len(options) else None
 
 
-def _resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[Params, Origin | None]:
+def resolve(root: Path, profile: str | None, settings: Sequence[str]) -> tuple[Params, Origin | None]:
     """Resolve the defaults, the profile and the settings; without a profile, the current file and the settings."""
     if profile is None:
         origin = read_origin(root)
         if origin is None:
-            return override(read_yaml(root / FILE) or {}, settings, file=root / FILE), None
+            return override(read_yaml(root / PARAMETERS) or {}, settings, file=root / PARAMETERS), None
         profile, settings = origin.profile, (*origin.settings, *settings)
     return resolve_profile(root, profile, settings), Origin(profile, tuple(settings))
-
-
-def _only_copy(root: Path) -> bool:
-    """Return whether the file differs from that at HEAD."""
-    path = root / FILE
-    if not path.exists():
-        return False
-    committed = subprocess.run(["git", "show", f"HEAD:./{FILE}"], cwd=root, capture_output=True, check=False)
-    return committed.returncode != 0 or committed.stdout != path.read_bytes()
 
 
 def flat(values: Any, above: str = "") -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _sources(stage: Stage, params: Params) -> tuple[SourceConfig, ...]:
 
 def _path(root: Path, source: SourceConfig) -> str | None:
     try:
-        location = local_path(source.path) if source.path and source.format != "own" else None
+        location = local_path(source) if source.format != "own" else None
     except DataError:
         return None
     if location is None or not os.path.exists(root / location):  # noqa: PTH110  # False without permission to look

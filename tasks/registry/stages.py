@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ascl_core.vocabulary import Arm
+from ascl_core.config.sft_data import FROM_TEACHER, SftData
+from ascl_core.errors import ConfigError, nearest
 
 
 class ArtifactKind(StrEnum):
@@ -29,6 +30,8 @@ class ArtifactKind(StrEnum):
     TRAJECTORIES = "trajectories"
     CHECKPOINT = "checkpoint"
     LOG = "log"
+    ROLLOUTS = "rollouts"
+    """Every rollout of reinforcement learning."""
     RESULTS = "results"
     METRICS = "metrics"
     DECISION = "decision"
@@ -49,6 +52,7 @@ _ROW_IDS = {
     ArtifactKind.PROMPTS: ("id",),
     ArtifactKind.SUITES: ("suite", "id"),
     ArtifactKind.TRAJECTORIES: ("id",),
+    ArtifactKind.ROLLOUTS: ("step", "group", "sample"),
     ArtifactKind.RESULTS: ("suite", "prompt_id", "sample"),
 }
 
@@ -104,6 +108,13 @@ class Stage:
     """The parameter that lists the prompt sources that it reads besides its inputs: `SECTION.KEY`."""
     kind: StageKind = StageKind.OTHER
 
+    def __post_init__(self) -> None:
+        outputs = [artifact.path for artifact in self.outputs.values()]
+        inputs = {artifact.path for artifact in self.input_artifacts()}
+        if wrong := [path for path in outputs if path in inputs or outputs.count(path) > 1]:
+            hint = "give each output a path of its own"
+            raise ConfigError("an output is also an input, or another output", field=f"stage {self.name}", value=wrong[0], hint=hint)
+
     @property
     def record(self) -> Artifact:
         """The record that the runner writes last; versioned with the outputs that it describes."""
@@ -123,6 +134,8 @@ _LONG_S = 7 * 24 * 3600
 RULES = Artifact("data/rules", ArtifactKind.RULES, source=True)
 RAW = Artifact("data/raw", ArtifactKind.RAW, source=True)
 RELEASED = Artifact("data/released", ArtifactKind.RELEASE, source=True)
+WRITTEN = frozenset({RULES.path, RAW.path})
+"""Folders in which people write, and so their editors and desktops leave files that do not count."""
 
 CORPUS = Artifact("data/compiled/corpus.json", ArtifactKind.CORPUS)
 """The current rules: checkpoints are evaluated and served with them."""
@@ -143,7 +156,7 @@ PROMPTS = Artifact("data/prompts/prompts.parquet", ArtifactKind.PROMPTS)
 CURATION_COUNTS = Artifact("data/prompts/counts.json")
 VALIDATION = Artifact("data/validation/result.json")
 VALIDATION_DOCS = Artifact("data/validation/docs")
-TRAJECTORIES = {arm: Artifact(f"data/sft/{arm}.jsonl", ArtifactKind.TRAJECTORIES) for arm in Arm}
+TRAJECTORIES = {data: Artifact(f"data/sft/{data}.jsonl", ArtifactKind.TRAJECTORIES) for data in SftData}
 SFT_COUNTS = Artifact("data/sft/counts.json")
 BASE_MODEL = Artifact("data/models/base", ArtifactKind.CHECKPOINT)
 
@@ -156,14 +169,15 @@ def _log(name: str) -> Artifact:
     return Artifact(f"data/logs/{name}.jsonl", ArtifactKind.LOG)
 
 
-def _sft(name: str, *arms: Arm) -> Stage:
+def _sft(name: str) -> Stage:
+    trained_on = [data for data in SftData if data.arm.stage == name]
     return Stage(
         name=name,
         kind=StageKind.TRAINING,
         function="ascl_core.sft.train:sft",
-        summary=f"fine-tune the base model on the {arms[0]} trajectories",
-        sections=("sft", "compute", PARALLEL),
-        inputs={"trajectories": tuple(TRAJECTORIES[arm] for arm in arms), "base": BASE_MODEL},
+        summary=f"fine-tune the base model on the {trained_on[0]} trajectories",
+        sections=("sft", "conversation", "compute", PARALLEL),
+        inputs={"trajectories": tuple(TRAJECTORIES[data] for data in trained_on), "base": BASE_MODEL},
         outputs={"checkpoint": _checkpoint(name), "log": _log(name)},
         timeout_s=_LONG_S,
         deterministic=False,
@@ -243,7 +257,7 @@ VALIDATE_DATA = Stage(
     kind=StageKind.CHECK,
     function="ascl_core.data.expectations:validate_data",
     summary="block the run unless the prompts meet their expectations",
-    sections=("validate_data",),
+    sections=("validate_data", "rules"),
     inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS},
     outputs={"validation": VALIDATION, "docs": VALIDATION_DOCS},
     deterministic=False,  # the data docs carry the time; the result does not
@@ -255,7 +269,7 @@ BUILD_SFT = Stage(
     summary="have the teacher write trajectories for ASCL and for each baseline",
     sections=("build_sft", "attacks", "conversation", "rules", "retrieval", "compute"),
     inputs={"prompts": PROMPTS, "corpus": SFT_CORPUS, "validation": VALIDATION},
-    outputs={**{str(arm): artifact for arm, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
+    outputs={**{str(data): artifact for data, artifact in TRAJECTORIES.items()}, "counts": SFT_COUNTS},
     timeout_s=_LONG_S,
     sources="build_sft.published",
 )
@@ -265,14 +279,13 @@ BASE = Stage(
     function="ascl_core.sft.base_model:base_model",
     summary="import the pretrained base model, or make one from scratch",
     sections=("base_model", "compute"),
-    inputs={"trajectories": tuple(TRAJECTORIES[arm] for arm in (Arm.ASCL, Arm.DIRECT_REFUSAL, Arm.CONTEXT_DISTILLATION))},
+    inputs={"trajectories": tuple(TRAJECTORIES[data] for data in FROM_TEACHER)},
     outputs={"base": BASE_MODEL},
     timeout_s=_LONG_S,
 )
 DATA_STAGES = (VALIDATE_RULES, BUILD_SUITES, CURATE, VALIDATE_DATA, BUILD_SFT, BASE, INDEX_RULES)
-SFT = _sft("sft", Arm.ASCL, Arm.SURROGATE, Arm.STAR1, Arm.STAR1_MIX, Arm.SAFECHAIN)
-SFT_DIRECT_REFUSAL = _sft("sft_direct_refusal", Arm.DIRECT_REFUSAL)
-SFT_CONTEXT_DISTILLATION = _sft("sft_context_distillation", Arm.CONTEXT_DISTILLATION)
+SFT, *_OWN_SFT = (_sft(name) for name in dict.fromkeys(data.arm.stage for data in SftData))
+ROLLOUTS = Artifact("data/rollouts/ifpo.parquet", ArtifactKind.ROLLOUTS)
 IFPO = Stage(
     name="ifpo",
     kind=StageKind.TRAINING,
@@ -280,16 +293,18 @@ IFPO = Stage(
     summary="sharpen when to consult by reinforcement learning with rebalanced advantages",
     sections=("ifpo", "attacks", "conversation", "rules", "retrieval", "compute", PARALLEL),
     inputs={"checkpoint_in": SFT.outputs["checkpoint"], "prompts": PROMPTS, "corpus": RL_CORPUS},
-    outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo")},
+    outputs={"checkpoint": _checkpoint("ifpo"), "log": _log("ifpo"), "rollouts": ROLLOUTS},
     timeout_s=_LONG_S,
     deterministic=False,
 )
 CANDIDATE = IFPO
 """The stage whose checkpoint the gate decides about and a release releases."""
 CHECKPOINT = checkpoint_of(CANDIDATE).path
-TRAINED = (SFT_DIRECT_REFUSAL, SFT_CONTEXT_DISTILLATION, SFT, IFPO)
+TRAINED = (*_OWN_SFT, SFT, IFPO)
 EVALUATED = (BASE, *TRAINED)
 EVALUATE = {stage.name: _evaluate(stage) for stage in EVALUATED}
+EVALUATION = EVALUATE[CANDIDATE.name]
+METRICS = EVALUATION.outputs["metrics"].path
 GATE = Stage(
     name="gate",
     kind=StageKind.DECISION,
@@ -297,20 +312,22 @@ GATE = Stage(
     summary="decide whether the checkpoint may be released, with reasons",
     sections=("gate",),
     inputs={
-        "metrics": EVALUATE["ifpo"].outputs["metrics"],
-        "results": EVALUATE["ifpo"].outputs["results"],
+        "metrics": EVALUATION.outputs["metrics"],
+        "results": EVALUATION.outputs["results"],
         "released": RELEASED,
     },
     outputs={"decision": Artifact("data/gate/decision.json", ArtifactKind.DECISION)},
 )
+DECISION = GATE.outputs["decision"].path
 REPORT = Stage(
     name="report",
     kind=StageKind.REPORT,
     function="ascl_core.report.build:report",
     summary="write the report page, the model card and the data card",
-    sections=("report",),
+    sections=("report", "rules"),
     inputs={
         "corpus": CORPUS,
+        "released": RELEASED,
         "findings": FINDINGS,
         "suites_manifest": SUITES_MANIFEST,
         "curation_counts": CURATION_COUNTS,
@@ -342,6 +359,15 @@ def upstream(stage: Stage) -> dict[Artifact, Stage]:
     return {artifact: _PRODUCERS[artifact] for artifact in stage.input_artifacts() if artifact in _PRODUCERS}
 
 
+FOLDERS = frozenset(
+    artifact.path
+    for stage in STAGES
+    for artifact in (*stage.input_artifacts(), *stage.outputs.values())
+    if "." not in artifact.path.rpartition("/")[2]
+)
+"""The artifacts that are folders: their digest is that of the sorted JSON of their files' digests, not of any file's bytes."""
+
+
 def paths_of(*kinds: ArtifactKind) -> dict[str, ArtifactKind]:
     """Return the kind of every artifact of these kinds by its path, in the order of the stages that read or write it."""
     known = (one for stage in STAGES for one in (*stage.input_artifacts(), *stage.outputs.values(), stage.record))
@@ -360,9 +386,7 @@ def upstream_stages(*stages: Stage) -> list[Stage]:
 
 def get_stage(name: str) -> Stage:
     """Return the stage of that name; `ConfigError` names the nearest known one."""
-    from ascl_core.errors import ConfigError, nearest
-
     by_name = {stage.name: stage for stage in STAGES}
     if name not in by_name:
-        raise ConfigError("no such stage", field="STAGE", value=name, hint=nearest(name, by_name))
+        raise ConfigError("no such stage", field="STAGE", value=name, hint=nearest(name, by_name, command="ascl stages list"))
     return by_name[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import threading
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -13,6 +14,8 @@ from ascl_core.errors import ConfigError
 _SILENT = frozenset({"kind", "type_comment", "type_ignores"})
 """Fields of nodes without a meaning: the prefix of `u"…"`, and comments about types."""
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_PARSING = threading.Lock()
+"""Python 3.11.7 and older count the depth of trees for all threads together, and fail if two make one at the same time (gh-106905)."""
 
 
 def code_digest(path: str, content: bytes) -> str:
@@ -27,7 +30,8 @@ def code_digest(path: str, content: bytes) -> str:
 @functools.lru_cache(maxsize=4096)  # one file is code of many stages
 def _python_digest(path: str, content: bytes) -> str:
     try:
-        tree = ast.parse(content)
+        with _PARSING:
+            tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"cannot be parsed: {error}", file=path, hint="correct the syntax") from None
     return sha256_bytes(_dump(tree).encode(errors="surrogatepass"))

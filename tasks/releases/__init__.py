@@ -8,9 +8,9 @@
     create.py       a release
     own_keys.py     one person's keys in both roles
     alone.py        a release by one person, in one step
-    rollback.py     an earlier release again
-    verify.py       a release looked at anew, as its signatures and digests say
+    rollback.py     releasing an earlier release again
+    verify.py       whether the signatures and digests of a release hold
     fetch.py        the checkpoint of a release, for a deployment
 
-No state of Prefect is asked: statements that people and the trainer signed, in git, are the authority.
+The authority is what people and the trainer signed, in git; no state of Prefect counts.
 """

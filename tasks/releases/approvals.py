@@ -1,17 +1,21 @@
-"""Approvals: what a person signs about one checkpoint of one run, and whether the signatures at hand suffice to release it."""
+"""Approvals: what a person signs about one checkpoint of one run, and whether the signatures suffice to release it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import AwareDatetime
+
+from ascl_core.config.base import Config
 from ascl_core.errors import ReleaseError
+from ascl_core.text import counted
 from tasks.evidence.statements import APPROVAL, Envelope, Signed, Statement, now, sign, time_of, verify
 from tasks.evidence.trust import NAME, PrivateKey, Role, Trust, read_trust
+from tasks.registry.paths import TRUSTED_KEYS
 from tasks.registry.stages import CHECKPOINT
 from tasks.releases.candidate import Candidate, Judged
 
@@ -23,33 +27,26 @@ _FOR_OVERRIDE = 2
 _FOR_PASSED = 1
 
 
-@dataclass(frozen=True)
-class Approval:
-    """One person's yes, of which the signature holds."""
+class Approval(Config):
+    """One person's approval with a valid signature, as the release's record repeats it."""
 
     approver: str
     key: str
     reason: str
-    time: str
+    time: AwareDatetime
     override: tuple[str, ...]
     """The criteria that failed and that the person lists; empty where the gate passed."""
 
-    def to_json(self) -> dict[str, Any]:
-        """What the release's record says of it."""
-        return {"approver": self.approver, "key": self.key, "reason": self.reason, "time": self.time, "override": list(self.override)}
-
 
 def sign_approval(candidate: Candidate, approver: str, reason: str, key: PrivateKey, *, override: bool = False) -> Envelope:
-    """The approver's signed yes; `ReleaseError` without a reason, or unless `override` is said where, and only where, the gate said no."""
+    """Sign an approval. `ReleaseError` without a reason; `override` must be given if the gate did not pass, and only then."""
     judged = candidate.judged
     if not reason.strip():
         raise ReleaseError("an approval needs a reason", field="reason", hint="say why, for those who read it later: --reason '…'")
     if not re.fullmatch(NAME, approver):
-        raise ReleaseError(
-            "not the name of an approver", field="approver", value=approver, hint="as in data/trust/keys.yaml, in lower case"
-        )
+        raise ReleaseError("not the name of an approver", field="approver", value=approver, hint=f"as in {TRUSTED_KEYS}, in lower case")
     if override is judged.passed:
-        problem = "the gate passed: there is nothing to override" if override else f"the gate said no: {', '.join(judged.failed)}"
+        problem = "the gate passed: there is nothing to override" if override else f"the gate did not pass: {', '.join(judged.failed)}"
         raise ReleaseError(
             problem, field="override", hint="leave override out" if override else "a second approver and override, or train on"
         )
@@ -58,14 +55,14 @@ def sign_approval(candidate: Candidate, approver: str, reason: str, key: Private
 
 
 def verify_approvals(root: Path, candidate: Candidate, envelopes: Sequence[Envelope]) -> tuple[Approval, ...]:
-    """The approvals, where they suffice to release the candidate now; `ReleaseError` says what does not hold, be it in one of many."""
+    """Return the approvals if they suffice to release the candidate now; `ReleaseError` names the first problem in any of them."""
     return check_approvals(read_trust(root), candidate.judged, envelopes, datetime.now(UTC))
 
 
 def check_approvals(
     trust: Trust, judged: Judged, envelopes: Sequence[Envelope], at: datetime, *, even_revoked: bool = False
 ) -> tuple[Approval, ...]:
-    """The same for what an earlier release was about, at its time.
+    """Return the approvals if they sufficed to release, at the time `at`, what `judged` describes.
 
     One approver suffices where the gate passed. Where it did not, two of different names with different keys must, and each of them
     lists just the criteria that failed.
@@ -76,12 +73,12 @@ def check_approvals(
     if min(len(people), len(keys)) < needed:
         why = "" if judged.passed else f", as these criteria failed: {', '.join(judged.failed)}"
         who = ", ".join(sorted(people)) or "nobody"
-        raise ReleaseError(f"{needed} approver{'s' if needed > 1 else ''} must sign{why}", field="approvals", value=who, hint=_how(judged))
+        raise ReleaseError(f"{counted(needed, 'approver')} must sign{why}", field="approvals", value=who, hint=_how(judged))
     return approvals
 
 
 def _bound(judged: Judged) -> dict[str, Any]:
-    """What ties an approval to one run, one decision and one way of deciding, besides the checkpoint."""
+    """Return what an approval is bound to besides the checkpoint: the run, the gate's decision, and the criteria that are overridden."""
     gate = {"sha256": judged.decision, "passed": judged.passed}
     override = {} if judged.passed else {"override": {"failed_criteria": list(judged.failed)}}
     return {"run": judged.run, "commit": judged.commit, "gate": gate, **override}
@@ -101,16 +98,13 @@ def _approval(signed: Signed, judged: Judged, at: datetime) -> Approval:
     if not -_AHEAD <= age <= MAX_AGE:
         problem = f"{name}'s approval is older than {MAX_AGE.days} days, or from the future"
         raise ReleaseError(problem, field="time", value=said["time"], hint=_how(judged))
-    return Approval(name, signed.key.id, str(said.get("reason", "")), str(said["time"]), _listed(said))
+    reason, override = str(said.get("reason", "")), tuple((said.get("override") or {}).get("failed_criteria", ()))
+    return Approval(approver=name, key=signed.key.id, reason=reason, time=time_of(signed.statement), override=override)
 
 
 def _check_same(name: str, field: str, found: object, wanted: object, judged: Judged) -> None:
     if found != wanted:
-        raise ReleaseError(f"{name}'s approval is of another {field}: {found}, and this is {wanted}", field=field, hint=_how(judged))
-
-
-def _listed(said: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple((said.get("override") or {}).get("failed_criteria", ()))
+        raise ReleaseError(f"{name}'s approval is for the {field} {found}, but this one is {wanted}", field=field, hint=_how(judged))
 
 
 def _how(judged: Judged) -> str:

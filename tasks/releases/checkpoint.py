@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.artifacts import atomic_path, digest, read_json
 from ascl_core.errors import ReleaseError
-from ascl_core.released import RELEASE_INDEX
-from tasks.registry.stages import CORPUS, RELEASED
+from ascl_core.released import RELEASE_INDEX, checkpoint_digest
+from tasks.registry.paths import FETCHED_CHECKPOINTS
+from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
+from tasks.releases.history import FIRST
 from tasks.releases.verify import verify_release
 from tasks.repository.git import export, git, show
-from tasks.repository.released import CURRENT, released_commit
-
-_FOLDER = Path(".ascl") / "checkpoints"
-_TAG = re.compile(r"release/\d+")
+from tasks.repository.released import CURRENT, is_release, released_commit
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class NamedCheckpoint:
 def named_checkpoint(root: Path, start: Path, name: str, corpus: Path | None) -> NamedCheckpoint:
     """Return the checkpoint that a person in the folder `start` named; `corpus` replaces its rules."""
     own = (start / corpus).resolve() if corpus else None
-    if name == CURRENT or _TAG.fullmatch(name):
+    if is_release(name):
         found = _released(root, name)
         return NamedCheckpoint(found.model, own) if own else found
     folders = [folder for folder in ((start / name).resolve(), (root / name).resolve()) if folder.exists()]
@@ -45,12 +43,14 @@ def named_checkpoint(root: Path, start: Path, name: str, corpus: Path | None) ->
 
 
 def _released(root: Path, name: str) -> NamedCheckpoint:
-    """Return the checkpoint and the rules of a release, from the cache or the remote; they stay in `.ascl/checkpoints` for the next time.
+    """Return the checkpoint and the rules of a release, from the cache or the remote; keep them in `.ascl/checkpoints`.
 
-    `ReleaseError` where there is no such release, or a signature or a digest does not hold.
+    `ReleaseError` if there is no such release, or a signature or a digest does not hold.
     """
+    if name == CURRENT and released_commit(root) is None:
+        raise ReleaseError("nothing is released yet", hint=f"{FIRST}; or give a CHECKPOINT, such as {CHECKPOINT}")
     release = verify_release(root, None if name == CURRENT else name)
-    parent = root / _FOLDER / release.record.checkpoint.sha256
+    parent = root / FETCHED_CHECKPOINTS / release.record.checkpoint.sha256
     folder = parent / release.tag.replace("/", "-")
     if folder.exists() and digest(folder) != release.record.checkpoint.sha256:
         shutil.rmtree(folder)
@@ -66,12 +66,12 @@ def _released(root: Path, name: str) -> NamedCheckpoint:
 
 
 def release_of(root: Path, checkpoint: Path, corpus: Path) -> str | None:
-    """Return the tag of what is released now where this folder has its weights and this file its rules; None where one is another."""
+    """Return the tag of the current release if the folder has its weights and the file its rules, else None."""
     if released_commit(root) is None or not checkpoint.is_dir():
         return None
     try:
         current = verify_release(root)
     except ReleaseError:  # its signatures do not hold: then nothing here is released
         return None
-    same = digest(checkpoint) == current.record.checkpoint.sha256 and read_json(corpus)["digest"] == current.record.rules
+    same = checkpoint_digest(checkpoint) == current.record.checkpoint.sha256 and read_json(corpus)["digest"] == current.record.rules
     return current.tag if same else None

@@ -2,13 +2,13 @@
 
 release.json        the record: tag, run, digests, approvals
 results.parquet     every judged response, with which the next gate compares
-corpora/            the rules that SFT data, reinforcement learning and serving were given
+corpora/            the rules of SFT data, reinforcement learning and serving
 index/              the index in which the served rules were looked up when the checkpoint was evaluated
 approvals/          what the approvers signed
 model_card.md, data_card.md
-model.sig           the checkpoint's signature in the form of sigstore, where a key for it is configured
+model.sig           the checkpoint's signature in sigstore's format, if a key for it is configured
 statement.json      the trainer's signature over all of the above
-rollback.json       who went back to this release and why, where somebody did
+rollback.json       who rolled back to this release and why, if somebody did
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from pydantic import AwareDatetime, ConfigDict, Field, SerializerFunctionWrapHan
 from ascl_core.artifacts import atomic_path, read_json, sha256_tree, write_json
 from ascl_core.config.base import Config
 from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_INDEX, RELEASE_RESULTS
-from tasks.evidence.log import COMMITTED, extended
+from tasks.evidence.log import extended
 from tasks.evidence.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, PublicKey, Trust
-from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
+from tasks.registry.paths import COMMITTED_LOG
+from tasks.registry.stages import CHECKPOINT, CORPUS, EVALUATION, RELEASED, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
 from tasks.releases.approvals import Approval
-from tasks.releases.candidate import EVALUATION, Candidate, Judged
+from tasks.releases.candidate import Candidate, Judged
 from tasks.repository.git import show
 
 RECORD, STATEMENT, ROLLBACK_FILE = RELEASE_FILE, "statement.json", "rollback.json"
@@ -47,20 +48,10 @@ class Digested(Config):
 
 
 class Gate(Config):
-    """What the gate said."""
+    """The gate's decision."""
 
     sha256: str
     failed: tuple[str, ...]
-
-
-class Approved(Config):
-    """What an approval says, for those who read the record; its signature is beside it."""
-
-    approver: str
-    key: str
-    reason: str
-    time: AwareDatetime
-    override: tuple[str, ...]
 
 
 class Record(Config):
@@ -78,10 +69,11 @@ class Record(Config):
     rules: str
     """The digest of the corpus that is served."""
     change_class: str | None = Field(alias="class")
-    """What the rules' change was, seen from the release before; None for the first one."""
+    """The class of the rules' change since the release before; None for the first one."""
     replaces: str | None
     """The tag that was released before."""
-    approvals: tuple[Approved, ...]
+    approvals: tuple[Approval, ...]
+    """For those who read the record; their signatures are beside it."""
     in_both_roles: tuple[str, ...] = ()
     """Who approved it and signed it as the trainer, too; left out of the file where nobody did both."""
     time: AwareDatetime
@@ -104,7 +96,7 @@ def write_content(
     envelopes: Sequence[Envelope],
     in_both_roles: Sequence[str] = (),
 ) -> Record:
-    """Write the files of the release over those of the release before; all but the signature."""
+    """Replace the files of the release before by those of this one, except the signature."""
     folder, record = worktree / RELEASED.path, _record(tag, candidate, approvals, in_both_roles)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / RELEASE_CORPORA).mkdir(parents=True)
@@ -131,24 +123,24 @@ def log_statements(worktree: Path, run: bytes) -> None:
     """Append what people signed, in the order of `signed_names`, to the log of the release's run."""
     folder = worktree / RELEASED.path
     names = signed_names(str(file.relative_to(folder)) for file in folder.rglob("*.json"))
-    with atomic_path(worktree / COMMITTED) as temporary:
+    with atomic_path(worktree / COMMITTED_LOG) as temporary:
         temporary.write_bytes(extended(run, [read_json(folder / name) for name in names]))
 
 
 def logged(root: Path, commit: str) -> bytes:
-    """The log in a commit; nothing where it has none."""
-    return show(root, commit, COMMITTED, missing=b"")
+    """Return the log in a commit; empty if it has none."""
+    return show(root, commit, COMMITTED_LOG, missing=b"")
 
 
 def signed_names(names: Iterable[str]) -> list[str]:
-    """Of the files of `data/released` the approvals, the release and the rollback, where there is one; in this order."""
+    """Return the signed files among those of `data/released`: the approvals, the release and, if there is one, the rollback."""
     known = set(names)
     approvals = sorted(name for name in known if name.startswith(APPROVALS))
     return [name for name in (*approvals, STATEMENT, ROLLBACK_FILE) if name in known]
 
 
 def release_statement(record: Record, files: Mapping[str, str]) -> Statement:
-    """What the trainer signs: that this is the release's record, and these are its files, by path and SHA-256."""
+    """Return what the trainer signs: the release's record, and its files by path and SHA-256."""
     predicate = {"release": record.model_dump(mode="json"), "files": dict(files), "time": record.model_dump(mode="json")["time"]}
     return Statement(RELEASE, record.checkpoint.path, record.checkpoint.sha256, predicate)
 
@@ -171,7 +163,7 @@ def _record(tag: str, candidate: Candidate, approvals: Sequence[Approval], in_bo
             "rules": candidate.rules,
             "class": candidate.change_class,
             "replaces": candidate.replaces,
-            "approvals": [approval.to_json() for approval in approvals],
+            "approvals": approvals,
             "in_both_roles": list(in_both_roles),
             "time": now(),
         }

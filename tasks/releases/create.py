@@ -1,8 +1,8 @@
-"""A release: of a run whose digests agree, approved by those who must, and signed by the trainer."""
+"""Create a release: of a run whose digests agree, with enough approvals, signed by the trainer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,27 +10,31 @@ from typing import Any
 from ascl_core.config.params import load_params
 from ascl_core.errors import ReleaseError
 from ascl_core.evaluation.gate import decide_from_files
+from ascl_core.released import MODEL_SIGNATURE
 from tasks.evidence.statements import Envelope
 from tasks.evidence.trust import PrivateKey, Role, read_trust
-from tasks.registry.parameters import FILE as PARAMETERS
-from tasks.registry.stages import CHECKPOINT, RELEASED
+from tasks.registry.paths import PARAMETERS
+from tasks.registry.stages import CHECKPOINT, DECISION, EVALUATION, RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
-from tasks.releases.candidate import DECISION, EVALUATION, Candidate, examined
+from tasks.releases.candidate import Candidate, examined
 from tasks.releases.content import log_statements, logged, people_in_both_roles, sign_content, write_content
-from tasks.releases.model_signature import FILE, sign_model
+from tasks.releases.model_signature import sign_model
 from tasks.releases.verify import Release, verify_commit, verify_release
 from tasks.repository import transfer
 from tasks.repository.released import released_commit, released_folder
 from tasks.repository.worktrees import temporary_worktree
 from tasks.runs.runs import BRANCHES, read_run
 
+Approved = Sequence[Envelope] | Callable[[Candidate], Sequence[Envelope]]
 
-def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], trainer_key: PrivateKey, *, push: bool = True) -> Release:
-    """Release the run's checkpoint; of two at a time just one is made. A run that is released already is that release, completed.
 
-    Everything is verified anew; `ReleaseError` says what does not hold. Unless `push` is False, checkpoint and inputs are at the DVC
-    remote, and the commits at `origin`, before the branch moves here.
+def create_release(root: Path, run_id: str, approved: Approved, trainer_key: PrivateKey, *, push: bool = True) -> Release:
+    """Release the run's checkpoint, or complete the release if the run is released already; concurrent releases wait for each other.
+
+    `approved` are the approvals, or a function that signs them for the candidate once that is verified. Everything is verified again;
+    `ReleaseError` says what does not hold. Unless `push` is False, checkpoint and inputs are at the DVC remote, and the commits at
+    `origin`, before the branch moves here.
     """
     trust = read_trust(root)
     trainer = trust.owner(trainer_key, Role.TRAINER)
@@ -43,13 +47,14 @@ def create_release(root: Path, run_id: str, envelopes: Sequence[Envelope], train
         with examined(root, run_id) as (candidate, worktree):
             _check_relative(candidate, current)
             _check_decision(root, worktree, candidate)
+            envelopes = approved(candidate) if callable(approved) else approved
             approvals = verify_approvals(root, candidate, envelopes)
             if push:
                 transfer.push(worktree)
             tag = history.next_tag(root)
             both = people_in_both_roles(trainer, approvals, trust)
             record = write_content(worktree, tag, candidate, approvals, envelopes, both)
-            sign_model(root, worktree / CHECKPOINT, worktree / RELEASED.path / FILE)
+            sign_model(root, worktree / CHECKPOINT, worktree / RELEASED.path / MODEL_SIGNATURE)
             sign_content(worktree, record, trainer_key)
             log_statements(worktree, logged(root, candidate.judged.commit))
             parents = [*([current.commit] if current else []), candidate.judged.commit]
@@ -82,7 +87,7 @@ def _worded(criterion: Mapping[str, Any]) -> str:
 
 
 def _complete(root: Path, current: Release, *, push: bool) -> None:
-    """Finish a release that is there: a tag that a killed process did not make, and what was not pushed until now."""
+    """Finish an interrupted release: make the tag if it is missing, and push what was not pushed yet."""
     if push:
         with temporary_worktree(root, current.commit) as worktree:
             transfer.push(worktree)
@@ -91,9 +96,9 @@ def _complete(root: Path, current: Release, *, push: bool) -> None:
 
 
 def _check_relative(candidate: Candidate, current: Release | None) -> None:
-    """The gate compared with what is released now, and not with what was."""
+    """Check that the gate compared with the current release."""
     now = current.record.model_dump(mode="json") if current else None
     if candidate.decision["released"] != now:
         what = current.tag if current else "no release"
-        problem = f"the gate compared with {candidate.replaces or 'no release'}, and what is released now is {what}"
+        problem = f"the gate compared with {candidate.replaces or 'no release'}, but the current release is {what}"
         raise ReleaseError(problem, field="run", value=candidate.judged.run, hint=f"evaluate again against {what}: start the run anew")

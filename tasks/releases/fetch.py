@@ -1,4 +1,4 @@
-"""The checkpoint of a release, in a folder for a deployment: whole, of the digest that was signed, and nothing that runs code."""
+"""Fetch the checkpoint of a release for a deployment: complete, with the signed digest, and with nothing that runs code."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ascl_core.artifacts import digest
 from ascl_core.errors import ReleaseError
-from tasks.registry.stages import CANDIDATE, CHECKPOINT
-from tasks.releases.candidate import same
-from tasks.releases.verify import Release, verify_release
+from ascl_core.released import MODEL_CARD, MODEL_KEY, MODEL_SIGNATURE
+from tasks.registry.paths import MODEL_KEY as PUBLIC
+from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
+from tasks.releases.content import CARDS
+from tasks.releases.verify import Release, check_checkpoint, verify_release
 from tasks.releases.weights import check_weights
 from tasks.repository import outputs
+from tasks.repository.git import show
 from tasks.repository.worktrees import temporary_worktree
 
 
-def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
-    """Copy the checkpoint of a release, or of what is released now, to the new folder `into`, and return the release.
+def fetch(root: Path, into: Path, tag: str | None = None, *, with_card: bool = False) -> Release:
+    """Copy the checkpoint of a release, by default the current one, to the new folder `into`, and return the release.
 
-    The bytes that arrive are those that are checked; the folder appears when they are right, or not at all.
+    `with_card` adds the model card as `README.md`, and the weights' own signature with its key, if there is one.
+    The copied bytes are checked; the folder appears only if they are right.
     """
     if into.exists():
         raise ReleaseError("is there already", file=into, hint="give a folder that does not exist")
@@ -33,6 +36,21 @@ def fetch(root: Path, into: Path, tag: str | None = None) -> Release:
         check_weights(worktree / CHECKPOINT)
         copied = Path(beside) / "checkpoint"
         shutil.copytree(worktree / CHECKPOINT, copied)
-        same(f"SHA-256 of {CHECKPOINT}", digest(copied), release.tag, release.record.checkpoint.sha256)
+        check_checkpoint(copied, release.record)
+        if with_card:
+            _add_card(root, release.commit, copied)
         copied.rename(into)
     return release
+
+
+def _add_card(root: Path, commit: str, folder: Path) -> None:
+    """Add the model card, and the weights' signature with its public key, of those that exist."""
+    released = Path(RELEASED.path)
+    found = {
+        MODEL_CARD: show(root, commit, released / CARDS[0], missing=b""),
+        MODEL_SIGNATURE: show(root, commit, released / MODEL_SIGNATURE, missing=b""),
+        MODEL_KEY: show(root, "HEAD", PUBLIC, missing=b""),
+    }
+    for name, content in found.items():
+        if content:
+            (folder / name).write_bytes(content)

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ascl_core.errors import ReleaseError, WorkspaceError
-from tasks.evidence.log import COMMITTED
+from ascl_core.errors import ReleaseError, WorkspaceError, nearest
+from tasks.registry.paths import COMMITTED_LOG
 from tasks.registry.stages import RELEASED
-from tasks.repository.git import commit_of, git, is_ancestor
+from tasks.repository.git import commit_of, git, has_remote, is_ancestor
 from tasks.repository.locking import exclusive, lock_file
 from tasks.repository.released import RELEASES, released_commit
 from tasks.repository.worktrees import NOBODY
@@ -25,7 +25,13 @@ TAGS = "refs/tags/release/"
 ORIGIN = "origin"
 _NONE = "0" * 40
 _ANSWERS_S = 20.0
-"""How long `origin` may take to say what it has."""
+"""How long `origin` may take to say what it has, before something is released."""
+_QUICKLY_S = 5.0
+"""How long it may take before a command that only reads."""
+_FETCHED_S = 120.0
+"""How long the releases themselves may take."""
+FIRST = "ascl release alone --reason '…', or among several people: ascl approve, then ascl release create"
+"""How a first release is made."""
 
 
 @contextmanager
@@ -36,46 +42,47 @@ def one_at_a_time(root: Path) -> Iterator[None]:
 
 
 def commit_of_tag(root: Path, tag: str) -> str:
-    """The commit of a release; `ReleaseError` names those that there are."""
+    """Return the commit of a release; `ReleaseError` for an unknown tag names the known ones."""
     known = tags(root)
     if tag not in known:
-        raise ReleaseError("no such release", field="TAG", value=tag, hint=f"one of: {', '.join(known) or 'nothing is released yet'}")
+        hint = nearest(tag, known, command="ascl release list") if known else f"nothing is released yet: {FIRST}"
+        raise ReleaseError("no such release", value=tag, hint=hint)
     return str(commit_of(root, f"refs/tags/{tag}"))
 
 
 def tags(root: Path) -> list[str]:
-    """The tags of all releases, the newest first."""
+    """Return the tags of all releases, the newest first."""
     listed = git(root, "for-each-ref", "--format=%(refname)", TAGS)
     numbers = [name.removeprefix(TAGS) for name in listed.splitlines()]
     return [f"release/{number}" for number in sorted((int(n) for n in numbers if n.isdecimal()), reverse=True)]
 
 
 def next_tag(root: Path) -> str:
-    """The tag after the highest there is."""
+    """Return the tag after the highest one."""
     return f"release/{int(tags(root)[0].removeprefix('release/')) + 1}" if tags(root) else "release/1"
 
 
 def commits(root: Path) -> list[str]:
-    """What was released over time, newest first: releases and rollbacks."""
+    """Return the commits of all releases and rollbacks, newest first."""
     signed = f"{RELEASED.path}/statement.json"
     head = released_commit(root)
     return git(root, "rev-list", "--first-parent", head, "--", signed).splitlines() if head else []
 
 
 def write_commit(worktree: Path, parents: Sequence[str], message: str) -> str:
-    """The files of the commit that is checked out in `worktree`, with `data/released` and the log as they are there; no ref moves."""
-    git(worktree, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED))
+    """Commit `data/released` and the log of `worktree` on top of the files that are checked out there; no ref moves."""
+    git(worktree, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED_LOG))
     tree = git(worktree, "write-tree")
     return git(worktree, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
 
 
 def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: tuple[str, str] | None = None, push: bool = True) -> None:
-    """Have `new` be what is released, if `old` still is; with an annotated tag, at `origin` and here.
+    """Move the branch from `old` to `new`, with an annotated tag, at `origin` and here.
 
-    `run` is the run's branch and commit, which go with it. `ReleaseError` where another release came first: then nothing has moved.
+    `run` is the run's branch and commit, pushed with it. `ReleaseError` if another release came first: then nothing has moved.
     """
     tagged = _tag_object(root, tag, new) if tag else None
-    if push and has_origin(root):
+    if push and has_remote(root):
         refs = [f"{new}:{BRANCH}"]
         refs += [f"{tagged}:refs/tags/{tag}"] if tagged else []
         refs += [f"{run[1]}:refs/heads/{run[0]}"] if run else []
@@ -89,39 +96,45 @@ def move(root: Path, new: str, old: str | None, *, tag: str | None = None, run: 
             raise
         hint = "run it again against what is released now: ascl release list"
         raise ReleaseError(
-            "another release was made meanwhile, and this one was not", field=RELEASES, value=commit_of(root, BRANCH), hint=hint
+            "another release was made meanwhile, so this one was not", field=RELEASES, value=commit_of(root, BRANCH), hint=hint
         ) from error
 
 
-def synchronise(root: Path) -> None:
+def synchronise(root: Path, answers_s: float = _ANSWERS_S) -> None:
     """Fetch the releases of `origin`, if there is one, and bring the branch here up to them, as `catch_up` does."""
-    if has_origin(root) and git(root, "ls-remote", ORIGIN, BRANCH, timeout_s=_ANSWERS_S):
-        git(root, "fetch", "--quiet", "--no-tags", ORIGIN, f"+{BRANCH}:refs/remotes/{ORIGIN}/{RELEASES}", f"{TAGS}*:{TAGS}*")
-    catch_up(root)
+    refs = (f"+{BRANCH}:refs/remotes/{ORIGIN}/{RELEASES}", f"{TAGS}*:{TAGS}*")
+    asked = has_remote(root) and git(root, "ls-remote", ORIGIN, BRANCH, timeout_s=answers_s)
+    try:
+        if asked:
+            git(root, "fetch", "--quiet", "--no-tags", ORIGIN, *refs, timeout_s=_FETCHED_S)
+    finally:  # a tag that another release has here stops the fetch, and catch_up says why
+        catch_up(root)
 
 
 def catch_up(root: Path) -> None:
-    """Move the branch here to what was last fetched of `origin`, where that has more; `ReleaseError` where each has releases of its own."""
+    """Move the branch here to what was last fetched from `origin`, if that is ahead; `ReleaseError` if the two have diverged."""
     here, there = commit_of(root, BRANCH), commit_of(root, f"refs/remotes/{ORIGIN}/{RELEASES}")
     if there and there != here:
         if here is None or is_ancestor(root, here, there):
             git(root, "update-ref", BRANCH, there, here or _NONE)
         elif not is_ancestor(root, there, here):
             hint = "decide which of them counts, and set the branch releases here or at origin to it"
-            raise ReleaseError("this repository and origin were released from separately", field=RELEASES, value=there, hint=hint)
+            raise ReleaseError("the releases here and at origin have diverged", field=RELEASES, value=there, hint=hint)
 
 
 def refresh(root: Path) -> str | None:
-    """Fetch what is released; where `origin` cannot be reached, return a line that says so and how old the answer is."""
+    """Fetch the releases before a command reads them; return a line of notice if the answer may be old, or is of this repository only."""
     try:
-        synchronise(root)
-    except WorkspaceError:
-        return f"origin cannot be reached: what follows is as of {_last_fetch(root)}"
+        synchronise(root, _QUICKLY_S)
+    except ReleaseError as error:
+        return f"{error.problem}, and what follows is of this repository: {error.hint}"
+    except WorkspaceError as error:
+        return f"origin cannot be reached: what follows is as of {_last_fetch(root)} ({error.problem})"
     return None
 
 
 def _last_fetch(root: Path) -> str:
-    """When this repository last heard from `origin`, or was cloned from it."""
+    """Return when this repository last fetched from `origin`, or was cloned from it."""
     for name in ("FETCH_HEAD", "packed-refs", "config"):
         file = root / git(root, "rev-parse", "--git-path", name)
         if file.exists():
@@ -130,17 +143,12 @@ def _last_fetch(root: Path) -> str:
 
 
 def complete(root: Path, commit: str, tag: str, run: tuple[str, str], *, push: bool = True) -> None:
-    """Do what is left to do after the branch moved: the tag here, and the branch, the tag and the run's branch at `origin`."""
+    """Finish what comes after the branch moved: the tag here; the branch, the tag and the run's branch at `origin`."""
     if commit_of(root, f"refs/tags/{tag}") is None:
         git(root, "update-ref", f"refs/tags/{tag}", _tag_object(root, tag, commit), _NONE)
-    if push and has_origin(root):
+    if push and has_remote(root):
         refs = [f"{released_commit(root)}:{BRANCH}", f"refs/tags/{tag}:refs/tags/{tag}", f"{run[1]}:refs/heads/{run[0]}"]
         _push(root, refs)
-
-
-def has_origin(root: Path) -> bool:
-    """Whether the repository was cloned from another, or is published to one."""
-    return ORIGIN in git(root, "remote").splitlines()
 
 
 def _push(root: Path, refs: Sequence[str]) -> None:
@@ -148,7 +156,7 @@ def _push(root: Path, refs: Sequence[str]) -> None:
         git(root, "push", "--quiet", "--atomic", ORIGIN, *refs)
     except WorkspaceError as error:
         hint = "see git push origin releases; if another release came first, evaluate against it; without --push the release stays here"
-        raise ReleaseError(f"origin did not take it, and nothing is released: {error.problem}", field=ORIGIN, hint=hint) from error
+        raise ReleaseError(f"origin refused the push, so nothing is released: {error.problem}", field=ORIGIN, hint=hint) from error
 
 
 def _tag_object(root: Path, tag: str, commit: str) -> str:

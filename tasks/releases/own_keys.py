@@ -1,6 +1,6 @@
 """One person's keys in both roles, for a release that one person makes alone.
 
-NAME.pem approves and NAME-trainer.pem signs the release; both public keys say whose they are, so that the release can say it, too.
+NAME.pem approves and NAME-trainer.pem signs the release; both public keys name their holder, so that the release can name the person, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError
-from tasks.evidence.trust import FILE, PrivateKey, PublicKey, Role, Trust, make_key, parse_trust, public_key, read_key, trust_keys
+from tasks.evidence.trust import PrivateKey, PublicKey, Role, Trust, make_key, parse_trust, public_key, read_key, trust_keys
+from tasks.registry.paths import TRUSTED_KEYS
 from tasks.repository.git import git, show
 
 FOLDER = Path("~/.config/ascl/keys")
@@ -37,17 +38,17 @@ def person_here(root: Path) -> str:
 
 
 def own_keys(root: Path, person: str, folder: Path, say: Callable[[str], None]) -> OwnKeys:
-    """Return the person's keys; missing ones are made in `folder` and committed as trusted. `say` gets a line for each thing that was done.
+    """Return the person's keys; make missing ones in `folder` and commit them as trusted. `say` gets a line for each thing that was done.
 
-    Keys that `ASCL_APPROVER_KEY` and `ASCL_TRAINER_KEY` name are used as they are. `ReleaseError` where HEAD trusts other people: then
+    Keys that `ASCL_APPROVER_KEY` and `ASCL_TRAINER_KEY` name are used as they are. `ReleaseError` if HEAD trusts other people: then
     they must agree to one more key.
     """
     if any(os.environ.get(role.variable) for role in _ROLES):
         return OwnKeys(person, *(read_key(role) for role in _ROLES))
-    trusted = parse_trust(show(root, "HEAD", FILE, missing=b"").decode(errors="replace"))
+    trusted = parse_trust(show(root, "HEAD", TRUSTED_KEYS, missing=b"").decode(errors="replace"))
     if others := sorted({key.holder for key in trusted.keys} - {person}):
         problem = f"{', '.join(others)} decide here already: one person alone cannot add a key"
-        raise ReleaseError(problem, file=FILE, hint=_SHARED)
+        raise ReleaseError(problem, file=TRUSTED_KEYS, hint=_SHARED)
     keys = [_key(role, folder.expanduser() / f"{_name(role, person)}.pem", say) for role in _ROLES]
     wanted = Trust(tuple(public_key(role, _name(role, person), key, person) for role, key in zip(_ROLES, keys, strict=True)))
     missing = tuple(key for key in wanted.keys if key.id not in {known.id for known in trusted.keys})
@@ -57,7 +58,7 @@ def own_keys(root: Path, person: str, folder: Path, say: Callable[[str], None]) 
 
 
 def _name(role: Role, person: str) -> str:
-    """One name has one role."""
+    """Return the key's name: each name has one role."""
     return person if role is Role.APPROVER else f"{person}-{role}"
 
 
@@ -71,13 +72,13 @@ def _key(role: Role, file: Path, say: Callable[[str], None]) -> PrivateKey:
 def _commit(root: Path, trusted: Trust, missing: tuple[PublicKey, ...], person: str, say: Callable[[str], None]) -> None:
     """Commit the public keys and nothing else on the branch that is checked out."""
     known = {key.id for key in (*trusted.keys, *missing)}
-    written = parse_trust((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else Trust(())
+    written = parse_trust((root / TRUSTED_KEYS).read_text(encoding="utf-8")) if (root / TRUSTED_KEYS).exists() else Trust(())
     if unknown := [key.name for key in written.keys if key.id not in known]:
-        hint = f"git checkout -- {FILE}, or commit it"
-        raise ReleaseError(f"has a key of {unknown[0]} that is in no commit", file=FILE, hint=hint)
+        hint = f"git checkout -- {TRUSTED_KEYS}, or commit it"
+        raise ReleaseError(f"has a key of {unknown[0]} that is in no commit", file=TRUSTED_KEYS, hint=hint)
     trust_keys(root, missing)
-    git(root, "add", "--", str(FILE))
+    git(root, "add", "--", str(TRUSTED_KEYS))
     name = [] if git(root, "config", "--default", "", "--get", "user.name") else ["-c", f"user.name={person}"]
     mail = [] if git(root, "config", "--default", "", "--get", "user.email") else ["-c", f"user.email={person}@localhost"]
-    git(root, *name, *mail, "commit", "--quiet", "--only", "-m", f"Trust the keys of {person}", "--", str(FILE))
-    say(f"committed their public keys in {FILE}: {git(root, 'rev-parse', '--short=12', 'HEAD')}")
+    git(root, *name, *mail, "commit", "--quiet", "--only", "-m", f"Trust the keys of {person}", "--", str(TRUSTED_KEYS))
+    say(f"committed their public keys in {TRUSTED_KEYS}: {git(root, 'rev-parse', '--short=12', 'HEAD')}")

@@ -1,26 +1,25 @@
-"""An earlier release again: one more commit, signed by an approver, with the files of the earlier one."""
+"""Release an earlier release again: one more commit, signed by an approver, with the files of the earlier one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ascl_core.artifacts import digest, write_json
+from ascl_core.artifacts import write_json
 from ascl_core.errors import ReleaseError
 from tasks.evidence.statements import ROLLBACK, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, Role, read_trust
 from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
 from tasks.releases import history
-from tasks.releases.candidate import same
 from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
-from tasks.releases.verify import Release, rollback_predicate, verify_commit, verify_release
+from tasks.releases.verify import Release, check_checkpoint, rollback_predicate, verify_commit, verify_release
 from tasks.repository import outputs
 from tasks.repository.worktrees import temporary_worktree
 
 
 def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool = True) -> Release:
-    """Have an earlier release be what is released; its weights are there and right, or `ReleaseError` says why not.
+    """Make an earlier release the current one; `ReleaseError` if its weights are missing or differ.
 
-    The approver vouches for it anew: keys that signed it and were revoked since do not stand in the way.
+    The approver vouches for it again, so a key that signed it may have been revoked since.
     """
     trust = read_trust(root)
     approver = trust.owner(key, Role.APPROVER).name
@@ -34,7 +33,7 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
             return current
         with temporary_worktree(root, target.commit) as worktree:
             outputs.check_out(worktree, [CANDIDATE])
-            same(f"SHA-256 of {CHECKPOINT}", digest(worktree / CHECKPOINT), tag, target.record.checkpoint.sha256)
+            check_checkpoint(worktree / CHECKPOINT, target.record)
             statement = _statement(target.record, current, approver, reason)
             write_json(worktree / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
             log_statements(worktree, logged(root, target.record.commit))

@@ -1,4 +1,4 @@
-"""A release looked at anew: who signed it and who approved it, and that its commit holds what they signed."""
+"""Verify a release: who signed it, who approved it, and that its commit holds what they signed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ascl_core.artifacts import sha256_bytes
+from ascl_core.artifacts import digest, sha256_bytes
 from ascl_core.config.base import parse
 from ascl_core.errors import AsclError, ReleaseError
-from tasks.evidence.log import COMMITTED, extended
+from tasks.evidence.attestations import record_of
+from tasks.evidence.log import entries, extended
 from tasks.evidence.statements import RELEASE, ROLLBACK, Envelope, verify
 from tasks.evidence.trust import PublicKey, Role, Trust, read_trust
+from tasks.registry.paths import COMMITTED_LOG
 from tasks.registry.stages import RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
@@ -30,14 +32,12 @@ from tasks.releases.content import (
 from tasks.repository.git import git, show
 from tasks.repository.released import released_commit
 
-FIRST = "ascl release alone --reason '…', or among several people: ascl approve, then ascl release create"
-"""How a first release is made."""
 _HINT = "fetch the branch releases from origin again"
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """Who went back, and why."""
+    """Who rolled back, and why."""
 
     approver: str
     left: str
@@ -56,7 +56,7 @@ class Release:
     """Whose key signed the record."""
     approvals: tuple[Approval, ...]
     rollback: Rollback | None
-    """Where this release is released again, after a newer one."""
+    """Set if this release was released again, after a newer one."""
 
     @property
     def tag(self) -> str:
@@ -65,34 +65,34 @@ class Release:
 
 
 def verify_release(root: Path, tag: str | None = None, *, even_revoked: bool = False) -> Release:
-    """The release of that tag, or what is released now; `ReleaseError` says which signature or digest does not hold.
+    """Return the release of that tag, by default the current one; `ReleaseError` says which signature or digest does not hold.
 
-    A signature with a key that was revoked since does not, unless `even_revoked`: a person must vouch for such a release anew.
+    A signature with a key that was revoked since does not hold, unless `even_revoked`: a person must vouch for such a release again.
     """
     commit = released_commit(root) if tag is None else history.commit_of_tag(root, tag)
     if commit is None:
-        raise ReleaseError("nothing is released yet", field="TAG", hint=FIRST)
+        raise ReleaseError("nothing is released yet", hint=history.FIRST)
     release = verify_commit(root, commit, read_trust(root), even_revoked=even_revoked)
     if tag not in (None, release.tag):
-        raise ReleaseError(f"the tag points to {release.tag}", field="TAG", value=tag, hint="fetch the tag from origin again")
+        raise ReleaseError(f"the tag points to {release.tag}", value=tag, hint="fetch the tag from origin again")
     return release
 
 
 def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool = False) -> Release:
-    """The release or rollback that a commit of the branch is."""
+    """Return the release or rollback in a commit of the branch; `ReleaseError` if a signature or digest does not hold."""
     folder = f"{RELEASED.path}/"
     listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", folder).splitlines()
     files = {path.removeprefix(folder): show(root, commit, Path(path)) for path in listed}
     if missing := {RECORD, STATEMENT} - set(files):
-        raise ReleaseError("is missing, so this is no signed release", file=f"{folder}{min(missing)}", field=commit, hint=_HINT)
+        raise ReleaseError("is missing, so this is not a signed release", file=f"{folder}{min(missing)}", field=commit, hint=_HINT)
     record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
     trainer = _check_statement(files, record, trust, even_revoked)
     _check_tree(root, commit, record)
     _check_log(root, commit, record, files)
     envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith(APPROVALS)]
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
-    if sorted(map(_plain, approvals), key=str) != sorted((a.model_dump(mode="json") for a in record.approvals), key=str):
-        raise ReleaseError("the record names other approvals than those beside it", file=RECORD, field="approvals", hint=_HINT)
+    if sorted(approvals, key=str) != sorted(record.approvals, key=str):
+        raise ReleaseError("the record's approvals differ from those beside it", file=RECORD, field="approvals", hint=_HINT)
     if unsaid := set(people_in_both_roles(trainer, approvals, trust)) - set(record.in_both_roles):
         problem = f"does not say that {min(unsaid)} approved it and signed it, too"
         raise ReleaseError(problem, file=f"{RELEASED.path}/{RECORD}", field="in_both_roles", hint=_HINT)
@@ -101,7 +101,7 @@ def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool =
 
 
 def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
-    """Every release and rollback, newest first; a commit that does not hold, with its error."""
+    """Return every release and rollback, newest first; an invalid commit comes with its error."""
     commits = history.commits(root)
     trust = read_trust(root) if commits else Trust(())
     found: list[Release | tuple[str, AsclError]] = []
@@ -113,8 +113,21 @@ def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
     return found
 
 
+def unsigned_records(root: Path, commit: str) -> tuple[int, int]:
+    """Return how many records of the log in a release's commit no key signed, and how many it has."""
+    about_records = [entry for entry in entries(logged(root, commit), file=COMMITTED_LOG) if record_of(entry.statement)]
+    return sum(not entry.envelope["signatures"] for entry in about_records), len(about_records)
+
+
+def check_checkpoint(folder: Path, record: Record) -> None:
+    """Check that the folder is the checkpoint of that release; `ReleaseError` otherwise."""
+    if (found := digest(folder)) != record.checkpoint.sha256:
+        problem = f"SHA-256 of {record.checkpoint.path} is {found}, but {record.tag} says {record.checkpoint.sha256}"
+        raise ReleaseError(problem, file=folder, hint="fetch it again, from a remote that has the released one")
+
+
 def rollback_predicate(target: Record, left: str, replaced: str) -> dict[str, Any]:
-    """What ties a rollback to one moment: where to, where from, and the commit that was released until then."""
+    """Return what binds a rollback to one moment: its target, where it came from, and the commit that was current until then."""
     return {"to": target.tag, "from": left, "replaced": replaced}
 
 
@@ -132,19 +145,19 @@ def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even
 
 
 def _check_tree(root: Path, commit: str, record: Record) -> None:
-    """Outside of `data/released` and of the log the commit holds what the run's commit does."""
-    without = [f":(exclude){path}" for path in (RELEASED.path, COMMITTED)]
+    """Check that the commit equals the run's commit outside of `data/released` and the log."""
+    without = [f":(exclude){path}" for path in (RELEASED.path, COMMITTED_LOG)]
     changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", *without)
     if changed:
         raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, hint=_HINT)
 
 
 def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes]) -> None:
-    """The log is that of the run, and after it what people signed."""
+    """Check that the log is that of the run, followed by what people signed."""
     signed = [_json(files[name], name) for name in signed_names(files)]
     if logged(root, commit) != extended(logged(root, record.commit), signed):
         problem = f"is not the log of the run {record.run} with the approvals and the release after it"
-        raise ReleaseError(problem, file=str(COMMITTED), field=commit, hint=_HINT)
+        raise ReleaseError(problem, file=str(COMMITTED_LOG), field=commit, hint=_HINT)
 
 
 def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:
@@ -153,15 +166,9 @@ def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Tr
     wanted = rollback_predicate(record, str(said.get("from")), git(root, "rev-parse", f"{commit}^1"))
     found = {name: said.get(name) for name in wanted}
     if found != wanted or signed.statement.sha256 != record.checkpoint.sha256 or said.get("approver") != signed.key.name:
-        problem = f"{signed.key.name} signed another rollback: {found}, and this is {wanted}"
+        problem = f"{signed.key.name} signed the rollback {found}, but this one is {wanted}"
         raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", hint=_HINT)
     return Rollback(signed.key.name, str(said["from"]), str(said.get("reason", "")), str(said["time"]))
-
-
-def _plain(approval: Approval) -> dict[str, Any]:
-    from tasks.releases.content import Approved
-
-    return Approved.model_validate(approval.to_json()).model_dump(mode="json")
 
 
 def _json(content: bytes, name: str) -> Envelope:

@@ -1,4 +1,4 @@
-"""What a released checkpoint may consist of: safetensors and text. A pickle runs code when it is read, under whatever name."""
+"""What a released checkpoint may consist of: safetensors and text. A pickle runs code when it is read, whatever its name."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _HINT = "save it as safetensors, and run again"
 
 
 def check_weights(folder: Path) -> None:
-    """`ReleaseError` names the first file that is not of those kinds, is a link, is no safetensors inside, or names other weights.
+    """Check a checkpoint's files; `ReleaseError` names the first that is of another kind, is a link, or holds no safetensors.
 
-    One file of safetensors there must be.
+    There must be at least one safetensors file, and an index may name only weights that exist.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     for file in files:
         if file.is_symlink() or file.suffix not in ALLOWED:
             raise ReleaseError(
-                "does not belong into a released checkpoint: a pickle could run code, a link lead away", file=file, hint=_HINT
+                "may not be in a released checkpoint: a pickle could run code, a link could lead elsewhere", file=file, hint=_HINT
             )
         if file.suffix == WEIGHTS:
             _check_safetensors(file)
     if not any(file.suffix == WEIGHTS for file in files):
-        raise ReleaseError("a checkpoint without safetensors", file=folder, hint=_HINT)
+        raise ReleaseError("has no safetensors file", file=folder, hint=_HINT)
     try:
         check_shards(folder)
     except AsclError as error:
@@ -40,4 +40,4 @@ def _check_safetensors(file: Path) -> None:
         with safe_open(file, framework="numpy") as opened:
             opened.keys()
     except (SafetensorError, OSError) as error:
-        raise ReleaseError(f"no safetensors inside: {error}", file=file, hint=_HINT) from None
+        raise ReleaseError(f"is not safetensors inside: {error}", file=file, hint=_HINT) from None

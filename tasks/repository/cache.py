@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ascl_core.artifacts import files_under
 from ascl_core.errors import DataError
-from tasks.repository.remotes import dvc_path, read_settings
+from tasks.registry.paths import DVC_CACHE
+from tasks.repository.remotes import read_settings
 
 OBJECTS = Path("files") / "md5"
 """Where DVC keeps objects in a cache or remote."""
@@ -16,7 +18,7 @@ OBJECTS = Path("files") / "md5"
 
 def cache_folder(root: Path) -> Path:
     """Return the absolute path of the repository's DVC cache."""
-    return Path(dvc_path(root, read_settings(root).get("cache", {}).get("dir", "cache")))
+    return Path(read_settings(root)["cache"].get("dir") or root.resolve() / DVC_CACHE)
 
 
 def cached_files(root: Path, md5: str) -> dict[str, Path | None]:
@@ -39,8 +41,11 @@ def _cached(root: Path, md5: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def md5(path: Path) -> str:
-    """Return DVC's MD5 of a file or folder, computed from its current bytes without DVC's database of known ones."""
+def md5(path: Path, *, source: bool = False) -> str:
+    """Return DVC's MD5 of a file or folder, computed from its current bytes without DVC's database of known ones.
+
+    Of what people write (`source`), without the files that editors and desktops leave, which `.dvcignore` names.
+    """
     from dvc_data.hashfile.hash import hash_file
     from dvc_data.hashfile.tree import Tree
     from dvc_objects.fs import LocalFileSystem
@@ -49,15 +54,19 @@ def md5(path: Path) -> str:
     if path.is_file():
         return str(hash_file(str(path), files, "md5")[1].value)
     tree = Tree()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            meta, found = hash_file(str(file), files, "md5")
-            tree.add(file.relative_to(path).parts, meta, found)
+    for file in files_under(path, source=source):
+        meta, found = hash_file(str(file), files, "md5")
+        tree.add(file.relative_to(path).parts, meta, found)
     tree.digest()
     return str(tree.oid)
+
+
+def md5_bytes(content: bytes) -> str:
+    """Return DVC's MD5 of a file with these bytes."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def listing_md5(md5s: Mapping[str, str]) -> str:
     """Return DVC's MD5 of a folder, that of its list of files, from the MD5 of each file by path."""
     listed = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return md5_bytes(json.dumps(listed, sort_keys=True).encode()) + ".dir"

@@ -14,14 +14,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from ascl_core.artifacts import parse_yaml, write_text
+from ascl_core.artifacts import parse_yaml, refuse_conflict, write_text
+from ascl_core.conflicts import conflict_line
 from ascl_core.errors import ConfigError
-from tasks.registry.stages import Stage
+from tasks.registry.paths import DVC_LOCK, DVC_YAML, LAST_DVC_LOCK, PARAMETERS
 from tasks.repository import dvc
 
 _log = logging.getLogger(__name__)
-LOCK = "dvc.lock"
-LAST_WHOLE = Path(".ascl/dvc.lock")
 
 
 def recorded(root: Path) -> dict[str, Any]:
@@ -35,22 +34,22 @@ def recorded_inputs(root: Path) -> dict[str, dict[str, str]]:
     """Return the MD5 of what each stage read in its last run, by name and path, without stages that never ran."""
     with dvc.one_at_a_time(root):
         stages = read_stages(root)
-    return {name: {dep["path"]: str(dep.get("md5")) for dep in entry.get("deps", ())} for name, entry in stages.items()}
+    return {name: md5s({name: entry}, "deps") for name, entry in stages.items()}
 
 
-def locked(root: Path, stage: Stage, kind: Literal["deps", "outs"]) -> dict[str, str]:
-    """Return the MD5 of what the stage read or wrote when `dvc.lock` was written, by path; of a folder, that of its list of files."""
-    return {entry["path"]: str(entry.get("md5")) for entry in read_stages(root).get(stage.name, {}).get(kind, ())}
+def md5s(stages: Mapping[str, Any], kind: Literal["deps", "outs"] = "outs") -> dict[str, str]:
+    """Return the MD5 of what these stages wrote or read, by path; of a folder, that of its list of files."""
+    return {one["path"]: str(one["md5"]) for entry in stages.values() for one in entry.get(kind, ()) if "md5" in one}
 
 
-def stages_in(lock: str, *, file: object = LOCK) -> dict[str, Any]:
+def stages_in(lock: str, *, file: object = DVC_LOCK) -> dict[str, Any]:
     """Return the entry of each stage in the text of a `dvc.lock`; `ConfigError` if it is not one."""
     return copy.deepcopy((_parsed(lock, str(file)) or {}).get("stages") or {})
 
 
 def read_stages(root: Path) -> dict[str, Any]:
     """Return the entry of each stage in `dvc.lock`; empty if it does not exist. The caller holds DVC's lock."""
-    path = root / LOCK
+    path = root / DVC_LOCK
     return stages_in(path.read_text(encoding="utf-8"), file=path) if path.exists() else {}
 
 
@@ -60,13 +59,20 @@ def write_stages(root: Path, stages: Mapping[str, Any]) -> None:
 
     text = StringIO()
     YAML(typ="safe", pure=True).dump({"schema": "2.0", "stages": dict(stages)}, text)
-    write_text(root / LOCK, text.getvalue())
+    write_text(root / DVC_LOCK, text.getvalue())
+
+
+def _parsed(lock: str, file: str) -> Any:
+    try:
+        return _parsed_once(lock)
+    except ConfigError:
+        return parse_yaml(lock, file=file)  # the error, which then names the file
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(lock: str, file: str) -> Any:
-    """Parse it once: a few thousand lines take a second, and one command reads them several times."""
-    return parse_yaml(lock, file=file)
+def _parsed_once(lock: str) -> Any:
+    """Parse it once, in whichever file it is: a few thousand lines take a second, and one command reads them several times."""
+    return parse_yaml(lock)
 
 
 def is_truncated(lock: Path) -> bool:
@@ -74,7 +80,7 @@ def is_truncated(lock: Path) -> bool:
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
-    if "<<<<<<<" in read_text(lock):
+    if conflict_line(read_text(lock)) is not None:
         return False
     if lacks_outputs(read_text(lock)):
         return True
@@ -85,6 +91,12 @@ def is_truncated(lock: Path) -> bool:
     return False
 
 
+def refuse_conflicts(root: Path) -> None:
+    """Check that no file that DVC reads has a merge conflict; `ConfigError` names the first that has."""
+    for name in (DVC_LOCK, DVC_YAML, PARAMETERS):
+        refuse_conflict(read_text(root / name), name, ConfigError)
+
+
 def lacks_outputs(text: str) -> bool:
     """Return whether a stage in a `dvc.lock` has no outputs, which all of ours have: a truncated one may still parse."""
     return len(re.findall(r"^  [\w-]+:$", text, re.MULTILINE)) != len(re.findall(r"^    outs:$", text, re.MULTILINE))
@@ -92,10 +104,10 @@ def lacks_outputs(text: str) -> bool:
 
 def restore_lock(root: Path) -> bool:
     """Replace a truncated `dvc.lock` by the last whole one; return whether that was necessary and possible."""
-    if not (root / LAST_WHOLE).exists() or not is_truncated(root / LOCK):
+    if not (root / LAST_DVC_LOCK).exists() or not is_truncated(root / DVC_LOCK):
         return False
     _log.warning("dvc.lock was truncated, as DVC was killed while it wrote it; the last whole one is restored")
-    write_text(root / LOCK, read_text(root / LAST_WHOLE) or "schema: '2.0'\n")
+    write_text(root / DVC_LOCK, read_text(root / LAST_DVC_LOCK) or "schema: '2.0'\n")
     return True
 
 

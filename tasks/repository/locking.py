@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.registry.paths import LOCKS
+
 
 def lock_file(root: Path, name: str) -> Path:
     """Return the lock of that name in the repository."""
-    return root / ".ascl" / "locks" / f"{name}.lock"
+    return root / LOCKS / f"{name}.lock"
 
 
 def is_locked(lock: Path) -> bool:

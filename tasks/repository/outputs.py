@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from ascl_core.artifacts import write_text
+from ascl_core.artifacts import read_yaml, write_text
 from ascl_core.errors import StageCrashed, WorkspaceError
-from tasks.registry.stages import Stage
+from tasks.registry.paths import DVC_LOCK, DVC_YAML, TO_PUSH
+from tasks.registry.stages import Stage, upstream
 from tasks.repository import cache, dvc, dvc_lock, transfer
-from tasks.repository.dvc_lock import LOCK
 from tasks.repository.staleness import staleness
 
 _log = logging.getLogger(__name__)
@@ -22,22 +22,23 @@ def record(root: Path, stage: Stage) -> None:
 
     `WorkspaceError` if the cache lacks one afterwards, `StageCrashed` if DVC was killed; `dvc.lock` is then unchanged.
     """
-    write_text(root / transfer.TO_PUSH, f"{stage.name}\n")
-    before = dvc_lock.read_text(root / LOCK) if (root / LOCK).exists() else None
-    done = dvc.run_exclusively(root, "commit", "--force", stage.name)
-    if done.returncode == 0 and "failed to transfer" not in done.stderr:  # which DVC's exit status does not show
-        return
-    if before is None:
-        (root / LOCK).unlink(missing_ok=True)
-    else:
-        write_text(root / LOCK, before)
+    write_text(root / TO_PUSH, f"{stage.name}\n")
+    with dvc.one_at_a_time(root):
+        before = dvc_lock.read_text(root / DVC_LOCK) if (root / DVC_LOCK).exists() else None
+        done = dvc.run(root, "commit", "--force", stage.name)
+        if done.returncode == 0 and "failed to transfer" not in done.stderr:  # which DVC's exit status does not show
+            return
+        if before is None:
+            (root / DVC_LOCK).unlink(missing_ok=True)
+        else:
+            write_text(root / DVC_LOCK, before)
     dvc.check_disk(root, done)
     if done.returncode < 0:
         raise StageCrashed(
             f"dvc commit was {dvc.killed(done)}", field=stage.name, hint="run it again: its outputs are kept and need only be recorded"
         )
     hint = "check the space and the permissions of .dvc/cache, and run again"
-    raise WorkspaceError(f"dvc commit failed: {dvc.error_line(done)}", file=root / "dvc.yaml", hint=hint)
+    raise WorkspaceError(f"dvc commit failed: {dvc.error_line(done)}", file=root / DVC_YAML, hint=hint)
 
 
 def restore(root: Path, stage: Stage) -> bool:
@@ -52,19 +53,48 @@ def restore(root: Path, stage: Stage) -> bool:
     return not staleness(root, [stage])[stage.name]
 
 
+def restore_lost(root: Path, stages: list[Stage]) -> dict[str, tuple[str, ...]]:
+    """Restore from the cache, all at once, the outputs of stages that have none here and are up to date otherwise; return why, by name.
+
+    A new worktree is in that state. DVC parses `dvc.lock` once for all of them, and not five times for each. `stages` are in an order in
+    which they can run; what the cache lacks is left to `restore`.
+    """
+    if not (root / DVC_LOCK).exists():
+        return {}
+    known = dvc_lock.recorded(root)
+    missing = {path: md5 for path, md5 in dvc_lock.md5s(known).items() if not (root / path).exists()}
+    lost = {name for name, entry in known.items() if dvc_lock.md5s({name: entry}).keys() <= missing.keys()}
+    if not lost:
+        return {}
+    stale, kept = staleness(root, stages, inputs=missing), set[str]()
+    for stage in stages:
+        found = stale[stage.name]
+        if (not found or found.restorable) and not found.rewritten and all(made.name in kept for made in upstream(stage).values()):
+            kept.add(stage.name)
+    if chosen := sorted(kept & lost):
+        dvc.run_exclusively(root, "checkout", "--force", "--quiet", *_targets(root, chosen))
+    return {name: stale[name].reasons for name in chosen}
+
+
 def check_out(root: Path, stages: list[Stage]) -> None:
     """Restore the outputs of these stages as `dvc.lock` names them, whatever their current code and parameters, from cache or remote.
 
     `WorkspaceError` if DVC reports a failure. It does not report all: callers that rely on the bytes compare their digests.
     """
-    names = [stage.name for stage in stages]
-    done = dvc.run_exclusively(root, "checkout", "--force", "--quiet", *names)
+    targets = _targets(root, [stage.name for stage in stages])
+    done = dvc.run_exclusively(root, "checkout", "--force", "--quiet", *targets)
     if done.returncode != 0 or not _is_as_locked(root, stages):
-        dvc.call(root, "pull", "--force", "--quiet", *names, hint="push them from the machine that has them: ascl push; then try again")
+        dvc.call(root, "pull", "--force", "--quiet", *targets, hint="push them from the machine that has them: ascl push; then try again")
+
+
+def _targets(root: Path, names: list[str]) -> list[str]:
+    """Return what to give DVC, which parses `dvc.lock` anew for each target: the file of all stages, if it is about all of them."""
+    return [DVC_YAML] if set(names) == set(read_yaml(root / DVC_YAML)["stages"]) else names
 
 
 def _is_as_locked(root: Path, stages: list[Stage]) -> bool:
-    wanted = {path: found for stage in stages for path, found in dvc_lock.locked(root, stage, "outs").items()}
+    known = dvc_lock.read_stages(root)
+    wanted = dvc_lock.md5s({stage.name: known.get(stage.name, {}) for stage in stages})
     return all((root / path).exists() and cache.md5(root / path) == found for path, found in wanted.items())
 
 
@@ -74,8 +104,7 @@ def fetch(root: Path, paths: Collection[str]) -> None:
     Paths that are not recorded are ignored. `WorkspaceError` if neither has one of the others.
     """
     dvc.require_configured(root)
-    known = {out["path"] for entry in dvc_lock.recorded(root).values() for out in entry.get("outs", ())} if paths else set()
-    wanted = sorted(known.intersection(paths))
+    wanted = sorted(dvc_lock.md5s(dvc_lock.recorded(root)).keys() & set(paths)) if paths else []
     if not wanted:
         return
     done = dvc.run_exclusively(root, "checkout", "--force", *wanted)

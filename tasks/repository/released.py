@@ -8,6 +8,7 @@ head's folder, which git ignores; a run updates it before it starts. Before the 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from ascl_core.artifacts import sha256_tree
 from ascl_core.errors import DataError, WorkspaceError
 from ascl_core.released import PLACEHOLDER, RELEASE_FILE, read_release
+from tasks.registry.paths import RELEASE_COPIES
 from tasks.registry.stages import RELEASED
 from tasks.repository.git import export, git, head_of, show
 from tasks.repository.locking import exclusive, lock_file
@@ -25,7 +27,12 @@ RELEASES = "releases"
 """The branch whose head is the current release; every release and every rollback is a commit of it."""
 CURRENT = "released"
 """The name by which people refer to the current release."""
-_SCRATCH = Path(".ascl") / "released"
+_TAG = re.compile(r"release/\d+")
+
+
+def is_release(name: str) -> bool:
+    """Return whether a person names a release, `released` or `release/N`, and no folder and no model of the hub."""
+    return name == CURRENT or _TAG.fullmatch(name) is not None
 
 
 def released_commit(root: Path) -> str | None:
@@ -76,8 +83,8 @@ def released_folder(root: Path) -> Iterator[Path]:
     if commit is None and _holds_nothing(target):
         yield target
         return
-    (root / _SCRATCH).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root / _SCRATCH, ignore_cleanup_errors=True) as scratch:
+    (root / RELEASE_COPIES).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root / RELEASE_COPIES, ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch) / RELEASED.path
         folder.mkdir(parents=True)
         if commit is not None:

@@ -7,10 +7,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ascl_core.data.remote import s3_system
-from tasks.repository.check import Check
 from tasks.repository.remotes import Remote
 
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -36,6 +35,16 @@ _BY_TYPE = {
     "PartialCredentialsError": ("only half of the credentials were found", f"set {_KEYS}"),
     "ProfileNotFound": ("the profile of AWS_PROFILE does not exist", "aws configure list-profiles, or unset AWS_PROFILE"),
 }
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a run needs of this machine or of a remote, and what was found."""
+
+    name: str
+    level: Literal["ok", "warning", "error"]
+    found: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)

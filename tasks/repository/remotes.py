@@ -3,29 +3,33 @@
     ASCL_REMOTE, ASCL_REMOTE_ENDPOINT, ASCL_REMOTE_REGION    come first: the environment of a worker or a container
     .dvc/config.local                                        this machine: `ascl remote set`
     .dvc/config                                              everybody: `ascl remote set --shared`
+    DVC's configuration of the user and of the system        last, as for DVC itself
 
 Credentials are in none of them: an S3 client finds them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE).
 """
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ascl_core.artifacts import refuse_conflict
 from ascl_core.data.remote import S3
 from ascl_core.errors import ConfigError
 from ascl_core.urls import has_credentials
+from tasks.registry.paths import DVC_CONFIG, DVC_FOLDER, DVC_LOCAL_CONFIG
 
 NAME = "store"
 """The name under which `ascl remote set` writes a remote."""
 VARIABLE = "ASCL_REMOTE"
-FILES = (Path(".dvc") / "config", Path(".dvc") / "config.local")
+FILES = (DVC_CONFIG, DVC_LOCAL_CONFIG)
 CLEARTEXT = "credentials are written in clear text: {}"
 _SECRET = re.compile(r"(access_key_id|secret|session_token|password|account_key|sas_token|connection_string|sse_customer_key)")
+_SET = "ascl remote set s3://BUCKET/PREFIX, or an absolute folder"
 _HINT = "take them out of the file, revoke them if it was ever pushed, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 
@@ -44,6 +48,10 @@ class Remote:
     def on_s3(self) -> bool:
         """Whether it is a prefix on S3."""
         return self.url.startswith(S3)
+
+    def is_outside(self, root: Path) -> bool:
+        """Return whether its copies lie outside of the repository; those of a new clone lie in its `.ascl/remote`."""
+        return "://" in self.url or not Path(self.url).resolve().is_relative_to(root.resolve())
 
     @property
     def bucket(self) -> str:
@@ -105,13 +113,23 @@ def read_remote(root: Path, *, environment: bool = True) -> Remote | None:
     if environment and (named := from_environment()):
         return named
     settings = read_settings(root)
-    name = settings.get("core", {}).get("remote", "")
-    values = settings.get(f'remote "{name}"', {})
-    if not (url := values.get("url")):
+    if not (name := settings["core"].get("remote", "")):
         return None
-    if "://" not in url:
-        url = dvc_path(root, url)
+    values = _resolved(settings["remote"], name)
+    if not (url := values.get("url")):
+        file = _file_of(root, ["core", "remote"])
+        raise ConfigError("names no remote that is configured", file=file, field="core.remote", value=name, hint=_SET)
     return Remote(name, refuse_credentials(url, field="url"), values.get("endpointurl"), values.get("region"))
+
+
+def _resolved(remotes: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the settings of a remote; one at `remote://OTHER/PATH` has those of the other as well."""
+    values = remotes.get(name, {})
+    if not str(values.get("url", "")).startswith("remote://"):
+        return values
+    other, _, path = values["url"].removeprefix("remote://").partition("/")
+    base = _resolved({key: value for key, value in remotes.items() if key != name}, other)
+    return {**base, **values, "url": f"{base['url'].rstrip('/')}/{path}" if "url" in base else None}
 
 
 def from_environment() -> Remote | None:
@@ -128,36 +146,82 @@ def refuse_credentials(url: str | None, *, field: str) -> str:
     return url or ""
 
 
-def read_settings(root: Path) -> dict[str, dict[str, str]]:
-    """Return the sections of DVC's configuration, those of this machine over the shared ones, without quotes around their names."""
-    merged: dict[str, dict[str, str]] = {}
-    for file in FILES:
-        for section, values in _sections(root / file):
-            merged[section] = {**merged.get(section, {}), **values}
-    return merged
+def read_settings(root: Path) -> dict[str, Any]:
+    """Return DVC's configuration as DVC reads it: system, user, repository and machine over each other, with absolute paths.
 
+    The remotes are under `remote` by name. `ConfigError` names the file that cannot be read, and the key whose value DVC would refuse.
+    """
+    from dvc.config import Config, get_compiled_schema
+    from voluptuous import MultipleInvalid
 
-def dvc_path(root: Path, path: str) -> str:
-    """Return the absolute path of one that DVC's configuration names relative to `.dvc`."""
-    return os.path.normpath(root.resolve() / ".dvc" / path)
+    folder = root.resolve() / DVC_FOLDER
+    for path in (root / file for file in FILES):
+        refuse_conflict(path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "", path, ConfigError)
+    try:
+        settings = dict(Config(dvc_dir=str(folder), validate=False))
+        get_compiled_schema()(settings)
+        return settings
+    except MultipleInvalid as error:
+        first = error.errors[0]
+        keys = [str(key) for key in first.path]
+        file = _file_of(root, keys)
+        value = refuse_credentials(str(_value_at(settings, keys) or ""), field=".".join(keys)) or None
+        raise ConfigError(first.msg, file=file, field=".".join(keys), value=value, hint=f"correct it{_undo(file)}") from error
+    except Exception as error:  # DVC lets the errors of its parsers through
+        for file in _files(root):
+            _load(file)
+        raise ConfigError(
+            f"cannot be read as DVC's configuration: {error}", file=folder, hint="dvc config --list, and correct it"
+        ) from error
 
 
 def secrets_in_configuration(root: Path) -> list[Secret]:
-    """Return every credential in DVC's configuration of the repository."""
-    return [
-        Secret(str(file), section, key)
-        for file in FILES
-        for section, values in _sections(root / file)
-        for key, value in values.items()
-        if _SECRET.search(key) or has_credentials(value)
-    ]
+    """Return every credential in DVC's configuration of the repository, also in a file that DVC cannot read."""
+    return [secret for file in FILES if (root / file).is_file() for secret in _secrets(root / file, str(file))]
 
 
-def _sections(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False, default_section="")
+def _secrets(path: Path, name: str) -> Iterator[Secret]:
+    section = ""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, assigned, value = line.partition("=")
+        if heading := re.fullmatch(r"\s*\[(.*)\]\s*", line):
+            section = heading[1].strip("'")
+        elif assigned and (_SECRET.search(key) or has_credentials(value.strip().strip("'\""))):
+            yield Secret(name, section, key.strip())
+
+
+def _files(root: Path) -> list[Path]:
+    """Return the files of DVC's configuration, the nearest last."""
+    from dvc.config import Config
+
+    return [*(Path(Config.get_dir(level)) / "config" for level in ("system", "global")), *(root / file for file in FILES)]
+
+
+def _file_of(root: Path, keys: Sequence[str]) -> Path:
+    """Return the file that decides a key of DVC's configuration, or if none has it, the section that it belongs to."""
+    found = (file for depth in range(len(keys), 0, -1) for file in reversed(_files(root)) if _value_at(_load(file), keys[:depth]))
+    return next(found, root / DVC_CONFIG)
+
+
+def _value_at(settings: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    value: Any = settings
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _undo(file: Path) -> str:
+    """Return how to undo a change of a configuration file; only the repository's own is one of git's."""
+    return f", or git checkout -- {file}" if file.parts[-2:] == DVC_CONFIG.parts else ", or remove it"
+
+
+def _load(file: Path) -> dict[str, Any]:
+    """Return the sections of one file of DVC's configuration; empty if it does not exist."""
+    from dvc.config import Config
+
     try:
-        parser.read(file, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise ConfigError("cannot be read as DVC's configuration", file=file, hint=f"git checkout -- {file}") from error
-    for section in parser.sections():
-        yield section.strip("'"), {key: value.strip("'\"") for key, value in parser[section].items()}
+        return dict(Config.load_file(str(file)))
+    except FileNotFoundError:
+        return {}
+    except Exception as error:  # DVC lets the errors of its parsers through
+        raise ConfigError("cannot be read as DVC's configuration", file=file, hint=f"correct it{_undo(file)}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from ascl_core.artifacts import read_yaml, sha256_json, to_json, write_text
 from ascl_core.config.base import parse
 from ascl_core.config.params import Params
 from ascl_core.errors import StageCrashed, WorkspaceError
+from ascl_core.text import some
 from tasks.registry.code import PACKAGE, code_digests
-from tasks.registry.parameters import FILE as PARAMETERS
 from tasks.registry.parameters import differing
+from tasks.registry.paths import DVC_LOCK, DVC_YAML, LAST_DVC_LOCK, PARAMETERS
 from tasks.registry.sources import SourceChanges, source_changes
-from tasks.registry.stages import Stage
+from tasks.registry.stages import Stage, upstream
 from tasks.repository import cache, dvc, dvc_lock
+from tasks.repository.remotes import read_settings
 
 _WORDS = {"modified": "changed", "new": "is new", "deleted": "is missing", "not in cache": "is not in the cache"}
-_SHOWN = 3
 _VALUE_CHARS = 80
 REWRITTEN = "only comments, docstrings, formatting or the order of imports changed in {}"
 
@@ -40,9 +41,29 @@ class Staleness:
     rewritten: tuple[str, ...] = ()
     """The files of code of which only comments, docstrings, formatting or the order of imports changed: no reason to run the stage, but
     `dvc.lock` names their old bytes."""
+    other_parameters: bool = False
+    """Whether its parameters are not those of its last run."""
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
+
+
+CURRENT = Staleness((), restorable=False)
+
+
+def current(root: Path, stages: list[Stage]) -> frozenset[str]:
+    """Return the names of these stages that are up to date, as is everything upstream of them; raises what `staleness` does.
+
+    Until somebody changes a file, a run would reuse all of them. DVC reads `dvc.lock` once for this, and not once for each stage.
+    """
+    if not (root / DVC_LOCK).exists():
+        return frozenset()
+    stale = staleness(root, stages)
+    found: set[str] = set()
+    for stage in stages:
+        if stale[stage.name] == CURRENT and all(made.name in found for made in upstream(stage).values()):
+            found.add(stage.name)
+    return frozenset(found)
 
 
 def staleness(
@@ -60,7 +81,7 @@ def staleness(
     now = read_yaml(root / PARAMETERS) or {} if parameters is None else parameters
     params = parse(Params, now, file=root / PARAMETERS)
     sources = {stage.name: source_changes(root, stage, params) for stage in stages}
-    problems = {s.name: _with_inputs(known.get(s.name, {}), found.get(s.name, []), inputs or {}) for s in stages}
+    problems = {s.name: _with_inputs(s, known.get(s.name, {}), found.get(s.name, []), inputs or {}) for s in stages}
     rewritten = {s.name: _rewritten(root, s, known.get(s.name, {}), problems[s.name]) for s in stages}
     return {
         s.name: _staleness(s, known.get(s.name, {}), _without(problems[s.name], rewritten[s.name]), now, sources[s.name], rewritten[s.name])
@@ -76,7 +97,7 @@ def _rewritten(root: Path, stage: Stage, recorded: Mapping[str, Any], problems: 
 
 def _recorded_code(root: Path, stage: Stage, recorded: Mapping[str, Any]) -> str | None:
     """Return the digest of the code in the record that `dvc.lock` names, from the worktree or the cache; None if neither has it."""
-    md5 = next((str(out.get("md5")) for out in recorded.get("outs", ()) if out["path"] == stage.record.path), None)
+    md5 = dvc_lock.md5s({stage.name: recorded}).get(stage.record.path)
     if md5 is None:
         return None
     file = root / stage.record.path
@@ -89,20 +110,25 @@ def _recorded_code(root: Path, stage: Stage, recorded: Mapping[str, Any]) -> str
 
 def _status(root: Path, stages: list[Stage], *, repair: bool = True) -> dict[str, list[Any]]:
     """Return what DVC finds changed, by stage."""
-    if repair and dvc_lock.lacks_outputs(dvc_lock.read_text(root / dvc_lock.LOCK)):
+    dvc_lock.refuse_conflicts(root)
+    if repair and dvc_lock.lacks_outputs(dvc_lock.read_text(root / DVC_LOCK)):
         dvc_lock.restore_lock(root)
     try:
-        found = _dvc_status([stage.name for stage in stages], root)
+        found = _dvc_status(stages, root)
     except WorkspaceError:
         if repair and dvc_lock.restore_lock(root):
             return _status(root, stages, repair=False)
         raise
-    write_text(root / dvc_lock.LAST_WHOLE, dvc_lock.read_text(root / dvc_lock.LOCK))
+    write_text(root / LAST_DVC_LOCK, dvc_lock.read_text(root / DVC_LOCK))
     return found
 
 
-def _dvc_status(targets: list[str], root: Path) -> dict[str, list[Any]]:
-    """Return DVC's answer; from another process for another worktree, as DVC resolves paths against the working directory."""
+def _dvc_status(stages: list[Stage], root: Path) -> dict[str, list[Any]]:
+    """Return DVC's answer; from another process for another worktree, as DVC resolves paths against the working directory.
+
+    DVC parses `dvc.yaml` and `dvc.lock` once for each target, so that several stages are asked for by their file.
+    """
+    targets = [stages[0].name] if len(stages) == 1 else [DVC_YAML]
     if root.resolve() != Path.cwd():
         done = dvc.run(root, "status", "--json", *targets)
         if done.returncode < 0:
@@ -122,14 +148,16 @@ def _dvc_status(targets: list[str], root: Path) -> dict[str, list[Any]]:
 
 
 def _unreadable(root: Path, why: object) -> WorkspaceError:
-    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / dvc_lock.LOCK, hint="git checkout -- dvc.yaml dvc.lock")
+    """Return the error for a state that DVC cannot read; `ConfigError` if it is DVC's configuration that is wrong."""
+    read_settings(root)
+    return WorkspaceError(f"DVC cannot read its state: {why}", file=root / DVC_LOCK, hint="git checkout -- dvc.yaml dvc.lock")
 
 
-def _with_inputs(recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
+def _with_inputs(stage: Stage, recorded: Mapping[str, Any], problems: list[Any], inputs: Mapping[str, str]) -> list[Any]:
     """Return what DVC would find changed if the stage's inputs had these MD5s."""
-    read = {dep["path"]: str(dep.get("md5")) for dep in recorded.get("deps", ()) if dep["path"] in inputs}
-    changed = {path: "modified" for path, md5 in read.items() if md5 != inputs[path]}
-    kept = _without(problems, read)
+    read = dvc_lock.md5s({stage.name: recorded}, "deps")
+    changed = {path: "modified" for path, md5 in read.items() if inputs.get(path, md5) != md5}
+    kept = _without(problems, read.keys() & inputs.keys())
     return [*kept, {"changed deps": changed}] if changed else kept
 
 
@@ -157,7 +185,7 @@ def _staleness(
     reasons: list[str] = []
     before = recorded.get("params", {}).get(PARAMETERS, {})
     other = [one for section in stage.sections for one in differing(section, before.get(section), parameters.get(section))]
-    parameter_reasons = [f"{key}: {_shown(was)} → {_shown(now)}" for key, was, now in other]
+    parameter_reasons = [_change(key, was, now) for key, was, now in other]
     source_reasons = sources.reasons(_changed_dependencies(problems))
     only_outputs = not parameter_reasons and not source_reasons
     for problem in problems:
@@ -167,15 +195,38 @@ def _staleness(
             only_outputs &= kind == "changed outs" or not found
             reasons += found
     reasons += source_reasons + parameter_reasons
-    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons), rewritten)
+    return Staleness(tuple(dict.fromkeys(reasons)), only_outputs and bool(reasons), rewritten, bool(parameter_reasons))
 
 
-def _shown(value: Any) -> str:
-    """Return a parameter's value as YAML on one line, without the middle of a long one."""
-    if value is None:
+def _change(key: str, was: Any, now: Any) -> str:
+    before, after = in_words(was), in_words(now)
+    return f"{key}: {before}, with other settings" if before == after else f"{key}: {before} → {after}"
+
+
+def in_words(value: Any) -> str:
+    """Return a parameter's value in words on one line, without the middle of a long one.
+
+    Each entry of a list with a `format`, `name` or `path` is called by that.
+
+    >>> in_words([{"format": "xstest", "samples": 1}, {"format": "own"}])
+    'xstest, own'
+    >>> in_words({"rank": 32, "dropout": None})
+    'rank 32, dropout not set'
+    """
+    if value is None or value == "":
         return "not set"
-    text = value if isinstance(value, str) else to_json(value, indent=None).strip()
+    if isinstance(value, list):
+        text = ", ".join(map(_called, value)) or "none"
+    elif isinstance(value, dict):
+        text = ", ".join(f"{key} {in_words(one)}" for key, one in value.items()) or "none"
+    else:
+        text = value if isinstance(value, str) else to_json(value, indent=None).strip()
     return text if len(text) <= _VALUE_CHARS else f"{text[: _VALUE_CHARS // 2]} … {text[-_VALUE_CHARS // 2 :]}"
+
+
+def _called(entry: Any) -> str:
+    known = [entry[key] for key in ("format", "name", "path") if entry.get(key)] if isinstance(entry, dict) else []
+    return in_words(known[0] if known else entry)
 
 
 def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
@@ -187,13 +238,7 @@ def _reasons(stage: Stage, kind: str, changed: Any) -> list[str]:
     data = {artifact.path for artifact in stage.input_artifacts()}
     reasons = [f"{path} {_WORDS.get(change, change)}" for path, change in changed.items() if path in data]
     code = [path for path in changed if path.startswith(f"{PACKAGE}/")]
-    return [*reasons, f"code changed: {shown(code)}"] if code else reasons
-
-
-def shown(files: Sequence[str]) -> str:
-    """Return the names of the first few files, and how many more there are."""
-    more = f" and {len(files) - _SHOWN} more files" if len(files) > _SHOWN else ""
-    return f"{', '.join(files[:_SHOWN])}{more}"
+    return [*reasons, f"code changed: {some(code, 1, noun='file')}"] if code else reasons
 
 
 def _changed_dependencies(problems: list[Any]) -> list[str]:

@@ -7,25 +7,26 @@ repaired in two steps: this module deletes each damaged object and each list tha
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from ascl_core.data.remote import S3, as_data_error, s3_system
-from tasks.repository import dvc_lock
 from tasks.repository.cache import OBJECTS, cache_folder
 from tasks.repository.remotes import Remote, read_remote
 
 
-def delete_damaged_objects(root: Path) -> list[str]:
+def delete_damaged_objects(root: Path, recorded: Iterable[str]) -> list[str]:
     """Delete each object of the store that differs in size from its copy in the cache, and the list of a folder with one.
 
-    Returns the digests of the damaged files. Only what `dvc.lock` names and the cache has is compared, and only in a store on S3.
+    Returns the digests of the damaged files. Only the outputs with the digests `recorded` that the cache has are compared, and only in a
+    store on S3.
     """
     remote = read_remote(root)
     if remote is None or not remote.on_s3:
         return []
-    cache, stored = cache_folder(root).resolve() / OBJECTS, _sizes(remote)
+    cache, stored = cache_folder(root).resolve() / OBJECTS, stored_sizes(remote)
     damaged: list[str] = []
-    for top in _recorded(root):
+    for top in sorted(set(recorded)):
         names = [top, *_listed(cache / top[:2] / top[2:])]
         sizes = {name: path.stat().st_size for name in names if (path := cache / name[:2] / name[2:]).exists()}
         lost = [name for name, size in sizes.items() if stored.get(name) != size]
@@ -35,11 +36,6 @@ def delete_damaged_objects(root: Path) -> list[str]:
     return sorted(set(damaged))
 
 
-def _recorded(root: Path) -> list[str]:
-    """Return the digest of each output in `dvc.lock`."""
-    return [out["md5"] for entry in dvc_lock.recorded(root).values() for out in entry.get("outs", ()) if "md5" in out]
-
-
 def _listed(path: Path) -> list[str]:
     """Return the digests of a folder's files; none for a file, or for a list that the cache lacks."""
     if path.suffix != ".dir" or not path.exists():
@@ -47,8 +43,8 @@ def _listed(path: Path) -> list[str]:
     return [str(entry["md5"]) for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def _sizes(remote: Remote) -> dict[str, int]:
-    """Return the size of each object of the store, by its digest."""
+def stored_sizes(remote: Remote) -> dict[str, int]:
+    """Return the size in bytes of each object of a store on S3, by its digest; `DataError` if it does not answer."""
     prefix = f"{remote.url.removeprefix(S3)}/{OBJECTS.as_posix()}"
     try:
         found = s3_system(remote.endpoint, remote.region).find(prefix, detail=True)

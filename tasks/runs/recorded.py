@@ -13,7 +13,8 @@ from ascl_core.config.params import load_params
 from ascl_core.errors import ModelError, WorkspaceError
 from tasks.execution.adhoc import evaluate_checkpoint
 from tasks.execution.supervisor import OnEvent
-from tasks.registry.stages import CANDIDATE, CORPUS, SUITES, SUITES_MANIFEST, checkpoint_of
+from tasks.registry.paths import PARAMETERS, RECORDED
+from tasks.registry.stages import CHECKPOINT, CORPUS, RULE_INDEX, SUITES, SUITES_MANIFEST
 from tasks.repository import outputs
 from tasks.repository.git import commit_of, head_of
 from tasks.repository.released import CURRENT, released_commit
@@ -45,15 +46,16 @@ def evaluate_recorded(root: Path, worktree: Path, name: str, rules: str, suites:
 
     The defaults of `rules` and `suites` are those of the checkpoint's run, or of the repository if the checkpoint is given by its path.
     """
-    commit, into = None if (root / name).is_dir() else commit_named(root, name), worktree / ".ascl" / "recorded" / folder.name
-    wanted = checkpoint_of(CANDIDATE).path
-    checkpoint = _inside(root, name) if commit is None else outputs.fetch_recorded(root, commit, wanted, into)
+    commit, into = None if (root / name).is_dir() else commit_named(root, name), worktree / RECORDED / folder.name
+    checkpoint = _inside(root, name) if commit is None else outputs.fetch_recorded(root, commit, CHECKPOINT, into)
     suites_commit = _commit(root, suites) if suites else commit
     if suites_commit is not None:
         for artifact in (SUITES, SUITES_MANIFEST):
             outputs.fetch_recorded(root, suites_commit, artifact.path, into)
     corpus = _corpus(root, rules, commit, into)
-    metrics = evaluate_checkpoint(worktree, checkpoint, folder, corpus, on_event, suites=root if suites_commit is None else into)
+    index = root / RULE_INDEX.path if commit is None and not rules else None
+    asked = root if suites_commit is None else into
+    metrics = evaluate_checkpoint(worktree, checkpoint, folder, corpus, on_event, suites=asked, index=index)
     return Evaluated(name, digest(checkpoint), metrics)
 
 
@@ -79,5 +81,5 @@ def _corpus(root: Path, rules: str, commit: str | None, into: Path) -> Path:
     if not rules:
         return root / CORPUS.path if commit is None else outputs.fetch_recorded(root, commit, CORPUS.path, into)
     path = into / CORPUS.path
-    write_json(path, read_rules(root, commit_named(root, rules) or rules, load_params(root / "params.yaml").rules).to_json())
+    write_json(path, read_rules(root, commit_named(root, rules) or rules, load_params(root / PARAMETERS).rules).to_json())
     return path

@@ -9,7 +9,9 @@ from ascl_core.config.rules import RulesConfig
 from ascl_core.errors import RuleError
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, load_corpus
-from tasks.registry.stages import RULES
+from ascl_core.rules.diff import diff_corpora
+from ascl_core.text import some
+from tasks.registry.stages import CORPUS, RULES
 from tasks.repository.git import export, resolve
 from tasks.repository.released import CURRENT, released_commit
 from tasks.runs.rules_on_s3 import download_rules, is_on_s3
@@ -51,3 +53,17 @@ def compiled(folder: Path, config: RulesConfig, label: str, *, against_lock: boo
     if result.corpus is None:
         raise RuleError(f"the rules do not compile: {result.errors[0]}", file=label, hint="ascl rules check lists every problem")
     return result.corpus
+
+
+def describe_uncompiled(root: Path, corpus: Path, config: RulesConfig) -> str:
+    """Return which rules under `data/rules` are not those of the corpus, if that is the one of the last run; empty if all are."""
+    if corpus != root / CORPUS.path or not corpus.is_file():
+        return ""
+    edited = check_folder(root / RULES.path, config, against_lock=False).corpus
+    if edited is None:
+        return f"{RULES.path} does not compile"
+    found = diff_corpora(load_corpus(corpus), edited, config.at)
+    if found.old_digest == found.new_digest:
+        return ""
+    names = [rule.rule_id for rule in found.rules] or ["the taxonomy"]
+    return f"{RULES.path} changed since the last run: {some(names)}"

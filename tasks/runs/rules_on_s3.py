@@ -11,14 +11,14 @@ from typing import Any
 
 from ascl_core.data.remote import S3, as_data_error, s3_system
 from ascl_core.errors import DataError
-from ascl_core.rules.lock import LOCK_FILE
+from ascl_core.rules.loading import SUFFIXES
 from ascl_core.rules.yaml_file import MAX_FILE_BYTES
+from ascl_core.stray import is_stray
 from ascl_core.urls import has_credentials
 
 MAX_FILES = 1000
 MAX_TOTAL_BYTES = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
-_SUFFIXES = (".yaml", ".yml")
 _ATTEMPTS = 5
 
 
@@ -36,7 +36,7 @@ def list_rules(source: str) -> dict[str, str]:
     except Exception as error:  # from any layer of the client
         raise as_data_error(error, source) from error
     files = {key.removeprefix(f"{prefix}/"): entry for key, entry in found.items()}
-    rules = {name: entry for name, entry in files.items() if name.endswith((*_SUFFIXES, LOCK_FILE))}
+    rules = {name: entry for name, entry in files.items() if not is_stray(name) and name.lower().endswith(SUFFIXES)}
     for name, entry in rules.items():
         check_file(source, name, int(entry["size"]))
     total = sum(int(entry["size"]) for entry in rules.values())

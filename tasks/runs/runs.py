@@ -20,26 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import read_json, write_json
-from ascl_core.errors import WorkspaceError
-from tasks.evidence.log import COMMITTED, LOG, append_missing
+from ascl_core.errors import WorkspaceError, nearest
+from tasks.evidence.log import append_missing
+from tasks.registry.paths import COMMITTED_LOG, DATA, DVC_LOCK, LOCAL, LOG, OPENED_RUN, RUN_SUMMARY, RUNS
 from tasks.registry.stages import RELEASED, REPORT, RULES
 from tasks.repository import dvc_lock, outputs, released, transfer
-from tasks.repository.dvc_lock import LOCK
-from tasks.repository.git import commit_of, git, head_of, resolve, show
+from tasks.repository.git import commit_of, git, has_remote, head_of, resolve, show
 from tasks.repository.locking import exclusive, lock_file
+from tasks.repository.retrying import spaced_attempts
 from tasks.repository.worktrees import NOBODY, add_worktree, remove_worktree
 
-FOLDER = Path(".ascl") / "runs"
 BRANCHES = "runs"
-SUMMARY = Path("data") / "run.json"
-"""The summary of a run, in its commit."""
 KEPT = 5
 """The number of worktrees of ended runs that are kept for inspection; commits are always kept."""
 ABANDONED_S = 7 * 24 * 3600.0
 """The age at which a worktree is collected whose run never ended."""
-_OPENED = Path(".ascl") / "run.json"
-_ATTEMPTS = 4
-_WAIT_S = 1.0
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 
 
@@ -64,9 +59,9 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
     A new one has the rules of the folder `rules`, if given, the current release, and DVC's record of each stage: that of the released run,
     else of the commit, else of `root`, so that unchanged outputs are restored. `WorkspaceError` if the id or the ref is invalid.
     """
-    worktree = (root / FOLDER / checked_id(run_id)).resolve()
-    if (worktree / _OPENED).exists():
-        return Run(run_id, worktree, str(read_json(worktree / _OPENED)["base"]))
+    worktree = (root / RUNS / checked_id(run_id)).resolve()
+    if (worktree / OPENED_RUN).exists():
+        return Run(run_id, worktree, str(read_json(worktree / OPENED_RUN)["base"]))
     base = resolve(root, ref)
     if base is None:
         raise WorkspaceError("no such git revision", field="ref", value=ref, hint="git log --oneline, and give a commit, a branch or a tag")
@@ -81,16 +76,16 @@ def open_run(root: Path, run_id: str, *, ref: str = "HEAD", rules: Path | None =
 
 
 def _mark_opened(worktree: Path, run_id: str, base: str, ref: str) -> None:
-    write_json(worktree / _OPENED, {"schema": "ascl.opened-run/1", "id": run_id, "base": base, "ref": ref})
+    write_json(worktree / OPENED_RUN, {"schema": "ascl.opened-run/1", "id": run_id, "base": base, "ref": ref})
 
 
 def finish_run(root: Path, run: Run, summary: Mapping[str, Any]) -> str:
     """Commit the run's worktree on its branch, with `summary` as `data/run.json` and its log as `data/lineage.jsonl`; return the commit."""
     append_missing(run.worktree)
-    (run.worktree / COMMITTED).unlink(missing_ok=True)
+    (run.worktree / COMMITTED_LOG).unlink(missing_ok=True)
     if (run.worktree / LOG).exists():
-        shutil.copyfile(run.worktree / LOG, run.worktree / COMMITTED)
-    write_json(run.worktree / SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
+        shutil.copyfile(run.worktree / LOG, run.worktree / COMMITTED_LOG)
+    write_json(run.worktree / RUN_SUMMARY, {"schema": "ascl.run/1", "id": run.id, "base": run.base, **summary})
     git(run.worktree, "add", "--all", "--", ".")
     git(run.worktree, "add", "--force", "--all", "--", RELEASED.path)
     tree = git(run.worktree, "write-tree")
@@ -104,9 +99,11 @@ def read_run(root: Path, run_id: str) -> dict[str, Any]:
     """Return the summary in the run's commit; `WorkspaceError` if no run of that id has ended."""
     commit = head_of(root, f"{BRANCHES}/{checked_id(run_id)}")
     if commit is None:
-        known = ", ".join(ended_runs(root)[:5]) or "none has ended yet"
-        raise WorkspaceError("no run of that id has ended", field="run", value=run_id, hint=f"one of: {known}")
-    return {**json.loads(show(root, commit, SUMMARY)), "commit": commit}
+        known = ended_runs(root)
+        latest = f"one of {', '.join(known[:5])}"
+        hint = nearest(run_id, known, latest, command="ascl runs list") if known else "no run has ended yet: ascl run"
+        raise WorkspaceError("no run of that id has ended", value=run_id, hint=hint)
+    return {**json.loads(show(root, commit, RUN_SUMMARY)), "commit": commit}
 
 
 def ended_runs(root: Path) -> list[str]:
@@ -133,15 +130,15 @@ def publish_run(root: Path, run: Run) -> str:
     if commit is None:
         raise WorkspaceError("the run has not ended", field="run", value=run.id, hint="wait for its end")
     transfer.push(run.worktree)
-    if "origin" in git(root, "remote").splitlines():
+    if has_remote(root):
         _push_branch(root, run.branch)
     return commit
 
 
 def open_report(root: Path, run_id: str) -> Path:
     """Return the folder of the ended run's report, restored in its worktree, which is made again if it was collected."""
-    commit, worktree = read_run(root, run_id)["commit"], (root / FOLDER / run_id).resolve()
-    if not (worktree / _OPENED).exists():
+    commit, worktree = read_run(root, run_id)["commit"], (root / RUNS / run_id).resolve()
+    if not (worktree / OPENED_RUN).exists():
         add_worktree(root, worktree, commit)
         _mark_opened(worktree, run_id, git(root, "rev-parse", f"{commit}^"), commit)
     report = REPORT.outputs["page"].path
@@ -173,7 +170,7 @@ def collect(root: Path, *, keep: int = KEPT, abandoned_s: float = ABANDONED_S) -
 
 def run_worktrees(root: Path) -> list[Path]:
     """Return the worktrees of all runs, the last modified one first."""
-    return sorted((root / FOLDER).glob("*/"), key=last_modified, reverse=True)
+    return sorted((root / RUNS).glob("*/"), key=last_modified, reverse=True)
 
 
 def checked_id(run_id: str) -> str:
@@ -185,7 +182,7 @@ def checked_id(run_id: str) -> str:
 
 def last_modified(worktree: Path) -> float:
     """Return when a worktree, its `dvc.lock` or one of its main folders last changed."""
-    paths = (worktree, worktree / "data", worktree / LOCK, worktree / ".ascl")
+    paths = (worktree, worktree / DATA, worktree / DVC_LOCK, worktree / LOCAL)
     return max(path.stat().st_mtime for path in paths if path.exists())
 
 
@@ -205,21 +202,20 @@ def _remove(root: Path, worktree: Path) -> bool:
 
 def _push_branch(root: Path, branch: str) -> None:
     """Push the branch, with retries: another run may push at the same moment, or the network may be down."""
-    for attempt in range(_ATTEMPTS):
+    for attempts_left in spaced_attempts():
         try:
             git(root, "push", "--quiet", "origin", f"+refs/heads/{branch}:refs/heads/{branch}")
             return
         except WorkspaceError as error:
-            if attempt == _ATTEMPTS - 1:
+            if not attempts_left:
                 hint = f"git remote -v; then: git push origin {branch}. Its data is in the remote already"
                 raise WorkspaceError(f"the branch {branch} could not be pushed: {error.problem}", field="origin", hint=hint) from error
-            time.sleep(_WAIT_S * 2**attempt)
 
 
 def _merge_records(root: Path, worktree: Path, released_commit: str | None) -> None:
     """Write the worktree's `dvc.lock`: the released run's entry of each stage, else the commit's, else that of `root`."""
     known = dvc_lock.recorded(root) | dvc_lock.recorded(worktree)
     if released_commit:
-        known |= dvc_lock.stages_in(show(root, released_commit, Path(LOCK), missing=b"").decode())
+        known |= dvc_lock.stages_in(show(root, released_commit, Path(DVC_LOCK), missing=b"").decode())
     if known:
         dvc_lock.write_stages(worktree, known)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import digest, read_json
+from ascl_core.report.advice import describe_failures
 from tasks.evidence.record import read_record
 from tasks.execution.up_to_date import Outcome
-from tasks.registry.stages import CANDIDATE, CORPUS, EVALUATE, GATE, REPORT, Stage, checkpoint_of
+from tasks.registry.stages import CANDIDATE, CHECKPOINT, CORPUS, DECISION, METRICS, REPORT, Stage
 
 _REASONS = 2
 """The number of reasons of a stage in a row of a table."""
@@ -28,9 +29,8 @@ class Decision:
 
 def read_decision(root: Path) -> Decision:
     """Return the gate's decision of the last run."""
-    values = read_json(root / GATE.outputs["decision"].path)
-    failing = tuple(f"{c['name']}: {c['reason']}" for c in values["criteria"] if not c["passed"])
-    return Decision(bool(values["passed"]), str(values.get("summary", "")), failing)
+    values = read_json(root / DECISION)
+    return Decision(bool(values["passed"]), str(values.get("summary", "")), describe_failures(values["criteria"]))
 
 
 def report_page(root: Path) -> Path:
@@ -43,13 +43,13 @@ def last_run(root: Path, stage: Stage) -> tuple[str, float | str]:
     record = read_record(root / stage.record.path)
     if record is None:
         return "", ""
-    return record.ended.replace("T", " ").removesuffix("+00:00"), record.seconds
+    return record.ended_at, record.seconds
 
 
 def run_summary(root: Path, done: Sequence[Outcome]) -> dict[str, Any]:
     """Return the content of `data/run.json`: rules, stages, the checkpoint that was evaluated, the gate, the headline figures."""
-    decision_file, metrics = root / GATE.outputs["decision"].path, read_json(root / EVALUATE[CANDIDATE.name].outputs["metrics"].path)
-    decision, checkpoint = read_decision(root), checkpoint_of(CANDIDATE).path
+    decision_file, metrics = root / DECISION, read_json(root / METRICS)
+    decision, checkpoint = read_decision(root), CHECKPOINT
     return {
         "rules": {"digest": read_json(root / CORPUS.path)["digest"]},
         "stages": [{"stage": d.stage, "action": d.action, "reasons": list(d.reasons), "seconds": round(d.seconds, 1)} for d in done],
@@ -84,6 +84,6 @@ def stages_markdown(done: Sequence[Outcome]) -> str:
 
 
 def shortened(reasons: Sequence[str]) -> str:
-    """Return the first reasons, and how many more there are; the run's log and `data/run.json` have all."""
+    """Return the first reasons, and how many more there are; `ascl plan --json`, the run's log and `data/run.json` have all."""
     more = len(reasons) - _REASONS
     return "; ".join(reasons[:_REASONS]) + (f"; and {more} more" if more > 0 else "")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from ascl_core.errors import AsclError
+from tasks.registry.paths import RUNS
 from tasks.repository.locking import is_locked
-from tasks.runs.runs import FOLDER, ended_runs, last_modified, read_run, run_lock, run_worktrees
+from tasks.runs.runs import ended_runs, last_modified, read_run, run_lock, run_worktrees
 
 State = Literal["running", "open", "ended"]
 
@@ -49,7 +50,7 @@ def _ended(root: Path, run_id: str) -> RunState:
         return RunState(run_id, "ended", "unreadable", "", "")
     gate = run.get("gate")
     decision = "" if gate is None else "passed" if gate.get("passed") else "not passed"
-    return RunState(run_id, "ended", decision, str(run.get("rules", {}).get("digest", "")), _when(root / FOLDER / run_id))
+    return RunState(run_id, "ended", decision, str(run.get("rules", {}).get("digest", "")), _when(root / RUNS / run_id))
 
 
 def _when(worktree: Path) -> str:

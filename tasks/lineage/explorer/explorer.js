@@ -64,13 +64,17 @@ for (const button of document.querySelectorAll("button.plain[data-name]")) {
 let opener = null;
 let onlyDifferent = before !== null;
 
-function openRecord(name, from) {
+function choose(name, from) {
   opener = from;
   for (const box of boxes.values()) box.removeAttribute("aria-current");
   boxes.get(name).setAttribute("aria-current", "true");
   light(name);
   show(name);
   byId("record").scrollTop = 0;
+}
+
+function openRecord(name, from) {
+  choose(name, from);
   byId("record-title").focus();
 }
 
@@ -105,12 +109,12 @@ function sections(side, name) {
     Metrics: metrics || {},
     Parameters: parameters || {},
     Seeds: seeds || {},
-    Rules: rules ? { digest: rules.digest, ...rules.rules } : {},
+    Rules: rules ? rules.rules : {},
     Code: { ...git, ...code, function: called },
     Packages: installed === undefined ? packages || {} : { installed, ...packages },
     Machine: gpus === undefined ? machine || {} : { ...machine, GPUs: gpus.join(", ") || "none" },
     Parents: parents || {},
-    Record: { "SHA-256 of its file": node.sha256, ...rest },
+    Record: { "SHA-256 of its file": node.sha256, ...(rules ? { "digest of its rules": rules.digest } : {}), ...rest },
   };
   return Object.fromEntries(Object.entries(of).map(([title, values]) => [title, inPieces(title, values)]));
 }
@@ -338,6 +342,10 @@ if (byId("rule-search")) {
   byId("rule-search").addEventListener("submit", (event) => {
     event.preventDefault();
     const found = searchRules(byId("rule-text").value.trim().toLowerCase());
-    results.start(found, (ended, count) => (ended ? `${written(count)} rules found.` : `The first ${written(count)} rules found.`));
+    results.start(found, (ended, count) => (ended ? `${written(count)} found.` : `The first ${written(count)} found.`));
   });
 }
+
+// At the start: the record of what was asked for
+
+choose(now.stage, boxes.get(now.stage));

@@ -6,6 +6,7 @@ holds is in two facets of this project's own: the digests of a data set, and the
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.generated.base import DatasetFacet, RunFacet
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
@@ -31,12 +33,14 @@ from ascl_core.errors import DataError
 from ascl_core.urls import redacted
 from tasks.evidence.graph import Graph, Node
 from tasks.evidence.snapshot import Snapshot
-from tasks.repository.git import git
+from tasks.repository.git import git, has_remote
 
 NAMESPACE = "ascl"
 """Of jobs and data sets, which are named by their path in the repository."""
 PRODUCER = "urn:ascl:producer"
 """The producer of the events: this project has no URL."""
+URL = "OPENLINEAGE_URL"
+"""The environment variable that names a consumer of events."""
 FACETS = "urn:ascl:openlineage-facet"
 """The prefix of the names of this project's own facets, which `docs/lineage-diff.md` describes."""
 _RUNS = uuid.UUID("5d3bd1c4-1a3c-5f57-9d5c-6f6c3b0a4a5e")
@@ -54,6 +58,27 @@ def lines(graph: Graph, nodes: Sequence[Node]) -> str:
         return "".join(f"{Serde.to_json(event)}\n" for node in nodes for event in _events(graph.snapshot, node))
     except (TypeError, ValueError) as error:
         raise DataError(f"a record cannot be written as OpenLineage: {error}", field="--format", hint="ascl lineage verify") from error
+
+
+def send(graph: Graph, nodes: Sequence[Node]) -> int:
+    """Send the same events to the consumer that `OPENLINEAGE_URL` names, in order; return how many.
+
+    `OPENLINEAGE_ENDPOINT`, `OPENLINEAGE_API_KEY` and the other settings of `openlineage-python` count, too. `DataError` if the consumer
+    does not take one: what was sent before stays there, and may be sent again, as a run keeps its id.
+    """
+    client = OpenLineageClient()
+    sent = 0
+    try:
+        for node in nodes:
+            for event in _events(graph.snapshot, node):
+                client.emit(event)
+                sent += 1
+        client.close()
+    except OSError as error:  # those of requests are
+        problem = f"the consumer took {sent} events, and then: {error}"
+        hint = f"check that it answers, then send all again; without {URL} they are only written"
+        raise DataError(problem, field=URL, value=os.environ.get(URL, ""), hint=hint) from None
+    return sent
 
 
 def _events(snapshot: Snapshot, node: Node) -> Iterator[RunEvent]:
@@ -98,7 +123,7 @@ def _run(node: Node) -> Run:
 def _job(snapshot: Snapshot, node: Node) -> Job:
     module, revision = node.record.function.partition(":")[0], node.record.git.revision
     path, origin = f"{module.replace('.', '/')}.py", _origin(snapshot.root)
-    url = f"{origin or 'urn:ascl:repository'}#{revision or 'no-commit'}:{path}"
+    url = f"swh:1:rev:{revision};path=/{path}" if revision else f"urn:ascl:no-commit:{path}"  # the same from every clone
     facets = {
         "documentation": DocumentationJobFacet(node.stage.summary, producer=PRODUCER),
         "jobType": JobTypeJobFacet("BATCH", "ASCL", "TASK", producer=PRODUCER),
@@ -109,7 +134,7 @@ def _job(snapshot: Snapshot, node: Node) -> Job:
 
 def _origin(root: Path) -> str | None:
     """Return the URL from which the repository was cloned, without credentials."""
-    return redacted(git(root, "remote", "get-url", "origin")) if "origin" in git(root, "remote").splitlines() else None
+    return redacted(git(root, "remote", "get-url", "origin")) if has_remote(root) else None
 
 
 def _data_set(snapshot: Snapshot, path: str, sha256: str, files: Mapping[str, str]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-FOLDER = "requirements"
-"""Where the locks are."""
+from packaging.utils import canonicalize_name
+
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\#]+)", re.MULTILINE)
 
 
@@ -15,9 +16,9 @@ def pins(text: str) -> dict[str, str]:
     >>> pins("numpy==2.3.5\\nGreat_Expectations==1.24.1  # why\\n--hash=sha256:0\\n")
     {'numpy': '2.3.5', 'great-expectations': '1.24.1'}
     """
-    return {normalised(name): version for name, version in _PIN.findall(text)}
+    return {canonicalize_name(name): version for name, version in _PIN.findall(text)}
 
 
-def normalised(name: str) -> str:
-    """Return the one spelling of a package's name (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def public(versions: Mapping[str, str]) -> dict[str, str]:
+    """Return versions without their local part, such as `+cpu`."""
+    return {name: version.partition("+")[0] for name, version in versions.items()}
