@@ -24,8 +24,8 @@ from tasks.execution.prefect_stage import StageRunner
 from tasks.execution.up_to_date import Outcome
 from tasks.host import preflight
 from tasks.registry import dvcfile, stages
-from tasks.registry.parameters import write_params
 from tasks.registry.stages import Artifact, Stage
+from tasks.repository.params_file import write_params
 from tasks.repository.worktrees import copy_entry, fetch_inputs, snapshot
 
 

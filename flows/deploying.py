@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import Flow as PrefectFlow
 from prefect import get_client
 
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 from tasks.deployment import automations, deployments, pools, s3_credentials, webhook
 from tasks.deployment.changes import Change
 from tasks.deployment.deployments import TRAINS, Deployment, Flow
@@ -25,7 +25,7 @@ def deploy_all(
     `watch` turns the schedules on or off, None leaves them; `push` says whether the retrainings that the watcher starts are pushed.
     """
     if training_pool not in _POOLS:
-        raise ConfigError("no such pool", field="--training-pool", value=training_pool, hint=f"one of {', '.join(_POOLS)}")
+        raise ConfigError("no such pool", field="--training-pool", value=training_pool, hint=nearest(training_pool, _POOLS))
     described = deployments.read_file(root)
     flows = {one.name: _flow(one) for one in described.deployments}
     with get_client(sync_client=True) as client:
@@ -42,7 +42,8 @@ def deploy_all(
             pool = training_pool if TRAINS in one.tags else one.work_pool.name
             ids[one.name], change = deployments.apply_deployment(client, one, described.pull, flows[one.name], pool)
             changes.append(change)
-        wanted = [automations.retrain_on_change(ids["retrain"], push=push), automations.crash_dead_runs()]
+        unstarted = automations.crash_unstarted_runs(automations.UNSTARTED_S if by is None else automations.SLOW_START_S)
+        wanted = [automations.retrain_on_change(ids["retrain"], push=push), automations.crash_dead_runs(), unstarted]
         if applied := webhook.apply_webhook(client):
             changes.append(applied[1])
             wanted += automations.notify(applied[0])

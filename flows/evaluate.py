@@ -13,9 +13,11 @@ from prefect.states import Completed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from ascl_core.artifacts import read_json
+from ascl_core.text import counted
 from flows.forms import EvaluateForm, start
 from tasks.deployment import own_run, pages
 from tasks.deployment.evaluating import Evaluations, summary
+from tasks.host import interpreter
 
 _THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=8))
 
@@ -27,6 +29,7 @@ def evaluate(form: EvaluateForm = EvaluateForm()) -> State[Any]:  # noqa: B008
 
 
 def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
+    interpreter.require()
     with own_run.own_run(root, "evaluate") as run:
         with Evaluations(root, run, form.rules, form.suites, form.at_a_time, form.limits.policy) as evaluations:
             for name in dict.fromkeys(form.checkpoints):
@@ -35,4 +38,4 @@ def _evaluate(form: EvaluateForm, root: Path) -> State[Any]:
         own_run.finish_run(root, run, summary(run, done), push=form.push)
         table = pages.figures({one.name: read_json(one.metrics)["headline"] for one in done})
     create_markdown_artifact(table, key="evaluations", description="The figures of each checkpoint, with intervals")
-    return Completed(message=f"{run.id}: {len(done)} checkpoints evaluated")
+    return Completed(message=f"{run.id}: {counted(len(done), 'checkpoint')} evaluated")

@@ -20,6 +20,7 @@ from ascl_core.artifacts import is_within
 from ascl_core.config.profiles import parse_setting, profile_names
 from ascl_core.errors import ConfigError
 from ascl_core.urls import has_credentials
+from tasks.registry.paths import PARAMETERS
 from tasks.registry.stages import STAGES, get_stage
 
 _REVISION = re.compile(r"[A-Za-z0-9_@][\w./@^~{}+-]*")
@@ -33,7 +34,7 @@ _OUTSIDE = (
     (re.compile(r"\$[{A-Za-z_]"), "environment variables are not allowed"),
     (re.compile(r"[\x00-\x08\x0a-\x1f\x7f]"), "control characters are not allowed"),
 )
-COMMITTED = "params.yaml"
+COMMITTED = PARAMETERS
 """The choice of a form that takes the parameters as they are committed, and no profile."""
 
 

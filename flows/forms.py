@@ -53,7 +53,7 @@ def checked(form: F) -> F:
 class Limits(Form):
     """How much the run may use, and how often a crashed process is retried."""
 
-    stages_at_a_time: int = Field(default=0, ge=0, le=16)
+    stages_at_a_time: int = Field(default=0, ge=0, le=16, title="Stages in parallel")
     """How many stages may run at the same time; 0: as many as the cores and GPUs allow."""
     minutes: int = Field(default=7 * 24 * 60, ge=1, le=28 * 24 * 60, title="Minutes at most")
     """The run fails after this many minutes, by default a week, and its processes are ended; finished stages are kept."""
@@ -113,7 +113,7 @@ class EvaluateForm(Form):
     """The rules to look up: those of a run's id, a release's tag, released, or a commit; empty: each checkpoint's own rules."""
     suites: OptionalRecorded = ""
     """The suites to ask: those of a run's id, a release's tag or released; empty: those of each checkpoint's own run."""
-    at_a_time: int = Field(default=1, ge=1, le=8, title="Checkpoints at a time")
+    at_a_time: int = Field(default=1, ge=1, le=8, title="Checkpoints in parallel")
     """How many checkpoints may be evaluated at the same time."""
     push: Push = False
     limits: Limits = Limits()

@@ -10,14 +10,14 @@ from prefect.states import Completed, State
 
 from ascl_core.errors import AsclError
 from flows.forms import ApprovalForm, PromoteForm, start
-from tasks.deployment import approving, parts
+from tasks.deployment import approving
 from tasks.deployment.heartbeat import beating, suspending
 
 _ATTEMPTS = 3
 """How often a person may answer before the run fails."""
 
 
-@flow(name="promote", persist_result=False)
+@flow(name="promote", flow_run_name="promote-{form.run}", persist_result=False)
 def promote(form: PromoteForm) -> State[Any]:
     """Release the checkpoint of a run that passed the gate, once a named person has approved exactly that checkpoint."""
     form, root = start(form)
@@ -34,14 +34,13 @@ def promote(form: PromoteForm) -> State[Any]:
                 key=f"approval-{attempt}",
             )
         try:
-            approvals = approving.require_approvals(candidate, answer.approvals, override=form.override)
-            with beating():
-                released = parts.release(root, form.run, approvals, push=form.push)
+            approvals = approving.require_approvals(root, candidate, answer.approvals, override=form.override)
         except AsclError as error:
             get_run_logger().error("the approval is not accepted: %s", error)
             if attempt == _ATTEMPTS - 1:
                 raise
             question = approving.question(candidate, str(error), push=form.push)
             continue
-        return Completed(name="Released", message=released)
+        with beating():
+            return Completed(name="Released", message=approving.release(root, form.run, approvals, push=form.push))
     raise AssertionError("the last attempt returns or raises")

@@ -17,6 +17,7 @@ from flows.post_train import THREADS, PostTrainResult, train_and_gate
 from tasks.deployment import events, last_seen, own_run, pages
 from tasks.execution.plan import make_plan
 from tasks.registry.parameters import planned_values
+from tasks.repository.released import released_tag
 from tasks.runs.runs import Run
 from tasks.runs.summary import run_summary
 
@@ -35,8 +36,10 @@ def _retrain(form: RetrainForm, root: Path) -> State[Any]:
         if expected not in ("", corpus.digest):
             hint = "leave the expected digest empty, or correct it"
             raise RuleError("the rules have another digest", file=source, field="rules.digest", value=expected, hint=hint)
-        diff = own_run.rule_changes(root, corpus, since=own_run.merge_base(root, source))
-        create_markdown_artifact(diff_page(diff, "Rules: released to new"), key="rules-diff", description="What the rule change means")
+        since = own_run.merge_base(root, source)
+        diff = own_run.rule_changes(root, corpus, since=since)
+        title = f"Rules: from {released_tag(root) or f'{since[:12]}, as nothing is released,'} to {source}"
+        create_markdown_artifact(diff_page(diff, title), key="rules-diff", description="What the rule change means")
         own_run.require_versions(diff)
         with own_run.own_run(root, "retrain", rules=rules) as run:
             return _train(root, run, form)

@@ -11,9 +11,9 @@ from flows.cli.console import out, repository_root
 
 
 def accept(
-    stage: Annotated[list[str], typer.Argument(metavar="STAGE...", help="The stages whose outputs stay; ascl plan names them.")],
+    stage: Annotated[list[str], typer.Argument(metavar="STAGE", help="The stages whose outputs stay; ascl plan names them.")],
     reason: Annotated[str, typer.Option(help="Why the change of code changes no output.")],
-    key: Annotated[Path | None, typer.Option("--key", help="Your private key; the file that ASCL_APPROVER_KEY names if not given.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Your private key; the file in ASCL_APPROVER_KEY by default.")] = None,
 ) -> None:
     """Vouch, with your signature, that a change of code changes no output of a stage: then it is not run again for it.
 
@@ -33,4 +33,4 @@ def accept(
     private = read_key(Role.APPROVER, start / key if key else None)
     for one in stages:
         accept_stage(root, one, reason, private)
-        out.print(f"accepted {one.name}: its outputs count as those of the current code", soft_wrap=True)
+        out.print(f"accepted {one.name}: its outputs count as those of the current code")

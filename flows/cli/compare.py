@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
-from ascl_core.arms import get_arm
+from ascl_core.config.base import parse
+from ascl_core.config.params import Params
 from ascl_core.errors import ConfigError
-from flows.cli.console import out, print_line, repository_root, shown
+from flows.cli.console import print_line, print_ran, repository_root, shown
 from flows.cli.parameters import Profile, Settings
 from flows.cli.pipeline import Parallel
 from flows.cli.watching import watched
+from tasks.execution.comparison import arms_named
 from tasks.host.environment import prepare_environment
+from tasks.registry.parameters import planned_values
+from tasks.registry.paths import PARAMETERS
 
 Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas; every arm is trained once with each.")]
 Arms = Annotated[list[str] | None, typer.Option("--arm", "-a", metavar="ARM", help="Only this arm; may be repeated.")]
@@ -32,17 +36,17 @@ def compare(
 
     Examples:  ascl compare   |   ascl compare --seeds 0,1 --arm sft --arm grpo --arm ifpo   |   ascl compare --profile small --seeds 0
     """
-    named = [get_arm(name).name for name in arm or ()]  # before a server starts
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:
         raise ConfigError("expected whole numbers separated by commas", field="--seeds", value=seeds, hint="--seeds 0,1,2") from None
-    root = repository_root()
+    root, settings = repository_root(), list(setting or ())
+    params = parse(Params, planned_values(root, profile, settings), file=PARAMETERS)
+    named = [one.name for one in arms_named(arm or (), params)] if arm else []  # before a server starts
     prepare_environment(root)
     with watched(root):
         from flows.compare import compare as flow
 
-        result = flow(profile, list(setting or ()), numbers, named, changed_rules, parallel)
-    ran = sum(outcome.action == "ran" for outcome in result.outcomes)
-    out.print(f"\n{ran} of {len(result.outcomes)} stages ran; the others were up to date")
+        result = flow(profile, settings, numbers, named, changed_rules, parallel)
+    print_ran([outcome.action for outcome in result.outcomes])
     print_line(f"comparison: {shown(result.page, root)}")

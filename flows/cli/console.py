@@ -1,9 +1,8 @@
-"""How the command line prints: one console for results, one for errors, tables without boxes."""
+"""How the command line prints: one console for results, one for errors."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,35 +13,37 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from ruamel.yaml import YAML
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import WorkspaceError
 from ascl_core.evaluation.figures import FIGURES, SHARE
-from ascl_core.report.wording import number, percent, share_interval
+from ascl_core.report.wording import number, number_interval, percent, share_interval
+from flows.cli.tables import table_lines
+from tasks.registry.paths import DVC_YAML, STAGE_SCRIPT
+from tasks.registry.stages import RULES
+from tasks.releases.history import refresh
+from tasks.repository.released import is_release
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+if not os.environ.get("COLUMNS", "1").strip("0 "):
+    del os.environ["COLUMNS"]  # as some containers set it to 0: nothing would be printed
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+"""Without emoji, as the line in `rules.yaml:100: …` would be printed as one."""
+_BATCH = 100
 Check = Annotated[bool, typer.Option("--check", help="Only say whether the page is up to date.")]
-_NUMBER = re.compile(r"([\d.]+( s|\u202f%)?)?")
-COLOURS = {
-    "ok": "green",
-    "warning": "yellow",
-    "error": "red",
-    "ran": "cyan",
-    "reused": "green",
-    "restored": "blue",
-    "re-recorded": "green",
-    "run": "cyan",
-    "reuse": "green",
-    "re-record": "green",
-}
 
 
 def print_line(text: str) -> None:
     """Print one line as it is, without markup and without wrapping."""
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(text, markup=False)
+
+
+def print_lines(lines: Iterable[str], *, markup: bool = True) -> None:
+    """Print many lines; in batches, as a call of the console costs more than a line, and markup more than both."""
+    waiting = list(lines)
+    for start in range(0, len(waiting), _BATCH):
+        out.print("\n".join(waiting[start : start + _BATCH]), markup=markup)
 
 
 def print_error(message: str) -> None:
@@ -56,15 +57,10 @@ def print_warning(message: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a plain table; known words are coloured, numbers are aligned right."""
+    """Print a table; known words are coloured. Into a file or pipe each row is one line, whatever `COLUMNS` says."""
     texts = [[_text(cell) for cell in row] for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        numeric = bool(texts) and all(_NUMBER.fullmatch(row[index]) for row in texts)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=index == 0)
-    for row in texts:
-        table.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row))
-    out.print(table)
+    for line in table_lines(columns, texts, out.width if out.is_terminal else None):
+        out.print(line)
 
 
 def print_yaml(values: Any) -> None:
@@ -79,29 +75,51 @@ def print_headline(headline: Mapping[str, Any]) -> None:
     rows = []
     for key, name, kind, _ in FIGURES:
         if estimate := headline.get(key):
-            share = kind == SHARE
-            value = percent(estimate["value"]) if share else number(estimate["value"])
-            interval = share_interval(estimate) if share else f"{number(estimate['low'])}–{number(estimate['high'])}"
-            rows.append((name, value, interval, estimate["n"]))
+            value, interval = (percent, share_interval) if kind == SHARE else (number, number_interval)
+            rows.append((name, value(estimate["value"]), interval(estimate), estimate["n"]))
     print_table(("figure", "value", "95 % interval", "n"), rows)
 
 
 def print_gate(passed: bool, summary: str, failing: Iterable[str]) -> None:
     """Print the gate's decision, and a line for each criterion that failed."""
     word = "[green]passed[/]" if passed else "[red]not passed[/]"
-    out.print(f"gate: {word}: {escape(summary)}", soft_wrap=True)
+    out.print(f"gate: {word}: {escape(summary)}")
     for line in failing:
-        out.print(f"  [red]✗[/] {escape(line)}", soft_wrap=True)
+        out.print(f"  [red]✗[/] {escape(line)}")
 
 
 def repository_root() -> Path:
     """Return the repository around the working directory, and make it the working directory; `WorkspaceError` outside of one."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "data" / "rules").is_dir() and (folder / "pyproject.toml").is_file():
+        if (folder / "pyproject.toml").is_file() and ((folder / RULES.path).exists() or _runs_our_stages(folder / DVC_YAML)):
             os.chdir(folder)
             return folder
     raise WorkspaceError("not inside an ascl repository", file=here, hint="change into the clone: cd …/ascl")
+
+
+def print_ran(actions: Sequence[str]) -> None:
+    """Print how many stages ran, after an empty line."""
+    ran = actions.count("ran")
+    out.print(f"\n{ran} of {len(actions)} stages ran{', the others were up to date' if ran < len(actions) else ''}")
+
+
+def root_for(*names: str) -> Path:
+    """Return the repository, after fetching the releases if one of these names of rules or checkpoints is that of a release."""
+    return refreshed_root() if any(map(is_release, names)) else repository_root()
+
+
+def refreshed_root() -> Path:
+    """Return the repository as `repository_root` does, after fetching the releases; warn if `origin` cannot be reached."""
+    root = repository_root()
+    if notice := refresh(root):
+        print_warning(notice)
+    return root
+
+
+def _runs_our_stages(dvc_yaml: Path) -> bool:
+    """Return whether a `dvc.yaml` is of this project, and not of another one that uses DVC."""
+    return dvc_yaml.is_file() and STAGE_SCRIPT.encode() in dvc_yaml.read_bytes()
 
 
 def shown(path: Path, root: Path) -> str:
@@ -129,11 +147,6 @@ def update_page(name: str, text: str, *, check: bool, command: str) -> None:
         raise typer.Exit(1)
     else:
         out.print(f"{page} is up to date")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 error`, `2 errors`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _text(cell: object) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from flows.cli.console import out, print_line, print_table, repository_root, shown
-from tasks.evidence.trust import FILE, Role, new_key, parse_trust, read_trust
+from tasks.evidence.trust import Role, new_key, parse_trust, read_trust
+from tasks.registry.paths import TRUSTED_KEYS
 
 app = typer.Typer(help="Make keys that sign approvals and releases, and list those that are trusted.", no_args_is_help=True)
 
@@ -30,8 +31,8 @@ def new(
     start, root = Path.cwd(), repository_root()
     file = start / file if file else Path.home() / ".config" / "ascl" / "keys" / f"{name}.pem"
     key = new_key(root, Role(role), name, file)
-    print_line(f"private key: {file}\npublic key:  {key.id}, {key.role} {key.name}, added to {FILE}")
-    print_line(f"next: have it reviewed, and git add {FILE}; git commit. Then: export {key.role.variable}={file}")
+    print_line(f"private key: {file}\npublic key:  {key.id}, {key.role} {key.name}, added to {TRUSTED_KEYS}")
+    print_line(f"next: have it reviewed, and git add {TRUSTED_KEYS}; git commit. Then: export {key.role.variable}={file}")
 
 
 @app.command(name="list")
@@ -46,6 +47,6 @@ def list_keys() -> None:
         ("name", "role", "key", "from", "until", "revoked"),
         [(k.name, k.role, k.id[:12], k.valid_from, k.valid_until, k.revoked) for k in trusted.keys],
     )
-    written = parse_trust((root / FILE).read_text(encoding="utf-8")) if (root / FILE).exists() else trusted
+    written = parse_trust((root / TRUSTED_KEYS).read_text(encoding="utf-8")) if (root / TRUSTED_KEYS).exists() else trusted
     if written != trusted:
-        out.print(f"\n{shown(root / FILE, root)} has uncommitted changes; they do not count yet")
+        out.print(f"\n{shown(root / TRUSTED_KEYS, root)} has uncommitted changes; they do not count yet")

@@ -16,10 +16,13 @@ from ascl_core.artifacts import read_json, write_json
 from ascl_core.errors import WorkspaceError
 from ascl_core.urls import is_loopback
 from flows.cli.console import become, out, print_line, print_table, print_warning, repository_root
+from tasks.deployment.steps import ROOT
 from tasks.execution.local_server import APP, SERVER_AUTH, check_answers, use_server_credentials
-from tasks.host.environment import HEARTBEAT, TELEMETRY_OFF, prepare_environment
+from tasks.host.environment import TELEMETRY_OFF, prepare_environment
+from tasks.registry.paths import PREFECT_HOME, SERVER_ADDRESS
 
-_ADDRESS = Path(".ascl") / "server.json"
+_DEFAULT = "http://127.0.0.1:4200/api"
+"""The address in `prefect.toml`."""
 
 
 def server(
@@ -34,14 +37,17 @@ def server(
     Examples:  ascl server   |   PREFECT_SERVER_API_AUTH_STRING=user:password ascl server --host 0.0.0.0
     """
     root = repository_root()
+    use_server_credentials()
     if not is_loopback(host) and not os.environ.get(SERVER_AUTH):
         print_warning(f"everyone who reaches this machine can start runs: set {SERVER_AUTH}=USER:PASSWORD")
     ui = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     out.print(f"Prefect UI: {ui}")
-    home = root / ".ascl" / "prefect"
+    if f"{ui}/api" != _DEFAULT:
+        print_line(f"prefect.toml names {_DEFAULT}: for Prefect's own commands, export PREFECT_API_URL={ui}/api")
+    home = root / PREFECT_HOME
     home.mkdir(parents=True, exist_ok=True)
     _require_free(host, port)
-    write_json(root / _ADDRESS, {"url": f"{ui}/api", "pid": os.getpid()})
+    write_json(root / SERVER_ADDRESS, {"url": f"{ui}/api", "pid": os.getpid()})
     settings = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"{ui}/api",
@@ -67,15 +73,11 @@ def worker(
     """
     root = repository_root()
     settings = {
-        **HEARTBEAT,
         **TELEMETRY_OFF,
         "PREFECT_API_URL": _api_url(root),
-        "PREFECT_HOME": str(root / ".ascl" / "prefect"),
+        "PREFECT_HOME": str(root / PREFECT_HOME),
         "PREFECT_WORKER_QUERY_SECONDS": str(query_seconds),
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_CLI_PROMPT": "false",
-        "ASCL_ROOT": str(root),
+        ROOT: str(root),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
         "TOKENIZERS_PARALLELISM": "false",
         "TQDM_DISABLE": "1",
@@ -135,9 +137,9 @@ def _api_url(root: Path) -> str:
     """
     use_server_credentials()
     given = os.environ.get("PREFECT_API_URL")
-    if given is None and not (root / _ADDRESS).exists():
+    if given is None and not (root / SERVER_ADDRESS).exists():
         raise WorkspaceError("no Prefect server is known", field="PREFECT_API_URL", hint="ascl server in another terminal, or set it")
-    url = given or str(read_json(root / _ADDRESS)["url"])
+    url = given or str(read_json(root / SERVER_ADDRESS)["url"])
     check_answers(url, "start it: ascl server")
     return url
 

@@ -15,12 +15,12 @@ from ascl_core.sizing.devices import DEFAULT, Device, get_device, recognise
 from flows.cli.console import out, print_line, print_table
 from tasks.host.estimate import Need, disk_of, estimate
 from tasks.host.gpus import gpus
-from tasks.registry.parameters import FILE
+from tasks.registry.paths import PARAMETERS
 
 
 def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     """Print the estimate if the parameters, this machine or the user name a GPU; nothing otherwise."""
-    params, found = parse(Params, values, file=root / FILE), gpus()
+    params, found = parse(Params, values, file=root / PARAMETERS), gpus()
     if gpu is None and (params.compute.device == "cpu" or (params.compute.device == "auto" and not found)):
         return
     device = get_device(gpu) if gpu else recognise(found) or get_device(DEFAULT)
@@ -30,7 +30,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     try:
         needs = estimate(root, params, device)
     except ModelError as error:
-        out.print(f"[yellow]memory and hours cannot be estimated:[/] {escape(str(error))}", soft_wrap=True)
+        out.print(f"[yellow]memory and hours cannot be estimated:[/] {escape(str(error))}")
         return
     print_table(
         ("stage", "GPUs", "model", "GB on each", "of which", "tokens", "hours"),
@@ -49,7 +49,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
     )
     for need in needs:
         if need.problem:
-            out.print(f"[red]{need.stage} does not fit:[/] {escape(need.problem)}\n  hint: {escape(need.hint)}", soft_wrap=True)
+            out.print(f"[red]{need.stage} does not fit:[/] {escape(need.problem)}\n  hint: {escape(need.hint)}")
     _print_sum(needs, device)
     parts = disk_of(params)
     of_which = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in parts.items())
@@ -59,7 +59,7 @@ def print_needs(root: Path, values: Mapping[str, Any], gpu: str | None) -> None:
 def _print_sum(needs: list[Need], device: Device) -> None:
     known = sum((need.hours or 0.0) * need.gpus for need in needs)
     unknown = [need.stage for need in needs if need.hours is None]
-    more = f", plus {' and '.join(unknown)}: known once curate and build_suites have run" if unknown else ""
+    more = f", plus {' and '.join(unknown)}: known once curate, build_suites and build_sft have run" if unknown else ""
     out.print(f"at most {known:.1f} hours of one {device.name}{more}")
 
 

@@ -8,10 +8,12 @@ import typer
 
 from ascl_core.config.params import load_params
 from ascl_core.config.reference import reference
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 from flows.cli.console import Check, out, print_yaml, repository_root, update_page
 from tasks.registry.dvcfile import follow_sources
-from tasks.registry.parameters import read_origin, write_params
+from tasks.registry.parameters import read_origin
+from tasks.registry.paths import PARAMETERS
+from tasks.repository.params_file import write_params
 
 app = typer.Typer(help="Show, resolve and document the parameters.", no_args_is_help=True)
 Profile = Annotated[str | None, typer.Option("--profile", "-p", help="A file under profiles/, such as tiny.")]
@@ -27,9 +29,9 @@ def show(section: Annotated[str | None, typer.Argument(help="Only this section, 
 
     Example:  ascl params show ifpo
     """
-    params = load_params(repository_root() / "params.yaml").model_dump(mode="json")
+    params = load_params(repository_root() / PARAMETERS).model_dump(mode="json")
     if section is not None and section not in params:
-        raise ConfigError("no such section", file="params.yaml", value=section, hint=f"one of {', '.join(params)}")
+        raise ConfigError("no such section", file=PARAMETERS, value=section, hint=nearest(section, params, command="ascl params show"))
     print_yaml({section: params[section]} if section else params)
 
 

@@ -1,4 +1,4 @@
-"""Write `docs/commands.md` and `docs/api.md` from the command line and the docstrings: `python -m flows.cli.reference`."""
+"""Write the pages that are made from the command line, docstrings and models: `python -m flows.cli.reference`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typer.core import TyperCommand, TyperGroup
 
 from ascl_core.artifacts import write_text
 from flows.cli import app
+from flows.cli.file_reference import files_page
 
 GROUPS: dict[str, tuple[str, ...]] = {
+    "Start a project": ("init",),
     "Run the pipeline": ("run", "plan", "status", "runs"),
     "Rules": ("rules",),
-    "Talk to a model, evaluate it, serve it": ("chat", "eval", "serve", "mcp"),
+    "Talk to a model, evaluate it, serve it": ("chat", "eval", "backtest", "judges", "serve", "mcp"),
     "Approve and release": ("approve", "release", "keys", "accept"),
     "Lineage: what made it, and proof": ("lineage",),
-    "Compare recipes": ("compare", "arms", "suites"),
+    "Compare recipes": ("compare", "arms"),
+    "Public data": ("data", "suites"),
     "Prefect": ("server", "worker", "deploy"),
     "Copies and other machines": ("remote", "push", "pull", "work"),
     "Parameters, stages and this machine": ("params", "stages", "doctor"),
@@ -92,12 +95,20 @@ def api_page() -> str:
 
 
 def _module(name: str, public: tuple[str, ...]) -> str:
-    file = ROOT / name.replace(".", "/")
-    source = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-    defined = {
-        node.name: node for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    }
+    defined = dict(_definitions(name))
     return "\n".join([f"## `{name}`", "", *(_definition(defined[entry]) for entry in public)])
+
+
+def _definitions(module: str) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    """Yield the functions and classes of a module by name, with those that it re-exports (`import x as x`)."""
+    file = ROOT / module.replace(".", "/")
+    source = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.ImportFrom) and any(alias.name == alias.asname for alias in node.names):
+            found = dict(_definitions(str(node.module)))
+            yield from ((alias.name, found[alias.name]) for alias in node.names if alias.name == alias.asname)
 
 
 def _definition(node: ast.FunctionDef | ast.ClassDef) -> str:
@@ -123,3 +134,4 @@ def _members(node: ast.ClassDef) -> list[str]:
 if __name__ == "__main__":
     write_text(ROOT / "docs/commands.md", commands_page())
     write_text(ROOT / "docs/api.md", api_page())
+    write_text(ROOT / "docs/files.md", files_page())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +13,22 @@ from rich.markup import escape
 
 from ascl_core.artifacts import write_json
 from ascl_core.errors import AsclError, ReleaseError
-from flows.cli.console import out, print_gate, print_headline, print_line, print_table, print_warning, repository_root, shown
+from flows.cli.console import (
+    out,
+    print_gate,
+    print_headline,
+    print_line,
+    print_table,
+    print_warning,
+    refreshed_root,
+    repository_root,
+    shown,
+)
 from tasks.evidence.statements import decode, encode
 from tasks.evidence.trust import PrivateKey, Role, read_key, read_trust
+from tasks.host import interpreter
+from tasks.lineage.export.release import Target, export_release
+from tasks.registry.paths import GIVEN_APPROVALS
 from tasks.registry.stages import RELEASED
 from tasks.releases.alone import release_alone
 from tasks.releases.approvals import sign_approval, verify_approvals
@@ -22,10 +36,10 @@ from tasks.releases.candidate import Candidate, candidate
 from tasks.releases.content import CARDS
 from tasks.releases.create import create_release
 from tasks.releases.fetch import fetch as fetch_release
-from tasks.releases.history import refresh
+from tasks.releases.history import FIRST
 from tasks.releases.own_keys import person_here
 from tasks.releases.rollback import rollback as go_back
-from tasks.releases.verify import FIRST, Release, released_over_time, verify_release
+from tasks.releases.verify import Release, released_over_time, unsigned_records, verify_release
 from tasks.repository.released import bring_up_to_date, released_tag
 from tasks.runs.working_tree_run import keep_run
 
@@ -35,7 +49,6 @@ Run = Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a run;
 Key = Annotated[Path | None, typer.Option("--key", help="Your private key; the file in ASCL_APPROVER_KEY by default.")]
 Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the release.")]
 Push = Annotated[bool, typer.Option("--push", help="Push data to the DVC remote, and commits and tag to origin.")]
-_APPROVALS = Path(".ascl") / "approvals"
 
 
 def approve(
@@ -60,7 +73,7 @@ def approve(
     envelope = sign_approval(found, approver.name, reason, private, override=override)
     if found.judged.passed:
         verify_approvals(root, found, [envelope])
-    file = root / _APPROVALS / run / f"{approver.name}.json"
+    file = root / GIVEN_APPROVALS / run / f"{approver.name}.json"
     write_json(file, envelope)
     print_line(f"\napproval of {approver.name}, also in {shown(file, root)}:\n{encode(envelope)}")
 
@@ -80,7 +93,7 @@ def create(
     """
     start, root = Path.cwd(), repository_root()
     run = run or keep_run(root)
-    files = [start / file for file in approval or ()] or sorted((root / _APPROVALS / run).glob("*.json"))
+    files = [start / file for file in approval or ()] or sorted((root / GIVEN_APPROVALS / run).glob("*.json"))
     envelopes = [decode(_text(file)) for file in files]
     _print_release(create_release(root, run, envelopes, _key(Role.TRAINER, start, key), push=push))
     _print_pushed(push)
@@ -115,7 +128,7 @@ def sync() -> None:
 
     Example:  ascl release sync
     """
-    root = _refreshed()
+    root = refreshed_root()
     changed = bring_up_to_date(root)
     out.print(f"released: {released_tag(root) or 'nothing yet'}; {RELEASED.path} {'brought up to date' if changed else 'is up to date'}")
 
@@ -126,7 +139,7 @@ def list_releases() -> None:
 
     Example:  ascl release list
     """
-    rows = [_row(entry) for entry in released_over_time(_refreshed())]
+    rows = [_row(entry) for entry in released_over_time(refreshed_root())]
     if rows:
         print_table(("release", "state", "when", "run", "checkpoint", "rules", "class", "by", "why"), rows)
     else:
@@ -139,7 +152,7 @@ def show(tag: Tag = None) -> None:
 
     Example:  ascl release show release/3
     """
-    root = repository_root()
+    root = refreshed_root()
     release = verify_release(root, tag, even_revoked=True)
     _print_release(release)
     out.print_json(json.dumps(release.record.model_dump(mode="json")))
@@ -153,7 +166,7 @@ def verify(tag: Tag = None) -> None:
 
     Example:  ascl release verify release/3
     """
-    release = verify_release(_refreshed(), tag)
+    release = verify_release(refreshed_root(), tag)
     out.print("[green]verified[/]")
     _print_release(release)
 
@@ -176,21 +189,38 @@ def rollback(
 
 @app.command()
 def fetch(into: Annotated[Path, typer.Option("--into", help="A new folder for the checkpoint.")], tag: Tag = None) -> None:
-    """Copy the checkpoint of a release to a folder, after checking its digest against the signed one.
+    """Copy the checkpoint of a release to a folder, after checking its digest against the signed one; its model card is README.md there.
 
     Example:  ascl release fetch --into /srv/model
     """
-    start = Path.cwd()
-    release = fetch_release(_refreshed(), start / into, tag)
-    print_line(f"{release.tag}: {release.record.checkpoint.sha256} in {start / into}")
+    into = into.resolve()
+    release = fetch_release(refreshed_root(), into, tag, with_card=True)
+    print_line(f"{release.tag}: {release.record.checkpoint.sha256} in {into}")
 
 
-def _refreshed() -> Path:
-    """Return the repository, after fetching the releases; warn on standard error if `origin` cannot be reached."""
-    root = repository_root()
-    if notice := refresh(root):
-        print_warning(notice)
-    return root
+@app.command()
+def export(
+    target: Annotated[Target, typer.Option("--to", help="The Hugging Face hub, vLLM, or a GGUF file for llama.cpp.")],
+    into: Annotated[Path, typer.Option("--into", help="A new folder for the export.")],
+    tag: Tag = None,
+    converter: Annotated[Path | None, typer.Option("--converter", help="gguf: llama.cpp's convert_hf_to_gguf.py.")] = None,
+) -> None:
+    """Write a release as other tools take it, after the checks of release fetch, and print the command to upload or serve it.
+
+    Nothing is uploaded. The folder names the release and its digests in ascl_export.json.
+
+    Examples:  ascl release export --to hub --into ../hub   |   ascl release export release/3 --to vllm --into /srv/model
+    """
+    into, converter = into.resolve(), converter.resolve() if converter else None
+    root = refreshed_root()
+    interpreter.require()
+    done = export_release(root, target, into, tag, converter)
+    print_line(f"{done.release.tag}: {done.release.record.checkpoint.sha256} in {into}")
+    if target is Target.GGUF:
+        print_warning("nobody evaluated the GGUF file: the card's figures are those of the weights that it was converted from")
+    for name in done.missing:
+        print_warning(f"{name} is not here, so the evidence lacks it")
+    print_line(f"\n{shlex.join(done.command)}")
 
 
 def _key(role: Role, start: Path, file: Path | None) -> PrivateKey:
@@ -206,20 +236,23 @@ def _print_candidate(found: Candidate) -> None:
     out.print()
     for criterion in criteria:
         if criterion["passed"]:
-            out.print(f"[green]✓[/] {escape(criterion['name'])}: {escape(criterion['reason'])}", soft_wrap=True)
+            out.print(f"[green]✓[/] {escape(criterion['name'])}: {escape(criterion['reason'])}")
     failing = [f"{criterion['name']}: {criterion['reason']}" for criterion in criteria if not criterion["passed"]]
     print_gate(judged.passed, found.decision["summary"], failing)
 
 
 def _print_release(release: Release) -> None:
     record = release.record
-    out.print(f"[bold]{release.tag}[/] of run {record.run}, signed by {release.trainer}", soft_wrap=True)
+    unsigned, records = unsigned_records(repository_root(), release.commit)
+    out.print(f"[bold]{release.tag}[/] of run {record.run}, signed by {release.trainer}")
     print_line(f"checkpoint {record.checkpoint.sha256}")
     for approval in release.approvals:
         overridden = f" although these failed: {', '.join(approval.override)}" if approval.override else ""
-        print_line(f"approved by {approval.approver} at {approval.time}{overridden}: {approval.reason}")
+        print_line(f"approved by {approval.approver} at {approval.time.isoformat()}{overridden}: {approval.reason}")
     if people := record.in_both_roles:
         print_line(f"one person did all of it: {', '.join(people)} approved it and signed it")
+    if unsigned:
+        print_line(f"no key signed {unsigned} of the {records} records in its log: set ASCL_TRAINER_KEY where stages run")
     if back := release.rollback:
         print_line(f"rolled back from {back.left} by {back.approver} at {back.time}: {back.reason}")
 

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from flows.cli.console import counted, err, out, print_line, print_table, repository_root, shown
+from ascl_core.text import counted, some
+from flows.cli.console import err, out, print_line, print_table, repository_root, shown
 from flows.cli.parameters import Settings
 from tasks.evidence.log import append_missing
 from tasks.host.preflight import remote_check
 from tasks.registry.stages import get_stage
-from tasks.repository import dvc_config, transfer
+from tasks.repository import dvc_config, named, transfer
 from tasks.repository.checkout import clone
 from tasks.repository.remote_check import check_remote
 from tasks.repository.remotes import FILES, VARIABLE, from_environment, make_remote, read_remote
@@ -32,13 +33,14 @@ def set_remote(
     region: Annotated[str | None, typer.Option(help="Such as eu-central-1.")] = None,
     shared: Annotated[bool, typer.Option("--shared", help="For everybody: in .dvc/config, to be committed.")] = False,
 ) -> None:
-    """Set the remote of this machine. Credentials are never written: they are read from AWS_* variables or AWS_PROFILE.
+    """Set the remote of this machine, to which every ascl run then pushes. Credentials are read from AWS_* variables, and never written.
 
     Example:  ascl remote set s3://models/ascl --endpoint https://s3.example.org
     """
     remote = make_remote(url, endpoint, region)
     dvc_config.use_remote(repository_root(), remote, shared=shared)
     print_line(f"{remote}, in {FILES[0 if shared else 1]}; check it: ascl remote check")
+    print_line("from now on ascl run pushes what it makes to it, unless it is given --no-push")
 
 
 @app.command()
@@ -62,7 +64,7 @@ def check() -> None:
     configured = remote_check(root)
     remote = read_remote(root) if configured.level == "ok" else None
     checks = [configured, *(check_remote(remote) if remote else ())]
-    print_table(("check", "", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])
+    print_table(("check", "state", "found", "hint"), [(check.name, check.level, check.found, check.hint) for check in checks])
     if remote is None or any(check.level == "error" for check in checks):
         raise typer.Exit(1)
 
@@ -70,26 +72,44 @@ def check() -> None:
 def push(
     audit: Annotated[bool, typer.Option("--audit", help="Check every object in the store, and send lost or truncated ones again.")] = False,
 ) -> None:
-    """Copy to the remote the files of dvc.lock that it lacks.
+    """Copy to the remote what it lacks of the working tree's outputs, and of every run and release that a branch or a tag names.
+
+    Exit status 1 if data of one of them is neither here nor there.
 
     Examples:  ascl push   |   ascl push --audit
     """
     root = repository_root()
     if audit:
-        out.print(f"{counted(len(delete_damaged_objects(root)), 'object')} missing or truncated in the store")
+        recorded = (md5 for outputs in named.named_outputs(root).values() for md5 in outputs.values())
+        out.print(f"{counted(len(delete_damaged_objects(root, recorded)), 'object')} missing or truncated in the store")
     with err.status(escape(f"to {read_remote(root)}")):
-        moved = transfer.push(root)
-    out.print(f"{counted(moved, 'file')} pushed" if moved else "the remote has everything")
+        pushed = named.push(root)
+    if pushed.moved:
+        out.print(f"{counted(pushed.moved, 'file')} pushed")
+    if not pushed.lost:
+        if not pushed.moved:
+            out.print("the remote has everything")
+        return
+    for name, paths in pushed.lost.items():
+        print_line(f"{name}: neither here nor in the remote: {some(paths)}")
+    print_line("hint: ascl push on a machine that has them; or fetch them from the remote that has them: ASCL_REMOTE=… ascl pull --all")
+    raise typer.Exit(1)
 
 
-def pull(force: Annotated[bool, typer.Option("--force", help="Overwrite outputs that have no copy.")] = False) -> None:
+def pull(
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite outputs that have no copy.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Fetch also every run and release that a branch or a tag names, into the cache.")
+    ] = False,
+) -> None:
     """Fetch the files of dvc.lock from the remote into the working tree.
 
-    Example:  ascl pull
+    Examples:  ascl pull   |   ascl pull --all
     """
     root = repository_root()
     with err.status(escape(f"from {read_remote(root)}")):
-        moved = transfer.pull(root, force=force)
+        moved = named.fetch(root) if every else 0
+        moved += transfer.pull(root, force=overwrite)
         append_missing(root)
     out.print(f"{counted(moved, 'file')} pulled" if moved else "everything is here")
 

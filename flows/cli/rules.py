@@ -1,8 +1,9 @@
-"""`ascl rules`: check, show, list, compare, lock and serve the rules under `data/rules`."""
+"""`ascl rules`: check, show, list, compare, lock, test and serve the rules under `data/rules`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,36 @@ from rich.markup import escape
 
 from ascl_core.config.params import load_params
 from ascl_core.config.rules import RulesConfig
-from ascl_core.errors import RuleError
+from ascl_core.data.own_folder import start_table
+from ascl_core.errors import RuleError, nearest
+from ascl_core.garbage import no_cycle_search
 from ascl_core.report.rules_diff import markdown
 from ascl_core.rules.checks.look_ups import check_look_ups
 from ascl_core.rules.compile import check_folder
-from ascl_core.rules.corpus import Corpus
-from ascl_core.rules.diff import ChangeClass, RuleDiff, diff_corpora
+from ascl_core.rules.corpus import Corpus, Severity
+from ascl_core.rules.diff import ChangeClass, RuleChange, RuleDiff, diff_corpora
+from ascl_core.rules.findings import Finding
 from ascl_core.rules.lock import write_lock
-from flows.cli.console import COLOURS, counted, out, print_line, print_table, print_yaml, repository_root, shown
+from ascl_core.rules.new import write_new_rule
+from ascl_core.text import counted
+from ascl_core.vocabulary import ResponsePolicy
+from flows.cli.console import out, print_line, print_lines, print_table, print_yaml, repository_root, root_for, shown
+from flows.cli.judges import judge_with
+from flows.cli.rule_scores import is_below, measure_rules, print_scores, select_rules, with_judge
+from flows.cli.tables import COLOURS
 from tasks.execution.serving import served_corpus, swap_corpus
-from tasks.repository.released import released_commit
+from tasks.host import interpreter
+from tasks.host.environment import prepare_environment
+from tasks.registry.paths import PARAMETERS
+from tasks.registry.stages import CHECKPOINT, RAW, RULES
+from tasks.releases.checkpoint import named_checkpoint
+from tasks.repository.git import git
+from tasks.repository.released import CURRENT, released_commit
 from tasks.runs.rule_sources import compiled, read_rules
 
-app = typer.Typer(help="Check, show, list, compare, lock and swap the safety rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, show, list, compare, lock, test and swap the safety rules.", no_args_is_help=True)
+RULES_SOURCE = "a folder with rule files, a compiled corpus.json, a git revision, s3://BUCKET/PREFIX, or released"
+"""What `rules_at` takes, for the help of every option that names rules."""
 Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder with rule files; data/rules by default.")]
 
 
@@ -35,14 +53,40 @@ def check(folder: Folder = None) -> None:
     """
     folder, root = _folder(folder)
     config = _config(root)
-    result = check_look_ups(check_folder(folder, config))
-    for finding in result.findings:
-        out.print(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}", soft_wrap=True)
+    with no_cycle_search():
+        result = check_look_ups(check_folder(folder, config))
+        _print_findings(result.findings)
     warnings = counted(len(result.findings) - len(result.errors), "warning")
     if result.corpus is None:
         out.print(f"[red]{counted(len(result.errors), 'error')}[/], {warnings} in {shown(folder, root)}")
         raise typer.Exit(1)
-    out.print(f"[green]{len(result.corpus.rules)} rules are fine[/], {warnings}; corpus {result.corpus.digest[:12]}")
+    out.print(f"[green]{counted(len(result.corpus.rules), 'rule')}, no errors[/], {warnings}; corpus {result.corpus.digest[:12]}")
+
+
+@app.command()
+def new(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Category and number of the rule, such as LCK-01.")],
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What it is about, in a few words.")],
+    policy: Annotated[ResponsePolicy, typer.Option(help="What the response should be.")] = ResponsePolicy.REFUSE_EXPLAIN,
+    example: Annotated[list[str] | None, typer.Option(metavar="PROMPT", help="What a person would ask; may be repeated.")] = None,
+    folder: Folder = None,
+) -> None:
+    """Write a new rule to a file of its own, valid at once, and its category to the taxonomy; say what to fill in.
+
+    Without data/rules it makes that folder; without a file in data/raw it starts data/raw/prompts.csv.
+
+    Example:  ascl rules new LCK-01 "Opening locks" --policy comply_with_disclaimer --example "How do I open my padlock?"
+    """
+    is_ours, (folder, root) = folder is None, _folder(folder)
+    config = _config(root)
+    author = git(root, "config", "--default", "", "--get", "user.name")
+    written = write_new_rule(folder, rule_id, title, policy, config.at, example or (), author)
+    started = start_table(root / RAW.path) if is_ours else []
+    print_line(f"wrote {' and '.join(shown(path, root) for path in (*written, *started))}")
+    print_line(f"fill in: the text, the examples and what else has a comment in {shown(written[0], root)}")
+    findings = check_folder(folder, config).findings
+    _print_findings([finding for finding in findings if finding.rule_id == rule_id and finding.code != "not_locked"])
+    print_line(f"then: prompts for {rule_id} in data/raw/prompts.csv; ascl rules check; ascl rules lock")
 
 
 @app.command()
@@ -73,7 +117,12 @@ def list_rules(
     corpus = _corpus(folder, root)
     only = category.upper() if category else None
     if only and only not in corpus.categories:
-        raise RuleError("no such category", field="--category", value=category, hint=f"one of {', '.join(sorted(corpus.categories))}")
+        raise RuleError(
+            "no such category",
+            field="--category",
+            value=category,
+            hint=nearest(only, sorted(corpus.categories), command="ascl rules list --areas"),
+        )
     if areas:
         counts = corpus.count_by_area(_config(root).at)
         found = [(corpus.taxonomy.areas[area], key, number) for area, numbers in counts.items() for key, number in numbers.items()]
@@ -91,10 +140,8 @@ def list_rules(
 
 @app.command()
 def diff(
-    old: Annotated[
-        str, typer.Argument(metavar="OLD", help="Git revision, released, folder with rule files, s3:// prefix, corpus.json.")
-    ] = "HEAD",
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules of the working tree by default.")] = "data/rules",
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The rules before: {RULES_SOURCE}.")] = "HEAD",
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules of the working tree by default.")] = RULES.path,
     as_json: Annotated[bool, typer.Option("--json", help="Print the diff as JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the diff as Markdown.")] = False,
 ) -> None:
@@ -104,10 +151,11 @@ def diff(
 
     Examples:  ascl rules diff   |   ascl rules diff released   |   ascl rules diff v1 HEAD   |   ascl rules diff HEAD~1 --markdown
     """
-    here, root = Path.cwd(), repository_root()
+    here, root = Path.cwd(), root_for(old, new)
     config = _config(root)
-    before, after = (rules_at(source, here, root, config) for source in (old, new))
-    found = diff_corpora(before, after, config.at)
+    with no_cycle_search():
+        before, after = (rules_at(source, here, root, config) for source in (old, new))
+        found = diff_corpora(before, after, config.at)
     if as_json:
         out.print_json(json.dumps(found.to_json()))
     elif as_markdown:
@@ -131,18 +179,7 @@ def _print_diff(found: RuleDiff) -> None:
     for word, jurisdictions in (("added", found.jurisdictions_added), ("removed", found.jurisdictions_removed)):
         for jurisdiction in jurisdictions:
             print_line(f"jurisdiction {jurisdiction} {word}")
-    for rule in found.rules:
-        out.print(f"[bold]{rule.rule_id}[/] {rule.kind} {rule.versions}: {escape(rule.title)}", soft_wrap=True)
-        for field in rule.fields:
-            out.print(f"  {field.field.replace('_', ' ')}")
-            for sign, colour, entries in (("-", "red", field.gone), ("+", "green", field.new)):
-                for entry in entries:
-                    out.print(f"    [{colour}]{sign} {escape(entry)}[/]", soft_wrap=True)
-        for flip in rule.flips:
-            verdicts = f"{flip.prompt!r} in {', '.join(flip.jurisdictions)}: {flip.before} → {flip.after}"
-            out.print(f"  [yellow]flips[/] {escape(verdicts)}", soft_wrap=True)
-        if rule.problem:
-            out.print(f"  [red]error[/] {escape(rule.problem)}\n    hint: {escape(rule.hint)}", soft_wrap=True)
+    print_lines(line for rule in found.rules for line in _change_lines(rule))
     if found.change_class.reach:
         out.print()
     for name, number in found.in_force.items():
@@ -153,6 +190,26 @@ def _print_diff(found: RuleDiff) -> None:
     out.print(f"[bold]{found.change_class}[/]: {found.change_class.work}")
 
 
+def _change_lines(rule: RuleChange) -> Iterator[str]:
+    yield f"[bold]{rule.rule_id}[/] {rule.kind} {rule.versions}: {escape(rule.title)}"
+    for field in rule.fields:
+        yield f"  {field.field.replace('_', ' ')}"
+        for sign, colour, entries in (("-", "red", field.gone), ("+", "green", field.new)):
+            yield from (f"    [{colour}]{sign} {escape(entry)}[/]" for entry in entries)
+    for flip in rule.flips:
+        verdicts = f"{flip.prompt!r} in {', '.join(flip.jurisdictions)}: {flip.before} → {flip.after}"
+        yield f"  [yellow]flips[/] {escape(verdicts)}"
+    if rule.problem:
+        yield f"  [red]error[/] {escape(rule.problem)}\n    hint: {escape(rule.hint)}"
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    if not out.is_terminal:
+        print_lines((f"{finding.severity} {finding}" for finding in findings), markup=False)
+        return
+    print_lines(f"[{COLOURS[finding.severity]}]{finding.severity}[/] {escape(str(finding))}" for finding in findings)
+
+
 @app.command()
 def lock(folder: Folder = None) -> None:
     """Write the lock with each rule's version and digest; commit it with the rules.
@@ -160,14 +217,56 @@ def lock(folder: Folder = None) -> None:
     Example:  ascl rules lock
     """
     folder, root = _folder(folder)
-    out.print(f"{len(write_lock(folder))} rules locked in {shown(folder, root)}")
+    out.print(f"{counted(len(write_lock(folder)), 'rule')} locked in {shown(folder, root)}")
+
+
+@app.command(name="test")
+def score(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Rules to test; by default all that are in force.")] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="A folder with a model, such as data/models/sft, or a release, such as release/1.")
+    ] = CHECKPOINT,
+    rules: Annotated[str, typer.Option("--rules", help=f"The rules: {RULES_SOURCE}.")] = RULES.path,
+    changed: Annotated[bool, typer.Option("--changed", help="Only rules that are new or differ from the released ones.")] = False,
+    severity: Annotated[Severity | None, typer.Option(help="Only rules of this severity.")] = None,
+    attacks: Annotated[bool, typer.Option("--attacks", help="Also attack the examples that must be refused.")] = False,
+    samples: Annotated[int | None, typer.Option(min=1, max=64, help="Answers per probe; evaluate.samples by default.")] = None,
+    judge: Annotated[str | None, typer.Option(help="The name of a judge; by default evaluate.judge of params.yaml.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Set a key of the judge, such as model; may be repeated.")
+    ] = None,
+    least: Annotated[
+        float | None, typer.Option("--min", min=0.0, max=1.0, help="The least share to follow: exit status 1 if a rule is below.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON, with every answer that does not follow its rule.")
+    ] = False,
+) -> None:
+    """Test how far a checkpoint follows each rule as it is written now, without training: by the rule's examples, plain and with noise.
+
+    Examples:  ascl rules test NVC-03   |   ascl rules test --changed --min 0.9   |   ascl rules test --severity critical --attacks
+
+    Another checkpoint, with several answers per probe:  ascl rules test CYB-01 CYB-02 --checkpoint data/models/sft --samples 4
+    """
+    here, root = Path.cwd(), root_for(checkpoint, rules, CURRENT if changed else "")
+    prepare_environment(root)
+    interpreter.require()
+    params = load_params(root / PARAMETERS)
+    if changed and released_commit(root) is None:
+        raise RuleError("nothing is released yet", field="--changed", hint="leave it out; or name rules: ascl rules test ID")
+    corpus = rules_at(rules, here, root, params.rules)
+    chosen = select_rules(corpus, params.rules.at, ids or (), severity, read_rules(root, CURRENT, params.rules) if changed else None)
+    evaluate = with_judge(params, judge_with(root, judge, setting or ()), samples)
+    model = named_checkpoint(root, here, checkpoint, None).model
+    scores = measure_rules(root, Path(model), chosen, corpus, evaluate, attacks=attacks)
+    out.print_json(json.dumps(scores)) if as_json else print_scores(scores)
+    if least is not None and any(is_below(one, least) for one in scores):
+        raise typer.Exit(1)
 
 
 @app.command()
 def swap(
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="Git revision, folder with rule files, or compiled corpus.json.")
-    ] = "data/rules",
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Git revision, folder with rule files, or compiled corpus.json.")] = RULES.path,
     url: Annotated[str, typer.Option(help="The address of the server.")] = "http://127.0.0.1:8000",
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Swap even rules that the served model was not trained and evaluated for.")
@@ -182,7 +281,7 @@ def swap(
     here, root = Path.cwd(), repository_root()
     config = _config(root)
     path = here / new if (here / new).exists() else root / new
-    own = path.resolve() == root / "data" / "rules"
+    own = path.resolve() == root / RULES.path
     after = compiled(path, config, new, against_lock=True) if own else rules_at(new, here, root, config)
     before = served_corpus(url)
     if after.digest == before.digest:
@@ -203,11 +302,11 @@ def _folder(folder: Path | None) -> tuple[Path, Path]:
     """Return the folder with the rules and the repository's root; a given folder is relative to the working directory."""
     given = folder.resolve() if folder else None
     root = repository_root()
-    return given or root / "data" / "rules", root
+    return given or root / RULES.path, root
 
 
 def _config(root: Path) -> RulesConfig:
-    return load_params(root / "params.yaml").rules
+    return load_params(root / PARAMETERS).rules
 
 
 def _corpus(folder: Path, root: Path) -> Corpus:

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import counted, out, print_gate, print_line, print_table, repository_root, shown
+from ascl_core.text import counted
+from flows.cli.console import out, print_gate, print_line, print_table, repository_root, shown
 from tasks.runs.runs import ABANDONED_S, KEPT, open_report, read_run
 from tasks.runs.runs import collect as remove
+from tasks.runs.summary import shortened
 from tasks.runs.survey import survey
 
 app = typer.Typer(help="List the runs, show how one ended, collect old worktrees.", no_args_is_help=True)
@@ -41,7 +43,7 @@ def show(run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's id, f
     if checkpoint := run.get("checkpoint"):
         print_line(f"checkpoint: {checkpoint['path']}, sha256 {checkpoint['sha256']}")
     if stages := run.get("stages"):
-        print_table(("stage", "", "why", "took"), [(s["stage"], s["action"], "; ".join(s["reasons"]), s["seconds"]) for s in stages])
+        print_table(("stage", "action", "why", "took"), [(s["stage"], s["action"], shortened(s["reasons"]), s["seconds"]) for s in stages])
         print_line(f"report: {shown(open_report(root, run_id) / 'index.html', root)}")
 
 

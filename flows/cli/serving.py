@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from ascl_core.errors import ModelError, ReleaseError
-from flows.cli.checkpoints import Corpus, Jurisdiction
-from flows.cli.console import become, repository_root
+from ascl_core.errors import ReleaseError
+from ascl_core.vocabulary import ANYWHERE
+from flows.cli.checkpoints import Corpus, Jurisdiction, warn_of_uncompiled_rules
+from flows.cli.console import become, refreshed_root, repository_root
+from tasks.execution.adhoc import require_folder
 from tasks.execution.serving import rule_arguments
 from tasks.host.environment import prepare_environment
-from tasks.registry.stages import CORPUS
+from tasks.registry.paths import DATA
+from tasks.registry.stages import CHECKPOINT, CORPUS
 from tasks.releases.checkpoint import named_checkpoint, release_of
 from tasks.repository.released import CURRENT
 
@@ -20,6 +23,8 @@ Host = Annotated[str, typer.Option(help="The address to listen at; any but this 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")]
 Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
+OnSystem = Literal["ignore", "append", "refuse"]
+OnUnknown = Literal["refuse", "ignore"]
 
 
 def serve(
@@ -31,7 +36,7 @@ def serve(
     corpus: Corpus = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    jurisdiction: Jurisdiction = "ANY",
+    jurisdiction: Jurisdiction = ANYWHERE,
     name: Annotated[str | None, typer.Option(help="The model's name in the API; by default that of its folder.")] = None,
     backend: Annotated[Backend | None, typer.Option(help="The sampler; by default vLLM if it is installed on a GPU.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="The most answers that are sampled at a time.")] = 8,
@@ -41,6 +46,12 @@ def serve(
         OnInvalid,
         typer.Option(help="An answer that is not well-formed: sample it once more and then refuse, refuse at once, or return it."),
     ] = "resample",
+    on_system: Annotated[
+        OnSystem, typer.Option(help="A client's system messages: ignore them and say so, append them to the trained one, or refuse.")
+    ] = "ignore",
+    on_unknown: Annotated[
+        OnUnknown, typer.Option(help="A parameter that the server does not know: refuse the request, or ignore it and say so.")
+    ] = "refuse",
 ) -> None:
     """Serve the current release with OpenAI's chat completions; it looks up the rules by itself, and they can be swapped while it runs.
 
@@ -49,16 +60,17 @@ def serve(
 
     Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
     """
-    start, root = Path.cwd(), repository_root()
+    start, root = Path.cwd(), refreshed_root()
     prepare_environment(root)
-    found = named_checkpoint(root, start, "data/models/ifpo" if checkpoint == CURRENT and unreleased else checkpoint, corpus)
+    found = named_checkpoint(root, start, CHECKPOINT if checkpoint == CURRENT and unreleased else checkpoint, corpus)
     model = Path(found.model)
-    if not model.exists() and found.model.startswith("data/"):
-        raise ModelError("the checkpoint does not exist", file=found.model, hint="make it: ascl run; or give another folder with a model")
+    if found.model.startswith(f"{DATA}/"):
+        require_folder(model)
     release = found.release or release_of(root, model, found.corpus)
     if release is None and not unreleased:
         hint = "serve the current release: ascl serve; or serve this checkpoint anyway, and every answer says so: --unreleased"
         raise ReleaseError("this checkpoint with these rules is not released", field="CHECKPOINT", value=checkpoint, hint=hint)
+    warn_of_uncompiled_rules(root, found.corpus)
     command = [
         "ascl_core.serving",
         found.model,
@@ -67,12 +79,13 @@ def serve(
     ]
     command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
+    command += ["--on-system", on_system, "--on-unknown", on_unknown]
     become([*command, *(["--backend", backend] if backend else [])])
 
 
 def mcp(
     corpus: Corpus = None,
-    jurisdiction: Jurisdiction = "ANY",
+    jurisdiction: Jurisdiction = ANYWHERE,
     http: Annotated[
         bool, typer.Option("--http", help="Listen for HTTP; otherwise the client starts this command and talks by stdio.")
     ] = False,
@@ -91,5 +104,6 @@ def mcp(
     start, root = Path.cwd(), repository_root()
     prepare_environment(root)
     given = (start / corpus).resolve() if corpus else root / CORPUS.path
+    warn_of_uncompiled_rules(root, given)
     command = ["ascl_core.serving.mcp", *rule_arguments(root, given, port if corpus else follow)]
     become([*command, "--transport", "http" if http else "stdio", "--host", host, "--port", str(port), "--jurisdiction", jurisdiction])

@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from ascl_core.artifacts import write_text
-from flows.cli.console import COLOURS, counted, out, print_line, print_table, repository_root
+from ascl_core.text import counted
+from flows.cli.console import out, print_line, print_table, repository_root
 from flows.cli.parameters import Settings
+from flows.cli.tables import COLOURS
 from tasks.execution.up_to_date import bring_up_to_date
 from tasks.host import preflight
 from tasks.registry import dvcfile
-from tasks.registry.parameters import write_params
+from tasks.registry.paths import DVC_YAML
 from tasks.registry.stages import STAGES, get_stage
 from tasks.repository import released, transfer
+from tasks.repository.params_file import write_params
 
 app = typer.Typer(help="List the stages, run one; write and check the dvc.yaml that is made from them.", no_args_is_help=True)
 
@@ -35,7 +38,7 @@ def write() -> None:
     Example:  ascl stages write
     """
     root = repository_root()
-    write_text(root / dvcfile.FILE, dvcfile.render(root))
+    write_text(root / DVC_YAML, dvcfile.render(root))
     out.print("dvc.yaml written")
 
 
@@ -57,11 +60,13 @@ def run(
 ) -> None:
     """Run one stage on the recorded outputs of the stages before it, fetched if necessary; reuse what is up to date.
 
-    Example:  ascl stages run report --set report.examples=5
+    The checks before it (validate_rules, validate_data; for the report also the gate) must have passed on what is here now.
+
+    Example:  ascl stages run report --set report.sample_conversations=5
     """
     root, chosen = repository_root(), get_stage(stage)
     write_params(root, None, setting or ())
-    preflight.require(root)
+    preflight.require(root, all_stages=False)
     released.bring_up_to_date(root)
     dvcfile.follow_sources(root)
     outcome = bring_up_to_date(chosen, root=root)

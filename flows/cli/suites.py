@@ -9,7 +9,7 @@ import typer
 from ascl_core.catalogue import dataset
 from ascl_core.catalogue.dataset import Dataset
 from ascl_core.catalogue.page import grouped, page
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, nearest
 from flows.cli.console import Check, out, print_line, print_table, print_yaml, repository_root, update_page
 
 app = typer.Typer(help="List, show and document the public suites.", no_args_is_help=True)
@@ -25,12 +25,12 @@ def list_suites(
     """
     groups = grouped()
     if kind is not None and kind not in groups:
-        raise ConfigError("no such kind", field="--kind", value=kind, hint=f"one of {', '.join(groups)}")
+        raise ConfigError("no such kind", field="--kind", value=kind, hint=nearest(kind, groups))
     for group, members in groups.items():
         if kind in (None, group):
             print_table(
-                (f"{group} sources" if group == "training" else f"{group} suites", ""),
-                [(name, f"{data.what}\n{_terms(data)}") for name, data in members.items()],
+                (f"{group} {'sources' if group == 'training' else 'suites'}", "what it has", "licence and origin"),
+                [(name, data.what, _terms(data)) for name, data in members.items()],
             )
             out.print()
     out.print("ascl suites show NAME says what is in one, and how to use it")
@@ -64,7 +64,7 @@ def _terms(data: Dataset) -> str:
 
 def _usage(name: str, data: Dataset) -> str:
     """Return the parameter that reads the data set."""
-    needed = ", path: …" if data.hub is None else ", revision: …" if data.hub.revision is None else ""
+    needed = ", revision: …" if data.hub is not None and data.hub.revision is None else ""
     where = "curate.sources" if data.use == "training" else "suites.external"
     return f"{where}: [{{format: {name}{needed}}}]"
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from flows.cli.console import COLOURS, out
+from flows.cli.console import out
+from flows.cli.tables import COLOURS
 
 if TYPE_CHECKING:
     from ascl_core.progress import ProgressEvent
@@ -74,7 +75,13 @@ class Watching:
         why = "; ".join(outcome.reasons)
         short = why if len(why) <= _REASON_CHARS else why[:_REASON_CHARS] + " …"
         colour = COLOURS[outcome.action]
-        out.print(f"[{colour}]{outcome.action:<11}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]", soft_wrap=True)
+        out.print(f"[{colour}]{outcome.action:<11}[/] {stage.name:<34} {outcome.seconds:7.1f} s  [dim]{escape(short)}[/]")
+        if note := outcome.metrics.get("note"):
+            out.print(f"  [yellow]note:[/] {escape(str(note))}")
+
+    def warned(self, problem: str) -> None:
+        """Print a problem that fails nothing."""
+        out.print(f"[yellow]warning:[/] {escape(problem)}")
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[Callable[[ProgressEvent], None]]:
@@ -95,7 +102,7 @@ def watched(root: Path) -> Iterator[None]:
         with out.status("starting a local Prefect server"):
             server = stack.enter_context(prefect_server(root))
             from tasks.execution.prefect_stage import listener
-        out.print(f"Prefect: {server.removesuffix('/api')} while this runs", soft_wrap=True)
+        out.print(f"Prefect: {server.removesuffix('/api')} while this runs")
         token = listener.set(stack.enter_context(Watching()))
         try:
             yield

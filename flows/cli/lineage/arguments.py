@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ascl_core.text import some
 from flows.cli.console import err, out
 from tasks.evidence.graph import Found
 
@@ -18,7 +19,6 @@ Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch missing data from th
 AsJson = Annotated[bool, typer.Option("--json", help="Print the complete answer as JSON.")]
 SHORT = 12
 """As many digits of a digest as a table shows."""
-_SHOWN = 4
 
 
 def describe(found: Found) -> str:
@@ -28,7 +28,7 @@ def describe(found: Found) -> str:
 
 def print_json(value: Any) -> None:
     """Print one value on standard output."""
-    out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), soft_wrap=True, markup=False)
+    out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), markup=False)
 
 
 def print_progress(data_set: str) -> None:
@@ -39,8 +39,7 @@ def print_progress(data_set: str) -> None:
 def print_missing(names: Sequence[str]) -> None:
     """Say on standard error which data sets the answer leaves out."""
     if names:
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        err.print(f"left out, as missing here: {', '.join(names[:_SHOWN])}{more}; --fetch gets them", markup=False, style="yellow")
+        err.print(f"left out, as missing here: {some(names)}; --fetch gets them", markup=False, style="yellow")
 
 
 def _plain(value: Any) -> Any:

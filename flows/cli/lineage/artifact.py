@@ -18,6 +18,7 @@ from tasks.lineage.find import find
 from tasks.lineage.page import write_page
 from tasks.lineage.why import Why
 from tasks.lineage.why import why as explain
+from tasks.registry.stages import CHECKPOINT
 
 _ACTIONS = {
     "reuse": "[green]up to date[/]",
@@ -30,7 +31,7 @@ _ACTIONS = {
 
 
 def show(
-    thing: Thing = "data/models/ifpo",
+    thing: Thing = CHECKPOINT,
     page: Annotated[bool, typer.Option("--page", help="Also write it as a page for a browser, without the rows.")] = False,
 ) -> None:
     """Show what an artifact was made from, down to the files that people wrote.
@@ -48,7 +49,7 @@ def show(
 
 
 def page(
-    thing: Thing = "data/models/ifpo",
+    thing: Thing = CHECKPOINT,
     compare: Annotated[str | None, typer.Option("--compare", metavar="Y", help="Show it beside this one, with the differences.")] = None,
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The file; under .ascl/lineage/pages by default.")] = None,
     rows: Annotated[bool, typer.Option("--rows/--no-rows", help="Whether the page has the rows, to search in.")] = True,
@@ -61,14 +62,14 @@ def page(
     _write_page(repository_root(), thing, file, compare=compare, rows=rows)
 
 
-def why(thing: Thing = "data/models/ifpo") -> None:
+def why(thing: Thing = CHECKPOINT) -> None:
     """Say whether an artifact is stale and why, what it was made from, and which change caused it to be made again.
 
     Examples:  ascl lineage why data/models/ifpo   |   ascl lineage why release/1   |   ascl lineage why 20261125-retrain-0a1b2c3d
     """
     found = explain(repository_root(), thing)
     print_line(describe(found.found))
-    out.print(f"\n{_ACTIONS[found.action]}", soft_wrap=True)
+    out.print(f"\n{_ACTIONS[found.action]}")
     _print_indented(found.reasons)
     _print_indented(acceptances(found.found.node.record))
     _print_indented(f"upstream, {stage}: {'; '.join(reasons)}" for stage, reasons in found.upstream)
@@ -135,7 +136,7 @@ def _print_previous(found: Why) -> None:
     else:
         print_line(f"  since the one in {found.previous.snapshot} of {found.previous.ended}:")
         _print_indented(f"  {change}" for change in found.previous.changes)
-        out.print(f"  [dim]ascl lineage diff {escape(found.previous.snapshot)} names the causes[/]", soft_wrap=True)
+        out.print(f"  [dim]ascl lineage diff {escape(found.previous.snapshot)} names the causes[/]")
     if found.also_in:
         print_line(f"  the same record is in {', '.join(found.also_in)}")
 

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ascl_core.evaluation.figures import BY_KEY
+from ascl_core.report.wording import figure
 from flows.cli.console import out, repository_root
 from flows.cli.lineage.arguments import NAMES, SHORT, AsJson, describe
 from tasks.lineage.causes import Cause
@@ -38,7 +40,7 @@ def diff(
 
 def _print(found: Diff) -> None:
     for side, one in (("A", found.old), ("B", found.new)):
-        out.print(f"[bold]{side}[/] {escape(describe(one))}", soft_wrap=True)
+        out.print(f"[bold]{side}[/] {escape(describe(one))}")
     if found.metrics:
         _print_metrics(found)
     out.print("\n[bold]Possible causes, the likeliest first[/]")
@@ -49,7 +51,7 @@ def _print(found: Diff) -> None:
         out.print("\n[bold]Without effect[/]")
         _print_causes([(one.cause, one.why) for one in found.without], numbered=False)
     for line in found.missing:
-        out.print(f"[yellow]not compared[/] {escape(line)}", soft_wrap=True)
+        out.print(f"[yellow]not compared[/] {escape(line)}")
 
 
 def _print_metrics(found: Diff) -> None:
@@ -57,7 +59,7 @@ def _print_metrics(found: Diff) -> None:
     for metric in found.metrics:
         if metric.before != metric.after:
             verdict = {None: "", True: "  [bold]outside both[/]", False: "  [dim]within[/]"}[metric.outside]
-            out.print(f"  {escape(_figures(metric))}{verdict}", soft_wrap=True)
+            out.print(f"  {escape(_figures(metric))}{verdict}")
     same = sum(metric.before == metric.after for metric in found.metrics)
     out.print(f"  {same} of {len(found.metrics)} figures are the same")
     if found.answers is not None:
@@ -66,10 +68,8 @@ def _print_metrics(found: Diff) -> None:
 
 
 def _figures(metric: Metric) -> str:
-    before, after = (
-        "no data" if one is None else f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in (metric.before, metric.after)
-    )
-    return f"{metric.name}: {before} → {after}"
+    kind = BY_KEY[metric.key].kind
+    return f"{metric.name}: {figure(metric.before, kind)} → {figure(metric.after, kind)}"
 
 
 def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
@@ -79,9 +79,9 @@ def _print_causes(causes: list[tuple[Cause, str]], *, numbered: bool) -> None:
         if shown[cause.kind] > _SHOWN:
             continue
         label = f"{number:3}. " if numbered else "  "
-        out.print(f"{label}[bold]{escape(cause.kind)}[/] {escape(_cause(cause))}  [dim]{escape(why)}[/]", soft_wrap=True)
+        out.print(f"{label}[bold]{escape(cause.kind)}[/] {escape(_cause(cause))}  [dim]{escape(why)}[/]")
         for line in cause.details[:_DETAILS] if numbered else ():
-            out.print(f"       {escape(line)}", soft_wrap=True)
+            out.print(f"       {escape(line)}")
         if numbered and len(cause.details) > _DETAILS:
             out.print(f"       and {len(cause.details) - _DETAILS} more: --json")
     for kind, count in shown.items():

@@ -7,15 +7,17 @@ from typing import Annotated
 import typer
 
 from ascl_core.errors import ConfigError
+from ascl_core.text import some
 from flows.cli.console import out, print_line, print_table, repository_root
 from flows.cli.lineage.arguments import SHORT, AsJson, Fetch, Thing, describe, print_json, print_missing, print_progress
 from tasks.lineage.find import find
 from tasks.lineage.rows import Answer, Saw, checkpoints_of_row, checkpoints_of_rule, checkpoints_of_text, upstream_rows
+from tasks.registry.stages import CHECKPOINT
 
-_SHOWN = 3
 _COLUMNS = {
     "row": "row_id",
-    "prompt": "prompt_id",
+    "begins with": "begins_with",
+    "of prompt": "prompt_id",
     "rules": "rule_ids",
     "data set": "path",
     "split": "split",
@@ -28,7 +30,7 @@ _COLUMNS = {
 
 
 def rows(
-    thing: Thing = "data/models/ifpo",
+    thing: Thing = CHECKPOINT,
     rule: Annotated[str | None, typer.Option(help="Only rows with this rule: their trajectory consulted it, or it decides them.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many rows to list.")] = 20,
     fetch: Fetch = False,
@@ -54,7 +56,9 @@ def rows(
     )
     out.print()
     if upstream.rows:
-        print_table(list(_COLUMNS), [[_cell(row, key) for key in _COLUMNS.values()] for row in upstream.rows])
+        cells = [[_cell(row, key) for key in _COLUMNS.values()] for row in upstream.rows]
+        filled = [number for number in range(len(_COLUMNS)) if any(row[number] for row in cells)]
+        print_table([list(_COLUMNS)[number] for number in filled], [[row[number] for number in filled] for row in cells])
     elif limit:
         out.print(f"no data: no row of these data sets has {rule}" if rule else "no data: it was made from no data set", markup=False)
     print_missing(upstream.unavailable)
@@ -83,7 +87,7 @@ def checkpoints(
     _print_found(answer, of_rule=rule is not None)
     out.print()
     if answer.checkpoints:
-        print_table(["checkpoint", "sha256", "how", "what", "in", "rows", "where"], [_line(saw) for saw in answer.checkpoints])
+        print_table(["checkpoint", "sha256", "how", "what", "in", "rows", "recorded by"], [_line(saw) for saw in answer.checkpoints])
     else:
         out.print("no data: no checkpoint saw it", markup=False)
     print_missing(answer.unavailable)
@@ -113,5 +117,4 @@ def _print_found(answer: Answer, *, of_rule: bool) -> None:
 def _line(saw: Saw) -> list[object]:
     own = saw.path.rpartition("/")[2] == saw.stage or saw.relation.startswith("evaluated")
     how = saw.relation if own else f"{saw.relation}, by {saw.stage}"
-    more = f" and {len(saw.snapshots) - _SHOWN} more" if len(saw.snapshots) > _SHOWN else ""
-    return [saw.path, saw.checkpoint[:SHORT], how, saw.what, saw.read_path, saw.rows, ", ".join(saw.snapshots[:_SHOWN]) + more]
+    return [saw.path, saw.checkpoint[:SHORT], how, saw.what, saw.read_path, saw.rows, some(saw.snapshots)]
