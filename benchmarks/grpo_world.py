@@ -22,9 +22,10 @@ from ascl_core.contracts import Prompt, from_table
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.template import opening
 from ascl_core.data.resolve import resolve_again
-from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import get_judge
 from ascl_core.rl.environment import environment_factory
+from ascl_core.rl.rollouts import RolloutLog
 from ascl_core.rl.scoring import ScoredBatch, Scorer
 from ascl_core.rl.train import (
     _arguments,
@@ -39,6 +40,7 @@ from ascl_core.rl.trainer import IfpoTrainer
 from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.editions import RuleEdition, editions_of
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.checkpoint import trainable_model
 
 _ROOT = Path(__file__).parents[1]
 
@@ -92,6 +94,7 @@ class StockTrainer(GRPOTrainer):
         scorer: Scorer,
         prompts_by_id: dict[str, Prompt],
         editions: Sequence[RuleEdition],
+        rollouts: RolloutLog,
         reward_funcs: Any,
         **kwargs: Any,
     ) -> None:
@@ -127,14 +130,16 @@ class Side:
         editions = editions_of(inputs.corpus, inputs.index, params.conversation, changed=config.rule_variation > 0)
         tokenizer = load_tokenizer(inputs.checkpoint)
         asked = under_attack([opening(prompt, params.conversation) for prompt in self.schedule], config, params.attacks.trained)
+        state = Path(tempfile.mkdtemp())
         trainer = cast(Any, kind)(
             ifpo=config,
             scorer=scorer(inputs.corpus, get_judge(config.judge, params.compute), config.reward, params.conversation),
             prompts_by_id={prompt.id: prompt for prompt in inputs.prompts},
             editions=editions,
-            model=load_model(inputs.checkpoint, params.compute),
+            rollouts=RolloutLog(state),
+            model=trainable_model(inputs.checkpoint, params.compute, params.parallel, config.lora),
             reward_funcs=[cast(Any, _reward_of_the_scorer)],
-            args=_arguments(config, params.conversation, params.compute, params.parallel, Path(tempfile.mkdtemp())),
+            args=_arguments(config, params.conversation, params.compute, params.parallel, state),
             train_dataset=_dataset(self.schedule, asked, schedule_editions(len(self.schedule), len(editions), config), tokenizer),
             processing_class=tokenizer,
             environment_factory=environment_factory(editions, params.conversation, markup_of(tokenizer)),
@@ -142,10 +147,7 @@ class Side:
         self.trainer: Any = trainer
         rows = self.trainer.train_dataset.to_list()[: config.prompts_per_step]
         self.batch = [row for row in rows for _ in range(config.group_size)]
-        self.trainer.create_optimizer()
-        self.trainer.model.train()
-        self.trainer.current_gradient_accumulation_steps = self.trainer.args.gradient_accumulation_steps
-        self.start = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
+        self.start = ready(self.trainer)
 
     def rewind(self, seed: int) -> None:
         """Restore the first weights, with fresh optimiser state and random numbers."""
@@ -207,6 +209,10 @@ class Side:
         trainer.optimizer.zero_grad()
         return loss, gradient
 
+    def advantages(self) -> torch.Tensor:
+        """Return the advantages of what was prepared, smallest first."""
+        return torch.cat([chunk["advantages"] for chunk in self.trainer._buffered_inputs]).sort().values
+
     def whole(self) -> tuple[float, torch.Tensor]:
         """Run a step that samples its rollouts."""
         self.prepare()
@@ -218,15 +224,33 @@ def both(inputs: Inputs, scorer: type[Scorer] = Scorer) -> tuple[Side, Side]:
     return Side(IfpoTrainer, inputs, scorer), Side(StockTrainer, inputs, scorer)
 
 
+def ready(trainer: Any) -> dict[str, torch.Tensor]:
+    """Set the trainer up as its `train` does, so that it takes one step at a time; return its first weights, on the CPU."""
+    if trainer.args.gradient_checkpointing:
+        trainer.model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
+    trainer.model = trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.model)  # autocast, if the arguments say bf16
+    trainer.create_optimizer()
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+    return {name: value.detach().to("cpu", copy=True) for name, value in trainer.model.state_dict().items()}
+
+
 def timed(run: Callable[[], Any]) -> float:
-    """Return the seconds that the call takes."""
+    """Return the seconds that the call takes, with what it leaves to a GPU."""
+    _wait()
     started = time.perf_counter()
     run()
+    _wait()
     return time.perf_counter() - started
 
 
-def flops_per_second(width: int, rows: int) -> float:
-    """Return the best speed of several matrix products of the model's shape on this many rows."""
-    a, b = torch.randn(rows, width), torch.randn(width, 3 * width)
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def flops_per_second(width: int, rows: int, **where: Any) -> float:
+    """Return the best speed of several matrix products of the model's shape on this many rows; `where` is torch's device and dtype."""
+    a, b = torch.randn(rows, width, **where), torch.randn(width, 3 * width, **where)
     fastest = min(timed(lambda: a @ b) for _ in range(50))
     return 2 * rows * width * b.shape[1] / fastest

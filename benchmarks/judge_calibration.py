@@ -1,27 +1,25 @@
-"""Measure how well a judge agrees with people about refusals: `python benchmarks/judge_calibration.py --labels PATH [--judge rules]`.
+"""Measure a judge on both halves of labelled answers: `python benchmarks/judge_calibration.py --labels PATH [--judge rules]`.
 
-The labels are a CSV or JSON-lines file with prompt, completion and label, such as XSTest's labelled completions. The hash of a
-response's content assigns it to the dev or the held-out half. Read errors of the dev half only (`--errors 20`), and quote the held-out
-half.
+`ascl judges calibrate` measures it on all of them, from the same code. Here the hash of a response's content assigns it to
+the dev or the held-out half. Read errors of the dev half only (`--errors 20`), and quote the held-out half.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from agreement import LABELS, Agreement, Labelled, measure, merged, read_labelled
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ascl_core.config.base import parse
 from ascl_core.config.judge import JudgeConfig
-from ascl_core.contracts import Verdict
 from ascl_core.errors import AsclError
 from ascl_core.judges import get_judge
+from ascl_core.judges.agreement import Agreement
+from ascl_core.judges.calibration import Calibration, compare, read_labelled
 
 _CLIP = 160
 
@@ -42,7 +40,7 @@ def main() -> int:
     for held_out in (False, True):
         half = [(row, verdict) for row, verdict in zip(labelled, verdicts, strict=True) if row.held_out is held_out]
         if half:
-            _print_half("held-out" if held_out else "dev", half, console)
+            _print_half("held-out" if held_out else "dev", compare(judge.id, *map(list, zip(*half, strict=True))), console)
     wrong = [(row, v) for row, v in zip(labelled, verdicts, strict=True) if not row.held_out and v.refusal is not row.label]
     for row, verdict in wrong[: options.errors]:
         response = " ".join(row.item.response.split())[:_CLIP]
@@ -50,16 +48,16 @@ def main() -> int:
     return 0
 
 
-def _print_half(name: str, half: Sequence[tuple[Labelled, Verdict]], console: Console) -> None:
-    people, judge = [row.label for row, _ in half], [verdict.refusal for _, verdict in half]
-    three = measure(people, judge)
-    console.print(Text(f"\n{name}: {_figures(three)}"))
-    console.print(Text(f"{name}, partial counted as full: {_figures(measure([merged(x) for x in people], [merged(x) for x in judge]))}"))
-    table = Table("people \\ judge", *LABELS)
-    for label, counts in zip(LABELS, three.confusion, strict=True):
-        if counts.any():
-            table.add_row(label, *map(str, counts))
-    console.print(table)
+def _print_half(name: str, found: Calibration, console: Console) -> None:
+    for title, agreement in (("", found.refusal), (", partial counted as full", found.strict_refusal), (", harm", found.harm)):
+        if agreement is not None:
+            console.print(Text(f"\n{name}{title}: {_figures(agreement)}"))
+    if found.refusal is not None:
+        table = Table("people \\ judge", *found.refusal.labels)
+        for label, counts in zip(found.refusal.labels, found.refusal.confusion, strict=True):
+            if counts.any():
+                table.add_row(label, *map(str, counts))
+        console.print(table)
 
 
 def _figures(agreement: Agreement) -> str:
@@ -69,7 +67,7 @@ def _figures(agreement: Agreement) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labels", type=Path, required=True, metavar="PATH", help="CSV or JSON lines with prompt, completion and label")
+    parser.add_argument("--labels", type=Path, required=True, metavar="PATH", help="a table with prompt, completion and label")
     parser.add_argument("--judge", default="rules", help="name of the judge (default: %(default)s)")
     parser.add_argument("--model", help="path, hub id or endpoint model of a model-based judge")
     parser.add_argument("--revision", help="pinned revision of a hub id")

@@ -23,10 +23,11 @@ from side_by_side import Timing, parser, write
 
 from ascl_core.artifacts import sha256_bytes
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
-from ascl_core.vocabulary import Arm, PromptType, ResponsePolicy, Split
+from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tasks.lineage.page import Written, write_page
 from tests.recorded_run import make_recorded_run, make_trajectory
 from tests.services.test_browser import CHROMIUM, FLAGS
@@ -36,7 +37,7 @@ _RULES = Path(__file__).parents[1] / "tests" / "corpus" / "rules"
 _THING = "data/models/ifpo"
 _WORDS = 18
 """Of a prompt: about as many as those of WildJailbreak's plain prompts, and more than the page shows."""
-_ARMS = tuple(Arm)
+_ARMS = tuple(SftData)
 _TIMED_SEARCH = """() => new Promise((resolve) => {
     const started = performance.now();
     const status = document.querySelector("#row-status");
@@ -127,7 +128,7 @@ def _prompt(number: int, draw: random.Random, words: list[str], corpus: Corpus) 
     )
 
 
-def _of_arm(prompts: list[Prompt], arm: Arm, number: int, size: int) -> Iterator[dict[str, Any]]:
+def _of_arm(prompts: list[Prompt], arm: SftData, number: int, size: int) -> Iterator[dict[str, Any]]:
     for at in range(number, size, len(_ARMS)):
         prompt = prompts[at if number < len(_ARMS) - 1 else at - number]
         yield make_trajectory(prompt, 0, arm)

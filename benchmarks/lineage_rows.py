@@ -27,7 +27,7 @@ import pyarrow as pa
 from side_by_side import parser, write
 
 from ascl_core.artifacts import sha256_bytes, write_text
-from ascl_core.vocabulary import Arm
+from ascl_core.config.sft_data import SftData
 from tasks.lineage.database import dump, insert
 from tasks.lineage.manifests import BATCH_ROWS, MANIFESTS, schema, write_manifest
 from tasks.lineage.reads import INDEX, STARTED_FROM, TRAINED_ON, TRAINED_UNDER, Read
@@ -154,7 +154,7 @@ def _runs(root: Path, names: list[tuple[str, bool]], given: Namespace) -> None:
         chosen = {is_sft: draw.choice([name for name, of_sft in names if of_sft is is_sft]) for is_sft in (True, False)}
         of_sft, of_ifpo = (commit, SFT.name, checkpoint_of(SFT).path, sft), (commit, IFPO.name, checkpoint_of(IFPO).path, ifpo)
         reads += [
-            (*of_sft, TRAINED_ON, TRAJECTORIES[Arm.ASCL].path, chosen[True]),
+            (*of_sft, TRAINED_ON, TRAJECTORIES[SftData.ASCL].path, chosen[True]),
             (*of_ifpo, TRAINED_ON, PROMPTS.path, chosen[False]),
             (*of_ifpo, STARTED_FROM, checkpoint_of(SFT).path, sft),
             (*of_ifpo, TRAINED_UNDER, RL_CORPUS.path, corpus),

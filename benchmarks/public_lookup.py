@@ -3,13 +3,16 @@
 It takes every row of those training sources of the profile `small` that have categories but no rules. The look-up gets only the prompt,
 unless a line says otherwise:
 
-    category     the best rule is of the data set's (first) category
+    found        the best rule is of a category that fits any of the prompt's labels: one label may span several categories of the rules
+                 (STAR-1 files drugs, fraud, intrusion and gambling under "illicit / criminal behavior"); the data set's file in
+                 `ascl_core/catalogue/` lists them
+    found in 3   one of the best three is
+    category     the best rule is of the first of these categories, which is the prompt's in training
     of 3         one of the best three is
-    hazard       the best rule's category has an MLCommons hazard in common with the data set's: the sets' own labels are coarser than
-                 the rules' (STAR-1 files drugs, fraud and intrusion all under "illicit / criminal behavior")
+    hazard       the best rule's category has an MLCommons hazard in common with that first category
     hazard of 3  one of the best three has
     policy       the best rule decides as the data set says
-    in category  the best rule of the data set's category does; otherwise the teacher takes the next that does
+    in category  the best rule of the first category does; otherwise the teacher takes the next that does
     some rule    the category has a rule that does at all
     by its query the teacher's call, with the query of the rule that it takes, brings that rule back first
 
@@ -21,13 +24,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ascl_core.catalogue import dataset, names
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.contracts import Prompt
 from ascl_core.data.resolve import resolve
-from ascl_core.data.sources import load_source
+from ascl_core.data.shaped import prompts_with_categories
 from ascl_core.evaluation.intervals import proportion
 from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus, Rule
@@ -51,12 +55,14 @@ def main() -> None:
     print(f"{len(corpus.rules)} rules, {params.retrieval.backend}, index {index.digest[:12]}")
     teacher = TemplatedTeacher(corpus, params.conversation, index.rules)
     for source in params.curate.sources:
-        rows = load_source(source.model_copy(update={"max_rows": None}), ROOT / "tests/corpus/raw", corpus)
-        prompts = [p for p in resolve(rows, corpus, params.rules.at) if p.category is not None and p.rule_id is None]
+        if source.format not in names():
+            continue
+        rows = list(prompts_with_categories(source, dataset(source.format)))
+        prompts = [prompt for prompt in resolve([row for row, _ in rows], corpus, params.rules.at) if prompt.category is not None]
         prompts = [prompt for prompt in prompts if given.half in (None, half_of(prompt))]
         if prompts:
             print(f"{source.name}, {len(prompts)} prompts")
-            for name, hits in measure(teacher, prompts).items():
+            for name, hits in measure(teacher, prompts, {row.prompt: frozenset(fitting) for row, fitting in rows}).items():
                 found = proportion(hits)
                 assert found is not None
                 print(f"  {name:<13} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
@@ -67,15 +73,18 @@ def half_of(prompt: Prompt) -> str:
     return "ab"[int(hashlib.sha256(prompt.prompt.encode()).hexdigest(), 16) % 2]
 
 
-def measure(teacher: TemplatedTeacher, prompts: Sequence[Prompt]) -> dict[str, list[bool]]:
-    """Return hits and misses for each question."""
+def measure(teacher: TemplatedTeacher, prompts: Sequence[Prompt], fitting: Mapping[str, frozenset[str]]) -> dict[str, list[bool]]:
+    """Return hits and misses for each question; `fitting` are the categories that fit each prompt's text."""
     anywhere = [_look_up(teacher, prompt, None, prompt.prompt, 3) for prompt in prompts]
     inside = [_look_up(teacher, prompt, prompt.category, prompt.prompt, 1) for prompt in prompts]
     taken = [(prompt, rule) for prompt in prompts if (rule := teacher.rule_of(prompt)) is not None]
     asked = list(zip(prompts, anywhere, strict=True))
     hazards = {prompt.category: _hazards(teacher.corpus, str(prompt.category)) for prompt in prompts}
     found = [[_hazards(teacher.corpus, rule.category) for rule in rules] for rules in anywhere]
+    fits = [[rule.category in fitting[prompt.prompt] for rule in rules] for prompt, rules in asked]
     return {
+        "found": [any(each[:1]) for each in fits],
+        "found in 3": [any(each) for each in fits],
         "category": [bool(rules) and rules[0].category == prompt.category for prompt, rules in asked],
         "of 3": [prompt.category in {rule.category for rule in rules} for prompt, rules in asked],
         "hazard": [any(hazards[prompt.category] & each for each in sets[:1]) for prompt, sets in zip(prompts, found, strict=True)],

@@ -13,18 +13,21 @@ import time
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from grpo_world import ready
 from side_by_side import Timing, parser, ratios, write
 from trl import SFTTrainer
 
 from ascl_core.artifacts import read_jsonl
 from ascl_core.config.parallel import ONE_PROCESS
-from ascl_core.config.params import load_params
-from ascl_core.conversation.content import neutralise
-from ascl_core.generation.load import load_model, load_tokenizer
+from ascl_core.config.params import Params, load_params
+from ascl_core.conversation.token_ids import offered_tools
+from ascl_core.generation.load import load_tokenizer
+from ascl_core.sft.checkpoint import trainable_model
 from ascl_core.sft.samples import to_examples
 from ascl_core.sft.train import _arguments
 from ascl_core.sft.trainer import AssistantLossTrainer
@@ -36,28 +39,22 @@ _ROOT = Path(__file__).parents[1]
 class Side:
     """One trainer that takes one optimiser step at a time."""
 
-    def __init__(self, kind: type[SFTTrainer], given: Namespace, *, packing: bool = False, **shape: int) -> None:
+    def __init__(self, kind: type[SFTTrainer], params: Params, base: Path, trajectories: Path, *, packing: bool = False) -> None:
         from datasets import Dataset
 
-        params = load_params(given.params)
-        section = params.sft.model_copy(update={"seed": given.seed, **shape})
-        compute = params.compute.model_copy(update={"device": "cpu", "threads": given.threads})
-        args = _arguments(section, compute, ONE_PROCESS, Path(tempfile.mkdtemp()))
+        rows = read_jsonl(trajectories)
+        args = _arguments(params.sft, params.sft.steps(len(rows)), params.compute, ONE_PROCESS, Path(tempfile.mkdtemp()))
         args.packing = packing
-        base = given.data / "models/base"
         tokenizer = load_tokenizer(base)
-        rows = [{**row, "messages": neutralise(row["messages"], tokenizer)[0]} for row in read_jsonl(given.data / "sft/ascl.jsonl")]
-        data = Dataset.from_list(to_examples(rows))
-        self.trainer = cast(Any, kind(model=load_model(base, compute), args=args, train_dataset=data, processing_class=tokenizer))
-        self.trainer.create_optimizer()
-        self.trainer.model.train()
+        data = Dataset.from_list(to_examples(rows, tokenizer, offered_tools(params.conversation)))
+        model = trainable_model(base, params.compute, ONE_PROCESS, params.sft.lora)
+        self.trainer = cast(Any, kind(model=model, args=args, train_dataset=data, processing_class=tokenizer))
         self.chunks = args.gradient_accumulation_steps
-        self.trainer.current_gradient_accumulation_steps = self.chunks
-        self.start = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
+        self.start = ready(self.trainer)
 
     def batches(self) -> Iterator[list[dict[str, torch.Tensor]]]:
-        """Yield the micro-batches of each step, as the trainer's own loader draws them."""
-        loader = iter(self.trainer.get_train_dataloader())
+        """Yield the micro-batches of each step, as the trainer's own loader draws them, epoch after epoch."""
+        loader = chain.from_iterable(self.trainer.get_train_dataloader() for _ in count())
         while True:
             yield [next(loader) for _ in range(self.chunks)]
 
@@ -85,11 +82,19 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1, help="torch's threads (default: %(default)s)")
     given = options.parse_args()
     warnings.filterwarnings("ignore")
-    sides = {"ours": Side(AssistantLossTrainer, given), "TRL": Side(SFTTrainer, given)}
-    sides["packing"] = Side(SFTTrainer, given, packing=True, micro_batch_size=1, batch_size=_PACKED_ROWS)
+    params, files = _params(given), (given.data / "models/base", given.data / "sft/ascl.jsonl")
+    sides = {"ours": Side(AssistantLossTrainer, params, *files), "TRL": Side(SFTTrainer, params, *files)}
+    sides["packing"] = Side(SFTTrainer, _params(given, micro_batch_size=1, batch_size=_PACKED_ROWS), *files, packing=True)
     losses = _losses(sides["ours"], sides["TRL"])
     timings, rates = _timings(sides, given.repeats)
     _report(timings, rates, losses, given)
+
+
+def _params(given: Namespace, **shape: int) -> Params:
+    params = load_params(given.params)
+    section = params.sft.model_copy(update={"seed": given.seed, **shape})
+    compute = params.compute.model_copy(update={"device": "cpu", "threads": given.threads})
+    return params.model_copy(update={"sft": section, "compute": compute})
 
 
 def _losses(ours: Side, theirs: Side) -> tuple[float, float]:
@@ -112,11 +117,12 @@ def _timings(sides: dict[str, Side], repeats: int) -> tuple[dict[str, Timing], d
             side.step(batch)
             if number >= 0:
                 seconds[name].append(time.perf_counter() - started)
-                per_thousand[name].append(seconds[name][-1] / _num_tokens(batch, side) * 1000)
+                per_thousand[name].append(seconds[name][-1] / num_tokens(batch, side) * 1000)
     return ({name: Timing(tuple(v)) for name, v in found.items()} for found in (seconds, per_thousand))  # type: ignore[return-value]
 
 
-def _num_tokens(batch: list[dict[str, torch.Tensor]], side: Side) -> int:
+def num_tokens(batch: list[dict[str, torch.Tensor]], side: Side) -> int:
+    """Return the real tokens of the micro-batches of a step."""
     pad = side.trainer.processing_class.pad_token_id
     return sum(int(part["attention_mask"].sum()) if "attention_mask" in part else int((part["input_ids"] != pad).sum()) for part in batch)
 

@@ -20,7 +20,7 @@ from rates import Sampled, floor, report, sample
 from side_by_side import parser
 
 from ascl_core.conversation.template import opening
-from ascl_core.conversation.tool_loop import prompt_ids
+from ascl_core.conversation.token_ids import prompt_ids
 from ascl_core.generation import Generator, make_generator
 from ascl_core.rl.train import schedule_prompts
 
