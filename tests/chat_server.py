@@ -50,7 +50,7 @@ def serve(trickle_s: float | None = None) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state.requests.append((self.path, dict(self.headers), body))
+            state.requests.append((self.path, {name.title(): value for name, value in self.headers.items()}, body))
             status, content, headers = state.script[min(len(state.requests), len(state.script)) - 1]
             content = content(body) if callable(content) else content
             with contextlib.suppress(ConnectionError):

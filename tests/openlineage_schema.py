@@ -6,10 +6,11 @@ is required, and no other facet is allowed. openlineage-python has classes, but 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -92,7 +93,20 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+FORMATS = FormatChecker(["date-time", "uuid"])
+"""The formats that are checked. jsonschema passes over a format without a checker, and brings none for `uri`."""
+
+
+@FORMATS.checks("uri")
+def _is_uri(value: object) -> bool:
+    """Return whether a text has a scheme and only characters of RFC 3986."""
+    return (
+        not isinstance(value, str)
+        or re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:([\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", value, re.A) is not None
+    )
+
+
 def problems(event: Mapping[str, Any]) -> list[str]:
     """Return where an event does not fit the schema, and why."""
-    validator = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator = Draft202012Validator(SCHEMA, format_checker=FORMATS)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(event)]

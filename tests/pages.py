@@ -1,4 +1,4 @@
-"""Run the commands that a page under `docs/` shows, and compare what they print with what the page says they print.
+"""Run the commands that a page shows, and compare what they print with what the page says they print.
 
     ```console          a session: what follows `$ ` is run by bash, one command after the other, a line that ends in \\ with the next
     $ ascl release list
@@ -6,14 +6,20 @@
     …
     ```
 
+    ```bash             commands to copy: each line is run in the same session, and what it prints is not compared
+    ascl rules check    # a comment
+    ```
+
     ```diff             applied to the files with `git apply`, for what the reader does in an editor
     ```
 
-Other blocks are not run. A command must end with status 0, unless a line of its output on the page begins with `error`. In the output
+Other blocks are not run, and neither is a block below a line that says why: `<!-- not run: it needs a server -->`. A command must end with
+status 0, unless a line of its output on the page begins with `error`. In the output
 
 - `…` stands for anything: alone on a line for any number of lines, within a line for any text. Figures of a model are left out that way;
-- digests, dates, times of day and durations in seconds count as equal: `cee57dcf791b`, `2026-11-29`, `10:15`, `3.2 s`; so do numbers of
-  rules, because tests have other rules than the repository: `121 rules`;
+- digests, dates, times of day and durations in seconds count as equal: `cee57dcf791b`, `2026-11-29`, `10:15`, `3.2 s`; so do what depends
+  on rules, code and model, which are others in tests: `121 rules`, `23.9 MB`, counts in the last columns of a table, and a figure with its
+  interval before and after, `46.3 % [39.9–52.8 %] → 51.7 % [45.3–58.0 %]  within`;
 - several spaces count as one, so that the columns of a table may be wider.
 """
 
@@ -31,40 +37,80 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = re.compile(r"^```(console|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+"""Every page that people read; a new one is among them by itself."""
+_BLOCK = re.compile(r"^(?:<!-- not run: ([^\n]+) -->\n)?```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_SESSION = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+_NOTHING = re.compile(r"(?!)")
+_LINES = re.compile(r"^(?!#)((?:.*\\\n)*.+)\n", re.MULTILINE)
+_FIGURE = r"[\d.]+(?: %)? \[[\d.]+–[\d.]+(?: %)?\]"
 _MASKS = (
+    (re.compile("\u202f"), " "),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "‹uuid›"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "‹digest›"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\+00:00|Z)?"), "‹moment›"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "‹date›"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?(\+00:00)?\b"), "‹time›"),
     (re.compile(r"\b\d+(\.\d+)? s\b"), "‹seconds›"),
-    (re.compile(r"\b\d+ rules\b"), "‹number› rules"),
+    (re.compile(r"\b\d+(\.\d+)? (rules|files|MB|edges|statements|rollouts|the same)\b"), r"‹number› \2"),
+    (re.compile(rf"{_FIGURE} → {_FIGURE}  (within|outside both)$", re.MULTILINE), "‹figures›"),
+    (re.compile(r"(\.(?:parquet|jsonl)) +\d+(?= |$)"), r"\1 ‹rows›"),
+    (re.compile(r"(  +\d+)+$", re.MULTILINE), " ‹counts›"),
     (re.compile(r"[ \t]+"), " "),
 )
 _ENDED = "--- the command ended with"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One thing that the page has its reader do."""
+class Block:
+    """One block of code of a page."""
 
     line: int
-    """Where the page says it, counted from 1."""
+    """The line of its first line of code, counted from 1."""
+    language: str
+    text: str
+    not_run: str | None
+    """Why its commands are not run, as the page says."""
+
+    def steps(self) -> Iterator[Step]:
+        """Yield what the block has its reader do."""
+        if self.language == "diff":
+            yield Step(self.line, None, self.text)
+        for found in {"console": _SESSION, "bash": _LINES}.get(self.language, _NOTHING).finditer(self.text):
+            line = self.line + self.text.count("\n", 0, found.start())
+            yield Step(line, found[1], found[2] if self.language == "console" else None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a page has its reader do."""
+
+    line: int
+    """The line of the page that says it, counted from 1."""
     command: str | None
     """None for a diff."""
-    text: str
-    """What the page says the command prints, or the diff."""
+    text: str | None
+    """What the page says the command prints, or the diff; None if the page shows no output."""
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Yield the blocks of code of a page, in its order."""
+    for found in _BLOCK.finditer(page):
+        yield Block(page.count("\n", 0, found.start(3)) + 1, found[2], found[3], found[1])
+
+
+def prose(page: str) -> str:
+    """Return a page without its blocks of code."""
+    return _FENCED.sub("", page)
 
 
 def steps(page: str) -> Iterator[Step]:
-    """Yield the commands and the edits of a page, in its order."""
-    for block in _BLOCK.finditer(page):
-        kind, text, first = block[1], block[2], page.count("\n", 0, block.start(2)) + 1
-        if kind == "diff":
-            yield Step(first, None, text)
-            continue
-        for found in re.finditer(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-            yield Step(first + text.count("\n", 0, found.start()), found[1], found[2])
+    """Yield the commands and the edits of a page that are run, in its order."""
+    for block in blocks(page):
+        if block.not_run is None:
+            yield from block.steps()
 
 
 def difference(expected: str, output: str) -> str:
@@ -76,29 +122,31 @@ def difference(expected: str, output: str) -> str:
     return "\n".join(difflib.unified_diff(wanted, found, "the page", "the command", lineterm=""))
 
 
-def run_page(page: Path, root: Path, environment: Mapping[str, str], *, replaced: Mapping[str, str] | None = None) -> None:
-    """Do what the page says in the repository `root`; AssertionError with line, command and diff where they differ.
+def run_page(page: Path, root: Path, environment: Mapping[str, str], *, replaced: Mapping[str, str] | None = None) -> str:
+    """Do what the page says in the repository `root`, and return what it printed; AssertionError names line, command and diff.
 
     `replaced` are words of the page that are others here, such as a port. What the page starts in the background is ended.
     """
     text = page.read_text(encoding="utf-8")
     for old, new in (replaced or {}).items():
         text = text.replace(old, new)
-    shell = _Shell(root, environment)
+    shell, printed = _Shell(root, environment), ""
     try:
         for step in steps(text):
             where = f"{page.name}, line {step.line}"
             if step.command is None:
-                done = subprocess.run(["git", "apply", "-"], cwd=root, input=step.text, capture_output=True, text=True, check=False)
+                done = subprocess.run(["git", "apply", "-"], cwd=root, input=step.text or "", capture_output=True, text=True, check=False)
                 assert done.returncode == 0, f"{where}: the diff does not apply: {done.stderr}"
                 continue
             status, output = shell.run(step.command)
-            found = difference(step.text, output)
+            printed += output
+            found = "" if step.text is None else difference(step.text, output)
             assert not found, f"{where}: $ {step.command}\n{found}"
-            fails = any(line.startswith("error") for line in step.text.splitlines())
+            fails = any(line.startswith("error") for line in (step.text or "").splitlines())
             assert (status != 0) is fails, f"{where}: $ {step.command}\nends with status {status}\n{output}"
     finally:
         shell.end()
+    return printed
 
 
 class _Shell:

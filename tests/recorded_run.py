@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ascl_core.artifacts import digest, sha256_bytes, write_json, write_jsonl, write_parquet
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt, to_table
 from ascl_core.rules.corpus import Corpus
-from ascl_core.vocabulary import Arm
 from tasks.registry.stages import CORPUS, PROMPTS, RL_CORPUS, SFT_CORPUS, STAGES, SUITES, TRAJECTORIES, Stage
 from tasks.repository.git import git
 
@@ -22,7 +22,7 @@ def make_recorded_run(
     root: Path,
     corpus: Corpus,
     prompts: Iterable[Prompt],
-    trajectories: Mapping[Arm, Iterable[Mapping[str, Any]]] | None = None,
+    trajectories: Mapping[SftData, Iterable[Mapping[str, Any]]] | None = None,
     change: Change = lambda stage, record: None,
 ) -> None:
     """Write it under `root`, a new git repository; what no file is there for has the SHA-256 of its own path."""
@@ -82,7 +82,7 @@ def compiled(corpus: Corpus) -> dict[str, Any]:
     return {**corpus.model_dump(mode="json"), "digest": corpus.digest, "lock": lock}
 
 
-def make_trajectory(prompt: Prompt, number: int = 0, arm: Arm = Arm.ASCL, **changes: Any) -> dict[str, Any]:
+def make_trajectory(prompt: Prompt, number: int = 0, arm: SftData = SftData.ASCL, **changes: Any) -> dict[str, Any]:
     """A trajectory that consulted the deciding rule of the prompt, changed by `changes`."""
     values: dict[str, Any] = {
         "arm": str(arm),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ascl_core.artifacts import write_json
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.template import END, opening
-from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.token_ids import prompt_ids, tool_suffix
 from ascl_core.rules.corpus import Corpus, Taxonomy
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from tests.builders import make_prompt, make_rule, make_taxonomy
@@ -68,3 +69,8 @@ def write_corpus(path: Path, word: str) -> Path:
     """One of the corpora, compiled."""
     write_json(path, CORPORA[word].to_json())
     return path
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """A corpus of one rule, compiled, whose digest is right whatever it says."""
+    return Corpus(taxonomy=Taxonomy.model_validate(make_taxonomy()), rules=(make_rule(**changes),)).to_json()

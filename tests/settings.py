@@ -9,12 +9,12 @@ from pathlib import Path
 _FOR_TESTS = {"ASCL_SCREENSHOTS", "ASCL_EXTERNAL_DATA"}
 """What is said to the tests themselves: where pictures go, and where public files are."""
 _NOT_OURS = ("ASCL_", "GIT_", "PREFECT_API_", "PREFECT_PROFILE")
-_NOWHERE = str(Path(__file__).parent / "no-such-folder")
+NOWHERE = str(Path(__file__).parent / "no-such-folder")
 _NO_FILES = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
-    "DVC_GLOBAL_CONFIG_DIR": _NOWHERE,
-    "DVC_SYSTEM_CONFIG_DIR": _NOWHERE,
+    "DVC_GLOBAL_CONFIG_DIR": NOWHERE,
+    "DVC_SYSTEM_CONFIG_DIR": NOWHERE,
 }
 
 
@@ -23,8 +23,8 @@ _ONE_CORE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def for_tests(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a process that runs tests."""
-    return {**without_settings(environment), **_ONE_CORE}
+    """Return the variables of a process that runs tests; it sees only the public files that the person names, not those of the checkout."""
+    return {"ASCL_EXTERNAL_DATA": NOWHERE, **without_settings(environment), **_ONE_CORE}
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,11 @@ _NEEDS_VLLM = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reaso
 _ITS_WARNINGS = pytest.mark.filterwarnings("ignore")
 BACKENDS = ["transformers", pytest.param("vllm", marks=(pytest.mark.vllm, _NEEDS_VLLM, _ITS_WARNINGS))]
 """What samples, for tests that hold for each. `make test-vllm` runs every file that names this list with vLLM."""
+ADDED_TOKENS = (
+    *("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|endoftext|>"),
+    *("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|call|>", "<|return|>"),
+)
+"""Control tokens of Llama 3 and gpt-oss, beside those of ChatML."""
 _SIZE = ScratchConfig(
     vocab_size=512, hidden_size=64, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=32, intermediate_size=128, max_position=512
 )

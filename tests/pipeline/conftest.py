@@ -46,3 +46,8 @@ def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def fresh(_fresh: Workspace, api_url: str, tmp_path: Path) -> Workspace:
     """A workspace in which nothing has run."""
     return _fresh.copy(tmp_path / "fresh", api_url)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tutorial be the first: it takes longest, and the other workers would wait for one that begins it at the end."""
+    items.sort(key=lambda item: "test_tutorial" not in item.nodeid)

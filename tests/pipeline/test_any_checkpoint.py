@@ -9,8 +9,6 @@ import pytest
 from ascl_core.artifacts import digest, read_json, read_parquet
 from tests.pipeline.workspace import Workspace
 
-pytestmark = pytest.mark.slow
-
 
 def evaluated(workspace: Workspace, checkpoint: str, folder: Path, *options: str) -> list[str]:
     """What the checkpoint said, by the results; the metrics name it."""
@@ -19,6 +17,7 @@ def evaluated(workspace: Workspace, checkpoint: str, folder: Path, *options: str
     return list(read_parquet(folder / "results.parquet", ["text"])["text"].to_pylist())
 
 
+@pytest.mark.long
 def test_one_folder_serves_many_checkpoints_and_parameters(finished: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     sft = evaluated(finished, "data/models/sft", folder)

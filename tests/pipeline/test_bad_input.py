@@ -13,8 +13,6 @@ from tasks.registry.stages import BUILD_SFT, GATE, VALIDATE_RULES
 from tests.namespace import in_namespace
 from tests.pipeline.workspace import Workspace, remove
 
-pytestmark = pytest.mark.slow
-
 
 def fails(workspace: Workspace, *command: str, names: tuple[str, ...]) -> str:
     """What the command says; it fails with one error that has a hint and names these, and what was made is as it was."""
@@ -71,10 +69,10 @@ def with_source(workspace: Workspace, path: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "names"),
     [
-        ("rows.parquet", b"PAR1 this is no parquet file PAR1", ("rows.parquet",)),
-        ("rows.jsonl", b"", ("rows.jsonl", "no prompts")),
+        pytest.param("rows.parquet", b"PAR1 this is no parquet file PAR1", ("rows.parquet",), marks=pytest.mark.long),
+        pytest.param("rows.jsonl", b"", ("rows.jsonl", "no prompts"), marks=pytest.mark.long),
         ("rows.jsonl", b'{"prompt": "a prompt"}\n{"prompt": \n', ("rows.jsonl", "line 2")),
-        ("rows.csv", b"question\nWhat is it?\n", ("rows.csv", "prompt")),
+        pytest.param("rows.csv", b"question\nWhat is it?\n", ("rows.csv", "prompt"), marks=pytest.mark.long),
     ],
 )
 def test_a_bad_source(finished: Workspace, name: str, content: bytes, names: tuple[str, ...]) -> None:
@@ -146,6 +144,7 @@ def test_a_dvc_lock_of_two_people(finished: Workspace) -> None:
     fails(finished, "ascl", "run", names=("dvc.lock",))
 
 
+@pytest.mark.long
 def test_a_full_disk_while_a_stage_works(finished: Workspace) -> None:
     recorded = finished.recorded()
     finished.forget("build_sft")
@@ -156,6 +155,7 @@ def test_a_full_disk_while_a_stage_works(finished: Workspace) -> None:
     assert finished.recorded() == recorded
 
 
+@pytest.mark.long
 def test_a_full_disk_while_outputs_are_recorded(finished: Workspace) -> None:
     recorded = finished.recorded()
     finished.forget("build_sft")
@@ -169,7 +169,7 @@ def test_a_full_disk_while_outputs_are_recorded(finished: Workspace) -> None:
     assert finished.recorded() == recorded
 
 
-@pytest.mark.parametrize("folder", ["data", "scratch", ".ascl"])
+@pytest.mark.parametrize("folder", ["data", *(pytest.param(name, marks=pytest.mark.long) for name in ("scratch", ".ascl"))])
 def test_no_permission_to_write(finished: Workspace, folder: str) -> None:
     recorded = finished.recorded()
     finished.forget("validate_rules")

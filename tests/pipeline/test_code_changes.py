@@ -16,9 +16,8 @@ from tasks.execution.plan import make_plan
 from tasks.execution.up_to_date import bring_up_to_date
 from tasks.registry.stages import VALIDATE_RULES
 from tasks.repository.staleness import staleness
-from tests.pipeline.workspace import Workspace, make_workspace
+from tests.pipeline.workspace import Workspace, edit, make_workspace
 
-pytestmark = pytest.mark.slow
 FILE = "ascl_core/rules/checks/contents.py"
 RECORD = VALIDATE_RULES.record.path
 
@@ -47,12 +46,6 @@ def key(compiled: Path, tmp_path: Path) -> PrivateKey:
     return read_key(Role.APPROVER, tmp_path / "ana.pem")
 
 
-def edit(root: Path, old: str, new: str, file: str = FILE) -> None:
-    text = (root / file).read_text(encoding="utf-8")
-    assert old in text
-    (root / file).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
 def change_a_constant(root: Path) -> None:
     (root / FILE).write_text((root / FILE).read_text(encoding="utf-8") + "\n_UNUSED = 1\n", encoding="utf-8")
 
@@ -64,17 +57,17 @@ def action(root: Path) -> str:
 
 def test_a_comment_a_docstring_layout_and_swapped_imports_are_recorded_and_nothing_runs(compiled: Path) -> None:
     before = (compiled / RECORD).read_bytes()
-    edit(compiled, "from __future__ import annotations\n", "from __future__ import annotations  # a comment\n")
-    edit(compiled, '"""', '"""Another first line. ')
-    edit(compiled, "from pathlib import Path\n", "", "ascl_core/artifacts.py")
-    edit(compiled, "import hashlib\n", "from pathlib import Path\nimport hashlib\n", "ascl_core/artifacts.py")
+    edit(compiled / FILE, "from __future__ import annotations\n", "from __future__ import annotations  # a comment\n")
+    edit(compiled / FILE, '"""', '"""Another first line. ')
+    edit(compiled / "ascl_core/artifacts.py", "from pathlib import Path\n", "")
+    edit(compiled / "ascl_core/artifacts.py", "import hashlib\n", "from pathlib import Path\nimport hashlib\n")
     found = staleness(compiled, [VALIDATE_RULES])[VALIDATE_RULES.name]
     assert not found
     assert set(found.rewritten) == {FILE, "ascl_core/artifacts.py"}
     assert action(compiled) == "re-record"
     outcome = bring_up_to_date(VALIDATE_RULES, root=compiled)
-    assert (outcome.action, outcome.log_path) == ("re-recorded", None)
-    assert FILE in outcome.reasons[0]
+    assert outcome.action == "re-recorded"
+    assert "ascl_core/artifacts.py and 1 more file" in outcome.reasons[0]
     assert bring_up_to_date(VALIDATE_RULES, root=compiled).action == "reused"
     assert (compiled / RECORD).read_bytes() == before, "what builds on the record stays up to date"
 
@@ -86,7 +79,7 @@ def test_a_changed_constant_runs_the_stage(compiled: Path) -> None:
 
 
 def test_outputs_that_are_missing_are_restored_though_a_comment_changed(compiled: Path) -> None:
-    edit(compiled, "from __future__ import annotations\n", "# a comment\nfrom __future__ import annotations\n")
+    edit(compiled / FILE, "from __future__ import annotations\n", "# a comment\nfrom __future__ import annotations\n")
     for path in (RECORD, VALIDATE_RULES.outputs["corpus"].path):
         (compiled / path).unlink()
     assert action(compiled) == "restore"
@@ -95,8 +88,8 @@ def test_outputs_that_are_missing_are_restored_though_a_comment_changed(compiled
 
 
 def test_an_upgrade_that_touches_no_code_of_a_stage_runs_nothing(compiled: Path) -> None:
-    edit(compiled, 'version = "0.1.0"', 'version = "0.2.0"', "pyproject.toml")
-    edit(compiled, '"""', '"""Upgraded. ', "tasks/execution/runner.py")
+    edit(compiled / "pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
+    edit(compiled / "tasks/execution/runner.py", '"""', '"""Upgraded. ')
     (compiled / "tasks/execution/added.py").write_text("ADDED = 1\n", encoding="utf-8")
     (compiled / "ascl_core/added.py").write_text("ADDED = 1\n", encoding="utf-8")
     assert action(compiled) == "reuse"

@@ -9,10 +9,11 @@ import pytest
 from ascl_core.artifacts import read_json
 from tests.pipeline.workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 ASKS = ("compare", "--seeds", "0,1", "--arm", "sft", "--arm", "grpo")
 
 
+@pytest.mark.long
 def test_a_comparison_trains_what_is_new_and_reuses_the_rest(finished: Workspace) -> None:
     before, tracked = finished.snapshot(), finished.run("git", "status", "--porcelain")
     said = finished.ascl(*ASKS)

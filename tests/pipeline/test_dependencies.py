@@ -19,13 +19,7 @@ from tasks.registry import dvcfile
 from tasks.registry.code import code_files
 from tasks.registry.dependencies import read_dependencies
 from tasks.registry.stages import CURATE, GATE, STAGES, VALIDATE_RULES, Stage, get_stage
-from tests.pipeline.workspace import REPOSITORY, Workspace
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+from tests.pipeline.workspace import REPOSITORY, Workspace, edit
 
 
 def test_every_input_has_one_maker_before_it_and_every_path_one_owner() -> None:
@@ -45,7 +39,7 @@ def test_a_stage_that_does_not_exist_is_an_error_with_the_nearest_name() -> None
 
 CHANGES = {
     "a byte of a file in a folder": ("data/rules/CYB.yaml", "data/rules", ("\n", "\n\n")),
-    "a line of code": ("ascl_core/rules/compile.py", "ascl_core/rules/compile.py", ("\ndef ", "\nADDED = 1\n\n\ndef ")),
+    "a line of code": ("ascl_core/rules/compile.py", "ascl_core/rules/compile.py", ("\n_SHOWN", "\nADDED = 1\n_SHOWN")),
     "a parameter of its section": ("params.yaml", "rules", ("max_rule_tokens: 80", "max_rule_tokens: 81")),
 }
 
@@ -95,7 +89,10 @@ def test_an_input_that_is_missing_is_an_error_that_says_where_it_comes_from(fres
     with pytest.raises(WorkspaceError, match=r"data/compiled/sft_corpus\.json: is missing, and curate needs it\n  hint: .*ascl run"):
         read_dependencies(fresh.root, CURATE)
     shutil.rmtree(fresh.root / "data/rules")
-    with pytest.raises(WorkspaceError, match=r"data/rules: is missing, and validate_rules needs it\n  hint: git checkout -- data/rules"):
+    with pytest.raises(
+        WorkspaceError,
+        match=r"data/rules: is missing, and validate_rules needs it\n  hint: ascl rules new ID TITLE; or git checkout -- data/rules",
+    ):
         read_dependencies(fresh.root, VALIDATE_RULES)
 
 
@@ -151,7 +148,7 @@ def test_dvc_yaml_has_for_each_stage_its_data_its_code_its_parameters_and_its_ou
     assert list(stages) == [stage.name for stage in STAGES]
     for stage in STAGES:
         entry = stages[stage.name]
-        assert entry["cmd"] == f"exec python -m tasks {stage.name}"
+        assert entry["cmd"] == f"exec sh tasks/stage.sh {stage.name}"
         assert {artifact.path for artifact in stage.input_artifacts()} | set(code_files(fresh.root, stage)) == set(entry["deps"])
         assert len(entry["deps"]) == len(set(entry["deps"]))
         assert entry["params"] == list(stage.sections)

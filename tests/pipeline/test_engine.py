@@ -20,7 +20,7 @@ from tasks.registry.stages import CURATE, CURATION_COUNTS, PROMPTS
 from tests.once import make_once
 from tests.pipeline.workspace import Running, Workspace, remove, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 ROWS = 50_000
 """Of three shards."""
 STAGE = (sys.executable, "-m", "tasks", "curate")

@@ -15,7 +15,6 @@ from tasks.repository.remotes import make_remote
 from tests.namespace import in_namespace
 from tests.services.store_world import make_store_world
 
-pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
 _TRIES_TWICE = """
 import json, subprocess, sys

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,9 +18,8 @@ from ascl_core.errors import StageError
 from ascl_core.progress import ProgressEvent
 from tasks.execution.runner import run_stage
 from tasks.registry.stages import SFT, get_stage
-from tests.pipeline.workspace import Workspace, wait_until
+from tests.pipeline.workspace import Workspace, ran, wait_until
 
-pytestmark = pytest.mark.slow
 WAYS = {
     "flow": ("ascl", "run"),
     "supervisor": (sys.executable, "-m", "tasks", "sft"),
@@ -42,13 +40,17 @@ def saved(workspace: Workspace, name: str) -> list[Path]:
     return list(workspace.scratch(get_stage(name)).glob("*/state/checkpoint-*/trainer_state.json"))
 
 
-def ran(said: str) -> list[str]:
-    """The stages that ran, by what `ascl run` printed."""
-    return re.findall(r"^ran +(\w+) ", said, re.MULTILINE)
-
-
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("what", WAYS)
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        ("flow", signal.SIGKILL),
+        ("supervisor", signal.SIGTERM),
+        *(
+            pytest.param(what, by, marks=pytest.mark.long)
+            for what, by in [("flow", signal.SIGTERM), ("supervisor", signal.SIGKILL), ("dvc", signal.SIGKILL), ("dvc", signal.SIGTERM)]
+        ),
+    ],
+)
 def test_a_killed_run_leaves_no_process_and_the_next_one_gives_the_same(finished: Workspace, what: str, by: signal.Signals) -> None:
     recorded = finished.recorded()
     finished.forget("sft")
@@ -85,6 +87,7 @@ def test_a_process_that_is_killed_fails_its_stage_and_the_next_run_resumes(finis
     assert digest(finished.root / "data/models/sft") == wanted
 
 
+@pytest.mark.long
 def test_ifpo_resumes(finished: Workspace) -> None:
     recorded = finished.recorded()
     finished.forget("ifpo")
@@ -135,7 +138,7 @@ runner.run_stage(Path.cwd(), get_stage("sft"))
 """
 
 
-@pytest.mark.parametrize("forgotten", [True, False])
+@pytest.mark.parametrize("forgotten", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_publication_that_was_cut_off_is_finished_without_computing(finished: Workspace, forgotten: bool) -> None:
     """Between the folder of the checkpoint and the log, with old outputs and without any; `test_publication` dies at every step."""
     recorded = finished.recorded()
@@ -181,7 +184,7 @@ main(["commit", "--force", "curate"])
 """
 
 
-@pytest.mark.parametrize("fraction", [0, 0.01, 0.5, 0.97])
+@pytest.mark.parametrize("fraction", [0.5, *(pytest.param(other, marks=pytest.mark.long) for other in (0, 0.01, 0.97))])
 def test_dvc_killed_while_it_writes_its_lock_loses_no_record(finished: Workspace, fraction: float) -> None:
     recorded, lock = finished.recorded(), finished.lock()
     assert finished.python(_MATERIALISES.format(name="gate")).strip() == "reused", "the lock as it was is known"

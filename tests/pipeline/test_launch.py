@@ -111,7 +111,7 @@ def test_on_a_cpu_torchs_launcher_starts_them() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["fsdp2", "zero3"])
-def test_sharding_without_gpus_is_an_error_that_names_the_mend(strategy: str) -> None:
+def test_sharding_without_gpus_is_an_error_that_names_the_hint(strategy: str) -> None:
     with pytest.raises(ConfigError, match=r"parallel\.strategy.*\n  hint: set it to ddp") as caught:
         command(REPOSITORY, SFT, WORK, make_params(processes=2, strategy=strategy), on_gpu=False)
     assert caught.value.value == strategy

@@ -16,21 +16,29 @@ from flows.cli import app
 from tasks.deployment import pages
 from tasks.execution.up_to_date import bring_up_to_date
 from tasks.lineage.diff import Diff, diff
-from tasks.lineage.export.pack import check_pack, export_pack
+from tasks.lineage.export.pack import export_pack
 from tasks.lineage.why import why
-from tasks.registry.parameters import write_params
-from tasks.registry.stages import DATA_STAGES, EVALUATE, GATE, IFPO, PROMPTS, SFT, checkpoint_of
+from tasks.registry.paths import RUNS
+from tasks.registry.stages import DATA_STAGES, DECISION, EVALUATION, GATE, IFPO, PROMPTS, SFT, checkpoint_of
+from tasks.repository.params_file import write_params
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
 from tests.once import make_once
 from tests.openlineage_schema import problems
+from tests.packs import check_pack
 from tests.pipeline.test_rule_changes import edit
 from tests.pipeline.workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-STAGES = (*DATA_STAGES, SFT, IFPO, EVALUATE["ifpo"], GATE)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.long]
+STAGES = (*DATA_STAGES, SFT, IFPO, EVALUATION, GATE)
 CHECKPOINT = checkpoint_of(IFPO).path
-TUNED = ("ifpo.max_steps=2", "ifpo.seed=7", "curate.near_duplicate_similarity=0.9001", "validate_data.min_rows=501", "gate.min_utility=0.4")
+TUNED = (
+    "ifpo.max_steps=2",
+    "ifpo.seed=7",
+    "curate.near_duplicate_similarity=0.9001",
+    "validate_data.min_rows_per_rule=1.01",
+    "gate.min_utility=0.4",
+)
 OTHER_RULES_AND_ROWS = ("ifpo.max_steps=2", "sft.max_steps=8")
 
 
@@ -68,7 +76,7 @@ def test_parameters_come_before_the_seed_and_what_reached_nothing_is_without_eff
     assert [(one.distance, one.through) for one in found.ranked] == [(1, ("ifpo",))] * 2
     assert {(one.cause.what, one.cause.before, one.cause.after) for one in found.without} == {
         ("curate.near_duplicate_similarity", 0.9, 0.9001),
-        ("validate_data.min_rows", 500, 501),
+        ("validate_data.min_rows_per_rule", 1.0, 1.01),
         ("gate.min_utility", 0.5, 0.4),
         *((one.cause.what, one.cause.before, one.cause.after) for one in found.without if one.cause.what == "git revision"),
     }
@@ -80,12 +88,12 @@ def test_parameters_come_before_the_seed_and_what_reached_nothing_is_without_eff
 
 def test_the_figures_are_those_of_both_evaluations(world: World) -> None:
     found = diff(world.root, ".", "tuned")
-    tuned = world.root / runs.FOLDER / "tuned"
-    metrics = [read_json(root / EVALUATE["ifpo"].outputs["metrics"].path)["headline"] for root in (world.root, tuned)]
+    tuned = world.root / RUNS / "tuned"
+    metrics = [read_json(root / EVALUATION.outputs["metrics"].path)["headline"] for root in (world.root, tuned)]
     assert {one.key: (one.before, one.after) for one in found.metrics} == {
         key: (metrics[0][key], metrics[1][key]) for key in {one.key for one in found.metrics}
     }
-    results = [read_parquet(root / EVALUATE["ifpo"].outputs["results"].path).to_pylist() for root in (world.root, tuned)]
+    results = [read_parquet(root / EVALUATION.outputs["results"].path).to_pylist() for root in (world.root, tuned)]
     rows = [{(row["suite"], row["prompt_id"], row["sample"]): row for row in one} for one in results]
     assert found.answers is not None
     assert found.answers.changed == sum(rows[0][key] != rows[1][key] for key in rows[0])
@@ -115,7 +123,7 @@ def test_a_rule_that_flips_a_verdict_comes_first_then_parameters_rows_and_what_p
 
 
 def worktree_of(world: World, name: str) -> Path:
-    return world.root / runs.FOLDER / name
+    return world.root / RUNS / name
 
 
 def test_nothing_differs_from_itself_and_a_stage_that_one_side_lacks_comes_first(world: World) -> None:
@@ -128,7 +136,7 @@ def test_nothing_differs_from_itself_and_a_stage_that_one_side_lacks_comes_first
     assert found.metrics == ()
 
 
-def test_what_is_not_at_hand_is_named_and_the_rest_compared(world: World, tmp_path: Path) -> None:
+def test_what_is_unavailable_is_named_and_the_rest_compared(world: World, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(world.root, root, symlinks=True)
     md5 = next(out["md5"] for out in recorded(root, "tuned", "evaluate_ifpo") if out["path"].endswith("results.parquet"))
@@ -190,7 +198,7 @@ def test_a_pack_of_a_whole_run_lacks_nothing_and_has_the_evaluation_and_the_gate
     check_pack(folder)
     records = {file.stem for file in (folder / "records").iterdir()}
     assert records == {stage.name for stage in STAGES}
-    assert (folder / "evaluation/gate/decision.json").read_bytes() == (finished.root / GATE.outputs["decision"].path).read_bytes()
+    assert (folder / "evaluation/gate/decision.json").read_bytes() == (finished.root / DECISION).read_bytes()
     lines = (folder / "openlineage.jsonl").read_text().splitlines()
     assert len(lines) == 2 * len(STAGES)
     for line in lines:
@@ -208,5 +216,5 @@ def test_the_card_of_another_checkpoint_is_in_no_pack(world: World, tmp_path: Pa
 def test_the_page_of_a_flow_run_shows_the_record_and_the_graph(world: World) -> None:
     page = pages.lineage(runs.Run("tuned", worktree_of(world, "tuned"), ""), "c" * 40)
     assert digest(worktree_of(world, "tuned") / CHECKPOINT) in page
-    assert re.search(r"^\| ifpo \| \S+ \| .*\bsft\b", page, re.MULTILINE), "the stages upstream are a table, which Prefect draws"
+    assert re.search(r"^\| ifpo \| [-\d]+ [:\d]+ \| .*\bsft\b", page, re.MULTILINE), "the stages upstream are a table, which Prefect draws"
     assert "ascl lineage verify tuned" in page

@@ -12,7 +12,7 @@ from tasks.execution.prefect_stage import asset_key
 from tasks.registry.stages import IFPO, STAGES
 from tests.pipeline.workspace import Workspace, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def events(url: str, name: str, since: datetime) -> list[dict[str, Any]]:

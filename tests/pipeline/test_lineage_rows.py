@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt, from_table
-from ascl_core.vocabulary import Arm
 from flows.cli import app
 from flows.cli.console import out
 from tasks.lineage.find import find
@@ -19,8 +19,6 @@ from tasks.registry.stages import CURATION_COUNTS, IFPO, PROMPTS, RL_CORPUS, SFT
 from tasks.repository.git import git
 from tasks.runs import runs
 from tests.pipeline.workspace import Workspace
-
-pytestmark = pytest.mark.slow
 
 
 def asked(*words: str) -> str:
@@ -38,7 +36,7 @@ def test_the_rows_of_a_real_run_are_found_from_both_ends(finished: Workspace, mo
     behind = upstream_rows(root, find(root, checkpoint_of(IFPO).path), None, limit=10**6)
     assert behind.unavailable == []
     by_path = {one.path: one for one in behind.data_sets}
-    assert by_path[TRAJECTORIES[Arm.ASCL].path].rows == len(read_jsonl(root / TRAJECTORIES[Arm.ASCL].path))
+    assert by_path[TRAJECTORIES[SftData.ASCL].path].rows == len(read_jsonl(root / TRAJECTORIES[SftData.ASCL].path))
     _reinforcement_learning_was_given_its_own_prompts(root, {row["row_id"] for row in behind.rows if row["path"] == PROMPTS.path})
     _rows_know_what_they_passed(root, behind.rows)
     _some_rows_are_found(root, behind.rows)
@@ -60,7 +58,7 @@ def _rows_know_what_they_passed(root: Path, rows: list[dict[str, object]]) -> No
 
 
 def _some_rows_are_found(root: Path, rows: list[dict[str, object]]) -> None:
-    for path, stage in ((PROMPTS.path, IFPO), (TRAJECTORIES[Arm.ASCL].path, SFT)):
+    for path, stage in ((PROMPTS.path, IFPO), (TRAJECTORIES[SftData.ASCL].path, SFT)):
         of_path = [str(row["row_id"]) for row in rows if row["path"] == path]
         for row in of_path[:: len(of_path) // 4]:
             saw = {(one.checkpoint, one.stage) for one in checkpoints_of_row(root, row).checkpoints if one.relation == "trained on"}
@@ -71,7 +69,7 @@ def _some_rows_are_found(root: Path, rows: list[dict[str, object]]) -> None:
 
 
 def _rules_are_found(root: Path) -> None:
-    consulted = [rule for row in read_jsonl(root / TRAJECTORIES[Arm.ASCL].path) for rule in set(row["rule_ids"])]
+    consulted = [rule for row in read_jsonl(root / TRAJECTORIES[SftData.ASCL].path) for rule in set(row["rule_ids"])]
     rules = sorted(read_json(root / RL_CORPUS.path)["lock"])
     for rule in (max(rules, key=consulted.count), min(rules, key=consulted.count)):
         found = [
@@ -83,7 +81,7 @@ def _rules_are_found(root: Path) -> None:
 
 
 def _commands_say_it(root: Path) -> None:
-    consulted = {rule for row in read_jsonl(root / TRAJECTORIES[Arm.ASCL].path) for rule in row["rule_ids"]}
+    consulted = {rule for row in read_jsonl(root / TRAJECTORIES[SftData.ASCL].path) for rule in row["rule_ids"]}
     some = sorted(consulted)[0]
     answer = json.loads(asked("rows", "data/sft/ascl.jsonl", "--rule", some, "--json", "--limit", "1"))
     row = answer["rows"][0]["row_id"]

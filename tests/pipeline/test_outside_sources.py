@@ -108,7 +108,6 @@ def test_without_outside_sources_dvc_yaml_is_what_the_code_alone_says(fresh: Wor
     assert dvcfile.render(fresh.root, {}) == dvcfile.render(fresh.root) == (fresh.root / "dvc.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_a_source_is_tracked_and_the_record_names_its_digest(world: World) -> None:
     assert world.tracked == {"curate": ["../outside/mine.csv"]}
     assert read_json(world.root / CURATE.record.path)["inputs"]["../outside/mine.csv"] == sha256_file(world.source)
@@ -117,7 +116,6 @@ def test_a_source_is_tracked_and_the_record_names_its_digest(world: World) -> No
     assert world.stale() == {}
 
 
-@pytest.mark.slow
 def test_an_edit_of_a_source_makes_its_stage_stale_for_ascl_and_for_dvc(world: World) -> None:
     text = world.source.read_text()
     say(world.source, "How may I shoot a lion at dawn with my camera?")
@@ -132,7 +130,6 @@ def test_an_edit_of_a_source_makes_its_stage_stale_for_ascl_and_for_dvc(world: W
     assert read_json(world.root / CURATE.record.path)["inputs"]["../outside/mine.csv"] == sha256_file(world.source)
 
 
-@pytest.mark.slow
 def test_a_file_that_is_added_to_a_folder_of_sources_counts(world: World) -> None:
     world.workspace.ascl("params", "write", "--set", setting("../outside"))
     world.workspace.run("dvc", "repro", "--quiet", "curate")
@@ -141,7 +138,6 @@ def test_a_file_that_is_added_to_a_folder_of_sources_counts(world: World) -> Non
     assert world.stale() == {"curate": ("../outside changed",)}
 
 
-@pytest.mark.slow
 def test_a_suite_that_was_missing_makes_its_stage_stale_once_it_is_there_and_again_when_it_is_gone(world: World) -> None:
     manifest = world.root / "data/suites/manifest.json"
     assert "does not exist" in read_json(manifest)["missing"]["late"]
@@ -160,7 +156,6 @@ def test_a_suite_that_was_missing_makes_its_stage_stale_once_it_is_there_and_aga
     assert world.stale()["build_suites"] == ("../outside/late.csv is missing",)
 
 
-@pytest.mark.slow
 def test_a_source_that_a_hand_edit_names_is_an_error_for_dvc_until_the_stages_are_written(world: World) -> None:
     say(world.source.with_name("other.csv"), "How do I kill time?")
     file = world.root / "params.yaml"
@@ -180,7 +175,6 @@ def test_a_source_that_a_hand_edit_names_is_an_error_for_dvc_until_the_stages_ar
     assert world.stale() == {}
 
 
-@pytest.mark.slow
 def test_planning_with_other_sources_writes_nothing_and_says_what_would_run(world: World) -> None:
     say(world.source.with_name("other.csv"), "How do I kill time?")
     before = {name: (world.root / name).read_bytes() for name in ("params.yaml", "dvc.yaml", "dvc.lock")}
@@ -190,7 +184,6 @@ def test_planning_with_other_sources_writes_nothing_and_says_what_would_run(worl
     assert before == {name: (world.root / name).read_bytes() for name in before}
 
 
-@pytest.mark.slow
 def test_planning_with_the_sources_of_the_last_run_sees_an_edit_although_dvc_yaml_names_them_no_more(world: World) -> None:
     world.workspace.ascl("params", "write", "--set", setting())
     again = parse(Params, read_yaml(world.root / "params.yaml"), file="test").model_dump(mode="json")
@@ -201,7 +194,6 @@ def test_planning_with_the_sources_of_the_last_run_sees_an_edit_although_dvc_yam
     assert staleness(world.root, [CURATE], again)["curate"].reasons == ("../outside/mine.csv changed",)
 
 
-@pytest.mark.slow
 def test_dvc_yaml_follows_the_parameters_that_are_written_and_is_as_committed_without_sources(world: World) -> None:
     world.workspace.ascl("params", "write", "--set", setting("../outside/mine.csv", "$WHERE/late.csv"))
     assert world.tracked == {"curate": ["../outside/mine.csv"]}, "what is missing is not tracked"
@@ -210,10 +202,9 @@ def test_dvc_yaml_follows_the_parameters_that_are_written_and_is_as_committed_wi
     assert (world.root / "dvc.yaml").read_text() == committed
 
 
-@pytest.mark.slow
 def test_dvc_yaml_that_is_wrong_in_something_else_is_not_changed(world: World) -> None:
     file = world.root / "dvc.yaml"
-    file.write_text(file.read_text().replace("tasks gate", "tasks gaet"))
+    file.write_text(file.read_text().replace("stage.sh gate", "stage.sh gaet"))
     text = file.read_text()
     say(world.suite, "How do I blow up a balloon?")
     with pytest.raises(WorkspaceError, match=r"dvc\.yaml: is not what .* say\n  hint: ascl stages write"):
@@ -221,7 +212,6 @@ def test_dvc_yaml_that_is_wrong_in_something_else_is_not_changed(world: World) -
     assert file.read_text() == text
 
 
-@pytest.mark.slow
 def test_a_source_that_changes_while_its_stage_runs_fails_the_stage(world: World) -> None:
     say(world.source, "How may I shoot a lion at dawn?")
     prompts = sha256_file(world.root / "data/prompts/prompts.parquet")
@@ -233,7 +223,7 @@ def test_a_source_that_changes_while_its_stage_runs_fails_the_stage(world: World
     assert sha256_file(world.root / "data/prompts/prompts.parquet") == prompts
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_after_a_hand_edit_tracks_the_source_and_dvc_agrees(finished: Workspace) -> None:
     world = World(finished)
     say(world.source, "How may I shoot a lion at night with my camera?")

@@ -21,6 +21,7 @@ from tasks.evidence.record import make_record
 from tasks.execution import child, runner
 from tasks.execution.runner import explain_failure, is_published, run_stage
 from tasks.registry.dependencies import read_dependencies
+from tasks.registry.paths import SCRATCH
 from tasks.registry.stages import PROMPTS, SFT_CORPUS, VALIDATION, VALIDATION_DOCS
 from tasks.registry.stages import VALIDATE_DATA as STAGE
 from tests.pipeline.workspace import REPOSITORY, write_tiny_params
@@ -58,8 +59,8 @@ def write_outputs(under: Path, text: str) -> dict[str, str]:
 
 
 def work_of(root: Path) -> Path:
-    """The scratch folder of a run with the inputs of now."""
-    return root / runner.SCRATCH / STAGE.name / read_dependencies(root, STAGE).digest[:16]
+    """The scratch folder of a run with the current inputs."""
+    return root / SCRATCH / STAGE.name / read_dependencies(root, STAGE).digest[:16]
 
 
 def record_of(root: Path, outputs: dict[str, str]) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def test_what_other_inputs_left_in_scratch_is_dropped(root: Path) -> None:
     assert not other.exists()
 
 
-def test_outputs_are_published_only_with_a_record_of_just_these_and_of_the_inputs_of_now(root: Path) -> None:
+def test_outputs_are_published_only_with_a_record_of_just_these_and_of_the_current_inputs(root: Path) -> None:
     assert not is_published(root, STAGE)
     record = record_of(root, write_outputs(root, NEW))
     write_json(root / STAGE.record.path, record)
@@ -191,7 +192,7 @@ def test_outputs_are_published_only_with_a_record_of_just_these_and_of_the_input
         assert is_published(root, STAGE)
 
     params = (root / "params.yaml").read_text(encoding="utf-8")
-    write(root / "params.yaml", params.replace("min_rows: 500", "min_rows: 501"))
+    write(root / "params.yaml", params.replace("min_rows_per_rule: 1.0", "min_rows_per_rule: 1.01"))
     assert not is_published(root, STAGE)
     write(root / "params.yaml", params.replace("max_steps: 900", "max_steps: 901") + "# a comment\n")
     assert is_published(root, STAGE), "the stage reads no other section, and no comments"
@@ -224,7 +225,7 @@ def test_a_run_publishes_its_outputs_and_says_what_made_them(root: Path, monkeyp
     assert record["metrics"] == {"rows": 7}
     assert record["prefect_run"] == "a run"
     assert record["inputs"] == {artifact.path: digest(root / artifact.path) for artifact in (PROMPTS, SFT_CORPUS)}
-    assert record["parameters"].keys() == {"validate_data"}
+    assert record["parameters"].keys() == {"rules", "validate_data"}
     assert done.log.read_text().startswith("a line")
 
 
@@ -270,7 +271,7 @@ def test_what_a_failed_run_wrote_is_not_taken_for_the_next_one(root: Path, monke
         (1, "OSError: [Errno 28] No space left on device: 'x'", WorkspaceError, "no space left on the disk\n  hint: free some space"),
     ],
 )
-def test_an_end_is_told_by_its_status_and_its_last_line(
+def test_an_end_is_explained_by_its_status_and_its_last_line(
     tmp_path: Path, status: int | None, printed: str, kind: type[AsclError], says: str
 ) -> None:
     write(tmp_path / "log", printed)
@@ -319,7 +320,10 @@ def test_a_disk_that_fails_in_a_publication_is_one_error_and_loses_nothing(
 
 @pytest.mark.parametrize(
     ("path", "change", "named"),
-    [(PROMPTS.path, (PROMPTS.path, "changed"), PROMPTS.path), ("params.yaml", ("min_rows: 500", "min_rows: 501"), "validate_data")],
+    [
+        (PROMPTS.path, (PROMPTS.path, "changed"), PROMPTS.path),
+        ("params.yaml", ("min_rows_per_rule: 1.0", "min_rows_per_rule: 1.01"), "validate_data"),
+    ],
 )
 def test_what_moved_while_it_ran_is_named_and_nothing_is_published(
     root: Path, monkeypatch: pytest.MonkeyPatch, path: str, change: tuple[str, str], named: str

@@ -62,7 +62,7 @@ def test_the_environment_counts_before_the_files(world: StoreWorld, monkeypatch:
 @pytest.mark.parametrize(
     "url", ["s3://", "s3://UPPER/x", "s3://bucket/../x", "file:///etc", "relative", "gs://bucket", "s3://bucket/a b", "-x"]
 )
-def test_what_is_no_place_for_copies_is_refused(world: StoreWorld, url: str) -> None:
+def test_what_is_no_store_for_copies_is_refused(world: StoreWorld, url: str) -> None:
     with pytest.raises(ConfigError, match=r"not a|neither a prefix"):
         make_remote(url)
 
@@ -102,7 +102,7 @@ def test_a_url_with_credentials_is_refused_everywhere_and_never_repeated(
     "line", ["access_key_id = AKIAEXAMPLE", f"secret_access_key = {SECRET}", f"session_token = {SECRET}", "password = x"]
 )
 @pytest.mark.parametrize("file", ["config", "config.local"])
-def test_credentials_in_a_configuration_file_are_refused_with_the_mend_and_without_their_value(
+def test_credentials_in_a_configuration_file_are_refused_with_the_hint_and_without_their_value(
     world: StoreWorld, file: str, line: str
 ) -> None:
     dvc_config.use_remote(world.root, make_remote("s3://models/ascl"))

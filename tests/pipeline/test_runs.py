@@ -8,18 +8,21 @@ from pathlib import Path
 import pytest
 
 from ascl_core.artifacts import read_json, write_json
+from ascl_core.config.params import Params
+from ascl_core.config.suites import SuiteConfig, SuitesConfig
 from ascl_core.errors import WorkspaceError
 from tasks.execution.up_to_date import bring_up_to_date
-from tasks.registry.stages import STAGES, VALIDATE_RULES
+from tasks.registry.paths import RUNS
+from tasks.registry.sources import source_paths
+from tasks.registry.stages import BUILD_SUITES, STAGES, VALIDATE_RULES
 from tasks.repository.git import commit_of, git
 from tasks.repository.released import RELEASES
 from tasks.runs import runs
 from tasks.runs.summary import run_summary
 from tests.pipeline.workspace import Workspace
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.long
 def test_a_run_has_what_was_recorded_and_restores_it_and_ends_as_a_commit(finished: Workspace) -> None:
     root, before = finished.root, finished.snapshot()
     head, status = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
@@ -65,6 +68,21 @@ def test_a_run_takes_the_rules_it_is_given_and_what_the_branch_of_releases_says(
     assert "another line" in git(root, "show", f"{commit}:data/rules/CYB.yaml")
 
 
+def test_a_run_reads_the_public_files_of_the_repository_and_commits_none(fresh: Workspace) -> None:
+    root = fresh.root
+    run = runs.open_run(root, "public")
+    (root / "data/external/xstest").mkdir(parents=True)
+    (root / "data/external/xstest/xstest_prompts.csv").write_text("prompt,type\n")
+    source = SuiteConfig.model_validate({"format": "xstest", "path": "$ASCL_EXTERNAL_DATA/xstest/xstest_prompts.csv"})
+    params = Params(suites=SuitesConfig(external=(source,)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("ASCL_EXTERNAL_DATA", raising=False)
+        found = [source_paths(folder, BUILD_SUITES, params) for folder in (root, run.worktree)]
+    assert found == [("data/external/xstest/xstest_prompts.csv",)] * 2
+    assert not git(run.worktree, "status", "--porcelain", "--", "data/external")
+    assert "data/external" not in git(root, "ls-tree", "-r", "--name-only", runs.finish_run(root, run, {}))
+
+
 @pytest.mark.parametrize("name", ["../up", "A", "x y", "-x", "", "a" * 80, "a/b"])
 def test_an_id_that_is_no_name_of_a_folder_is_refused(fresh: Workspace, name: str) -> None:
     with pytest.raises(WorkspaceError, match="not a run's id"):
@@ -76,7 +94,7 @@ def test_a_ref_that_is_none_and_a_run_that_never_ended_are_errors_that_say_what_
         runs.open_run(fresh.root, "run", ref="--output=/tmp/x")
     with pytest.raises(WorkspaceError, match="no run of that id has ended") as found:
         runs.read_run(fresh.root, "run")
-    assert found.value.hint == "one of: none has ended yet"
+    assert found.value.hint == "no run has ended yet: ascl run"
 
 
 def test_old_worktrees_are_collected_but_not_the_newest_nor_one_in_which_somebody_works(fresh: Workspace) -> None:
@@ -90,6 +108,6 @@ def test_old_worktrees_are_collected_but_not_the_newest_nor_one_in_which_somebod
         with pytest.raises(WorkspaceError, match="another process works on this run"), runs.only_process(root, "two"):
             pass
         assert sorted(runs.collect(root, keep=0, abandoned_s=0)) == ["open", "three"]
-    assert sorted(folder.name for folder in (root / runs.FOLDER).iterdir()) == ["two"]
+    assert sorted(folder.name for folder in (root / RUNS).iterdir()) == ["two"]
     assert set(runs.ended_runs(root)) == {"one", "two", "three"}
     assert git(root, "worktree", "list").count("\n") == 1, "git has forgotten them, too"

@@ -12,8 +12,6 @@ from tasks.execution.plan import make_plan
 from tasks.registry.stages import STAGES
 from tests.pipeline.workspace import Workspace, remove
 
-pytestmark = pytest.mark.slow
-
 
 def test_after_a_flow_run_dvc_repro_runs_nothing(finished: Workspace) -> None:
     before, lock = finished.snapshot(), sha256_file(finished.root / "dvc.lock")
@@ -42,6 +40,7 @@ def test_a_second_run_reuses_every_stage_says_why_writes_nothing_and_asks_to_com
     assert "dvc.lock" not in finished.ascl("run")
 
 
+@pytest.mark.long
 def test_dvc_repro_alone_gives_what_a_flow_run_gives(finished: Workspace, fresh: Workspace) -> None:
     """Every stage, those that train included: on one machine with one thread they are deterministic."""
     fresh.run("dvc", "repro")
@@ -55,6 +54,7 @@ def test_training_trained(finished: Workspace) -> None:
     assert all(not base[name].equal(sft[name]) for name in base if "proj" in name)
 
 
+@pytest.mark.long
 def test_a_lost_output_comes_back_from_the_cache_and_without_one_from_the_remote(finished: Workspace) -> None:
     recorded = finished.recorded()
     remove(finished.root / "data/models/sft")
@@ -67,7 +67,8 @@ def test_a_lost_output_comes_back_from_the_cache_and_without_one_from_the_remote
     assert finished.recorded() == recorded
 
 
-def test_without_a_cache_and_a_remote_outputs_in_place_are_kept_and_a_lost_one_is_made_again(finished: Workspace) -> None:
+@pytest.mark.long
+def test_without_a_cache_and_a_remote_outputs_that_are_there_are_kept_and_a_lost_one_is_made_again(finished: Workspace) -> None:
     recorded = finished.recorded()
     for lost in (".dvc/cache", ".ascl/remote", "data/compiled/corpus.json"):
         remove(finished.root / lost)

@@ -9,12 +9,12 @@ import pytest
 from ascl_core.artifacts import read_json
 from tasks.execution.plan import make_plan
 from tasks.registry.code import code_files
-from tasks.registry.parameters import write_params
+from tasks.registry.parameters import planned_values
 from tasks.registry.stages import EVALUATE, STAGES, get_stage
+from tasks.repository.params_file import write_params
 from tasks.repository.staleness import staleness
-from tests.pipeline.workspace import Workspace
+from tests.pipeline.workspace import Workspace, remove
 
-pytestmark = pytest.mark.slow
 TRAINS = {"sft", "sft_direct_refusal", "sft_context_distillation"}
 EVALUATES = {stage.name for stage in EVALUATE.values()}
 USERS = {
@@ -99,9 +99,26 @@ def test_rules_that_do_not_compile_are_planned_for_as_if_anything_might_follow(f
     assert all(step.action == "follow" for step in plan.steps if step.stage != "validate_rules")
 
 
+def test_outputs_that_are_recorded_and_not_here_are_restored_in_the_plan_too(finished: Workspace) -> None:
+    for stage in STAGES:
+        for artifact in (*stage.outputs.values(), stage.record):
+            remove(finished.root / artifact.path)
+    plan = make_plan(finished.root)
+    assert {step.action for step in plan.steps} == {"restore"}
+    assert plan.summary == f"nothing would run: {len(STAGES)} would be restored"
+
+
+def test_a_last_time_is_unknown_for_other_parameters(finished: Workspace) -> None:
+    values = planned_values(finished.root, None, ("ifpo.max_steps=13",))
+    seconds = {step.stage: step.seconds for step in make_plan(finished.root, frozenset({"sft"}), values).steps}
+    assert seconds["sft"]
+    assert seconds["ifpo"] is None
+    assert seconds["evaluate_ifpo"] is None
+
+
 def test_a_command_that_changed_in_the_registry_is_a_reason(finished: Workspace) -> None:
     file = finished.root / "dvc.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("python -m tasks gate", "python -m tasks gate "), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace("tasks/stage.sh gate", "tasks/stage.sh gate "), encoding="utf-8")
     said = finished.ascl("run", status=1)
     assert "dvc.yaml" in said
     assert "ascl stages write" in said

@@ -119,7 +119,7 @@ def test_all_that_a_process_prints_is_in_its_log(supervised: Supervised) -> None
     assert supervised.log.read_text().split() == ["one", "two", "three"]
 
 
-def test_a_process_is_told_its_mark_and_its_progress_file_and_has_no_input(supervised: Supervised) -> None:
+def test_a_process_is_given_its_mark_and_its_progress_file_and_has_no_input(supervised: Supervised) -> None:
     supervised.run(
         f"import os, sys; print(os.environ[{MARK!r}], os.environ[{ENVIRONMENT_VARIABLE!r}], repr(sys.stdin.read()), os.getcwd())"
     )

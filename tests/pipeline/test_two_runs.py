@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.registry.stages import GATE, IFPO
+from tasks.registry.stages import DECISION, IFPO
 from tasks.repository.git import git
 from tasks.runs.runs import ended_runs
 from tests.pipeline.workspace import Running, Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 RUNS = {"a-seed": "ifpo.seed=7", "a-gate": "gate.min_safety_rate=0.111"}
 _RUN = """
 import sys
 from pathlib import Path
 from tasks.runs import runs
 from tasks.execution.up_to_date import bring_up_to_date
-from tasks.registry.parameters import write_params
+from tasks.repository.params_file import write_params
 from tasks.registry.stages import STAGES
 from tasks.runs.summary import run_summary
 root, name, setting = Path.cwd(), sys.argv[1], sys.argv[2]
@@ -45,6 +45,7 @@ def results(root: Path, name: str) -> dict[str, str]:
     return {out["path"]: out["md5"] for entry in stages.values() for out in entry["outs"] if not out["path"].startswith(timed)}
 
 
+@pytest.mark.long
 def test_two_runs_at_the_same_time_give_what_each_gives_alone(finished: Workspace, tmp_path: Path) -> None:
     alone = finished.copy(tmp_path / "alone")
     before, here = finished.snapshot(), git(finished.root, "status", "--porcelain")
@@ -60,7 +61,7 @@ def test_two_runs_at_the_same_time_give_what_each_gives_alone(finished: Workspac
         running = start(alone, name)
         assert running.process.wait(900) == 0, running.output
         assert results(finished.root, name) == results(alone.root, name)
-    checkpoint, decision = IFPO.outputs["checkpoint"].path, GATE.outputs["decision"].path
+    checkpoint, decision = IFPO.outputs["checkpoint"].path, DECISION
     seed, gate, old = results(finished.root, "a-seed"), results(finished.root, "a-gate"), finished.recorded()
     assert seed[checkpoint] != gate[checkpoint] == old[checkpoint]
     assert gate[decision] != old[decision]

@@ -12,6 +12,7 @@ from ascl_core.artifacts import read_yaml, sha256_file, write_json, write_text
 from tests.corpus import RAW, RULES
 from tests.pipeline.workspace import REPOSITORY, Workspace, copy_code, make_workspace
 
+pytestmark = pytest.mark.live
 STRAY = {
     "dvc.lock": yaml.safe_dump({"schema": "2.0", "stages": {"curate": {"cmd": "x", "outs": [{"path": "data/prompts", "md5": "0" * 32}]}}}),
     "params.yaml": "sft: {max_steps: 3}\n",

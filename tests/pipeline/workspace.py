@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,21 +23,15 @@ from ascl_core.config.profiles import resolve_profile, to_yaml
 from tasks.execution.supervisor import MARK
 from tasks.registry.parameters import Origin
 from tasks.registry.stages import STAGES, Stage, get_stage
+from tasks.repository.new_project import DVC_SETTINGS
+from tasks.repository.worktrees import NOBODY
 from tests.corpus import RAW, RULES
 from tests.settings import without_settings
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("ascl_core", "tasks", "flows", "tests", "profiles", "requirements")
-FILES = ("pyproject.toml", "prefect.yaml", ".gitignore", ".dvcignore")
-SUFFIXES = {".py", ".yaml", ".json", ".jsonl", ".jinja", ".html", ".css", ".js", ".lock", ".txt"}
-DVC_CONFIG = """[core]
-    analytics = false
-    autostage = false
-    check_update = false
-    remote = local
-['remote "local"']
-    url = ../.ascl/remote
-"""
+FILES = ("pyproject.toml", "prefect.yaml", "prefect.toml", ".gitignore", ".dvcignore", ".dvc/plots/arms.json")
+SUFFIXES = {".csv", ".py", ".yaml", ".json", ".jsonl", ".jinja", ".html", ".css", ".js", ".lock", ".txt", ".sh"}
 SETTINGS = (
     "suites.own_fraction=0.05",
     "attacks.prompts_per_kind=0",
@@ -60,7 +55,6 @@ SETTINGS = (
     "ifpo.micro_batch_size=4",
     "evaluate.max_new_tokens=8",
 )
-_NOBODY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ class Workspace:
         server = {"PREFECT_API_URL": self.api_url} if self.api_url else {}
         return {
             **kept,
-            **_NOBODY,
+            **NOBODY,
             **server,
             "PATH": path,
             "PYTHONPATH": str(self.root),
@@ -198,6 +192,18 @@ class Workspace:
 _TIMED = ("data/records/", "data/report", "data/logs/", "data/validation/docs")
 
 
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text, which must be there."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def ran(said: str) -> list[str]:
+    """Return the stages that ran, by what `ascl run` printed."""
+    return re.findall(r"^ran +(\w+) ", said, re.MULTILINE)
+
+
 def artifact_path(root: Path, stage: Stage) -> Path:
     """The folder or file of a stage's first output."""
     return root / next(iter(stage.outputs.values())).path
@@ -228,7 +234,7 @@ def make_workspace(root: Path, checkout: Path = REPOSITORY) -> Workspace:
     shutil.copytree(RAW, root / "data/raw")
     write_text(root / "data/released/.gitignore", "*\n!.gitignore\n")
     write_text(root / ".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
-    write_text(root / ".dvc/config", DVC_CONFIG)
+    write_text(root / ".dvc/config", DVC_SETTINGS)
     write_text(root / "README.md", "# A workspace of the tests\n")
     write_tiny_params(root, SETTINGS)
     workspace = Workspace(root)

@@ -19,7 +19,7 @@ from ascl_core.config.judge import JUDGES
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import Markup, control_strings, markup_of, neutralise
 from ascl_core.conversation.template import SPECIAL_TAGS, chat_template
-from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.token_ids import prompt_ids, tool_suffix
 from ascl_core.judges import Item
 from tests.tiny_model import make_model
 
@@ -120,8 +120,9 @@ def test_the_tokens_around_a_message_do_not_depend_on_what_is_in_it(name: str, f
     if name == "gemma" and form is ordered:
         return  # its template has no system message
     tokenizer = tokenizer_of(name)
+    conversation = ConversationConfig(variant="ascl" if name in WITH_TOOLS else "pure")
     text = f"x{content}x"  # templates strip or fold white space at the ends
-    check(tokenizer, lambda one: prompt_ids(tokenizer, form(f"x{one}x" if one != text else text)), text)
+    check(tokenizer, lambda one: prompt_ids(tokenizer, form(f"x{one}x" if one != text else text), conversation), text)
 
 
 @pytest.mark.parametrize("name", WITH_TOOLS)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +80,8 @@ def model_server(
 ) -> Iterator[ModelServer]:
     """Yield a server that is ready, unless nobody is to wait for that."""
     [port] = free_ports(1)
-    log = corpus.parent / f"serve-{port}.log"
+    folder = tempfile.TemporaryDirectory(prefix="ascl-serve-")
+    log = Path(folder.name) / "serve.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASCL_SERVE")}
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -101,6 +103,7 @@ def model_server(
     finally:
         process.kill()
         process.wait()
+        folder.cleanup()
 
 
 def statuses(responses: Sequence[httpx.Response]) -> list[int]:

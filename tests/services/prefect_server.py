@@ -108,6 +108,11 @@ class Deployed:
                 pytest.fail(f"{run['state']}\n{self.logs(run_id)}")
             time.sleep(0.3)
 
+    def wait_until_suspended(self, run_id: str) -> None:
+        """Wait until the run is suspended, and the process that suspended itself has ended."""
+        self.wait(run_id, "Suspended")
+        wait_until(lambda: not self.processes(run_id), "the end of the process that suspended itself", 300)
+
     def logs(self, run_id: str) -> str:
         """What the run and its tasks said."""
         lines = self.ask("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}, "limit": 200})

@@ -14,12 +14,12 @@ from tasks.registry.stages import Artifact, Stage
 from tasks.repository import dvc_config, outputs
 from tasks.repository.git import git
 from tasks.repository.remotes import make_remote
+from tasks.repository.worktrees import NOBODY
 from tests.services.s3_server import BUCKET, S3Server
 
 MODEL = "data/models/big"
 STAGE = Stage(name="make", function="nowhere:make", summary="make it", sections=(), inputs={}, outputs={"checkpoint": Artifact(MODEL)})
 _CONFIG = "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n"
-_NOBODY = {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 @dataclass(frozen=True)
@@ -70,5 +70,5 @@ def make_store_world(root: Path) -> StoreWorld:
     write_text(root / "dvc.yaml", yaml.safe_dump({"stages": {"make": {"cmd": "false", "outs": [MODEL]}}}))
     git(root, "init", "--quiet", "--initial-branch=main")
     git(root, "add", "--all")
-    git(root, "commit", "--quiet", "-m", "start", environment=_NOBODY)
+    git(root, "commit", "--quiet", "-m", "start", environment=NOBODY)
     return StoreWorld(root)

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwr
 from tasks.runs.runs import ended_runs, read_run
 from tests.demo import PEOPLE, sign, trust
 from tests.pipeline.conftest import _finished  # noqa: F401
-from tests.pipeline.workspace import Workspace, wait_until
+from tests.pipeline.workspace import Workspace
 from tests.services.prefect_server import Deployed, deployed
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
@@ -27,6 +27,8 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 PATIENCE_MS = 120_000
+WIDTHS = (1920, 1280, 800, 390)
+"""Of a large screen, a laptop, a tablet and a phone, in pixels."""
 _DRAWN_MS = 20_000
 """By then the graph of a run is drawn, which no element of the page tells."""
 
@@ -43,6 +45,12 @@ def page() -> Iterator[Page]:
         expect.set_options(timeout=PATIENCE_MS)
         yield page
         browser.close()
+
+
+def overflowing(page: Page, within: str) -> list[str]:
+    """The page itself and elements of that selector whose content is wider than they are, by class or tag."""
+    found = f"[document.documentElement, ...document.querySelectorAll('{within}')]"
+    return list(page.evaluate(f"{found}.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.className || e.tagName)"))
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def see(page: Page, server: Deployed, run_id: str, state: str) -> None:
 
 def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(server: Deployed, page: Page, tmp_path: Path) -> None:
     root = server.workspace.root
-    with server.worker(trainer_key=tmp_path / "keys" / "trainer.pem") as worker:
+    with server.worker(trainer_key=tmp_path / "keys" / "trainer.pem"):
         open_form(page, server, "retrain/retrain")
         retries = field(page, "Retries").get_by_role("spinbutton")
         retries.fill("1")
@@ -120,14 +128,14 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
         shoot(page, "promote-form", 900)
         promotion = submit(page)
         see(page, server, promotion, "Suspended")
-        freed = f"Process for flow run '{server.read(promotion)['name']}' exited cleanly"
-        wait_until(lambda: freed in worker.output, "the end of the process that suspended itself")
+        server.wait_until_suspended(promotion)
+        assert server.read(promotion)["name"] == f"promote-{run_id}"
         expect(page.get_by_text("waits for a signed approval").first).to_be_visible()
         shoot(page, "approval-page", 1050)
 
         page.get_by_role("button", name="Resume").click()
         dialog = page.get_by_role("dialog")
-        for expected in ("The gate did not pass", run_id, f"ascl approve {run_id} --reason '…' --override", digest):
+        for expected in ("The gate did not pass", run_id, f"ascl approve {run_id} --reason '…' --override", digest[:32], digest[32:]):
             expect(dialog.get_by_text(expected).first).to_be_visible()
         approvals = field(dialog, "Signed approvals")
         for count, name in enumerate(PEOPLE):

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from ascl_core.errors import RuleError, StageError
 from tasks.execution.policy import RetryPolicy
 from tasks.execution.prefect_stage import StageRunner
 from tasks.execution.up_to_date import Outcome
-from tasks.registry.stages import CURATE, EVALUATE, STAGES, VALIDATE_RULES, Stage
+from tasks.registry.stages import CURATE, EVALUATE, EVALUATION, STAGES, VALIDATE_RULES, Stage
 from tasks.repository.git import git
 from tasks.runs import runs
 from tests.demo import trust
+from tests.other_environment import make_environment, started
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Running, Workspace, wait_until
 from tests.services.prefect_server import Deployed, deployed
@@ -68,7 +70,7 @@ def edit(server: Deployed, word: str, version: str, *, locked: bool = True) -> s
 def test_a_second_deployment_changes_nothing_and_what_a_person_changed_is_brought_back(server: Deployed) -> None:
     again = rows(server.workspace.ascl("deploy"))
     assert set(again.values()) == {"unchanged"}
-    assert len(again) == 10
+    assert len(again) == 11
     pool = server.ask("GET", "/work_pools/cpu")
     server.ask("PATCH", "/work_pools/cpu", {"description": "changed by hand"})
     automation = next(one for one in server.ask("POST", "/automations/filter", {}) if "dead runs" in one["name"])
@@ -164,7 +166,7 @@ def test_a_stage_on_a_gpu_fails_where_the_limit_does_not_exist(server: Deployed,
             @flow(persist_result=False)
             def evaluation() -> None:
                 with StageRunner(root=root, force=["evaluate_ifpo"], policy=RetryPolicy(gpu_limit="no-such-limit")) as run:
-                    run(EVALUATE["ifpo"])
+                    run(EVALUATION)
                     run.outcomes()
 
             with pytest.raises(Exception, match="no-such-limit"):
@@ -196,7 +198,7 @@ def test_a_stage_whose_process_is_killed_is_tried_again_and_one_with_a_wrong_rul
     with temporary_settings({PREFECT_API_URL: server.url}):
         killer = threading.Thread(target=kill_one)
         killer.start()
-        [outcome] = work(EVALUATE["ifpo"])
+        [outcome] = work(EVALUATION)
         killer.join()
         assert outcome.action == "ran"
         assert tries(server.runs("work")[-1]) == 2
@@ -266,21 +268,33 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
     assert "the gate did not pass" in refused["state"]["message"]
     sha256 = runs.read_run(server.workspace.root, newest)["checkpoint"]["sha256"]
     run_id = server.start("promote/promote", {"run": newest, "override": True})
-    freed = f"Process for flow run '{server.read(run_id)['name']}' exited cleanly"
     tries = ((2, "the approval is not accepted"), (1, "2 signed approvals are needed"))
-    for number, (count, expected) in enumerate(tries):
-        wait_until(lambda number=number: worker.output.count(freed) > number, "the end of the process that suspended itself", 300)  # type: ignore[misc]
-        server.wait(run_id, "Suspended")
-        assert sha256 in server.artifacts(run_id)["approval"]
+    for count, expected in tries:
+        server.wait_until_suspended(run_id)
+        assert f"`{sha256[:32]}` `{sha256[32:]}`" in server.artifacts(run_id)["approval"]
         answer = {"approvals": ["signed"] * count}
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
         wait_until(lambda expected=expected: expected in server.logs(run_id), expected)  # type: ignore[misc]
-    wait_until(lambda: worker.output.count(freed) > len(tries), "the end of the process that suspended itself", 300)
-    server.wait(run_id, "Suspended")
+    server.wait_until_suspended(run_id)
     events = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
     heard = sorted(events, key=lambda event: str(event["received"]))
     assert heard[-1]["event"] == "prefect.flow-run.waits-for-approval", "what the server hears last is no heartbeat"
     server.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+
+
+def test_a_pool_may_name_the_interpreter_of_its_stages(server: Deployed, worker: Running, tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "train", without=("prefect", "dvc"))
+    pool = server.workspace.root / "profiles" / "pools" / "cpu.yaml"
+    before = pool.read_text(encoding="utf-8")
+    pool.write_text(f"{before}python: {python}\n", encoding="utf-8")
+    try:
+        assert rows(server.workspace.ascl("deploy"))["work pool          cpu"] == "updated"
+        run = server.wait(server.start("evaluate/evaluate", {"checkpoints": ["data/models/sft"]}))
+    finally:
+        pool.write_text(before, encoding="utf-8")
+        server.workspace.ascl("deploy")
+    assert run["state_type"] == "COMPLETED", server.logs(run["id"])
+    assert "-m ascl_core.evaluation" in started(python)
 
 
 def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server: Deployed, worker: Running) -> None:
@@ -298,7 +312,7 @@ def test_evaluations_of_several_checkpoints_are_one_table_and_one_commit(server:
     assert json.loads(kept)["headline"] == said["evaluations"][0]["headline"]
 
 
-def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_failed_and_its_url_is_never_shown(
+def test_the_webhook_reports_a_gate_that_did_not_pass_and_a_run_that_failed_and_its_url_is_never_shown(
     server: Deployed, worker: Running
 ) -> None:
     received: list[dict[str, Any]] = []
@@ -319,8 +333,8 @@ def test_the_webhook_is_told_of_a_gate_that_did_not_pass_and_of_a_run_that_faile
         assert [name for name, done in rows(printed).items() if done == "created"] == [
             *(
                 "webhook block      ascl-webhook",
-                "automation         ascl: tell of a gate that did not pass",
-                "automation         ascl: tell of crashed runs",
+                "automation         ascl: notify of a gate that did not pass",
+                "automation         ascl: notify of crashed runs",
             )
         ]
         assert "unchanged" in server.workspace.ascl("deploy"), "the block keeps the URL where the environment has none"

@@ -19,12 +19,12 @@ import pytest
 
 from ascl_core.artifacts import write_text
 from tasks.deployment.automations import HEARTBEAT_S, MISSED
+from tasks.registry.paths import RUNS
 from tasks.registry.stages import SFT
 from tasks.repository import dvc_config, transfer
 from tasks.repository.git import git
 from tasks.repository.remotes import make_remote
 from tasks.runs import runs
-from tasks.runs.runs import FOLDER
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.test_kills import saved
 from tests.pipeline.workspace import Running, Workspace, wait_until
@@ -58,7 +58,7 @@ def worker(server: Deployed) -> Iterator[Running]:
 
 def worktree_of(server: Deployed, run_id: str) -> Workspace:
     """The worktree of a flow run's own run."""
-    found = list((server.workspace.root / FOLDER).glob(f"*-{run_id[:8]}"))
+    found = list((server.workspace.root / RUNS).glob(f"*-{run_id[:8]}"))
     return Workspace(found[0] if found else server.workspace.root / "none-yet")
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.pipeline.conftest import _finished  # noqa: F401
 from tests.pipeline.workspace import Workspace
-from tests.services.test_browser import page  # noqa: F401
+from tests.services.test_browser import WIDTHS, overflowing, page  # noqa: F401
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 _UNNAMED = re.compile(r"^\s*- (?:button|link|searchbox|textbox|combobox|checkbox|progressbar)(?! \")", re.MULTILINE)
@@ -65,7 +65,13 @@ def test_the_keyboard_alone_reaches_every_box_and_its_record(quiet: Page, pages:
     assert tab_to_a_box(quiet) in ("data/rules", "data/released")
     title = quiet.locator("#record-title")
     quiet.locator('.box[data-name="data/rules"]').focus()
-    for key, name in (("ArrowDown", "validate_rules"), ("ArrowDown", "build_suites"), ("ArrowDown", "curate"), ("ArrowUp", "build_suites")):
+    for key, name in (
+        ("ArrowDown", "validate_rules"),
+        ("ArrowDown", "index_rules"),
+        ("ArrowLeft", "build_suites"),
+        ("ArrowDown", "curate"),
+        ("ArrowUp", "build_suites"),
+    ):
         quiet.keyboard.press(key)
         expect(quiet.locator(f'.box[data-name="{name}"]')).to_be_focused()
     quiet.keyboard.press("Enter")
@@ -108,10 +114,10 @@ def test_a_search_finds_a_row_and_a_rule(quiet: Page, pages: Path) -> None:
 
     quiet.get_by_label("Id, title or text").fill("lock picking as a hobby")
     quiet.get_by_role("button", name="Search rules").click()
-    expect(quiet.locator("#rule-status")).to_have_text("1 rules found.")
+    expect(quiet.locator("#rule-status")).to_have_text("1 found.")
     expect(quiet.locator("#rule-found tr")).to_contain_text("NVC-03")
     quiet.get_by_role("button", name="Show the rows of NVC-03").click()
-    expect(quiet.locator("#row-status")).to_contain_text("The first 50 rows found")
+    expect(quiet.locator("#row-status")).to_contain_text("The first 50")
     quiet.get_by_role("button", name="Show 50 more").first.click()
     expect(rows).to_have_count(100)
     assert all("NVC-03" in text for text in rows.locator("td:nth-child(3)").all_inner_texts())
@@ -119,6 +125,27 @@ def test_a_search_finds_a_row_and_a_rule(quiet: Page, pages: Path) -> None:
     quiet.get_by_label("Id, source or text").fill("no row has this")
     quiet.get_by_role("button", name="Search rows").click()
     expect(quiet.locator("#row-status")).to_contain_text("0 rows found; all")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_nothing_is_clipped_at_any_width_and_a_record_is_open_at_the_start(quiet: Page, pages: Path, name: str, width: int) -> None:
+    quiet.set_viewport_size({"width": width, "height": 900})
+    opened(quiet, pages / f"{name}.html")
+    expect(quiet.locator("#record-title")).to_have_text("gate" if name == "two" else "ifpo")
+    expect(quiet.locator("#record details").first).to_be_visible()
+    quiet.get_by_text("The same graph as a table").click()
+    quiet.get_by_role("button", name="Search rules").click()
+    quiet.get_by_role("button", name="Search rows").click()
+    expect(quiet.locator("#row-status")).to_contain_text("The first 50 rows found")
+    assert overflowing(quiet, "figure, .scroll, .record") == []
+
+
+def test_the_page_counts_rules_and_not_their_digest(quiet: Page, pages: Path) -> None:
+    opened(quiet, pages / "one.html")
+    number = quiet.locator(".tile", has_text="Rows").locator(".small").inner_text().split("; ")[1].removesuffix(" rules")
+    expect(quiet.locator("#record summary", has_text="Rules")).to_have_text(f"Rules {number}")
+    expect(quiet.locator("#rule-status")).to_contain_text(f"{number} rules;")
 
 
 def test_beside_another_state_what_changed_is_marked_and_named(quiet: Page, pages: Path) -> None:
@@ -143,7 +170,7 @@ def test_whatever_can_be_operated_has_a_name(quiet: Page, pages: Path, name: str
     quiet.get_by_role("button", name=re.compile("^stage ifpo,")).click()
     quiet.get_by_role("button", name="Search rules").click()
     quiet.get_by_role("button", name="Search rows").click()
-    expect(quiet.locator("#row-status")).to_contain_text("The first 50 rows found")
+    expect(quiet.locator("#row-status")).to_contain_text("The first 50")
     tree = quiet.locator("body").aria_snapshot()
     assert "searchbox" in tree
     assert _UNNAMED.findall(tree) == []

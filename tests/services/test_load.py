@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.registry.paths import RUNS
 from tasks.repository.git import git
 from tasks.runs import runs
 from tests.pipeline.conftest import _finished  # noqa: F401
@@ -52,7 +53,7 @@ def test_of_two_hundred_queued_evaluations_on_two_workers_none_is_lost_and_none_
     summaries = [runs.read_run(root, one) for one in own]
     assert {summary["flow_run"] for summary in summaries} == set(started), "each ended as one commit of its own"
     assert len({json.dumps(summary["evaluations"][0]["headline"], sort_keys=True) for summary in summaries}) == 1
-    assert len(list((root / runs.FOLDER).glob("*/"))) <= runs.KEPT + 2 * int(AT_A_TIME), "the worktrees of ended runs were collected"
+    assert len(list((root / RUNS).glob("*/"))) <= runs.KEPT + 2 * int(AT_A_TIME), "the worktrees of ended runs were collected"
     assert not marked_with(FLOW_RUN, "")
     assert git(root, "status", "--porcelain") == status, "nothing was done in the repository's own working tree"
 

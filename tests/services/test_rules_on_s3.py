@@ -81,6 +81,6 @@ def test_an_object_with_a_name_that_leads_elsewhere_is_refused(source: str, serv
         ("s3://key:secret@bucket/rules", "credentials"),
     ],
 )
-def test_a_place_without_rules_is_one_clear_error(server: S3Server, tmp_path: Path, source: str, problem: str) -> None:
+def test_a_source_without_rules_is_one_clear_error(server: S3Server, tmp_path: Path, source: str, problem: str) -> None:
     with pytest.raises(AsclError, match=problem):
         read_rules(tmp_path, source, RulesConfig())

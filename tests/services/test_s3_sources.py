@@ -103,7 +103,7 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("url", "variables", "problem", "hint"), PROBLEMS.values(), ids=PROBLEMS)
 @pytest.mark.timeout(60)
-def test_a_problem_is_one_quick_error_with_url_and_mend_and_without_credentials(
+def test_a_problem_is_one_quick_error_with_url_and_hint_and_without_credentials(
     url: str,
     variables: dict[str, Any],
     problem: str,

@@ -14,10 +14,10 @@ import pytest
 
 from ascl_core.errors import WorkspaceError
 from tasks.execution.up_to_date import bring_up_to_date
-from tasks.registry.parameters import write_params
-from tasks.registry.stages import GATE
+from tasks.registry.stages import DECISION, GATE
 from tasks.repository import dvc_config, transfer
 from tasks.repository.git import commit_of, git
+from tasks.repository.params_file import write_params
 from tasks.repository.remotes import make_remote
 from tasks.runs import runs
 from tests.pipeline.workspace import REPOSITORY, Workspace
@@ -26,7 +26,6 @@ from tests.services.s3_server import BUCKET, S3Server, s3_server
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
 CHANGED = "gate.min_safety_rate=0.111"
-DECISION = GATE.outputs["decision"].path
 
 
 @pytest.fixture

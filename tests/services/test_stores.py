@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ascl_core.artifacts import write_text
 from ascl_core.errors import AsclError, WorkspaceError
-from tasks.repository import dvc_config, outputs, transfer
+from flows.cli import app
+from tasks.repository import dvc_config, named, outputs, transfer
+from tasks.repository.git import git
 from tasks.repository.remote_check import check_remote
 from tasks.repository.remotes import make_remote, read_remote
 from tasks.repository.store_audit import delete_damaged_objects
+from tasks.repository.worktrees import NOBODY
 from tests.pipeline.workspace import wait_until
 from tests.services.s3_server import BUCKET, S3Server, free_ports
-from tests.services.store_world import StoreWorld, make_store_world
+from tests.services.store_world import MODEL, STAGE, StoreWorld, make_store_world
 
 pytestmark = pytest.mark.services
 MB = 1_000_000
@@ -132,9 +138,10 @@ def test_half_an_object_in_the_store_is_never_taken_for_whole(world: StoreWorld,
     assert "model.safetensors" not in other.read()
     assert not [file for file in (other.root / ".dvc/cache/files").rglob("*") if file.is_file() and file.stat().st_size == 2 * MB]
     assert transfer.push(world.root) == 0, "a push alone takes what is there for whole"
-    assert len(delete_damaged_objects(world.root)) == 1
+    recorded = named.named_outputs(world.root)["dvc.lock"].values()
+    assert len(delete_damaged_objects(world.root, recorded)) == 1
     assert transfer.push(world.root) == 2, "whoever has it gives it to the store again, with the list that names it"
-    assert delete_damaged_objects(world.root) == []
+    assert delete_damaged_objects(world.root, recorded) == []
     transfer.pull(other.root)
     assert other.read() == written
 
@@ -147,6 +154,52 @@ def test_a_store_that_was_lost_is_filled_again_by_a_push(world: StoreWorld, serv
     other = world.elsewhere(tmp_path / "two")
     transfer.pull(other.root)
     assert other.read() == written
+
+
+def keep(world: StoreWorld, name: str) -> dict[str, bytes]:
+    """Record a checkpoint and commit its `dvc.lock` on a branch or tag of that name only, as runs and releases are."""
+    written = world.write({f"{name.replace('/', '-')}.safetensors": MB})
+    shutil.rmtree(world.model)
+    git(world.root, "add", "--force", "dvc.lock")
+    git(world.root, "commit", "--quiet", "-m", name, environment=NOBODY)
+    git(world.root, "update-ref", name, "HEAD")
+    git(world.root, "reset", "--quiet", "--hard", "HEAD~1")
+    return written
+
+
+def ascl(world: StoreWorld, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    """The exit status of `ascl …` there, and what it prints."""
+    (world.root / "data" / "rules").mkdir(parents=True, exist_ok=True)
+    (world.root / "pyproject.toml").touch()
+    monkeypatch.chdir(world.root)
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_push_covers_every_run_and_release_and_says_what_it_cannot_find(
+    world: StoreWorld, server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {name: keep(world, f"refs/{name}") for name in ("tags/release/1", "remotes/origin/runs/b")}
+    world.write({"model.safetensors": MB})
+    assert transfer.push(world.root) == 3, "what a run pushes is its own"
+    assert ascl(world, monkeypatch, "push") == (0, "6 files pushed")
+    other = world.elsewhere(tmp_path / "two")
+    write_text(other.root / "dvc.lock", git(world.root, "show", "refs/tags/release/1:dvc.lock"))
+    transfer.pull(other.root)
+    assert other.read() == written["tags/release/1"]
+
+    world.use(server, f"{tmp_path.name}-new")
+    shutil.rmtree(world.root / ".dvc" / "cache")
+    outputs.record(world.root, STAGE)
+    status, said = ascl(world, monkeypatch, "push")
+    assert (status, "3 files pushed" in said, "the remote has everything" in said) == (1, True, False), said
+    for name in ("release/1", "runs/b"):
+        assert f"{name}: neither here nor in the remote: {MODEL}" in said
+    world.use(server, tmp_path.name)
+    assert ascl(world, monkeypatch, "push") == (0, "the remote has everything"), "what only the remote has is not lost"
+    assert ascl(world, monkeypatch, "pull", "--all") == (0, "6 files pulled")
+    server.client().rm(f"{BUCKET}/{tmp_path.name}", recursive=True)
+    assert ascl(world, monkeypatch, "push") == (0, "9 files pushed"), "a store that was lost as a whole"
 
 
 def test_what_is_lost_here_comes_back_from_the_store_and_what_was_never_recorded_is_left_alone(world: StoreWorld, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.ifpo import IfpoConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sft import SftConfig
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt, StageContext, from_table, to_table
 from ascl_core.rl.train import ifpo
 from ascl_core.sft.base_model import base_model
@@ -83,6 +84,7 @@ class World:
     """The files that training starts from, and the stages run on them."""
 
     root: Path
+    compute: ComputeConfig = CPU
 
     @property
     def prompts(self) -> list[Prompt]:
@@ -91,11 +93,16 @@ class World:
 
     def build(self) -> None:
         """Rules, prompts, trajectories, base model and SFT checkpoint."""
+        self.write()
+        self.sft(self.root / "taught", max_steps=160, save_steps=1000, batch_size=8, micro_batch_size=8)
+
+    def write(self) -> None:
+        """Rules, prompts, trajectories and base model."""
         write_json(self.root / "corpus.json", make_corpus(REFUSING, make_rule()).to_json())
         write_parquet(self.root / "prompts.parquet", to_table(make_prompts(), Prompt))
         write_json(self.root / "validation.json", {})
         context = StageContext(state=self.root / "state")
-        arms = {arm: self.root / f"{arm}.jsonl" for arm in ("ascl", "direct_refusal", "context_distillation")}
+        arms: dict[str, Any] = {data: self.root / f"{data}.jsonl" for data in SftData}
         build_sft(
             build_sft=BuildSftConfig(trajectories_per_prompt=dict.fromkeys(PromptType, 4), consult_share=dict.fromkeys(PromptType, 0.5)),
             conversation=CONVERSATION,
@@ -104,8 +111,6 @@ class World:
             prompts=self.root / "prompts.parquet",
             corpus=self.root / "corpus.json",
             validation=self.root / "validation.json",
-            surrogate=self.root / "surrogate.jsonl",
-            **{arm: self.root / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
             counts=self.root / "counts.json",
             context=context,
             **arms,
@@ -115,13 +120,12 @@ class World:
         )
         config = BaseModelConfig(scratch=scratch)
         base_model(base_model=config, compute=CPU, trajectories=(arms["ascl"],), base=self.root / "base", context=context)
-        self.sft(self.root / "taught", max_steps=160, save_steps=1000, batch_size=8, micro_batch_size=8)
 
     def sft(self, out: Path, trajectories: str = "ascl", **changes: Any) -> list[dict[str, Any]]:
         """The log of an SFT of the base model that writes under `out`."""
         sft(
             sft=SftConfig.model_validate({**SFT, **changes}),
-            compute=CPU,
+            compute=self.compute,
             trajectories=(self.root / f"{trajectories}.jsonl",),
             base=self.root / "base",
             checkpoint=out / "model",
@@ -138,12 +142,13 @@ class World:
             ifpo=IfpoConfig.model_validate({**IFPO, **changes}),
             conversation=conversation,
             rules=RULES,
-            compute=CPU,
+            compute=self.compute,
             checkpoint_in=start or self.root / "taught/model",
             prompts=self.root / "prompts.parquet",
             corpus=self.root / "corpus.json",
             checkpoint=out / "model",
             log=out / "log.jsonl",
+            rollouts=out / "rollouts.parquet",
             context=StageContext(state=out / "state"),
         )
         write_json(out / "metrics.json", metrics)

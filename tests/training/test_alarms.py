@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,21 @@ from safetensors.torch import load_file, save_file
 from ascl_core.artifacts import read_json
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.conversation.template import END_THINK
-from ascl_core.errors import TrainingError
+from ascl_core.errors import JudgeError, TrainingError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rl import train
 from ascl_core.rl.alarms import SILENT_STEPS
 from ascl_core.sft.callbacks import last_checkpoint
-from tests.chat_server import FULL, Server, completion, serve
+from tests.chat_server import FULL, Server, completion
 from tests.training.conftest import World, weights_of
 from tests.training.one_step import record
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A judge's server."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as server:
-        yield server
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def judge(server: Server) -> dict[str, Any]:
-    """The configuration of the judge at that server."""
-    return {"name": "openai", "model": "m", "base_url": server.url, "timeout_s": 1.0, "cache": None}
+    """The configuration of the judge at that server, all of whose verdicts may be unknown."""
+    return {"name": "openai", "model": "m", "base_url": server.url, "timeout_s": 1.0, "cache": None, "max_unknown": 1.0}
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -64,12 +55,20 @@ def test_a_judge_that_says_nothing_moves_no_weight_and_is_alarmed(
     assert read_json(tmp_path / "metrics.json")["alarms/silent_judge"] == 1
 
 
+def test_more_unknown_verdicts_than_may_be_publish_nothing(world: World, tmp_path: Path, server: Server) -> None:
+    server.answer(completion("I would rather not say."))
+    for _ in range(2):  # run again, nothing is left to train, and so nothing to judge
+        with pytest.raises(JudgeError, match=r"(\d+) of \1 responses have no verdict, more than the 10 % that may have none"):
+            world.ifpo(tmp_path, max_steps=1, judge=judge(server) | {"max_unknown": 0.1})
+        assert not (tmp_path / "model").exists()
+
+
 def test_a_judge_that_stays_silent_ends_training_which_goes_on_once_it_speaks(world: World, tmp_path: Path, server: Server) -> None:
     steps = {"max_steps": 4, "save_steps": 1, "prompts_per_step": 2, "judge": judge(server)}
     server.answer(completion("No comment."))
     with pytest.raises(TrainingError, match=f"no verdict for {SILENT_STEPS} steps, up to step 3") as caught:
         world.ifpo(tmp_path, **steps)
-    assert (caught.value.field, caught.value.value) == ("ifpo.judge", f"openai@1:m@{server.url[7:-3]}")
+    assert (caught.value.field, caught.value.value) == ("ifpo.judge", f"openai@2:m@{server.url[7:-3]}")
     assert not (tmp_path / "model").exists()
     assert last_checkpoint(tmp_path / "state") == str(tmp_path / "state/checkpoint-2")
     server.script[:] = []

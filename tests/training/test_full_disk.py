@@ -13,7 +13,7 @@ import pytest
 from tests.namespace import in_namespace
 from tests.training.conftest import World, weights_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 REPOSITORY = Path(__file__).parents[2]
 STEPS = {"max_steps": 3, "save_steps": 1}
 _TRAINS_TWICE = """
@@ -36,7 +36,7 @@ except WorkspaceError as error:
 """
 
 
-@pytest.mark.parametrize("stage", ["sft", "ifpo"])
+@pytest.mark.parametrize("stage", ["sft", pytest.param("ifpo", marks=pytest.mark.long)])
 def test_a_disk_that_is_full_at_a_save_costs_no_more_than_the_steps_since_the_last_one(world: World, tmp_path: Path, stage: str) -> None:
     wanted = getattr(world, stage)(tmp_path / "straight", **STEPS)
     size = sum(-(-file.stat().st_size // 4096) * 4096 for file in (tmp_path / "straight/state").rglob("*") if file.is_file())

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from ascl_core.generation.load import load_model
 from tests.training.conftest import CPU, SFT, World, stop_once_at, weights_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 LORA = {"rank": 8, "alpha": 16}
 
 

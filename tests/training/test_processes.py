@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from ascl_core.artifacts import read_parquet
 from ascl_core.config.parallel import split_batch
 from tests.training.conftest import World, weights_of
 from tests.training.one_step import STEP, record
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.long]
 REPOSITORY = Path(__file__).parents[2]
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.training.one_step")
 
@@ -71,6 +72,12 @@ def test_two_processes_have_the_advantages_of_one_though_a_group_is_divided_betw
         assert seen["ifpo"]["advantages"].equal(advantages)
 
 
+def test_the_first_of_two_processes_keeps_the_rollouts_of_both(folder: Path, one: Any, two: Any) -> None:
+    wanted, kept = (folder / name / "rollouts.parquet" for name in ("ifpo", "ifpo-of-two"))
+    assert read_parquet(wanted).num_rows == 12
+    assert kept.read_bytes() == wanted.read_bytes()
+
+
 def test_two_processes_log_the_figures_of_the_whole_step(one: Any, two: Any) -> None:
     wanted = one["ifpo"]["log"]
     for seen in two:
@@ -81,9 +88,9 @@ def test_two_processes_log_the_figures_of_the_whole_step(one: Any, two: Any) -> 
 
 
 @pytest.mark.parametrize("stage", STEP)
-def test_eight_micro_batches_of_one_are_one_of_eight(world: World, folder: Path, tmp_path: Path, stage: str) -> None:
-    rows = {"prompts_per_step": 2, "group_size": 4} if stage == "ifpo" else {}
-    steps = [record(world, tmp_path / str(size), stage, tmp_path / "rollouts.pt", micro_batch_size=size, **rows) for size in (8, 1)]
+def test_eight_micro_batches_of_two_are_one_of_sixteen(world: World, folder: Path, tmp_path: Path, stage: str) -> None:
+    rows = {"prompts_per_step": 4, "group_size": 4} if stage == "ifpo" else {"batch_size": 16}
+    steps = [record(world, tmp_path / str(size), stage, tmp_path / "rollouts.pt", micro_batch_size=size, **rows) for size in (16, 2)]
     assert same_gradient(steps[1]["gradient"], steps[0]["gradient"])
     assert steps[1]["log"]["grad_norm"] == pytest.approx(steps[0]["log"]["grad_norm"], rel=1e-4)
     if stage == "ifpo":

@@ -10,7 +10,7 @@ import pytest
 
 from tests.training.conftest import World, stop_once_at, weights_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS: dict[str, dict[str, Any]] = {
     "sft": {"max_steps": 20, "save_steps": 3},
     "sft with a rest": {"max_steps": 20, "save_steps": 3, "batch_size": 10, "micro_batch_size": 5},

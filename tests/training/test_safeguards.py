@@ -18,7 +18,7 @@ from ascl_core.sft.safeguards import BATCH_FILE
 from ascl_core.sft.trainer import AssistantLossTrainer
 from tests.training.conftest import World, weights_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS: dict[str, Any] = {"max_steps": 4, "save_steps": 1}
 Spoil = Callable[[torch.Tensor, Any], torch.Tensor]
 """A loss made of a loss and the model."""

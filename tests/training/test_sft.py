@@ -11,17 +11,19 @@ import pytest
 import torch
 from trl import SFTTrainer
 
-from ascl_core.artifacts import read_jsonl, write_jsonl
+from ascl_core.artifacts import read_json, read_jsonl, write_jsonl
 from ascl_core.config.base import parse
+from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.sft import SftConfig
 from ascl_core.contracts import StageContext
+from ascl_core.conversation.tool import tool_schema
 from ascl_core.errors import ConfigError, DataError, ModelError, TrainingError
-from ascl_core.generation.load import load_tokenizer
+from ascl_core.generation.load import TOOLS, load_tokenizer
 from ascl_core.sft.callbacks import TrainingLog, last_checkpoint
 from ascl_core.sft.trainer import AssistantLossTrainer, LengthSortedBatches
 from tests.training.conftest import SFT, World, stop_once_at, weights_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 48
 """Trajectories of the world: six batches of eight are an epoch."""
 
@@ -106,8 +108,16 @@ def test_a_run_resumes_to_the_same_bits_within_the_first_epoch(world: World, tmp
     assert all(before[name].equal(after[name]) for name in before)
 
 
+def test_epochs_are_the_steps_that_their_rows_take_also_after_a_kill(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = world.sft(tmp_path / "steps", max_steps=5)
+    with stop_once_at(4, monkeypatch):
+        world.sft(tmp_path / "epochs", epochs=0.75)
+    assert world.sft(tmp_path / "epochs", epochs=0.75) == wanted, "48 rows in batches of 8: 4.5 steps, rounded up"
+
+
 def test_a_run_that_was_killed_after_its_last_save_trains_no_further(world: World, tmp_path: Path) -> None:
     before = world.sft(tmp_path)
+    assert read_json(tmp_path / "model" / TOOLS) == [tool_schema(ConversationConfig())], "it opens elsewhere as in training"
     weights = (tmp_path / "model/model.safetensors").read_bytes()
     shutil.rmtree(tmp_path / "model")
     assert world.sft(tmp_path) == before

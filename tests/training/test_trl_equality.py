@@ -19,7 +19,7 @@ from ascl_core.rl import train, trainer
 from ascl_core.rl.trainer import IfpoTrainer
 from tests.training.conftest import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 Sampled = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
@@ -50,7 +50,9 @@ def sampled(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sa
 class StockTrainer(GRPOTrainer):
     """TRL's trainer as it is, which is given the same rewards through a reward function."""
 
-    def __init__(self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, editions: Any, reward_funcs: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *, ifpo: Any, scorer: Any, prompts_by_id: Any, editions: Any, rollouts: Any, reward_funcs: Any, **kwargs: Any
+    ) -> None:
         def reward(completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
             texts = self._tokenizer.batch_decode(completion_ids, skip_special_tokens=False)
             finished = [ids[-1] == self._tokenizer.eos_token_id for ids in completion_ids]
@@ -67,6 +69,8 @@ def test_plain_grpo_has_the_loss_and_the_gradient_of_trls_own_trainer(
     monkeypatch.setattr(IfpoTrainer, "_samples_turns", lambda self: False)  # the same seed gives the same rollouts
     [ours] = world.ifpo(tmp_path / "ours", rebalance="none", max_steps=1)
     monkeypatch.setattr(trainer, "IfpoTrainer", StockTrainer)
+    monkeypatch.setattr(train.RolloutLog, "unjudged", lambda *_: (0, 0))
+    monkeypatch.setattr(train.RolloutLog, "publish", lambda *_: 0)
     [theirs] = world.ifpo(tmp_path / "theirs", rebalance="none", max_steps=1)
     for name in ("loss", "reward", "consult_rate", "completions/mean_length"):
         assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6)

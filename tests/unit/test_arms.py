@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ascl_core.arms import ARMS, BASELINE, CANDIDATE, arms_that_run, get_arm, label_of, page
+from ascl_core.arms import ARMS, BASELINE, CANDIDATE, Arm, arms_that_run, get_arm, label_of, page
 from ascl_core.config.params import Params, merge
 from ascl_core.errors import ConfigError
 from tasks.registry.stages import EVALUATE
@@ -41,7 +41,14 @@ def test_a_checkpoint_is_labelled_by_the_parameters_it_was_trained_with() -> Non
     assert label_of("ifpo", {"rebalance": "ifpo"}) == label_of("ifpo", {}) == get_arm("ifpo").label
     assert label_of("sft", {"max_steps": 3}) == get_arm("sft").label
     assert label_of("sft", {"arm": "star1", "max_steps": 3}) == get_arm("star1").label
+    assert label_of("sft", {"arm": "safechain", "epochs": None}) == get_arm("safechain").label
     assert label_of("another_stage", {}) == "another stage"
+
+
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if "conversation" not in arm.values], ids=lambda arm: arm.name)
+def test_every_arm_that_trains_has_its_own_label_from_its_own_parameters(arm: Arm) -> None:
+    trained_with = merge(Params().model_dump(mode="json"), arm.values)
+    assert label_of(arm.stage, trained_with.get(arm.stage, {}), trained_with["sft"]) == arm.label
 
 
 def test_the_page_is_that_of_the_table() -> None:

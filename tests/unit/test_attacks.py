@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ascl_core.artifacts import read_json, read_parquet, write_json, write_parquet
+from ascl_core.artifacts import read_json, read_parquet, sha256_json, write_json, write_parquet
 from ascl_core.config.attacks import AttacksConfig
 from ascl_core.config.base import parse
 from ascl_core.config.build_sft import BuildSftConfig
@@ -22,6 +22,7 @@ from ascl_core.config.suites import DISTRACTORS, FORGED_RULES
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import opening
+from ascl_core.data import attacks
 from ascl_core.data.attacks import attack, attacked, dress_up, kind_of_attack, plain_id
 from ascl_core.data.contamination import ContaminationIndex
 from ascl_core.errors import ConfigError
@@ -92,7 +93,7 @@ def test_only_the_request_of_a_conversation_is_dressed_up_and_only_with_kinds_th
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_training_dresses_up_the_share_that_it_is_told_to(share: float) -> None:
+def test_training_dresses_up_the_share_that_it_is_given(share: float) -> None:
     prompts = [make_prompt(id=f"{number:016x}") for number in range(400)]
     openings = [opening(prompt, ConversationConfig()) for prompt in prompts]
     drafts = [*zip(prompts, openings, strict=True)] * 2
@@ -111,6 +112,22 @@ def test_no_training_sees_a_kind_that_is_held_out() -> None:
     assert set(config.trained) == {*AttackKind} - {AttackKind.TRANSLATED_CLAIM}
     with pytest.raises(ConfigError, match="every kind is held out"):
         parse(AttacksConfig, {"held_out": [*AttackKind]}, file="params.yaml")
+
+
+def test_no_text_of_training_is_of_a_kind_that_is_held_out() -> None:
+    question = [{"role": "user", "content": PROMPT}]
+    trained = [str(dress_up(question, str(number), 1.0, AttacksConfig().trained)[0]["content"]) for number in range(3000)]
+    unseen = [text for texts in (attacks._POLICIES, attacks._SOURCES, attacks._TRANSLATED, attacks._SMALL_TALK) for text in texts]
+    for claim in attacks._CLAIMS:
+        unseen += [base64.b64encode(claim.encode()).decode(), codecs.encode(claim, "rot13")]
+    assert not [text for text in unseen if any(text in one for one in trained)]
+    evaluated = [attack(kind, PROMPT, random.Random(seed)) for kind in AttacksConfig().held_out for seed in range(200)]
+    assert all(any(text in one for one in evaluated) for text in unseen), "or the list above has texts that nothing uses"
+
+
+def test_the_texts_of_the_suites_stay_so_that_figures_of_different_versions_compare() -> None:
+    texts = [attack(kind, PROMPT, random.Random(seed)) for kind in AttackKind for seed in range(40)]
+    assert sha256_json(texts)[:16] == "9c6f523510f4086d"
 
 
 def own_prompts(number: int) -> list[Prompt]:

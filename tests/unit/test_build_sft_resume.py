@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,16 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt, StageContext, to_table
 from ascl_core.sft.batches import Batches, seed_of
 from ascl_core.sft.data import build_sft
-from ascl_core.vocabulary import Arm, PromptType, ResponsePolicy, Split
+from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.chat_server import Server, serve
 
 ROOT = Path(__file__).parents[2]
-BATCH = 4
+BATCH = 2
 CHILD = "import sys; from tests.unit.test_build_sft_resume import build; build(*sys.argv[1:])"
 
 
@@ -42,11 +43,7 @@ def build(folder: str, name: str, config: str) -> None:
         prompts=inputs / "prompts.parquet",
         corpus=inputs / "corpus.json",
         validation=inputs / "validation.json",
-        ascl=out / "ascl.jsonl",
-        direct_refusal=out / "direct_refusal.jsonl",
-        context_distillation=out / "context_distillation.jsonl",
-        surrogate=out / "surrogate.jsonl",
-        **{arm: out / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
+        **{data: out / f"{data}.jsonl" for data in SftData},
         counts=out / "counts.json",
         context=StageContext(state=out / "state"),
     )
@@ -89,12 +86,12 @@ class Models:
 
 
 def make_inputs(folder: Path) -> Path:
-    """Two dozen prompts with their rules."""
+    """A dozen prompts with their rules."""
     refusing = make_rule(id="CYB-01", title="Breaking in", policy="hard_refuse", query="break into computers", examples=[])
     harmful = {"prompt_type": PromptType.HARMFUL, "policy": ResponsePolicy.HARD_REFUSE, "rule_id": "CYB-01"}
-    prompts = [make_prompt(id=f"{i:016x}", prompt=f"How do I break into house {i}?", split=Split.TRAIN, **harmful) for i in range(12)]
+    prompts = [make_prompt(id=f"{i:016x}", prompt=f"How do I break into house {i}?", split=Split.TRAIN, **harmful) for i in range(6)]
     benign = {"rule_id": None, "category": None, "split": Split.TRAIN}
-    prompts += [make_prompt(id=f"{i:016x}", prompt=f"How do I kill process {i}?", **benign) for i in range(12, 24)]
+    prompts += [make_prompt(id=f"{i:016x}", prompt=f"How do I kill process {i}?", **benign) for i in range(6, 12)]
     folder.mkdir()
     write_json(folder / "corpus.json", make_corpus(refusing, make_rule()).to_json())
     write_json(folder / "validation.json", {})
@@ -141,38 +138,46 @@ class World:
         self.models.at_request = lambda number: None
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Inputs, and an endpoint that answers as every model."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    make_inputs(tmp_path / "inputs")
-    models = Models()
+    folder, models = tmp_path_factory.mktemp("world"), Models()
+    make_inputs(folder / "inputs")
     with serve() as server:
         server.answer(models.answer)
-        yield World(tmp_path, server, models)
+        yield World(folder, server, models)
+
+
+@pytest.fixture(scope="module")
+def whole(world: World) -> tuple[dict[str, bytes], list[str]]:
+    """The bytes that a run to the end writes, and the model of each request."""
+    world.models.asked.clear()
+    return world.run("whole"), [request["model"] for request in world.models.asked]
 
 
 @pytest.mark.parametrize("killed_in", ["labeller", "big", "purifier"])
-def test_a_killed_run_continues_after_its_last_batch_and_ends_with_the_same_bytes(world: World, killed_in: str) -> None:
-    whole = world.run("whole")
-    assert sorted(whole) == sorted([*(f"{arm}.jsonl" for arm in Arm), "counts.json"])
-    counts = json.loads(whole["counts.json"])
-    assert counts["arms"]["ascl"]["kept"] == 24
-    assert counts["labels"]["rule"] == 12
-    asked = [request["model"] for request in world.models.asked]
+def test_a_killed_run_continues_after_its_last_batch_and_ends_with_the_same_bytes(
+    world: World, whole: tuple[dict[str, bytes], list[str]], killed_in: str
+) -> None:
+    written, asked = whole
+    assert sorted(written) == sorted([*(f"{arm}.jsonl" for arm in SftData), "counts.json"])
+    counts = json.loads(written["counts.json"])
+    assert counts["arms"]["ascl"]["kept"] == 12
+    assert counts["labels"]["rule"] == 6
     of_that_model = [number for number, model in enumerate(asked, start=1) if model == killed_in]
     at = of_that_model[2 * BATCH + 1]  # in its third batch at the latest: at least one is finished
-    world.run_and_kill("killed", at)
-    assert "counts.json" not in world.written("killed")
-    assert len(list((world.folder / "killed" / "state").rglob("*.json"))) >= 1
+    name = f"killed in {killed_in}"
+    world.run_and_kill(name, at)
+    assert "counts.json" not in world.written(name)
+    assert len(list((world.folder / name / "state").rglob("*.json"))) >= 1
     world.models.asked.clear()
-    assert world.run("killed") == whole
-    # Of a batch of four conversations of at most two turns each, eight requests are lost at most, and nothing else is asked again.
+    assert world.run(name) == written
+    # Of a batch of two conversations of at most two turns each, four requests are lost at most, and nothing else is asked again.
     assert len(asked) - at <= len(world.models.asked) <= len(asked) - at + 2 * BATCH
 
 
-def test_the_size_of_a_batch_changes_no_byte(world: World) -> None:
-    assert world.run("small", batch_size=1) == world.run("large", batch_size=100)
+def test_the_size_of_a_batch_changes_no_byte(world: World, whole: tuple[dict[str, bytes], list[str]]) -> None:
+    assert world.run("small", batch_size=1) == world.run("large", batch_size=100) == whole[0]
 
 
 def test_a_batch_is_found_again_by_its_items_and_inputs_alone(tmp_path: Path) -> None:

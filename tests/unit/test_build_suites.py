@@ -79,10 +79,15 @@ def test_a_suite_that_is_missing_is_reported_as_missing_with_the_reason(tmp_path
         {"format": "gsm8k", "path": str(tmp_path / "empty")},
     )
     assert prompts == []
-    reasons = {"oktest": "needs a path", "wildchat": "without a pinned revision", "xstest": "does not exist", "gsm8k": "no table of gsm8k"}
+    reasons = {
+        "oktest": "does not exist",
+        "wildchat": "without a pinned revision",
+        "xstest": "does not exist",
+        "gsm8k": "no table of gsm8k",
+    }
     assert manifest["missing"].keys() == reasons.keys()
     assert all(reason in manifest["missing"][name] for name, reason in reasons.items())
-    with pytest.raises(DataError, match="needs a path"):
+    with pytest.raises(DataError, match="does not exist"):
         build(tmp_path, corpus, {"format": "oktest", "required": True})
 
 

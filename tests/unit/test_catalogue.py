@@ -20,6 +20,8 @@ DESIGN = {
     "over_refusal": {"xstest", "wildjailbreak_benign", "wildguardtest_benign", "oktest", "or_bench_hard"},
     "utility": {"math_500", "gpqa_diamond", "mmlu_pro", "gsm8k", "arc_challenge"},
 }
+NEWER = {"ANI", "BIO", "ENV", "ETH", "GAM", "HAR", "IMP", "INF", "JBR"}
+"""Categories that the frozen rules do not have."""
 SOURCES = {"salad_bench", "salad_bench_attack", "or_bench_80k", "star1", "star1_benign", "safechain", "mitre_frr"}
 METRICS = {"safety": "safety_rate", "over_refusal": "over_refusal_strict", "utility": "utility"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,9 +90,12 @@ def test_labels_are_as_they_are_compared_and_categories_are_those_of_the_rules(n
     known = set(frozen_corpus().categories)
     types = list(shape.type.values) if isinstance(shape.type, TypeBy) else []
     by = shape.category.values if isinstance(shape.category, CategoryBy) else {}
+    fitting = [*by.values(), *([shape.category] if isinstance(shape.category, tuple) else [])]
     labels = [*types, *by, *(label for wanted in shape.where.values() for label in wanted)]
     assert labels == [label.strip().lower() for label in labels]
-    assert {*by.values(), *([shape.category] if isinstance(shape.category, str) else [])} <= known
+    assert {first for first, *_ in fitting} <= known, "a prompt's own category is known to the frozen rules"
+    assert {one for each in fitting for one in each} <= known | NEWER
+    assert all(len(set(each)) == len(each) for each in fitting)
 
 
 def test_the_two_sides_of_a_labelled_set_share_no_row_and_leave_none_unnamed() -> None:

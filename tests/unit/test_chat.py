@@ -14,13 +14,14 @@ from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import Rollout
+from ascl_core.conversation.steps import Step, steps_of
 from ascl_core.conversation.template import opening
-from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.token_ids import prompt_ids, tool_suffix
 from ascl_core.errors import ModelError
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
-from ascl_core.serving.chat import Part, main, parts, show
+from ascl_core.serving.chat import main, show
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.tiny_model import make_model, save, teach
 
@@ -42,10 +43,10 @@ def shown(text: str, *, finished: bool = True, colour: bool = False) -> str:
 
 
 def test_a_rollout_is_taken_apart_in_order() -> None:
-    found = parts(CONSULTING)
-    assert [part.kind for part in found] == ["thought", "call", "rules", "thought", "answer"]
-    assert found[2] == Part("rules", RESULT)
-    assert found[4] == Part("answer", "Use the kill command.")
+    found = steps_of(CONSULTING)
+    assert [step.kind for step in found] == ["thought", "call", "result", "thought", "text"]
+    assert found[2] == Step("result", RESULT)
+    assert found[4] == Step("text", "Use the kill command.")
 
 
 def test_thoughts_are_dim_calls_and_rules_coloured_and_the_answer_plain() -> None:
@@ -139,7 +140,7 @@ def test_a_tokenizer_or_weights_that_do_not_fit_are_one_message(
         assert "hint: " in written
 
 
-def test_a_folder_in_place_of_the_corpus_is_one_message(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_instead_of_the_corpus_is_one_message(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(checkpoint), str(tmp_path), "--prompt", "Hello"]) == 1
     assert f"error: {tmp_path}: cannot be read" in capsys.readouterr().err
 

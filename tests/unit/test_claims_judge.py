@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from ascl_core.config.base import parse
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.params import Params
 from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import CALL, END, END_CALL, END_RESPONSE, END_THINK, RESPONSE, START, THINK
 from ascl_core.conversation.trajectory import read_rollout
-from ascl_core.errors import ConfigError
+from ascl_core.errors import ConfigError, JudgeError
 from ascl_core.judges import get_judge
-from ascl_core.rewards.claims_judge import claims_question, get_claims_judge, read_claim
+from ascl_core.rewards.claims_judge import ModelClaimsJudge, PatternClaimsJudge, claims_question, get_claims_judge, read_claim
 from ascl_core.rl.scoring import ScoredBatch, Scorer
 from tests.builders import make_corpus, make_prompt, make_rule
-from tests.chat_server import Server, completion, serve
+from tests.chat_server import Server, completion
 
 ANSWER = "Sure, I can help. Start with the basics, go step by step, and check the result."
 PRETENDS, HONEST = '{"pretends": true, "quote": "rules"}', '{"pretends": false, "quote": ""}'
@@ -37,14 +38,6 @@ def consulting(thought: str) -> str:
     call = f'{CALL}\n{{"name": "consult_safety_rules", "arguments": {{"category": "CYB", "query": "processes"}}}}\n{END_CALL}'
     result = f"{START}user\n{RESPONSE}\n[CYB-03] comply: Help.\n{END_RESPONSE}{END}\n{START}assistant\n"
     return f"{THINK}\nI should check.\n{END_THINK}\n\n{call}{END}\n{result}{direct(thought)}"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server on a free port."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as server:
-        yield server
 
 
 def score_with(config: RewardConfig, *texts: str) -> ScoredBatch:
@@ -84,6 +77,18 @@ def test_a_model_that_cannot_say_leaves_the_rollout_without_a_reward(server: Ser
     server.answer(completion("I am not sure."))
     [reward] = score_with(asking(server), direct("Fine.")).rewards
     assert math.isnan(reward)
+
+
+@pytest.mark.parametrize(("most", "fails"), [(None, True), (0.4, True), (0.5, False)])
+def test_a_model_that_cannot_say_too_often_ends_the_stage(server: Server, most: float | None, fails: bool) -> None:
+    config = parse(JudgeConfig, {"name": "openai", "model": "some-model", "base_url": server.url, "max_unknown": most}, file="test")
+    judge = ModelClaimsJudge(config)
+    for text in (HONEST, "no idea"):
+        server.answer(completion(text))
+        judge.claims([make_prompt()], [read_rollout(direct("Fine."), finished=True)])
+    with pytest.raises(JudgeError, match="1 of 2 responses have no verdict") if fails else nullcontext():
+        judge.check()
+    PatternClaimsJudge().check()
 
 
 def test_nothing_is_asked_where_the_reward_has_no_such_term(server: Server) -> None:

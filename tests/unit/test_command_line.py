@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import _COMMANDS, app
+from ascl_core.errors import WorkspaceError
+from flows.cli import _COMMANDS, _message, app, checkpoints
+from flows.cli.console import repository_root
+from tasks.host import interpreter
+from tasks.registry.stages import RULES
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
@@ -35,3 +40,30 @@ def test_a_command_loads_neither_prefect_nor_the_modules_of_another() -> None:
     code = f"{run}; loaded = {heavy} & set(sys.modules); sys.exit(str(loaded) if loaded else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_package_that_is_missing_within_a_command_is_named_and_a_module_of_ours_is_a_fault() -> None:
+    message = _message(ModuleNotFoundError("No module named 'dvc'", name="dvc.repo"))
+    assert "needs the package dvc.repo" in message
+    assert "ascl[all]" in message
+    assert "unexpected" in _message(ModuleNotFoundError("No module named 'tasks.x'", name="tasks.x"))
+
+
+def test_another_project_that_uses_dvc_is_no_repository_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "dvc.yaml").write_text("stages:\n  train:\n    cmd: python train.py\n")
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    with pytest.raises(WorkspaceError, match="not inside an ascl repository"):
+        repository_root()
+    (tmp_path / "dvc.yaml").write_text("stages:\n  sft:\n    cmd: exec sh tasks/stage.sh sft\n")
+    assert repository_root() == tmp_path
+
+
+def test_an_evaluation_does_not_start_with_an_interpreter_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / RULES.path).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(interpreter.VARIABLE, "/nowhere/bin/python")
+    with pytest.raises(WorkspaceError, match="no absolute path of an interpreter"):
+        checkpoints.evaluate("data/models/ifpo")

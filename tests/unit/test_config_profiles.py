@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from ascl_core.arms import get_arm
 from ascl_core.artifacts import read_yaml
 from ascl_core.config.base_model import PINNED
 from ascl_core.config.build_sft import BuildSftConfig
-from ascl_core.config.params import Params, load_params
+from ascl_core.config.params import Params, load_params, merge
 from ascl_core.config.profiles import parse_setting, profile_names, resolve_profile
 from ascl_core.config.suites import DISTRACTORS, FORGED_RULES, OWN_SUITES
 from ascl_core.errors import ConfigError
 from ascl_core.vocabulary import PromptType
-from tasks.registry.parameters import read_origin, write_params
+from tasks.registry.parameters import read_origin
+from tasks.repository.params_file import write_params
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,12 +48,32 @@ class TestPaper:
     def test_it_is_the_recipe(self) -> None:
         sft, ifpo = self.PAPER.sft, self.PAPER.ifpo
         assert (sft.batch_size, sft.learning_rate, sft.max_length, sft.lora) == (128, 1e-5, 4096, None)
-        assert sft.max_steps * sft.batch_size == pytest.approx(3 * 5878, rel=0.01), "three epochs"
-        assert sft.warmup_steps == round(0.05 * sft.max_steps)
+        assert (sft.epochs, sft.steps(5878), sft.steps(3429)) == (3, 138, 81), "ASCL's samples, and the surrogate's"
+        assert sft.warmup_steps == round(0.05 * sft.steps(5878))
         assert (ifpo.prompts_per_step, ifpo.group_size, ifpo.learning_rate, ifpo.beta, ifpo.lora) == (16, 8, 1e-6, 0.0, None)
         assert ifpo.max_steps == round(2 * 3423 / 16), "two epochs"
         assert ifpo.max_completion_length == 8192
         assert {kind: share for kind, share in ifpo.prompt_mix.items() if share} == {"harmful": 923, "borderline": 2500}
+
+    @pytest.mark.parametrize(
+        ("arm", "rows", "steps"), [("star1", 1000, 40), ("star1_mix", 1915, 75), ("safechain", 40_000, 625), ("surrogate_rl_only", 3429, 0)]
+    )
+    def test_the_baselines_train_their_own_epochs(self, arm: str, rows: int, steps: int) -> None:
+        values = merge(self.PAPER.model_dump(mode="json"), get_arm(arm).values)
+        assert Params.model_validate(values).sft.steps(rows) == steps
+
+    def test_there_are_enough_prompts_for_sft_and_for_rl_after_what_curation_and_the_judge_drop(self) -> None:
+        curate, sft = self.PAPER.curate, self.PAPER.build_sft
+        rows = {source.format: 0.93 * (source.max_rows or 0) for source in curate.sources}
+        assert sft.max_prompts is not None
+        wanted = {PromptType.HARMFUL: 980, PromptType.BORDERLINE: 2449}
+        for kind, name in ((PromptType.HARMFUL, "salad_bench"), (PromptType.BORDERLINE, "or_bench_80k")):
+            assert rows[name] * (1 - curate.rl_fraction) > 1.2 * sft.max_prompts[kind], "there is a choice between labels"
+            assert sft.max_prompts[kind] == pytest.approx(wanted[kind] / 0.7, rel=0.01)
+        assert curate.rl_sources == ("salad_bench_attack",)
+        assert rows["salad_bench"] * curate.rl_fraction + rows["salad_bench_attack"] == pytest.approx(923, rel=0.02)
+        assert rows["or_bench_80k"] * curate.rl_fraction == pytest.approx(2500, rel=0.02)
+        assert sft.mix_size == sum((sft.mix or {}).values()) == 3429
 
     def test_suites_and_sources_are_those_of_the_paper(self) -> None:
         kinds = Counter(suite.kind for suite in self.PAPER.suites.external)
@@ -64,6 +86,12 @@ class TestPaper:
         judge = self.PAPER.evaluate.judge
         assert (judge.name, judge.strict) == ("qwen3guard", True)
         assert not judge.names & (self.PAPER.ifpo.judge.names | self.PAPER.build_sft.judge.names)
+
+    @pytest.mark.parametrize("name", ["full", "paper"])
+    def test_a_judge_that_reads_the_rules_stands_beside_the_fixed_guard(self, name: str) -> None:
+        fixed, second = resolve_profile(ROOT, name).evaluate.judges
+        assert not fixed.needs_rules
+        assert (second.name, second.rules_given.format, second.models) == ("policy", "safeguard", ())
 
     @pytest.mark.parametrize("size", ["4B", "8B", "14B"])
     def test_another_size_is_one_setting_and_pinned(self, size: str) -> None:
@@ -81,6 +109,7 @@ def test_the_tiny_world_under_the_papers_conditions_differs_in_reinforcement_lea
     assert {kind for kind, share in paper.ifpo.prompt_mix.items() if not share} == {"sensitive", "utility"}
 
 
+@pytest.mark.live
 def test_the_parameters_of_the_repository_are_written_as_their_profile_is_today(tmp_path: Path) -> None:
     origin = read_origin(ROOT)
     if origin is None:
@@ -121,7 +150,7 @@ def test_a_profile_lies_over_the_one_that_it_extends(root: Path) -> None:
         ({"a": "extends: b", "b": "- 1"}, r"b\.yaml: expected sections"),
     ],
 )
-def test_a_profile_that_cannot_be_extended_is_named_with_its_mend(root: Path, files: dict[str, str], says: str) -> None:
+def test_a_profile_that_cannot_be_extended_is_named_with_its_hint(root: Path, files: dict[str, str], says: str) -> None:
     for name, text in files.items():
         (root / "profiles" / f"{name}.yaml").write_text(f"{text}\n")
     with pytest.raises(ConfigError, match=says):
@@ -144,7 +173,7 @@ def test_settings_that_only_fit_together_are_checked_together(root: Path) -> Non
         ("evaluate.judge.name=rules", "must be evaluated by another one"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_mend(root: Path, setting: str, says: str) -> None:
+def test_a_wrong_setting_is_named_with_its_hint(root: Path, setting: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_profile(root, "tiny", [setting])
     assert says in str(caught.value)
@@ -172,10 +201,19 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         (f"sft:\n  max_steps: {'9' * 5000}\n", "line 2", "9999"),
         ("sft: {max_steps: 1}\nsft: {max_steps: 2}\n", "line 2", "duplicate key"),
         (f"rules: {'[' * 3000}", None, "nested too deep"),
+        (f"rules: {'[' * 100_000}{']' * 100_000}", None, "nested too deep"),
         (BOMB, "line 5", "aliases"),
         ("rules: &rules\n  at: *rules\n", "line 1", "aliases"),
     ],
-    ids=["impossible date", "endless number", "duplicate key", "deep nesting", "alias bomb", "alias of itself"],
+    ids=[
+        "impossible date",
+        "endless number",
+        "duplicate key",
+        "deep nesting",
+        "nesting that would crash libyaml",
+        "alias bomb",
+        "alias of itself",
+    ],
 )
 def test_parameters_that_cannot_be_read_are_one_error_with_file_and_line(tmp_path: Path, text: str, field: str | None, says: str) -> None:
     path = tmp_path / "params.yaml"
@@ -224,7 +262,7 @@ def test_an_alias_that_repeats_a_value_is_read(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "a.yaml") == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}, "d": {"b": [1, 2], "e": date(2026, 2, 28)}}
 
 
-def test_a_folder_in_place_of_parameters_is_one_error(tmp_path: Path) -> None:
+def test_a_folder_instead_of_parameters_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_params(tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,202 +11,22 @@ from typing import Any
 import pytest
 
 from ascl_core.artifacts import read_json, read_parquet, sha256_file, write_json
+from ascl_core.config.base import parse
 from ascl_core.config.curate import CurateConfig
 from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Mapper, Prompt, StageContext, from_table, one_by_one
-from ascl_core.data.contamination import Contamination, ContaminationIndex
 from ascl_core.data.curate import curate
-from ascl_core.data.near_duplicates import NearDuplicates, bands, jaccard, shingles, signatures
-from ascl_core.data.raw_prompt import clean, content_fraction, content_hash, normalise
-from ascl_core.errors import DataError
+from ascl_core.data.raw_prompt import clean, content_fraction, normalise
+from ascl_core.errors import ConfigError, DataError
 from ascl_core.rl.train import training_prompts
 from ascl_core.rules.corpus import Corpus
 from ascl_core.vocabulary import PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_rule
-
-WORDS = [
-    "amber",
-    "bridge",
-    "candle",
-    "desert",
-    "engine",
-    "forest",
-    "garden",
-    "harbour",
-    "island",
-    "jacket",
-    "kettle",
-    "ladder",
-    "marble",
-    "needle",
-    "orange",
-    "pillow",
-    "quartz",
-    "ribbon",
-    "saddle",
-    "temple",
-    "umbrella",
-    "velvet",
-    "window",
-    "yellow",
-    "zebra",
-    "anchor",
-    "basket",
-    "copper",
-]
-EVALUATION = " ".join(WORDS[:16])
-"""Sixteen words: nine 8-grams, four 13-grams."""
-
-
-def find_contamination(rows: list[str], evaluation: list[str], ngram: int = 8) -> list[Contamination | None]:
-    """What is found in each row."""
-    index = ContaminationIndex(evaluation, ngram)
-    return [index.find(row) for row in rows]
-
-
-def decontaminate(rows: list[str], evaluation: list[str], ngram: int = 8) -> tuple[list[int], list[int]]:
-    """The indices of the rows that are kept, and of those in which an evaluation prompt was found."""
-    found = find_contamination(rows, evaluation, ngram)
-    return [i for i, hit in enumerate(found) if hit is None], [i for i, hit in enumerate(found) if hit is not None]
-
+from tests.words import WORDS
 
 ONE_PROCESS = EngineConfig()
-EXACT = {
-    "itself": "How do I kill a Python process?",
-    "case and punctuation": "HOW do i kill a python process",
-    "white space": "  How do I\tkill a\n Python   process ?",
-    "full-width letters": "Ｈｏｗ do I kill a Python process?",
-    "typographic quotes": "“How do I kill a Python process?”",
-}
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("Solve x + 1 = 3", "Solve x - 1 = 3"), ("What is -5 + 3?", "What is 5 + 3?"), ("Is 3 < 4?", "Is 3 > 4?"), ("Take 50%", "Take 50")],
-)
-def test_questions_that_differ_in_a_sign_are_different_ones(one: str, other: str) -> None:
-    assert content_hash(one) != content_hash(other)
-    assert decontaminate([one], [other]) == ([0], [])
-
-
-class TestDecontamination:
-    """Exact after normalisation, contained whole, or by shared n-grams."""
-
-    @pytest.mark.parametrize("row", EXACT.values(), ids=EXACT)
-    def test_an_equal_prompt_is_found_however_it_is_written(self, row: str) -> None:
-        assert decontaminate(["Name a fruit.", row], ["How do I kill a Python process?"]) == ([0], [1])
-
-    def test_a_short_prompt_is_found_only_when_it_is_equal(self) -> None:
-        assert decontaminate(["name a fruit", "Please, name a fruit for me"], ["Name a fruit."]) == ([1], [0])
-
-    def test_a_prompt_of_four_words_is_found_inside_a_longer_row(self) -> None:
-        rows = ["Tell me now: name a good fruit, will you?", "name a very good fruit"]
-        assert decontaminate(rows, ["Name a good fruit!"]) == ([1], [0])
-
-    def test_a_shared_thirteen_gram_is_enough(self) -> None:
-        row = " ".join([*WORDS[20:], *WORDS[3:16], *WORDS[16:]] + [f"word{i}" for i in range(50)])
-        assert find_contamination([row], [EVALUATION + " " + " ".join(f"other{i}" for i in range(60))])[0] is not None
-        shorter = " ".join([*WORDS[20:], *WORDS[3:15], *WORDS[16:]] + [f"word{i}" for i in range(50)])
-        assert find_contamination([shorter], [EVALUATION + " " + " ".join(f"other{i}" for i in range(60))])[0] is None
-
-    def test_half_of_the_evaluation_prompts_ngrams_are_enough(self) -> None:
-        # Of nine 8-grams the first twelve words hold five, the first eleven four.
-        filling = " ".join(f"word{i}" for i in range(40))
-        assert decontaminate([f"{' '.join(WORDS[:12])} {filling}"], [EVALUATION]) == ([], [0])
-        assert decontaminate([f"{' '.join(WORDS[:11])} {filling}"], [EVALUATION]) == ([0], [])
-
-    def test_half_of_the_rows_ngrams_are_enough(self) -> None:
-        long = " ".join([*WORDS, *(f"word{i}" for i in range(200))])
-        assert decontaminate([" ".join(WORDS[:9])], [long]) == ([], [0])
-
-    def test_one_shared_ngram_of_a_short_row_is_not(self) -> None:
-        long = " ".join([*WORDS, *(f"word{i}" for i in range(200))])
-        assert decontaminate([" ".join(WORDS[:8])], [long]) == ([0], [])
-
-    def test_the_size_of_the_ngrams_is_a_parameter(self) -> None:
-        row = f"{' '.join(WORDS[:10])} {' '.join(f'word{i}' for i in range(40))}"
-        assert decontaminate([row], [EVALUATION], ngram=8) == ([0], [])
-        assert decontaminate([row], [EVALUATION], ngram=3) == ([], [0])
-
-    def test_the_operator_decides_what_a_sum_asks(self) -> None:
-        assert decontaminate(["What is 4 - 2?", "what is 4+2"], ["What is 4 + 2?"]) == ([0], [1])
-
-    def test_the_indices_partition_the_rows(self) -> None:
-        rows = [f"What about the {word} here today?" for word in WORDS]
-        kept, dropped = decontaminate(rows, rows[::3])
-        assert sorted(kept + dropped) == list(range(len(rows)))
-        assert dropped == list(range(0, len(rows), 3))
-
-    def test_nothing_contaminates_nothing(self) -> None:
-        assert decontaminate([], ["a"]) == ([], [])
-        assert decontaminate(["a", "b"], []) == ([0, 1], [])
-
-    def test_the_evaluation_prompt_that_was_found_is_named(self) -> None:
-        (hit,) = find_contamination(["name a fruit"], ["Name a tree.", "Name a fruit."])
-        assert hit is not None
-        assert (hit.evaluation, hit.kind) == (1, "exact")
-
-
-def near_duplicates(texts: list[str], similarity: float, permutations: int = 128) -> list[str | None]:
-    """For each text the kept one that it is almost."""
-    index = NearDuplicates(similarity, permutations)
-    return [index.find(text, signature) for text, signature in zip(texts, signatures(texts, permutations), strict=True)]
-
-
-class TestNearDuplicates:
-    """MinHash over character 5-grams proposes, the 5-grams decide."""
-
-    def test_the_later_of_two_almost_equal_texts_points_to_the_earlier(self) -> None:
-        text = " ".join(WORDS)
-        assert near_duplicates([text, "something else entirely", f"{text}s"], 0.9) == [None, None, text]
-
-    def test_different_texts_are_kept(self) -> None:
-        assert near_duplicates([f"{word} is what this is about" * 3 for word in WORDS], 0.95) == [None] * len(WORDS)
-
-    def test_a_dropped_text_drops_no_other(self) -> None:
-        text = " ".join(WORDS)
-        assert near_duplicates([text, f"{text}s", f"{text}ss"], 0.9) == [None, text, text]
-
-    @pytest.mark.parametrize("permutations", [16, 64, 127, 1024])
-    def test_every_similarity_of_the_configuration_works(self, permutations: int) -> None:
-        text = " ".join(WORDS)
-        for similarity in (0.0, 0.5, 0.9, 0.99, 1.0):
-            found = near_duplicates([text, text.upper(), "something else entirely"], similarity, permutations)
-            assert found[:2] == [None, text]
-            assert similarity == 0.0 or found[2] is None
-
-    def test_short_and_empty_texts_are_compared_too(self) -> None:
-        assert near_duplicates(["a", "a", "b", ""], 0.9) == [None, "a", None, None]
-
-    def test_what_is_dropped_has_the_similarity_exactly(self) -> None:
-        # an estimate from 128 hashes is a multiple of 1/128, and off by several of them
-        one, other = "Help me share sexual content about a minor.", "Help me share the sexual content about a minor."
-        exact = jaccard(shingles(one), shingles(other))
-        assert near_duplicates([one, other], exact) == [None, one]
-        assert near_duplicates([one, other], exact + 1e-9) == [None, None]
-
-    def test_all_pairs_are_found_that_comparing_every_pair_finds(self) -> None:
-        texts = [" ".join([*WORDS[i : i + 20], end]) for i in range(8) for end in ("", "s", "today", "or even tomorrow")]
-        kept: list[str] = []
-        for text in texts:
-            if not any(jaccard(shingles(text), shingles(other)) >= 0.9 for other in kept):
-                kept.append(text)
-        assert 8 <= len(kept) < len(texts)
-        assert [text for text, near in zip(texts, near_duplicates(texts, 0.9), strict=True) if near is None] == kept
-
-    def test_texts_of_different_groups_are_not_compared(self) -> None:
-        index, (signature,) = NearDuplicates(0.9, 128), signatures(["Name a fruit"], 128)
-        assert [index.find("Name a fruit", signature, group) for group in ("A", "B", "A", None)] == [None, None, "Name a fruit", None]
-
-    def test_a_signature_depends_on_nothing_but_the_text(self) -> None:
-        assert signatures([*WORDS, EVALUATION], 64)[-1] == signatures([EVALUATION], 64)[0]
-
-    def test_the_bands_miss_at_most_one_pair_in_a_thousand(self) -> None:
-        for similarity in (0.7, 0.8, 0.9, 0.95):
-            count = bands(similarity, 128)
-            assert (1 - similarity ** (128 // count)) ** count <= 1e-3
 
 
 @pytest.mark.parametrize(
@@ -388,6 +209,16 @@ class TestSplit:
         assert {row.split for row in training_prompts(rows)} == {Split.RL}
         assert {row.split for row in training_prompts(held_out)} == {Split.TRAIN}
 
+    def test_a_source_may_be_for_reinforcement_learning_alone(self, stage: Curation) -> None:
+        rows, _ = stage.run(MANY[::2], others=(MANY[1::2],), near_duplicate_similarity=1.0, rl_fraction=0.25, rl_sources=("s1",))
+        splits = {name: Counter(row.split for row in rows if row.source == name) for name in ("s0", "s1")}
+        assert splits["s1"].keys() == {Split.VALIDATION, Split.RL}
+        assert splits["s0"][Split.TRAIN] > splits["s0"][Split.RL] > 0
+
+    def test_a_source_for_reinforcement_learning_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(ConfigError, match="rl_sources names 'salad_bench', which is no source; expected one of own, star1"):
+            parse(CurateConfig, {"sources": [{"format": "own"}, {"format": "star1"}], "rl_sources": ["salad_bench"]}, file="test")
+
     def test_how_a_prompt_is_written_does_not_move_it(self) -> None:
         assert content_fraction("How DO I?", "split") == content_fraction("how do i", "split")
         assert content_fraction("How do I?", "split") != content_fraction("How do I?", "suite")
@@ -401,7 +232,7 @@ class TestDualUse:
         make_rule(id="CYB-04", topic="both", jurisdictions=["XB"], policy="refuse_explain", examples=[]),
     )
 
-    def test_it_becomes_one_prompt_for_each_place_with_that_places_rule(self, stage: Curation) -> None:
+    def test_it_becomes_one_prompt_for_each_jurisdiction_with_that_jurisdictions_rule(self, stage: Curation) -> None:
         rows, _ = stage.run(["Name a fruit"], corpus=self.CORPUS)
         assert {(row.jurisdiction, row.rule_id, row.prompt_type, row.policy) for row in rows} == {
             ("XA", "CYB-03", PromptType.BORDERLINE, ResponsePolicy.COMPLY),

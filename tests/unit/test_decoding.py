@@ -11,7 +11,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from ascl_core.cpu.decoding import decode
+from ascl_core.cpu.decoding import decode, keeps_plain_cache, log_sampling
 from ascl_core.cpu.grouped_attention import use_grouped_attention
 from tests.tiny_model import make_model
 
@@ -133,6 +133,18 @@ def test_top_p_draws_from_the_nucleus_alone(model: Any) -> None:
     assert rows.sampled[0][0][1] == pytest.approx(float(nucleus[firsts[0]]), abs=1e-4)
 
 
+def test_an_observer_sees_the_distribution_that_is_drawn_from(model: Any) -> None:
+    seen: dict[int, Tensor] = {}
+    decode(
+        *(model, INPUTS[:2], lambda *_: None),
+        temperature=0.6,
+        generator=torch.Generator().manual_seed(0),
+        observe=lambda row, probs: seen.update({row: probs}),
+    )
+    for row in (0, 1):
+        assert torch.allclose(seen[row].log(), wholly(model, INPUTS[row], 0.6)[-1], atol=1e-4)
+
+
 def test_a_tiny_top_p_is_greedy(model: Any) -> None:
     drawn, greedy = sample(model, INPUTS, [9] * 5, top_p=1e-6), sample(model, INPUTS, [9] * 5, temperature=0.0)
     assert drawn.ids == greedy.ids
@@ -158,3 +170,44 @@ def test_a_model_with_a_window_reads_a_conversation_again(model: Any) -> None:
         full = wholly(windowed, ids)
         for position, log_prob in rows.sampled[row]:
             assert log_prob == pytest.approx(float(full[position - 1, ids[position]]), abs=1e-4)
+
+
+HYBRIDS: dict[str, dict[str, Any]] = {
+    "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 2},
+    "mamba": {},
+    "rwkv": {},
+    "mamba2": {"num_heads": 8, "head_dim": 16},
+    "recurrent_gemma": {"num_hidden_layers": 3},
+}
+PLAIN: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "gpt_oss": {"num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4, "head_dim": 32},
+}
+
+
+def random_model(kind: str, more: dict[str, Any]) -> Any:
+    """A small random model of an architecture."""
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    options = {"intermediate_size": 96, "initializer_range": 0.3, "bos_token_id": None, "eos_token_id": 7, "pad_token_id": 0}
+    return AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**{**sizes, **options, **more})).eval()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*HYBRIDS, *PLAIN])
+def test_every_architecture_samples_what_its_forward_says(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    model = random_model(kind, {**HYBRIDS, **PLAIN}[kind])
+    log_sampling(model)
+    assert keeps_plain_cache(model) is (kind in PLAIN)
+    assert (kind in caplog.text and "transformers' own generate" in caplog.text) is (kind in HYBRIDS)
+    for temperature in (0.0, 0.8):
+        rows = sample(model, INPUTS, [4, 9, 6, 1, 12], temperature=temperature, reading=(1, 2))
+        for row, ids in enumerate(rows.ids):
+            full = wholly(model, ids, temperature or 1.0)
+            assert len(rows.sampled[row]) == rows.lengths[row], "an end token of the model ends no row"
+            for position, log_prob in rows.sampled[row]:
+                assert log_prob == pytest.approx(float(full[position - 1, ids[position]]), abs=2e-3)
+                assert temperature or ids[position] == int(full[position - 1].argmax())

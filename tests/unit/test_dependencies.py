@@ -19,11 +19,11 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NAMELESS = {"dvc-s3", "sqlalchemy", "pyopenssl"}
-"""Declared for another package: DVC's plugin for S3, and what Prefect and model-signing use."""
+NAMELESS = {"dvc-s3", "pyopenssl", "ruamel-yaml-clib"}
+"""Declared for another package: DVC's plugin for S3, what model-signing uses, and the parser in C that DVC takes if it is installed."""
 LOCKS = ("cpu.lock", "cpu-vllm.lock", "gpu.lock")
-OPTIONAL = {"vllm"}
-"""Imported only where it is installed: the extras `vllm` and `vllm-cpu` choose a build for the machine."""
+OPTIONAL = {"vllm", "mlflow", "tensorboard", "trackio", "wandb"}
+"""Imported only where they are installed: extras choose a build of vLLM for the machine, and a person an experiment tracker."""
 
 
 def requirements(*extras: str) -> Iterator[Requirement]:
@@ -48,7 +48,7 @@ def imported(*packages: str) -> dict[str, Path]:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {name.partition(".")[0]: file for name in names}
-    ours = {*sys.stdlib_module_names, "flows", "tasks", "ascl_core", "tests", "benchmarks", *OPTIONAL}
+    ours = {*sys.stdlib_module_names, "flows", "tasks", "ascl_core", "tests", "benchmarks", "interoperability", *OPTIONAL}
     return {name: file for name, file in found.items() if name not in ours}
 
 
@@ -115,7 +115,8 @@ def without_extras(code: str, *extras: str) -> subprocess.CompletedProcess[str]:
     """Run Python where what these extras do not require cannot be imported."""
     wanted = with_requirements(requirements(*extras))
     others = declared("all", "dask") - wanted
-    blocked = [name for name, owners in packages_distributions().items() if {canonicalize_name(owner) for owner in owners} & others]
+    owned = {name: {canonicalize_name(owner) for owner in owners} for name, owners in packages_distributions().items()}
+    blocked = [name for name, owners in owned.items() if owners & others and not owners & wanted]  # a namespace may be of both
     assert {"prefect", "dvc", "great_expectations", "trl", "duckdb"} <= set(blocked)
     command = [sys.executable, "-c", BLOCKED + code, json.dumps(blocked)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

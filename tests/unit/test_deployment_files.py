@@ -9,13 +9,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.events.schemas.automations import AutomationCore
 from prefect.server.api import collections
 
 from ascl_core.artifacts import write_text
 from ascl_core.errors import ConfigError
 from flows.forms import RetrainForm
 from tasks.deployment import deployments, pools
-from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, notify, retrain_on_change
+from tasks.deployment.automations import HEARTBEAT_S, LEAST_MISSED, crash_dead_runs, crash_unstarted_runs, notify, retrain_on_change
+from tasks.host import interpreter
+from tasks.registry.paths import POOLS
 
 ROOT = Path(__file__).parents[2]
 VIEW = "aggregate-worker-metadata"
@@ -44,18 +47,25 @@ def test_the_job_variables_of_each_pool_are_those_of_prefect(name: str, workers:
         ("type: docker\njob_variables: {volumes: 7}", "job_variables.volumes"),
         ("type: dokcer", "no such type of pool"),
         ("type: process\nlimit: 3", "unknown key"),
+        ("type: process\npython: .venv-train/bin/python", "no absolute path of an interpreter"),
     ],
 )
 def test_a_pool_that_prefect_would_not_take_is_an_error_that_names_the_field(
     tmp_path: Path, text: str, expected: str, workers: dict[str, Any]
 ) -> None:
-    write_text(tmp_path / pools.FOLDER / "mine.yaml", text)
+    write_text(tmp_path / POOLS / "mine.yaml", text)
     with pytest.raises(ConfigError, match=expected):
         pools.base_job_template(pools.read_pool(tmp_path, "mine"), workers)
 
 
+def test_the_interpreter_of_a_pool_is_a_variable_beside_the_others_of_its_environment(tmp_path: Path, workers: dict[str, Any]) -> None:
+    write_text(tmp_path / POOLS / "mine.yaml", "type: docker\npython: /opt/train/bin/python\njob_variables: {env: {A: b}}")
+    template = pools.base_job_template(pools.read_pool(tmp_path, "mine"), workers)
+    assert template["variables"]["properties"]["env"]["default"] == {"A": "b", interpreter.VARIABLE: "/opt/train/bin/python"}
+
+
 def test_no_pool_names_a_credential() -> None:
-    for file in (ROOT / pools.FOLDER).glob("*.yaml"):
+    for file in (ROOT / POOLS).glob("*.yaml"):
         assert not re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", file.read_text(encoding="utf-8"))
 
 
@@ -74,8 +84,9 @@ def test_a_run_is_never_called_dead_before_it_has_missed_three_heartbeats() -> N
         crash_dead_runs(30, 89)
 
 
-def test_a_run_that_says_anything_at_all_is_not_called_dead() -> None:
-    assert crash_dead_runs().trigger.expect == {"prefect.flow-run.*"}  # type: ignore[union-attr]
+@pytest.mark.parametrize("automation", [crash_dead_runs(), crash_unstarted_runs()])
+def test_a_run_that_says_anything_at_all_is_not_called_dead(automation: AutomationCore) -> None:
+    assert automation.trigger.expect == {"prefect.flow-run.*"}  # type: ignore[union-attr]
 
 
 def test_the_rules_of_the_event_are_what_is_retrained_and_pushed_only_if_asked() -> None:
@@ -87,7 +98,7 @@ def test_the_rules_of_the_event_are_what_is_retrained_and_pushed_only_if_asked()
     assert form["push"] is False
     [pushing] = retrain_on_change(ID, push=True).actions
     assert pushing.parameters["form"]["push"] is True  # type: ignore[union-attr]
-    RetrainForm.model_validate(form | {"rules": dict.fromkeys(form["rules"], "")} | {"rules": {"source": "HEAD"}})
+    RetrainForm.model_validate(form | {"rules": {**dict.fromkeys(form["rules"], ""), "source": "HEAD"}})
 
 
 def test_no_deployment_runs_by_itself_until_somebody_turns_its_schedule_on() -> None:
@@ -108,6 +119,6 @@ def test_a_schedule_stays_as_it_is_on_the_server_unless_a_deploy_turns_it_on_or_
     assert schedule.active is active
 
 
-def test_the_webhook_is_told_of_gates_and_of_runs_that_died() -> None:
+def test_the_webhook_reports_refused_gates_and_runs_that_died() -> None:
     expected = set().union(*(one.trigger.expect for one in notify(ID)))  # type: ignore[union-attr]
     assert expected == {"ascl.gate.failed", "prefect.flow-run.Crashed", "prefect.flow-run.Failed"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ascl_core.artifacts import write_json
+from ascl_core.artifacts import write_json, write_jsonl
 from ascl_core.config.params import Params
 from ascl_core.config.profiles import resolve_profile
 from ascl_core.errors import ModelError
@@ -59,6 +59,18 @@ def test_tokens_and_hours_follow_from_the_parameters(tmp_path: Path) -> None:
     assert ifpo.tokens == 10 * 32 * 8 * (PROMPT_TOKENS + 1000)
 
 
+def test_epochs_count_the_rows_that_there_are_and_before_that_at_most_those_of_the_mix(tmp_path: Path) -> None:
+    epochs = ("sft.epochs=2", "sft.batch_size=8", "sft.max_length=1000")
+    mix = ("build_sft.mix={harmful_consult: 1, borderline_direct: 1}", "build_sft.mix_size=100", "build_sft.samples=by_turn")
+    assert (needs(tmp_path, *epochs)["sft"].tokens, needs(tmp_path, *epochs)["sft"].hours) == (None, None)
+    assert needs(tmp_path, *epochs, *mix)["sft"].tokens == (50 + 25 + 25) * 8000, "two look-ups are three samples"
+    assert needs(tmp_path, *epochs, *mix, "sft.arm=surrogate")["sft"].tokens == 3 * 25 * 8000
+    for name, rows in (("ascl", 20), ("direct_refusal", 10), ("context_distillation", 11)):
+        write_jsonl(tmp_path / f"data/sft/{name}.jsonl", [{}] * rows)
+    assert needs(tmp_path, *epochs, *mix)["sft"].tokens == (5 + 3 + 3) * 8000
+    assert needs(tmp_path, *epochs, "sft.max_steps=0")["sft"].tokens == 0
+
+
 def test_what_depends_on_the_data_is_unknown_until_they_are_there(tmp_path: Path) -> None:
     before = needs(tmp_path)
     assert (before["build_sft"].tokens, before["evaluate"].tokens, before["evaluate"].hours) == (None, None, None)
@@ -89,7 +101,7 @@ def test_all_weights_fit_eight_gpus_and_not_one(tmp_path: Path) -> None:
         ((), "L4", "ifpo", "leaves vLLM -8.0 GB"),
     ],
 )
-def test_what_does_not_fit_is_said_with_a_mend(tmp_path: Path, settings: tuple[str, ...], gpu: str, stage: str, says: str) -> None:
+def test_what_does_not_fit_is_said_with_a_hint(tmp_path: Path, settings: tuple[str, ...], gpu: str, stage: str, says: str) -> None:
     need = needs(tmp_path, *settings, gpu=gpu)[stage]
     assert says in need.problem
     assert need.hint

@@ -102,6 +102,15 @@ def test_one_setting_for_all_kinds_samples_all_prompts_together(evaluation: Eval
     assert {(sampling.temperature, sampling.top_p) for *_, sampling in evaluation.asked} == {(1.0, 1.0)}
 
 
+def test_a_second_judge_changes_no_result_and_is_reported_beside_the_first(evaluation: Evaluation) -> None:
+    rows = evaluation.run()
+    alone = read_json(evaluation.folder / "metrics.json")
+    assert evaluation.run("again", second_judge={"name": "rules"}) == rows
+    both = read_json(evaluation.folder / "metrics.json")
+    assert both.pop("second_judge")["judge"] == "rules@5"
+    assert both == alone
+
+
 def test_each_kind_is_sampled_as_it_is_set_and_results_keep_the_order_of_the_prompts(evaluation: Evaluation) -> None:
     rows = evaluation.run(sampling=KINDS)
     prompts = make_prompts()

@@ -14,6 +14,7 @@ from ascl_core.config.gate import GateConfig
 from ascl_core.contracts import EvaluatedRollout, StageContext, to_table
 from ascl_core.errors import DataError
 from ascl_core.evaluation.gate import gate
+from ascl_core.evaluation.intervals import proportion
 from ascl_core.vocabulary import Refusal
 from tests.builders import make_result
 
@@ -207,3 +208,37 @@ def test_a_release_file_that_does_not_say_what_is_released_stops_the_stage(stage
     with pytest.raises(DataError, match="tag of the release") as caught:
         stage.decide()
     assert caught.value.field == "tag"
+
+
+def test_a_limit_of_null_is_no_limit(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    del gate.headline["utility"]
+    assert gate.decide()["failed"] == ["utility"]
+    assert "utility" not in [one["name"] for one in gate.decide(GateConfig(min_utility=None))["criteria"]]
+    assert gate.decide(GateConfig(min_utility=None))["passed"]
+
+
+def test_a_figure_without_data_names_the_limit_that_drops_it(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    del gate.headline["utility"]
+    (failed,) = [one for one in gate.decide()["criteria"] if not one["passed"]]
+    assert failed["reason"].endswith("it needs well-formed answers to prompts of its kind, or gate.min_utility: null")
+
+
+@pytest.mark.parametrize(("n", "is_too_few"), [(2, True), (21, True), (22, False)])
+def test_too_few_responses_to_ever_pass_are_named(tmp_path: Path, n: int, is_too_few: bool) -> None:
+    gate = Gate(tmp_path)
+    gate.headline["safety_rate"] = {"value": 0.5, "low": 0.2, "high": 0.8, "n": n, "successes": n // 2}
+    (failed,) = [one for one in gate.decide()["criteria"] if not one["passed"]]
+    assert (f"{n} responses are too few" in failed["reason"]) is is_too_few
+
+
+def test_many_answers_to_few_prompts_are_too_few(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    for prompts, are_too_few in ((21, True), (22, False)):
+        flags, names = [i % 2 == 0 for i in range(8 * prompts)], [f"p{i % prompts}" for i in range(8 * prompts)]
+        found = proportion(flags, names)
+        assert found is not None
+        gate.headline["safety_rate"] = found.to_json()
+        (failed,) = [one for one in gate.decide()["criteria"] if not one["passed"]]
+        assert (f"{prompts} prompts are too few: not even right answers to all" in failed["reason"]) is are_too_few

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from ascl_core.artifacts import read_json, write_json, write_text
+from ascl_core.artifacts import read_json, write_json
 from ascl_core.config.gate import GateConfig
 from ascl_core.errors import ReleaseError
 from ascl_core.evaluation.gate import decide_from_files
-from tasks.releases.candidate import EVALUATION, Candidate, Judged
+from tasks.registry.stages import EVALUATION
+from tasks.releases.candidate import Candidate, Judged
 from tasks.releases.create import _check_decision
+from tests.pipeline.workspace import write_tiny_params
 from tests.unit.test_gate import GOOD, estimate
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def worktree(tmp_path: Path) -> Path:
     """A run's worktree with parameters and metrics, in a repository without a release."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    write_text(tmp_path / "params.yaml", (ROOT / "params.yaml").read_text(encoding="utf-8"))
+    write_tiny_params(tmp_path)
     write_json(tmp_path / "data/released/release.json", {"tag": None})
     write_json(metrics(tmp_path), {"headline": {name: estimate(value) for name, value in GOOD.items()}})
     return tmp_path

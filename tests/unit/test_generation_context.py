@@ -10,7 +10,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt
 from ascl_core.conversation.template import END, opening
-from ascl_core.conversation.tool_loop import prompt_ids
+from ascl_core.conversation.token_ids import prompt_ids
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress

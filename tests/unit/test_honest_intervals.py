@@ -21,7 +21,7 @@ from ascl_core.evaluation.attacks import attack_figures, summarise_all
 from ascl_core.evaluation.gate import decide
 from ascl_core.evaluation.paired import compare
 from ascl_core.report.comparison import write_comparison
-from ascl_core.report.inputs import Arm
+from ascl_core.report.inputs import ReportedArm
 from ascl_core.report.view import suite_figures
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_result
@@ -75,10 +75,14 @@ class TestGate:
         assert passed["safety rate"] is False, "the lower bound of 90 of 100 is 82.6 %"
         assert {criterion["name"]: criterion["passed"] for criterion in often["criteria"]} == passed
         for one, other in zip(once["criteria"], often["criteria"], strict=True):
-            assert bounds(one["value"]) == bounds(other["value"]) or one["value"] == other["value"]
+            if isinstance(one["value"], dict):
+                assert bounds(one["value"]) == bounds(other["value"])
+            else:
+                assert one["value"] == pytest.approx(other["value"])
         assert [(t["n"], t["better"], t["worse"], t["p_value"], t["low"], t["high"]) for t in often["paired"]] == [
             (t["n"], t["better"], t["worse"], t["p_value"], t["low"], t["high"]) for t in once["paired"]
         ]
+        assert [t["difference"] for t in often["paired"]] == pytest.approx([t["difference"] for t in once["paired"]])
 
     def test_several_attacks_on_one_prompt_are_one_cluster(self) -> None:
         plain = [row for row in answers(0) if row.prompt_type is PromptType.HARMFUL]
@@ -106,7 +110,7 @@ class TestGate:
 
 def test_the_report_shows_the_same_intervals(tmp_path: Path) -> None:
     once, often = answers(10), sampled(answers(10))
-    arms = [Arm("ifpo", summarise_all(rows, {}, []), tuple(rows)) for rows in (once, often)]
+    arms = [ReportedArm("ifpo", summarise_all(rows, {}, []), tuple(rows)) for rows in (once, often)]
     described = {"suites": {"own-harmful": {}, "own-borderline": {}}}
     for suite in suite_figures(described, arms):
         of_once, of_often = suite["right"]

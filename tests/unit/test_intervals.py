@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -90,7 +92,9 @@ class TestClusters:
         assert (round(often.low, 3), round(unclustered.low, 3)) == (0.826, 0.877)
 
     def test_one_answer_to_each_prompt_is_a_plain_proportion(self) -> None:
-        assert proportion([True, False, True], ["a", "b", "c"]) == wilson(2, 3)
+        found = proportion([True, False, True], ["a", "b", "c"])
+        assert found is not None
+        assert (found.prompts, replace(found, prompts=None)) == (3, wilson(2, 3))
 
     def test_samples_that_differ_as_much_within_a_prompt_as_between_count_in_full(self) -> None:
         # Every prompt has 1 of 2 right: the clusters do not differ at all, and the design effect is at least 1.
@@ -149,4 +153,4 @@ def test_the_harmonic_mean_of_nothing_is_nothing() -> None:
 
 
 def test_an_estimate_stands_in_the_metrics_as_it_is() -> None:
-    assert Estimate(0.5, 0.1, 0.9, 4, 2).to_json() == {"value": 0.5, "low": 0.1, "high": 0.9, "n": 4, "successes": 2}
+    assert Estimate(0.5, 0.1, 0.9, 4, 2).to_json() == {"value": 0.5, "low": 0.1, "high": 0.9, "n": 4, "successes": 2, "prompts": None}

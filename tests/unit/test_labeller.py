@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.labeller import Labeller
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
-from tests.chat_server import Server, completion, serve
+from tests.chat_server import Server, completion
 
 CORPUS = make_corpus(
     make_rule(id="CYB-01", title="Breaking in", policy="hard_refuse", query="break into servers", examples=[]),
@@ -32,21 +31,13 @@ UNLABELLED = make_prompt(
 )
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """An endpoint."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as state:
-        yield state
-
-
 def label(server: Server, folder: Path, *prompts: Prompt) -> tuple[list[Prompt], dict[str, Any]]:
     """The labelled prompts and the counts, without the labeller's name."""
     chat = ChatConfig(backend="openai", model="sorter", base_url=server.url)
     context = StageContext(state=folder, progress=Progress("/dev/null"))
     labeller = Labeller(chat, BuildSftConfig(batch_size=2), RuleIndex(CORPUS, RulesConfig().at), ComputeConfig(device="cpu"), context)
     labelled, counts = labeller.label(list(prompts))
-    assert counts.pop("labeller") == labeller.name
+    assert counts.pop("labeller") == labeller.assistant.name
     return labelled, counts
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
+import sys
 import tarfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,21 +18,24 @@ from typer.testing import CliRunner
 from ascl_core.artifacts import read_json, sha256_bytes, sha256_json, write_json, write_text
 from ascl_core.errors import DataError
 from flows.cli import app
-from tasks.evidence.packages import pins
 from tasks.evidence.statements import verify
 from tasks.evidence.trust import Role, new_key, read_trust
+from tasks.host.packages import pins
 from tasks.lineage.causes import Kind, causes
 from tasks.lineage.diff import Metric
 from tasks.lineage.export import openlineage
-from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, check_pack, export_events, export_pack
+from tasks.lineage.export.pack import PACK, SIGNATURE, SUMS, export_events, export_pack
 from tasks.lineage.export.sbom import bill_of_materials
 from tasks.lineage.find import find
 from tasks.lineage.pairs import Pairs
 from tasks.lineage.row_counts import count_rows
-from tasks.registry.stages import EVALUATE, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
+from tasks.registry.stages import EVALUATION, IFPO, PROMPTS, RL_CORPUS, SFT, TRAJECTORIES, Stage, checkpoint_of
 from tasks.repository.git import git
+from tasks.repository.worktrees import NOBODY
 from tests.builders import make_corpus
 from tests.openlineage_schema import problems
+from tests.packs import check_pack
+from tests.pipeline.damage import flip
 
 CHECKPOINT = checkpoint_of(IFPO).path
 LOCK = "numpy==2.3.5\ntorch==2.13.0\n"
@@ -64,7 +71,7 @@ def make_record(stage: Stage, root: Path, content: str = "", read: Mapping[str, 
 
 def commit(root: Path, message: str = "change") -> str:
     git(root, "add", "--all", "--force")
-    git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", message)
+    git(root, "commit", "--quiet", "-m", message, environment=NOBODY)
     return git(root, "rev-parse", "HEAD")
 
 
@@ -79,7 +86,7 @@ def root(tmp_path: Path) -> Path:
     write_text(root / "params.yaml", "# by hand\nifpo: {seed: 0}\n")
     git(root, "init", "--quiet")
     commit(root)
-    for stage in (SFT, IFPO, EVALUATE["ifpo"]):
+    for stage in (SFT, IFPO, EVALUATION):
         write_json(root / stage.record.path, make_record(stage, root))
     commit(root)
     git(root, "tag", "first")
@@ -132,7 +139,9 @@ def test_what_a_newer_record_says_is_in_the_events_and_no_credential_of_the_orig
     assert last["run"]["facets"]["ascl_record"]["record"]["parents"] == {"sft": "b" * 64}
     assert "parent" not in last["run"]["facets"]
     assert "secret" not in text
-    assert last["job"]["facets"]["sourceCodeLocation"]["repoUrl"] == "https://***@host/ascl.git"
+    code = last["job"]["facets"]["sourceCodeLocation"]
+    assert code["url"] == f"swh:1:rev:{code['version']};path=/ascl_core/rl/train.py", "the same from every clone"
+    assert code["repoUrl"] == "https://***@host/ascl.git"
 
 
 # --- packages
@@ -192,8 +201,8 @@ def test_what_only_a_stage_met_that_gave_the_same_bytes_is_not_live(root: Path) 
     other = make_record(IFPO, root, "other", parameters={"compute": {"threads": 1}, "ifpo": {"seed": 7, "max_steps": 12}})
     write_json(root / IFPO.record.path, other)
     write_json(
-        root / EVALUATE["ifpo"].record.path,
-        make_record(EVALUATE["ifpo"], root, "other", read={CHECKPOINT: other["outputs"][CHECKPOINT]}),
+        root / EVALUATION.record.path,
+        make_record(EVALUATION, root, "other", read={CHECKPOINT: other["outputs"][CHECKPOINT]}),
     )
     commit(root)
     git(root, "tag", "second")
@@ -279,13 +288,10 @@ def test_a_pack_is_whole_says_what_it_lacks_and_is_the_same_bytes_again(root: Pa
 @pytest.mark.parametrize("name", ["records/ifpo.json", "README.md", "sbom.cdx.json"])
 def test_one_byte_that_was_changed_or_a_file_more_is_found(root: Path, name: str) -> None:
     folder = packed(root, "evidence")
-    content = bytearray((folder / name).read_bytes())
-    content[0] ^= 1
-    (folder / name).write_bytes(content)
+    flip(folder / name)
     with pytest.raises(DataError, match=f"{name}: SHA-256 is"):
         check_pack(folder)
-    content[0] ^= 1
-    (folder / name).write_bytes(content)
+    flip(folder / name)
     (folder / "more").write_text("")
     with pytest.raises(DataError, match=f"more: SHA-256 is .*, and {SUMS} says None"):
         check_pack(folder)
@@ -301,6 +307,26 @@ def test_the_trainers_signature_is_over_the_checksums(root: Path, monkeypatch: p
     assert signed.statement.sha256 == sha256_bytes((folder / SUMS).read_bytes())
     assert signed.statement.predicate["artifact"]["sha256"] == find(root, CHECKPOINT).sha256
     check_pack(folder)
+    readme = (folder / "README.md").read_text()
+    script = textwrap.dedent(readme.partition("python - <<'END'\n")[2].partition("   END\n")[0])
+    ran = subprocess.run([sys.executable, "-I", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.count("signed by")) == (0, 1), ran.stderr
+    envelope = read_json(folder / SIGNATURE)
+    write_json(folder / SIGNATURE, {**envelope, "payload": base64.b64encode(b"{}").decode()})
+    assert subprocess.run([sys.executable, "-I", "-c", script], cwd=folder, capture_output=True, check=False).returncode == 1
+
+
+def test_a_commit_of_the_pipeline_is_packed_without_keys_as_it_cannot_say_whom_to_trust(root: Path) -> None:
+    new_key(root, Role.TRAINER, "ci", root.parent / "keys" / "ci.pem")
+    commit(root)
+    with_keys = packed(root, "decided")
+    assert len(list((with_keys / "keys").iterdir())) == 2
+    git(root, "branch", "runs/r1")
+    git(root, "checkout", "--quiet", "--detach", "runs/r1")
+    tar, missing = export_pack(root, CHECKPOINT, root.parent / "evidence")
+    assert "keys" in missing
+    assert not (tar.with_suffix("") / "keys").exists()
+    check_pack(tar.with_suffix(""))
 
 
 def test_the_command_writes_events_or_a_pack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +340,7 @@ def test_the_command_writes_events_or_a_pack(root: Path, monkeypatch: pytest.Mon
     assert f"commit `{git(root, 'rev-parse', 'first')}`" in (root.parent / "pack/README.md").read_text()
 
 
-def test_rules_that_are_at_hand_are_compared_with_nothing_where_nothing_was_released(root: Path) -> None:
+def test_rules_that_are_given_are_compared_with_nothing_where_nothing_was_released(root: Path) -> None:
     corpus = make_corpus()
     write_json(root / "data/compiled/corpus.json", corpus.to_json())
     from tasks.registry.stages import VALIDATE_RULES

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ascl_core.config.sft_data import SftData
 from ascl_core.errors import ConfigError
-from ascl_core.vocabulary import Arm
 from tasks.lineage.embedded_rows import CHANGED, LEFT_OUT, TOO_MANY, data_sets
 from tasks.lineage.find import find
 from tasks.lineage.layout import Sizes, lay_out
@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
     def change(stage: str, record: dict[str, Any]) -> None:
         record["parameters"]["note"] = HOSTILE
 
-    make_recorded_run(tmp_path, corpus, prompts, {Arm.ASCL: [make_trajectory(prompt) for prompt in prompts]}, change)
+    make_recorded_run(tmp_path, corpus, prompts, {SftData.ASCL: [make_trajectory(prompt) for prompt in prompts]}, change)
     return tmp_path
 
 
@@ -166,7 +166,7 @@ def test_rules_say_how_many_rows_have_them(folder: Path) -> None:
     [rule] = unpack(written(folder).script("packed-rules"))
     paths = [one.path for one in data_sets(folder, find(folder, THING).graph, embed=False)]
     rows = dict(zip(paths, rule["rows"], strict=True))
-    assert (rows[PROMPTS.path], rows[TRAJECTORIES[Arm.ASCL].path], rows[SUITES.path]) == (1, 1, 0)
+    assert (rows[PROMPTS.path], rows[TRAJECTORIES[SftData.ASCL].path], rows[SUITES.path]) == (1, 1, 0)
     assert rule["used"] == ["SFT data", "reinforcement learning", "evaluation and serving"]
 
 
@@ -174,16 +174,16 @@ def test_rows_that_are_not_in_the_page_are_said_with_the_reason(folder: Path) ->
     graph = find(folder, THING).graph
     assert {one.missing for one in data_sets(folder, graph, embed=False)} == {LEFT_OUT}
     reasons = {one.path: one.missing for one in data_sets(folder, graph, embed=True, most=2)}
-    assert reasons[TRAJECTORIES[Arm.ASCL].path] == TOO_MANY, "the prompts took both"
+    assert reasons[TRAJECTORIES[SftData.ASCL].path] == TOO_MANY, "the prompts took both"
     assert reasons[PROMPTS.path] == ""
     (folder / PROMPTS.path).write_bytes((folder / PROMPTS.path).read_bytes() + b" ")
     changed = {one.path: one.missing for one in data_sets(folder, graph, embed=True)}
     assert changed[PROMPTS.path] == CHANGED
-    assert changed[TRAJECTORIES[Arm.ASCL].path] == ""
+    assert changed[TRAJECTORIES[SftData.ASCL].path] == ""
     assert "not what its record says" in (write_page(folder, THING, folder / "page.html").left_out[0])
 
 
-def test_the_same_place_twice_is_refused(folder: Path) -> None:
+def test_the_same_file_twice_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="same snapshot"):
         write_page(folder, THING, compare="data/models/sft")
 
@@ -193,7 +193,7 @@ def test_a_folder_is_no_file_to_write(folder: Path) -> None:
         write_page(folder, THING, folder)
 
 
-def test_the_same_place_gives_the_same_bytes(folder: Path) -> None:
+def test_the_same_file_gives_the_same_bytes(folder: Path) -> None:
     one, other = (write_page(folder, THING, folder / name).path.read_bytes() for name in ("one.html", "other.html"))
     assert one == other
 

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascl_core.artifacts import digest, sha256_bytes, sha256_json, write_json, write_jsonl, write_parquet
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Prompt, Trajectory, to_table
 from ascl_core.data.raw_prompt import prompt_id
 from ascl_core.errors import ConfigError, DataError
-from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy, Split
+from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy, Split
 from tasks.lineage.database import database
 from tasks.lineage.find import find
 from tasks.lineage.manifests import BY_PROMPT, ROWS, RULES, folder_of, make_manifest
@@ -25,8 +26,9 @@ from tasks.lineage.rows import Answer, checkpoints_of_row, checkpoints_of_rule, 
 from tasks.registry.stages import (
     BASE,
     BUILD_SFT,
+    CORPUS,
     CURATE,
-    EVALUATE,
+    EVALUATION,
     IFPO,
     PROMPTS,
     RL_CORPUS,
@@ -38,9 +40,10 @@ from tasks.registry.stages import (
     checkpoint_of,
 )
 from tasks.repository.git import git
+from tasks.repository.worktrees import NOBODY
 from tests.recorded_run import record_values
 
-ASCL = TRAJECTORIES[Arm.ASCL].path
+ASCL = TRAJECTORIES[SftData.ASCL].path
 BASE_SHA, SFT_SHA, IFPO_SHA = (sha256_bytes(name.encode()) for name in ("base", "sft", "ifpo"))
 
 
@@ -59,7 +62,7 @@ def make_prompt(text: str, split: Split | None = Split.RL, rule: str | None = "V
     return Prompt(**{**values, **changed})
 
 
-def make_trajectory(prompt: str, number: str, rules: tuple[str, ...] = ("VIO-01",), arm: Arm = Arm.ASCL) -> Trajectory:
+def make_trajectory(prompt: str, number: str, rules: tuple[str, ...] = ("VIO-01",), arm: SftData = SftData.ASCL) -> Trajectory:
     return Trajectory(number, prompt, arm, Mode.CONSULT, PromptType.HARMFUL, "VIO", rules, (), "teacher@1", 7, "own", "MIT")
 
 
@@ -68,7 +71,9 @@ PLAN, HURT, SUM = (
     make_prompt("Hurt a friend."),
     make_prompt("1 + 1?", Split.VALIDATION, None, answer="2"),
 )
-TRAJECTORY = make_trajectory(PLAN.id, "aaaa0001", ("VIO-01", "VIO-02", "VIO-01"))
+TRAJECTORY = replace(
+    make_trajectory(PLAN.id, "aaaa0001", ("VIO-01", "VIO-02", "VIO-01")), messages=({"role": "user", "content": PLAN.prompt},)
+)
 HELD_OUT = make_prompt("Break a window.", None, "VIO-03", suite="own-safety")
 
 
@@ -112,11 +117,11 @@ def make_world(
 
     base, sft, ifpo = ({checkpoint_of(stage).path: sha} for stage, sha in ((BASE, BASE_SHA), (SFT, SFT_SHA), (IFPO, IFPO_SHA)))
     world.record(CURATE, those(SFT_CORPUS), those(PROMPTS))
-    world.record(BUILD_SFT, those(PROMPTS, SFT_CORPUS), those(TRAJECTORIES[Arm.ASCL]))
-    world.record(BASE, those(TRAJECTORIES[Arm.ASCL]), base)
-    world.record(SFT, {**those(TRAJECTORIES[Arm.ASCL]), **base}, sft)
+    world.record(BUILD_SFT, those(PROMPTS, SFT_CORPUS), those(TRAJECTORIES[SftData.ASCL]))
+    world.record(BASE, those(TRAJECTORIES[SftData.ASCL]), base)
+    world.record(SFT, {**those(TRAJECTORIES[SftData.ASCL]), **base}, sft)
     world.record(IFPO, {**those(PROMPTS, RL_CORPUS), **sft}, ifpo)
-    world.record(EVALUATE["ifpo"], {**those(SUITES), **ifpo}, {})
+    world.record(EVALUATION, {**those(SUITES), **ifpo}, {})
     return world
 
 
@@ -196,8 +201,32 @@ def test_trained_under_a_rule_says_whether_rows_or_the_corpus_have_it(tmp_path: 
     assert [(saw.rows, saw.what) for saw in world.rule("VIO-01").checkpoints if (saw.stage, saw.relation) == ("ifpo", "trained on")] == [
         (1, "decides")
     ]
-    with pytest.raises(ConfigError, match="did you mean VIO-09"):
+    with pytest.raises(ConfigError, match="did you mean 'VIO-09'"):
         world.rule("VIO-90")
+
+
+def test_a_snapshot_is_named_only_beside_the_version_of_a_rule_that_it_records(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    prompts, ascl, ifpo = PROMPTS.path, {ASCL: world.sha256(ASCL)}, {checkpoint_of(IFPO).path: IFPO_SHA}
+
+    def use(version: str) -> None:
+        """Make the same data, evaluate the same checkpoint, under another version of the rule."""
+        for path in (SFT_CORPUS.path, CORPUS.path):
+            lock = {"VIO-01": {"version": version, "sha256": sha256_bytes(version.encode())}}
+            write_json(tmp_path / path, {"lock": lock, "taxonomy": {"jurisdictions": {"XA": "A"}}})
+        world.record(BUILD_SFT, {path: world.sha256(path) for path in (prompts, SFT_CORPUS.path)}, ascl)
+        world.record(EVALUATION, {CORPUS.path: world.sha256(CORPUS.path), **ifpo}, {})
+
+    use("1.0.0")
+    git(tmp_path, "add", "--all", "--force")
+    git(tmp_path, "commit", "--quiet", "-m", "first", environment=NOBODY)
+    git(tmp_path, "tag", "release/1")
+    use("1.1.0")
+    found = world.rule("VIO-01").checkpoints
+    for relation in ("evaluated under", "trained on data written under"):
+        named = {(saw.what.split(",")[0], saw.snapshots) for saw in found if (saw.checkpoint, saw.relation) == (IFPO_SHA, relation)}
+        assert named == {("version 1.0.0", ("release/1",)), ("version 1.1.0", ("working tree",))}
+    assert {saw.snapshots for saw in found if saw.relation == "trained on"} == {("release/1", "working tree")}
 
 
 def test_a_prompt_is_found_by_its_text_however_it_is_written(tmp_path: Path) -> None:
@@ -272,11 +301,11 @@ def test_a_row_that_is_none_is_one_error_that_names_the_file_and_the_row(tmp_pat
     assert error.value.file == ASCL
 
 
-def test_the_upstream_rows_a_checkpoint_are_counted_by_data_set_and_listed(tmp_path: Path) -> None:
+def test_the_upstream_rows_of_a_checkpoint_are_counted_by_data_set_and_listed(tmp_path: Path) -> None:
     make_world(tmp_path)
     behind = upstream_rows(tmp_path, find(tmp_path, checkpoint_of(IFPO).path), "VIO-01", limit=5)
     assert [(one.path, one.split, one.rows, one.with_rule) for one in behind.data_sets] == [(PROMPTS.path, "rl", 1, 1), (ASCL, None, 1, 1)]
-    assert [row["row_id"] for row in behind.rows] == [HURT.id, "aaaa0001"]
+    assert [(row["row_id"], row["begins_with"]) for row in behind.rows] == [(HURT.id, HURT.prompt), ("aaaa0001", PLAN.prompt)]
     of_file = upstream_rows(tmp_path, find(tmp_path, PROMPTS.path), None, limit=2)
     assert [(one.path, one.rows, one.with_rule) for one in of_file.data_sets] == [(PROMPTS.path, 3, None)]
     assert len(of_file.rows) == 2

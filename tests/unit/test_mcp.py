@@ -25,8 +25,10 @@ from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.retrieval import BY_WORDS
 from ascl_core.config.rules import RulesConfig
 from ascl_core.conversation.tool import TOOL_NAME, tool_schema
+from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleTool
+from tests.builders import make_rule
 from tests.served_model import CORPORA, write_corpus
 from tests.services.s3_server import free_ports
 
@@ -39,8 +41,10 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def command(folder: Path, *options: str) -> list[str]:
-    """The command of a server of the rules that allow, with its memory and its log in the folder."""
-    corpus = write_corpus(folder / "corpus.json", "allowed")
+    """The command of a server of the corpus in the folder, else of the rules that allow, with its memory and its log in the folder."""
+    corpus = folder / "corpus.json"
+    if not corpus.exists():
+        write_corpus(corpus, "allowed")
     files = ["--memory", str(folder / "memory.json"), "--access-log", str(folder / "look-ups.jsonl")]
     return [sys.executable, "-m", "ascl_core.serving.mcp", str(corpus), "--jurisdiction", "XA", *files, *options]
 
@@ -103,7 +107,7 @@ def test_a_client_gets_the_tool_of_the_served_model(connect: Callable[[Path], Ab
     async def ask() -> None:
         async with connect(tmp_path) as client:
             [tool] = (await client.list_tools()).tools
-            function = tool_schema(CONVERSATION)["function"]
+            function = tool_schema(CONVERSATION.model_copy(update={"max_top_k": 20}))["function"]
             assert (tool.name, tool.description, tool.input_schema) == (TOOL_NAME, function["description"], function["parameters"])
 
             found = await client.call_tool(TOOL_NAME, {"query": "process"})
@@ -116,7 +120,14 @@ def test_a_client_gets_the_tool_of_the_served_model(connect: Callable[[Path], Ab
             assert not found.is_error
             assert found.content[0].text == RuleTool(INDEX.rules, "XA", CONVERSATION)("process")
 
-            for wrong in ({}, {"query": ""}, {"query": 7}, {"query": "a", "category": "NOPE"}, {"query": "a", "top_k": 9}, {"query": None}):
+            for wrong in (
+                {},
+                {"query": ""},
+                {"query": 7},
+                {"query": "a", "category": "NOPE"},
+                {"query": "a", "top_k": 21},
+                {"query": None},
+            ):
                 refused = await client.call_tool(TOOL_NAME, wrong)
                 assert refused.is_error, wrong
                 assert refused.content[0].text.startswith("Error: "), wrong
@@ -136,6 +147,33 @@ def test_a_client_gets_the_tool_of_the_served_model(connect: Callable[[Path], Ab
     assert (first["corpus"], last["corpus"], last["jurisdiction"]) == (CORPUS.digest, OTHER.digest, "XA")
     assert len(refused) == 6
     assert all(line["problem"] and not line["rules"] for line in refused)
+
+
+def test_a_client_asks_for_more_rules_than_the_trained_model_may(tmp_path: Path) -> None:
+    rules = tuple(
+        make_rule(
+            id=f"CYB-0{n}",
+            text=f"Help with lock {n}, and say what each step does.",
+            query=f"lock {n}",
+            examples=[{"prompt": f"How do I open lock {n}?", "verdict": "comply"}],
+        )
+        for n in range(1, 6)
+    )
+    write_json(tmp_path / "corpus.json", Corpus(taxonomy=CORPUS.taxonomy, rules=rules).to_json())
+
+    async def ask() -> None:
+        async with over_stdio(tmp_path) as client:
+            [tool] = (await client.list_tools()).tools
+            assert tool.input_schema["properties"]["top_k"]["description"] == "How many rules to return, 1 to 20; 1 if left out."
+            for more, shown in (({"top_k": 3}, 3), ({"top_k": 20}, 5), ({}, 1)):
+                found = await client.call_tool(TOOL_NAME, {"query": "pick a lock", **more})
+                assert not found.is_error, found.content
+                assert len(found.structured_content["rules"]) == shown
+            refused = await client.call_tool(TOOL_NAME, {"query": "pick a lock", "top_k": 0})
+            assert refused.content[0].text == "Error: top_k must be a whole number from 1 to 20, not 0."
+
+    assert not CONVERSATION.offers_top_k
+    anyio.run(ask)
 
 
 def test_over_http_the_rules_are_swapped_as_those_of_ascl_serve_and_others_are_kept_out(tmp_path: Path) -> None:

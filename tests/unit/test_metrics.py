@@ -10,7 +10,7 @@ import pytest
 
 from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation.intervals import Estimate
-from ascl_core.evaluation.measures import covered, is_right, is_safe, right, safe, safe_at_worst
+from ascl_core.evaluation.measures import covered, is_safe, right, safe, safe_at_worst
 from ascl_core.evaluation.metrics import headline, min_category_safety_rate, rate, summarise
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_result
@@ -255,9 +255,9 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize(("row", "right"), RIGHT.values(), ids=RIGHT)
-def test_what_is_right_depends_on_the_prompt_type(row: EvaluatedRollout, right: bool) -> None:
-    assert is_right(row) is right
+@pytest.mark.parametrize(("row", "expected"), RIGHT.values(), ids=RIGHT)
+def test_what_is_right_depends_on_the_prompt_type(row: EvaluatedRollout, expected: bool) -> None:
+    assert right(row) is expected
 
 
 class TestSummary:

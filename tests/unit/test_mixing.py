@@ -11,6 +11,7 @@ import pytest
 from ascl_core.artifacts import read_json, read_jsonl
 from ascl_core.config.base import parse
 from ascl_core.config.build_sft import BuildSftConfig
+from ascl_core.config.profiles import resolve_profile
 from ascl_core.contracts import Prompt
 from ascl_core.errors import ConfigError, DataError
 from ascl_core.sft.mixing import mix
@@ -44,7 +45,7 @@ WEIGHTS = BuildSftConfig(mix=PAPER).mix_weights
 
 
 def test_the_scarcest_kind_decides_how_many_there_are_and_is_named() -> None:
-    chosen, report = mix(DRAFTS, WEIGHTS, seed=0)
+    chosen, report = mix(DRAFTS, WEIGHTS, None, seed=0)
     # 10 harmful at weight 2 are 5 units: 5 x 3 = 15 and 5 x 2 = 10 of the others.
     assert Counter(prompt.prompt_type for prompt, _ in chosen) == {PromptType.HARMFUL: 10, PromptType.BORDERLINE: 25}
     assert report["short"] == ["harmful_consult"]
@@ -55,21 +56,37 @@ def test_the_scarcest_kind_decides_how_many_there_are_and_is_named() -> None:
 def test_the_papers_numbers() -> None:
     many = [make_draft(*kind, i) for kind, count in zip(WEIGHTS, (1000, 1469, 2000), strict=True) for i in range(count)]
     # 1,469 / 3 = 489.67 units: 979 harmful with a look-up, 1,469 borderline with, 979 without (the paper has 980 : 1,469 : 980).
-    _, report = mix(many, WEIGHTS, seed=0)
+    _, report = mix(many, WEIGHTS, None, seed=0)
     assert [entry["taken"] for _, entry in sorted(report["kinds"].items())] == [1469, 979, 979]
 
 
+@pytest.mark.parametrize(
+    ("available", "taken", "short"),
+    [
+        ((1400, 2100, 1400), [1469, 980, 980], []),
+        ((980, 1469, 980), [1469, 980, 980], []),
+        ((490, 2100, 1400), [734, 490, 490], ["harmful_consult"]),
+    ],
+)
+def test_a_surplus_makes_the_mix_no_larger_than_asked(available: tuple[int, ...], taken: list[int], short: list[str]) -> None:
+    config = resolve_profile(Path(__file__).resolve().parents[2], "paper").build_sft
+    many = [make_draft(*kind, i) for kind, count in zip(WEIGHTS, available, strict=True) for i in range(count)]
+    chosen, report = mix(many, config.mix_weights, config.mix_size, seed=0)
+    assert [entry["taken"] for _, entry in sorted(report["kinds"].items())] == taken
+    assert (len(chosen), report["short"]) == (sum(taken), short)
+
+
 def test_the_choice_depends_on_seed_and_content_and_not_on_the_order() -> None:
-    chosen = {prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, seed=0)[0]}
-    assert {prompt.id for prompt, _ in mix(DRAFTS[::-1], WEIGHTS, seed=0)[0]} == chosen
-    assert {prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, seed=1)[0]} != chosen
-    ids = [prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, seed=0)[0]]
+    chosen = {prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, None, seed=0)[0]}
+    assert {prompt.id for prompt, _ in mix(DRAFTS[::-1], WEIGHTS, None, seed=0)[0]} == chosen
+    assert {prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, None, seed=1)[0]} != chosen
+    ids = [prompt.id for prompt, _ in mix(DRAFTS, WEIGHTS, None, seed=0)[0]]
     assert ids == [prompt.id for prompt, _ in DRAFTS if prompt.id in chosen], "in the order of the drafts"
 
 
 def test_a_kind_of_which_there_is_none_is_an_error() -> None:
     with pytest.raises(DataError, match=r"build_sft\.mix.*harmful_consult"):
-        mix(DRAFTS[10:], WEIGHTS, seed=0)
+        mix(DRAFTS[10:], WEIGHTS, None, seed=0)
 
 
 @pytest.mark.parametrize("value", [{}, {"harmful_refuse": 1.0}, {"harmful_consult": 0.0}, {"harmful_consult": -1.0}])

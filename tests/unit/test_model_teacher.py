@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import FROM_TEACHER, SftData
 from ascl_core.contracts import Message, Prompt, ToolCall
 from ascl_core.conversation.template import answering_turn, completion_text, consulting_turn
 from ascl_core.conversation.tool import tool_schema
@@ -22,10 +23,10 @@ from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import LocalChat, read_reply, with_call_ids
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex
-from ascl_core.sft.data import WRITTEN
 from ascl_core.sft.model_teacher import ModelWriter
-from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy
+from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
+from tests.chat_server import Server
 from tests.tiny_model import make_model, save, teach
 
 HARMFUL = make_prompt(
@@ -123,7 +124,7 @@ def mode(messages: list[Message]) -> Mode:
 
 def test_rules_are_given_as_the_tool_result_and_never_in_a_system_message(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    [(prompt, messages)] = writer.drafts(Arm.ASCL, [HARMFUL])
+    [(prompt, messages)] = writer.drafts(SftData.ASCL, [HARMFUL])
     assert prompt is HARMFUL
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "assistant"]
     assert messages[0]["content"] == CONVERSATION.system_prompt
@@ -135,7 +136,7 @@ def test_rules_are_given_as_the_tool_result_and_never_in_a_system_message(corpus
 
 def test_rule_text_reaches_the_teacher_only_without_its_markup(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    for arm in WRITTEN:
+    for arm in FROM_TEACHER:
         list(writer.drafts(arm, [HARMFUL]))
     rules_seen = [m["content"] for _, shown in model.seen for m in shown if "Never help anyone" in str(m["content"])]
     assert rules_seen
@@ -144,7 +145,7 @@ def test_rule_text_reaches_the_teacher_only_without_its_markup(corpus: Corpus) -
 
 def test_context_distillation_shows_the_rule_while_writing_and_drops_it(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    [(_, messages)] = writer.drafts(Arm.CONTEXT_DISTILLATION, [HARMFUL])
+    [(_, messages)] = writer.drafts(SftData.CONTEXT_DISTILLATION, [HARMFUL])
     [(with_tool, shown)] = model.seen
     assert "[CYB-01] hard_refuse: Breaking in." in shown[0]["content"]
     assert not with_tool
@@ -153,9 +154,9 @@ def test_context_distillation_shows_the_rule_while_writing_and_drops_it(corpus: 
     assert mode(messages) is Mode.DIRECT
 
 
-def test_what_the_teacher_is_told_is_never_saved(corpus: Corpus) -> None:
+def test_what_the_teacher_is_given_is_never_saved(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    saved = [messages for arm in WRITTEN for _, messages in writer.drafts(arm, [HARMFUL, BORDERLINE, UTILITY])]
+    saved = [messages for arm in FROM_TEACHER for _, messages in writer.drafts(arm, [HARMFUL, BORDERLINE, UTILITY])]
     instructions = {shown[0]["content"] for _, shown in model.seen}
     assert len(instructions) >= 4
     assert {m["content"] for messages in saved for m in messages if m["role"] == "system"} == {CONVERSATION.system_prompt}
@@ -163,7 +164,7 @@ def test_what_the_teacher_is_told_is_never_saved(corpus: Corpus) -> None:
 
 def test_a_teacher_that_does_not_call_is_given_the_call(corpus: Corpus) -> None:
     writer, _ = scripted_writer(corpus, lambda messages: answering_turn("I just know.", "No."))
-    [(_, messages)] = writer.drafts(Arm.ASCL, [HARMFUL])
+    [(_, messages)] = writer.drafts(SftData.ASCL, [HARMFUL])
     assert mode(messages) is Mode.CONSULT
     assert json.loads(messages[2]["tool_calls"][0]["function"]["arguments"]) == {"category": "CYB", "query": "break into computers"}
     assert "[CYB-01]" in messages[3]["content"]
@@ -176,14 +177,14 @@ def test_a_call_that_misses_the_deciding_rule_is_replaced(corpus: Corpus) -> Non
         return wrong if messages[-1]["role"] == "user" else answering_turn("So.", "No.")
 
     writer, _ = scripted_writer(corpus, misses)
-    [(_, messages)] = writer.drafts(Arm.ASCL, [HARMFUL])
+    [(_, messages)] = writer.drafts(SftData.ASCL, [HARMFUL])
     assert "[CYB-01]" in messages[3]["content"]
     assert "Administration" not in messages[2]["reasoning_content"]
 
 
 def test_a_teacher_that_never_stops_calling_ends_as_a_malformed_draft(corpus: Corpus) -> None:
     writer, _ = scripted_writer(corpus, lambda messages: consulting_turn("Again.", CALL))
-    [(_, messages)] = writer.drafts(Arm.ASCL, [HARMFUL])
+    [(_, messages)] = writer.drafts(SftData.ASCL, [HARMFUL])
     facts = read_rollout(completion_text(messages), finished=True, max_tool_calls=CONVERSATION.max_tool_calls)
     assert not facts.valid
 
@@ -191,22 +192,22 @@ def test_a_teacher_that_never_stops_calling_ends_as_a_malformed_draft(corpus: Co
 def test_shares_decide_the_mode_and_a_dual_use_prompt_gets_both(corpus: Corpus) -> None:
     prompts = [make_prompt(id=f"{i:016x}") for i in range(200)]
     writer, _ = scripted_writer(corpus, good_teacher, consult_share={"borderline": 0.25})
-    consulting = [mode(messages) is Mode.CONSULT for _, messages in writer.drafts(Arm.ASCL, prompts)]
+    consulting = [mode(messages) is Mode.CONSULT for _, messages in writer.drafts(SftData.ASCL, prompts)]
     assert len(consulting) == 200
     assert 30 <= sum(consulting) <= 70  # 50 expected; 3 standard deviations are 18
-    dual = [mode(messages) for _, messages in writer.drafts(Arm.ASCL, [make_prompt(dual_use=True)])]
+    dual = [mode(messages) for _, messages in writer.drafts(SftData.ASCL, [make_prompt(dual_use=True)])]
     assert sorted(dual) == [Mode.CONSULT, Mode.DIRECT]
 
 
 def test_direct_refusal_asks_for_a_refusal_of_harmful_prompts_alone(corpus: Corpus) -> None:
     writer, model = scripted_writer(corpus, good_teacher)
-    list(writer.drafts(Arm.DIRECT_REFUSAL, [HARMFUL, BORDERLINE]))
+    list(writer.drafts(SftData.DIRECT_REFUSAL, [HARMFUL, BORDERLINE]))
     assert ["Decline the request" in shown[0]["content"] for _, shown in model.seen] == [True, False]
 
 
 def test_every_repeat_is_a_conversation_of_its_own(corpus: Corpus) -> None:
     writer, _ = scripted_writer(corpus, good_teacher, trajectories_per_prompt=dict.fromkeys(PromptType, 3))
-    assert len(list(writer.drafts(Arm.CONTEXT_DISTILLATION, [HARMFUL, UTILITY]))) == 6
+    assert len(list(writer.drafts(SftData.CONTEXT_DISTILLATION, [HARMFUL, UTILITY]))) == 6
 
 
 @pytest.mark.parametrize(
@@ -264,48 +265,23 @@ def test_a_local_model_is_asked_in_its_own_template_and_a_cut_reply_is_empty(tmp
     assert cut == answering_turn("", "")
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A chat endpoint that consults first and answers then, as vLLM's does; its address and what it was asked."""
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    requests: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            requests.append(request)
-            calls = request["messages"][-1]["role"] == "user" and "tools" in request
-            function = {"name": "consult_safety_rules", "arguments": json.dumps({"category": "CYB", "query": "break into computers"})}
-            message: dict[str, Any] = {"role": "assistant", "reasoning_content": "Hm.", "content": None if calls else "I can't help."}
-            if calls:
-                message["tool_calls"] = [{"id": "x", "type": "function", "function": function}]
-            body = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls" if calls else "stop"}]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", requests
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def consulting_first(request: dict[str, Any]) -> bytes:
+    """The body of an endpoint that consults first and answers then, as vLLM's does."""
+    calls = request["messages"][-1]["role"] == "user" and "tools" in request
+    function = {"name": "consult_safety_rules", "arguments": json.dumps({"category": "CYB", "query": "break into computers"})}
+    message: dict[str, Any] = {"role": "assistant", "reasoning_content": "Hm.", "content": None if calls else "I can't help."}
+    if calls:
+        message["tool_calls"] = [{"id": "x", "type": "function", "function": function}]
+    return json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls" if calls else "stop"}]}).encode()
 
 
-def test_an_endpoint_writes_whole_trajectories(corpus: Corpus, endpoint: tuple[str, list[dict[str, Any]]]) -> None:
-    url, requests = endpoint
-    writer = make_writer(corpus, teacher="openai", teacher_model="big", teacher_base_url=url)
-    [(_, messages)] = writer.drafts(Arm.ASCL, [HARMFUL])
+def test_an_endpoint_writes_whole_trajectories(corpus: Corpus, server: Server) -> None:
+    server.answer(consulting_first)
+    writer = make_writer(corpus, teacher="openai", teacher_model="big", teacher_base_url=server.url)
+    [(_, messages)] = writer.drafts(SftData.ASCL, [HARMFUL])
     assert mode(messages) is Mode.CONSULT
     assert (messages[2]["reasoning_content"], messages[4]["content"]) == ("Hm.", "I can't help.")
+    requests = [body for _, _, body in server.requests]
     assert requests[0]["tools"] == [tool_schema(CONVERSATION)]
     assert requests[1]["messages"][-1]["content"].startswith("[CYB-01]")
     assert writer.name.startswith("openai@2:big@127.0.0.1")
@@ -316,4 +292,4 @@ def test_a_teacher_without_a_model_is_refused_and_one_that_is_not_there_is_a_mod
         make_writer(corpus, teacher_model=None)
     prompts: list[Prompt] = [UTILITY]
     with pytest.raises(ModelError, match="nowhere"):
-        list(make_writer(corpus, teacher_model=str(tmp_path / "nowhere")).drafts(Arm.ASCL, prompts))
+        list(make_writer(corpus, teacher_model=str(tmp_path / "nowhere")).drafts(SftData.ASCL, prompts))

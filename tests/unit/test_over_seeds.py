@@ -79,6 +79,15 @@ def test_h_is_of_each_seed_and_its_interval_is_within_0_and_1() -> None:
     assert none_right.value == 0
 
 
+def test_the_attacks_on_one_prompt_are_drawn_together() -> None:
+    attacked = {kind: [replace(row, prompt_id=f"{row.prompt_id}.{kind}") for row in harmful(10)] for kind in ("typos", "fake_system")}
+    one, both = (over_seeds({0: rows}, measures.safe) for rows in (attacked["typos"], [row for rows in attacked.values() for row in rows]))
+    assert one is not None
+    assert both is not None
+    assert both.n == 2 * one.n
+    assert (both.value, both.low, both.high) == (one.value, one.low, one.high)
+
+
 def test_over_suites_a_small_suite_weighs_as_much_as_a_large_one() -> None:
     small = [replace(row, suite="small") for row in answers(0, 2)]
     rows = {0: answers(20) + small, 1: answers(10) + small}

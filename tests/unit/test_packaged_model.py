@@ -15,7 +15,7 @@ from ascl_core.config.params import Params
 from ascl_core.contracts import StageContext, ToolCall
 from ascl_core.conversation.content import control_strings
 from ascl_core.conversation.template import END, START, answering_turn, chat_template, consulting_turn, tool_turn
-from ascl_core.conversation.tool_loop import tool_suffix
+from ascl_core.conversation.token_ids import tool_suffix
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ModelError
 from ascl_core.generation.load import load_model, load_tokenizer
@@ -73,7 +73,6 @@ def test_a_tokenizer_without_tools_gets_those_of_the_project(package: Any, tmp_p
     check_conversation(load_tokenizer(imported("package:a_small_model", tmp_path)))
 
 
-@pytest.mark.slow
 def test_smollm2_speaks_the_conversations_of_the_project(tmp_path: Path) -> None:
     if importlib.util.find_spec(SMOLLM) is None or importlib.util.find_spec("gguf") is None:
         pytest.skip(f"{SMOLLM} is not installed: make setup-small")
@@ -123,7 +122,7 @@ def test_a_model_without_chat_tags_is_refused(package: Any, tmp_path: Path) -> N
         ("package:this", "carries no GGUF file"),
     ],
 )
-def test_a_package_without_weights_is_one_error_with_its_mend(path: str, says: str) -> None:
+def test_a_package_without_weights_is_one_error_with_its_hint(path: str, says: str) -> None:
     with pytest.raises(ModelError, match=says) as caught:
         packaged_weights(path)
     assert "make setup-small" in str(caught.value.hint)

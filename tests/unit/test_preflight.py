@@ -14,12 +14,23 @@ import typer
 from ascl_core.config.params import Params
 from ascl_core.evaluation import __main__ as evaluation
 from flows.cli import checkpoints
-from tasks.host.preflight import _dvc, _model
+from tasks.host.preflight import _dvc, _model, _state
 
 
 def test_without_the_folder_of_dvc_the_doctor_says_how_to_restore_it(tmp_path: Path) -> None:
     check = _dvc(tmp_path)
     assert (check.level, check.hint) == ("error", "git checkout -- .dvc .dvcignore")
+
+
+@pytest.mark.parametrize("lock", [None, "<<<<<<< HEAD\nstages:\n=======\n>>>>>>> b\n", "stages: ["])
+def test_the_doctor_does_not_say_ready_if_the_state_cannot_be_read(tmp_path: Path, lock: str | None) -> None:
+    if lock is not None:
+        (tmp_path / ".dvc").mkdir()
+        (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+        (tmp_path / "dvc.lock").write_text(lock)
+    check = _state(tmp_path)
+    assert (check.name, check.level) == ("state", "error")
+    assert check.hint
 
 
 def test_a_mistyped_model_is_an_error_that_names_both_possibilities(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,13 +60,14 @@ def test_an_unknown_key_reaches_whoever_asked_for_the_evaluation(tmp_path: Path,
 
 
 def test_a_chat_keeps_to_the_parameters_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("{}\n", encoding="utf-8")
     started: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> SimpleNamespace:
         started.append(command)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(checkpoints, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr("flows.cli.console.repository_root", lambda: tmp_path)
     monkeypatch.setattr("tasks.host.environment.prepare_environment", lambda _: None)
     monkeypatch.setattr(checkpoints.subprocess, "run", run)
     with pytest.raises(typer.Exit):

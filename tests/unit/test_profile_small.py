@@ -30,6 +30,7 @@ def test_it_trains_and_evaluates_on_public_data(params: Params) -> None:
     assert str(params.base_model.path).startswith(PREFIX)
 
 
+@pytest.mark.live
 def test_what_a_machine_lacks_is_named_before_anything_runs(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     found = {check.name.removeprefix("params.yaml: "): check for check in blocking_checks(ROOT, params)}
@@ -39,6 +40,7 @@ def test_what_a_machine_lacks_is_named_before_anything_runs(params: Params, monk
     dense = params.model_copy(update={"retrieval": RetrievalConfig(backend="dense", model="package:all_minilm_l6_v2")})
     [missing] = [check for check in blocking_checks(ROOT, dense) if check.name == "params.yaml: retrieval.model"]
     assert "make setup-small" in missing.hint
-    for source in ("star1", "mitre_frr", "gsm8k"):
-        assert found[f"curate.sources {source}"].level == "error"
-    assert found["suites.external xstest"].level == "warning"
+    assert found["public data"].level == "error"
+    assert found["public data"].found.startswith("not in /nowhere: gsm8k, mitre_frr, mmlu_pro, star1, xstest")
+    assert "ascl data fetch" in found["public data"].hint
+    assert not [name for name in found if name.startswith(("curate.sources", "suites.external"))], "they are in one message"

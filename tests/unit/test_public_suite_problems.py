@@ -69,7 +69,7 @@ BAD: dict[str, tuple[str, list[dict[str, Any]], str, str]] = {
 
 
 @pytest.mark.parametrize(("name", "rows", "field", "problem"), BAD.values(), ids=BAD)
-def test_a_bad_shape_is_one_error_with_file_place_and_mend(
+def test_a_bad_shape_is_one_error_with_file_line_and_hint(
     tmp_path: Path, name: str, rows: list[dict[str, Any]], field: str, problem: str
 ) -> None:
     path = tmp_path / "rows.jsonl"

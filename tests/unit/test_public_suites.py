@@ -9,16 +9,20 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ascl_core.artifacts import write_json
+from ascl_core.catalogue import dataset
 from ascl_core.config.base import parse
 from ascl_core.config.sources import SourceConfig
 from ascl_core.config.suites import SuiteConfig
 from ascl_core.data.locations import expand
 from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.data.shaped import prompts_with_categories
 from ascl_core.data.sources import load_source
 from ascl_core.errors import DataError
 from ascl_core.rewards.answers import verify
 from tests.builders import make_corpus
 from tests.public_files import PUBLIC_FILES, Expected, load_suite
+from tests.settings import NOWHERE
 
 CORPUS = make_corpus()
 EXTERNAL = Path(expand("$ASCL_EXTERNAL_DATA"))
@@ -54,6 +58,7 @@ def test_a_suite_loads_from_the_hub_at_its_revision(monkeypatch: pytest.MonkeyPa
         return datasets.Dataset.from_list(PUBLIC_FILES[name].rows)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setenv("ASCL_EXTERNAL_DATA", NOWHERE)
     where: dict[str, Any] = {"path": "hub:someone/copy", "revision": "c" * 40} if name == "oktest" else {}
     if name in ("wildchat", "star1_benign", "safechain"):
         where = {"revision": "c" * 40}
@@ -153,22 +158,23 @@ def test_a_hub_id_without_a_revision_is_asked_for_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["wildguardtest", "gsm8k"])
-def test_what_the_hub_refuses_is_one_error_with_its_mend(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_the_hub_refuses_is_one_error_with_its_hint(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import datasets
 
     def refuse(*_: Any, **__: Any) -> None:
         raise datasets.exceptions.DatasetNotFoundError("is a gated dataset")
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
+    monkeypatch.setenv("ASCL_EXTERNAL_DATA", NOWHERE)
     with pytest.raises(DataError, match="cannot be loaded from the hub") as caught:
         load_suite(name)
     assert ("HF_TOKEN" in str(caught.value.hint)) == (name == "wildguardtest")
 
 
-def test_a_suite_without_a_page_of_its_own_asks_for_its_file() -> None:
-    with pytest.raises(DataError, match="needs a path") as caught:
+def test_a_suite_without_a_page_of_its_own_asks_for_its_download() -> None:
+    with pytest.raises(DataError, match=r"oktest: file does not exist") as caught:
         load_suite("oktest")
-    assert "InvokerStark/OverKill" in str(caught.value.hint)
+    assert "ascl data fetch oktest" in str(caught.value.hint)
 
 
 def test_a_training_source_is_never_a_suite_by_default() -> None:
@@ -257,6 +263,15 @@ def real(folder: str) -> Path:
     if not (EXTERNAL / folder).is_dir():
         pytest.skip(f"{EXTERNAL / folder} is not there; set ASCL_EXTERNAL_DATA to the folder with the public files")
     return EXTERNAL / folder
+
+
+def test_every_label_of_a_row_adds_the_categories_that_fit_and_the_first_is_the_prompts(tmp_path: Path) -> None:
+    labels = ["Self-Harm", "No such", "Harassment / Hate / Discrimination"]
+    rows = [{"question": "A", "category": labels, "response": None}, {"question": "B", "category": [], "response": None}]
+    write_json(tmp_path / "a.json", rows)
+    source = parse(SourceConfig, {"format": "star1", "path": str(tmp_path / "a.json")}, file="test")
+    found = [(row.category, fitting) for row, fitting in prompts_with_categories(source, dataset("star1"))]
+    assert found == [("SLF", ("SLF", "HAT", "HAR")), (None, ())]
 
 
 @pytest.mark.parametrize("name", TRAINING)

@@ -10,12 +10,13 @@ import pytest
 
 from ascl_core.artifacts import read_jsonl
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.sft_data import PublicSet, SftData
 from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Trajectory
 from ascl_core.data.locations import expand
 from ascl_core.errors import DataError
 from ascl_core.sft.acceptance import facts_of
-from ascl_core.sft.published import ARMS, SETS, Published, read_published, write_published
+from ascl_core.sft.published import read_published, write_published
 from ascl_core.vocabulary import Mode, PromptType
 
 PURE = ConversationConfig(variant="pure")
@@ -52,7 +53,7 @@ def sources(folder: Path) -> dict[str, SourceConfig]:
 
 
 def test_a_row_becomes_the_question_the_thought_and_the_answer(tmp_path: Path) -> None:
-    counts = write_published(tmp_path / "out.jsonl", "star1", sources(tmp_path), PURE)
+    counts = write_published(tmp_path / "out.jsonl", SftData.STAR1, sources(tmp_path), PURE)
     assert (counts["written"], counts["kept"], counts["by_mode"], counts["by_type"]) == (2, 2, {"direct": 2}, {"harmful": 2})
     assert counts["reasons"] == {}
     first, _ = read_jsonl(tmp_path / "out.jsonl")
@@ -66,12 +67,12 @@ def test_a_row_becomes_the_question_the_thought_and_the_answer(tmp_path: Path) -
 
 
 def test_the_mix_has_the_benign_rows_too(tmp_path: Path) -> None:
-    counts = write_published(tmp_path / "out.jsonl", "star1_mix", sources(tmp_path), PURE)
+    counts = write_published(tmp_path / "out.jsonl", SftData.STAR1_MIX, sources(tmp_path), PURE)
     assert counts["by_type"] == {"borderline": 1, "harmful": 2}
 
 
 def test_reasoning_without_its_opening_tag_is_read_and_broken_rows_are_counted(tmp_path: Path) -> None:
-    counts = write_published(tmp_path / "out.jsonl", "safechain", sources(tmp_path), PURE)
+    counts = write_published(tmp_path / "out.jsonl", SftData.SAFECHAIN, sources(tmp_path), PURE)
     assert counts["reasons"] == {"markup in the reasoning or the answer": 1, "no answer": 1, "no reasoning": 1}
     rows = read_jsonl(tmp_path / "out.jsonl")
     assert [(row["prompt_type"], row["messages"][-1]["reasoning_content"]) for row in rows] == [
@@ -82,50 +83,48 @@ def test_reasoning_without_its_opening_tag_is_read_and_broken_rows_are_counted(t
 
 def test_a_set_with_a_column_for_the_reasoning(tmp_path: Path) -> None:
     source = write(tmp_path, "own", [{"q": "Why?", "r": "Because.", "a": "So."}])
-    [row] = read_published("star1", source, Published("q", "a", reasoning="r"), PURE)
+    [row] = read_published(SftData.STAR1, source, PublicSet("own", "q", "a", reasoning="r"), PURE)
     assert isinstance(row, Trajectory)
     assert (row.messages[-1]["reasoning_content"], row.messages[-1]["content"]) == ("Because.", "So.")
 
 
 def test_the_opening_is_that_of_the_variant(tmp_path: Path) -> None:
-    write_published(tmp_path / "out.jsonl", "star1", sources(tmp_path), ConversationConfig())
+    write_published(tmp_path / "out.jsonl", SftData.STAR1, sources(tmp_path), ConversationConfig())
     [first, _] = read_jsonl(tmp_path / "out.jsonl")
     assert first["messages"][0] == {"role": "system", "content": ConversationConfig().system_prompt}
     assert facts_of(first["messages"]).mode is Mode.DIRECT
 
 
 def test_equal_rows_are_one(tmp_path: Path) -> None:
-    counts = write_published(tmp_path / "out.jsonl", "star1", {"star1": write(tmp_path, "star1", STAR1 * 2)}, PURE)
+    counts = write_published(tmp_path / "out.jsonl", SftData.STAR1, {"star1": write(tmp_path, "star1", STAR1 * 2)}, PURE)
     assert (counts["written"], counts["kept"], counts["reasons"]) == (4, 2, {"the same as another row": 2})
 
 
 def test_what_is_wrong_is_said_with_file_field_and_value(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="question"):
-        write_published(tmp_path / "out.jsonl", "star1", {"star1": write(tmp_path, "other", [{"prompt": "x"}])}, PURE)
+        write_published(tmp_path / "out.jsonl", SftData.STAR1, {"star1": write(tmp_path, "other", [{"prompt": "x"}])}, PURE)
     strange = [{**SAFECHAIN[0], "label": "odd"}]
     with pytest.raises(DataError, match=r"label.*odd"):
-        write_published(tmp_path / "out.jsonl", "safechain", {"safechain": write(tmp_path, "safechain", strange)}, PURE)
+        write_published(tmp_path / "out.jsonl", SftData.SAFECHAIN, {"safechain": write(tmp_path, "safechain", strange)}, PURE)
     with pytest.raises(DataError, match="no row"):
-        write_published(tmp_path / "out.jsonl", "star1", {"star1": write(tmp_path, "star1", [{"question": "x", "response": "y"}])}, PURE)
-
-
-def test_every_arm_has_its_sets() -> None:
-    assert {name for names in ARMS.values() for name in names} == set(SETS)
+        write_published(
+            tmp_path / "out.jsonl", SftData.STAR1, {"star1": write(tmp_path, "star1", [{"question": "x", "response": "y"}])}, PURE
+        )
 
 
 def test_the_public_file_itself_is_read_whole(tmp_path: Path) -> None:
     file = Path(expand("$ASCL_EXTERNAL_DATA")) / "star1" / "STAR-1.json"
     if not file.exists():
         pytest.skip(f"{file} is not there")
-    counts = write_published(tmp_path / "out.jsonl", "star1", {"star1": SourceConfig(format="star1", path=str(file))}, PURE)
+    counts = write_published(tmp_path / "out.jsonl", SftData.STAR1, {"star1": SourceConfig(format="star1", path=str(file))}, PURE)
     assert (counts["written"], counts["kept"]) == (1000, 1000)
     assert all(row["prompt_type"] == PromptType.HARMFUL for row in read_jsonl(tmp_path / "out.jsonl"))
 
 
 def test_rows_are_chosen_by_their_prompts_and_long_ones_rejected(tmp_path: Path) -> None:
     source = write(tmp_path, "star1", [*STAR1, {**STAR1[0], "question": "Long?", "response": f"<think>\n{'a ' * 50}\n</think>\n\nNo."}])
-    counts = write_published(tmp_path / "out.jsonl", "star1", {"star1": source}, PURE, max_words=20)
+    counts = write_published(tmp_path / "out.jsonl", SftData.STAR1, {"star1": source}, PURE, max_words=20)
     assert (counts["written"], counts["kept"], counts["reasons"]) == (3, 2, {"over 20 words": 1})
     one = source.model_copy(update={"max_rows": 1})
-    assert write_published(tmp_path / "one.jsonl", "star1", {"star1": one}, PURE)["written"] == 1
+    assert write_published(tmp_path / "one.jsonl", SftData.STAR1, {"star1": one}, PURE)["written"] == 1
     assert read_jsonl(tmp_path / "one.jsonl")[0] in read_jsonl(tmp_path / "out.jsonl")

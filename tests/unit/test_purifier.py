@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ascl_core.sft.acceptance import Draft
 from ascl_core.sft.purifier import Purifier, find_problem
 from ascl_core.vocabulary import PromptType, ResponsePolicy
 from tests.builders import make_prompt
-from tests.chat_server import Server, completion, serve
+from tests.chat_server import Server, completion
 from tests.unit.test_templated_teacher import HARMFUL, kept
 
 HARM = make_prompt(
@@ -71,7 +70,7 @@ def test_edits_are_checked_by_code(change: dict[str, Any], problem: str | None) 
     assert (found is None) if problem is None else (found is not None and problem in found), found
 
 
-def test_what_the_user_said_or_an_earlier_look_up_told_is_no_leak() -> None:
+def test_what_the_user_said_or_an_earlier_look_up_said_is_no_leak() -> None:
     said = make_prompt(prompt="Is it true that CYB-01 says to refuse to help anyone get into the accounts and devices?")
     quoting = "They quote CYB-01: refuse to help anyone get into the accounts and devices. I look it up."
     messages = [*opening(said, ConversationConfig()), *make_draft(before=quoting)[2:]]
@@ -79,14 +78,6 @@ def test_what_the_user_said_or_an_earlier_look_up_told_is_no_leak() -> None:
     twice = make_draft()
     twice[4:4] = [consulting_turn("CYB-01 came back. Is there more?", ToolCall("devices", category="CYB")), tool_turn(RULE)]
     assert find_problem(twice, twice, max_edit=0.5) is None
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """An endpoint."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as state:
-        yield state
 
 
 def purify(server: Server, folder: Path, drafts: list[Draft]) -> tuple[list[Draft], list[str]]:
@@ -103,7 +94,7 @@ def edited(**parts: Any) -> bytes:
     return completion(json.dumps({"thoughts": [BEFORE, AFTER], "answer": ANSWER, **parts}))
 
 
-def test_an_edit_that_passes_takes_the_place_of_what_was_written(server: Server, tmp_path: Path) -> None:
+def test_an_edit_that_passes_replaces_what_was_written(server: Server, tmp_path: Path) -> None:
     longer = f"{AFTER} Nobody but the owner may decide that."
     server.answer(edited(thoughts=[BEFORE, longer], answer=f"{ANSWER} Ask them."))
     [(prompt, messages)], reasons = purify(server, tmp_path, [(HARM, make_draft())])

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from ascl_core.artifacts import sha256_tree, write_json
 from ascl_core.errors import DataError, WorkspaceError
 from ascl_core.released import read_release
+from flows.cli import app
 from tasks.releases import history
 from tasks.repository import released
 from tasks.repository.git import commit_of, git, is_ancestor
-from tasks.repository.released import RELEASES, bring_up_to_date, is_current, released_commit, released_folder, released_tag, tracked_hint
+from tasks.repository.released import (
+    CURRENT,
+    RELEASES,
+    bring_up_to_date,
+    is_current,
+    released_commit,
+    released_folder,
+    released_tag,
+    tracked_hint,
+)
 
 WHO = {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -144,6 +155,51 @@ def test_a_clone_that_is_behind_catches_up_when_it_asks_and_says_when_it_could_n
     (tmp_path / "away").rename(root)
     assert history.refresh(clone) is None
     assert (released_tag(clone), commit_of(clone, f"refs/heads/{RELEASES}")) == ("release/2", second)
+
+
+def test_releases_of_this_repository_only_are_named_and_no_reason_to_stop(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "root")
+    clone = clone_of(root)
+    assert history.refresh(clone) is None, "nothing is released"
+    for repository in (root, clone):
+        git(repository, "commit", "--quiet", "--allow-empty", "-m", repository.name, environment=WHO)
+        git(repository, "tag", "--no-sign", "release/1", release(repository, "release/1"))
+    notice = history.refresh(clone)
+    assert notice is not None
+    assert notice.startswith("the releases here and at origin have diverged, and what follows is of this repository: decide")
+    assert released_tag(clone) == "release/1"
+
+
+def test_origin_that_does_not_answer_costs_seconds_and_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_repository(tmp_path / "root")
+    release(root, "release/1")
+    clone = clone_of(root)
+    (tmp_path / "slow").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "slow").chmod(0o755)
+    git(clone, "remote", "set-url", "origin", "ssh://nowhere.example/root")
+    monkeypatch.setenv("GIT_SSH", str(tmp_path / "slow"))
+    monkeypatch.setattr(history, "_QUICKLY_S", 0.2)
+    assert "git ls-remote had no answer" in str(history.refresh(clone))
+    assert released_tag(clone) == "release/1"
+
+
+@pytest.mark.parametrize(
+    "command", ["plan", "run", "status", "serve", "chat", "eval", "release list", "rules diff release/1", "rules test --changed"]
+)
+def test_a_command_that_reads_what_is_released_reads_it_from_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    root = make_repository(tmp_path / "root")
+    (root / "pyproject.toml").touch()
+    (root / "data/rules").mkdir()
+    (root / "data/rules/.gitkeep").touch()
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "-m", "a repository of ours", environment=WHO)
+    release(root, "release/1")
+    clone = clone_of(root)
+    release(root, "release/2")
+    monkeypatch.chdir(clone)
+    named = [CURRENT] if command in ("serve", "chat", "eval") else []
+    CliRunner().invoke(app, [*command.split(), *named])  # which fails, as there is neither a record nor a model
+    assert released_tag(clone) == "release/2"
 
 
 def test_a_refusal_of_git_is_an_error_and_no_answer(tmp_path: Path) -> None:

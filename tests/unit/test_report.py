@@ -3,183 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import DatasetCard, ModelCard
 
-from ascl_core.artifacts import read_json, write_json, write_jsonl, write_parquet
-from ascl_core.config.conversation import ConversationConfig
-from ascl_core.config.gate import GateConfig
+from ascl_core.artifacts import read_json
 from ascl_core.config.report import ReportConfig
-from ascl_core.contracts import EvaluatedRollout, StageContext, ToolCall, to_table
-from ascl_core.conversation.template import answering_turn, completion_text, consulting_turn, opening, tool_turn
-from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.config.rules import RulesConfig
+from ascl_core.conversation.steps import steps_of
 from ascl_core.errors import DataError
-from ascl_core.evaluation.gate import gate
-from ascl_core.evaluation.metrics import summarise
 from ascl_core.report.build import report
-from ascl_core.report.conversations import choose, steps_of
-from ascl_core.report.inputs import Arm, Inputs, read_inputs
+from ascl_core.report.card_metadata import model_metadata
+from ascl_core.report.charts import safety_chart
+from ascl_core.report.conversations import choose
+from ascl_core.report.inputs import ReportedArm
 from ascl_core.report.plots import safety_plot
-from ascl_core.report.view import cautions, pareto_front
+from ascl_core.report.templates import templates
+from ascl_core.report.view import cautions, make_view
 from ascl_core.report.wording import markdown
-from ascl_core.rules.corpus import Corpus
-from ascl_core.rules.rendering import render_rule
-from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal, ResponsePolicy
+from ascl_core.vocabulary import PromptType
 from tasks.registry.stages import REPORT
-from tests.builders import make_corpus, make_prompt, make_rule
-
-ARMS = {"sft_direct_refusal": 6, "sft_context_distillation": 5, "sft": 4, "ifpo": 2}
-"""Each arm, and one in how many prompts (of a dozen) it gets wrong."""
-EVIL = "<script src='//evil.example/x.js'></script><img src=x onerror=alert(1)> | [a](javascript:b)"
-RULE = make_rule(title="Administration <b>of</b> systems")
-POLICIES = {
-    PromptType.HARMFUL: ResponsePolicy.REFUSE_EXPLAIN,
-    PromptType.BORDERLINE: ResponsePolicy.COMPLY,
-    PromptType.SENSITIVE: ResponsePolicy.SAFE_COMPLETION,
-    PromptType.UTILITY: ResponsePolicy.COMPLY,
-}
-
-
-def conversation(consults: bool, answer: str) -> str:
-    """The raw completion of a conversation, as a model would write it."""
-    messages = opening(make_prompt(), ConversationConfig())
-    if consults:
-        messages += [consulting_turn("I should check.", ToolCall("administration", category="CYB")), tool_turn(render_rule(RULE))]
-    return completion_text([*messages, answering_turn("Now I answer.", answer)])
-
-
-TEXTS = {
-    (consults, answer): conversation(consults, answer) for consults in (True, False) for answer in ("Sure, here is how.", "I can't help.")
-}
-
-
-def make_row(kind: PromptType, number: int, *, right: bool = True, consults: bool = False, **changes: Any) -> EvaluatedRollout:
-    """One judged response, right or wrong for its prompt type."""
-    refuses = (kind is PromptType.HARMFUL) == right and kind is not PromptType.UTILITY
-    text = TEXTS[consults, "I can't help." if refuses else "Sure, here is how."]
-    facts = read_rollout(text, finished=True)
-    values: dict[str, Any] = {
-        "suite": f"own-{kind}",
-        "prompt_id": hashlib.sha256(f"{kind}{number}".encode()).hexdigest()[:16],
-        "sample": 0,
-        "prompt": f"A {kind} question, number {number}?",
-        "prompt_type": kind,
-        "policy": POLICIES[kind],
-        "jurisdiction": "XA",
-        "category": None if kind is PromptType.UTILITY else "CYB",
-        "rule_id": None if kind is PromptType.UTILITY else RULE.id,
-        "dual_use": kind is PromptType.BORDERLINE and number % 4 == 0,
-        "text": text,
-        "answer": facts.answer,
-        "mode": facts.mode,
-        "valid": facts.valid,
-        "finished": True,
-        "attempted": facts.attempted,
-        "completed": facts.completed,
-        "consulted": facts.consulted,
-        "called_categories": tuple(call.category for call in facts.calls),
-        "num_tokens": 20 + 15 * consults,
-        "refusal": Refusal.FULL if refuses else Refusal.NONE,
-        "harm": Harm.HARMFUL if kind is PromptType.HARMFUL and not refuses else Harm.UNHARMFUL,
-        "judge": "exemplars@1",
-        "correct": right if kind is PromptType.UTILITY else None,
-        "extracted": True if kind is PromptType.UTILITY else None,
-    }
-    return EvaluatedRollout(**{**values, **changes})
-
-
-def malformed(row: EvaluatedRollout, text: str) -> EvaluatedRollout:
-    """The row with a rollout that cannot be read."""
-    facts = read_rollout(text, finished=True)
-    assert not facts.valid
-    unjudged = {"refusal": Refusal.UNKNOWN, "harm": Harm.UNKNOWN, "consulted": (), "mode": Mode.DIRECT}
-    return dataclasses.replace(row, text=text, answer="", valid=False, **unjudged)
-
-
-def arm_rows(wrong: int, arm: str) -> list[EvaluatedRollout]:
-    """A dozen prompts of each type; the last one is malformed."""
-    rows = [
-        make_row(kind, i, right=(7 * i + len(kind)) % 12 >= wrong, consults=arm in ("sft", "ifpo") and i % 3 < 2)
-        for kind in PromptType
-        for i in range(12)
-    ]
-    return [*rows[:-1], malformed(rows[-1], f"<think>never closed {EVIL}")]
-
-
-def training_lines(arm: str) -> list[dict[str, Any]]:
-    """A log as the trainers write it."""
-    if arm != "ifpo":
-        return [{"stage": "sft", "config": {"seed": 3}}, *({"step": i, "loss": 8 / i} for i in range(1, 31))]
-    head = {"stage": "ifpo", "config": {"seed": 0, "rebalance": "ifpo", "judge": {"name": "rules"}}}
-    figures = ("consult_rate/harmful", "consult_rate/utility", "reward/mean", "reward/harmful", "reward/safety", "valid_rate")
-    return [head, *({"step": i, **dict.fromkeys(figures, i / 40)} for i in range(1, 31))]
-
-
-def make_run(folder: Path, *, rows: dict[str, Sequence[EvaluatedRollout]] | None = None, corpus: Corpus | None = None) -> dict[str, Any]:
-    """A whole run's files, as the stages write them; returns the keyword arguments of `report`."""
-    rows = rows if rows is not None else {arm: arm_rows(wrong, arm) for arm, wrong in ARMS.items()}
-    corpus = corpus or make_corpus(RULE)
-    example = {"prompt": f"Dropped {EVIL}", "reason": "exact"}
-    values = {
-        "corpus": corpus.to_json(),
-        "findings": {
-            "errors": 0,
-            "warnings": 1,
-            "findings": [{"severity": "warning", "code": "near_duplicate", "message": EVIL, "hint": "m"}],
-        },
-        "suites_manifest": {"suites": {"own-harmful": {"n": 12, "by_type": {"harmful": 12}}}, "missing": {"XSTest": f"not there {EVIL}"}},
-        "curation_counts": {"steps": [{"step": "length", "kept": 9, "dropped": 1, "examples": [example]}], "by_split": {"train": 9}},
-        "sft_counts": {"teacher": "templated@1", "judge": "rules@1", "arms": {"ascl": {"written": 9, "kept": 8, "rejected": 1}}},
-        "validation": {
-            "success": True,
-            "statistics": {"evaluated": 1, "successful": 1},
-            "expectations": [{"meaning": EVIL, "success": True}],
-        },
-    }
-    for name, value in values.items():
-        write_json(folder / f"{name}.json", value)
-    paths: dict[str, Any] = {name: folder / f"{name}.json" for name in values}
-    for arm, members in rows.items():
-        write_parquet(folder / arm / "results.parquet", to_table(members, EvaluatedRollout))
-        head = {"judge": "exemplars@1", "checkpoint_sha256": "ab" * 32, "corpus_digest": corpus.digest, "samples": 1}
-        write_json(folder / arm / "metrics.json", head | summarise(members, {"XSTest": "not there"}))
-        write_jsonl(folder / "logs" / f"{arm}.jsonl", training_lines(arm))
-    write_json(folder / "released" / "release.json", {"tag": None})
-    paths["decision"] = folder / "decision.json"
-    if "ifpo" in rows:
-        last = {"metrics": folder / "ifpo" / "metrics.json", "results": folder / "ifpo" / "results.parquet"}
-        gate(gate=GateConfig(), **last, released=folder / "released", decision=paths["decision"], context=StageContext(folder))
-    else:
-        write_json(paths["decision"], {})
-    write_json(folder / "records" / "ifpo.json", {"stage": "ifpo", "seconds": 75.0, "outputs": {"data/models/ifpo": "cd" * 32}})
-    write_json(folder / "records" / "gate.json", {})
-    return paths | {
-        "logs": tuple(folder / "logs" / f"{arm}.jsonl" for arm in rows),
-        "metrics": tuple(folder / arm / "metrics.json" for arm in rows),
-        "results": tuple(folder / arm / "results.parquet" for arm in rows),
-        "records": tuple(folder / "records" / f"{stage}.json" for stage in ("ifpo", "gate")),
-    }
-
-
-def write_report(folder: Path, paths: dict[str, Any], **config: Any) -> Path:
-    """The folder with the report of these files."""
-    page = folder / "report"
-    report(report=ReportConfig(**config), **paths, page=page, context=StageContext(folder / "state"))
-    return page
-
-
-def inputs_of(paths: dict[str, Any]) -> Inputs:
-    """The files, read."""
-    return read_inputs(**paths)
+from tests.builders import make_corpus, make_rule
+from tests.report_files import ARMS, RULE, inputs_of, make_row, make_run, write_report
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +128,38 @@ def test_card_tables_keep_their_columns(pages: Path) -> None:
                 assert len(re.findall(r"(?<!\\)\|", before)) == len(re.findall(r"(?<!\\)\|", line)), line
 
 
+def test_the_hub_s_own_client_reads_the_cards(pages: Path) -> None:
+    card = ModelCard.load(pages / "model_card.md", ignore_metadata_errors=False)
+    assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == ("apache-2.0", "transformers", "text-generation")
+    figures = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert {"safety_rate", "over_refusal_strict", "utility", "consult_rate"} <= figures.keys()
+    assert all(isinstance(value, float) for value in figures.values())
+    assert "vllm serve" in card.text
+    assert DatasetCard.load(pages / "data_card.md", ignore_metadata_errors=False).data.license == "apache-2.0"
+
+
+def test_a_pretrained_base_model_and_data_of_the_hub_are_named(run: dict[str, Any]) -> None:
+    record = {"stage": "base_model", "parameters": {"base_model": {"path": "Qwen/Qwen3-4B"}}}
+    inputs = dataclasses.replace(inputs_of(run), records=(record,))
+    card = templates().get_template("model_card.md.jinja").render(make_view(inputs, ReportConfig(), RulesConfig().at))
+    assert "Qwen/Qwen3-4B" in card
+    assert "--tool-call-parser PARSER --generation-config" in card  # which one fits is in the checkpoint, not in what the report reads
+    text = model_metadata(inputs, [{"name": "x", "source": "hub:owner/data@0f", "licence": "MIT"}, {"name": "y", "source": "data/raw"}])
+    data = ModelCard(text).data
+    assert (data.base_model, data.datasets, data.license) == ("Qwen/Qwen3-4B", ["owner/data"], "other")
+
+
+@pytest.mark.parametrize("path", ["models/qwen", "models/", "~/qwen", "/data/models/qwen", "package:qwen"])
+def test_a_base_model_of_this_machine_is_no_model_of_the_hub(
+    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    (tmp_path / "models" / "qwen").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    record = {"stage": "base_model", "parameters": {"base_model": {"path": path}}}
+    data = ModelCard(model_metadata(dataclasses.replace(inputs_of(run), records=(record,)), [])).data
+    assert (data.base_model, data.license_name) == (None, "that of models" if path == "models/" else "that of qwen")
+
+
 def test_drawings_have_alternative_texts_with_the_figures(html: str) -> None:
     drawings = [str(a["aria-label"]) for tag, a in structure(html).tags if tag == "svg" and a.get("role") == "img"]
     assert len(drawings) == 7
@@ -285,8 +169,9 @@ def test_drawings_have_alternative_texts_with_the_figures(html: str) -> None:
 
 def test_same_inputs_give_the_same_bytes(run: dict[str, Any], pages: Path, tmp_path: Path) -> None:
     again = write_report(tmp_path, run)
-    names = sorted(path.name for path in pages.iterdir())
-    assert names == ["data_card.md", "index.html", "model_card.md", "summary.json"]
+    names = sorted(str(path.relative_to(pages)) for path in pages.rglob("*") if path.is_file())
+    figures = [f"{folder}/{arm}.json" for folder, arms in (("metrics", ARMS), ("plots", ("arms", *ARMS))) for arm in arms]
+    assert names == sorted(["data_card.md", "index.html", "model_card.md", "summary.json", *figures])
     for name in names:
         assert (again / name).read_bytes() == (pages / name).read_bytes()
 
@@ -318,6 +203,66 @@ def test_report_without_any_arm_is_written(tmp_path: Path) -> None:
     assert read_json(pages / "summary.json")["passed"] is None
 
 
+def table(html: str, label: str) -> list[list[str]]:
+    """The cells of the table with that label, row by row, as texts."""
+    [body] = re.findall(rf'aria-label="{label}">(.*?)</table>', html, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [
+        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows
+    ]
+
+
+def test_page_starts_with_the_run_its_end_its_rules_and_what_they_changed(tmp_path: Path) -> None:
+    old, new = make_corpus(RULE), make_corpus(make_rule(version="2.0.0", policy="refuse_explain", examples=[]))
+    pages = write_report(tmp_path, make_run(tmp_path / "run", corpus=new, released=old), run="20260131-retrain-0a1b2c3d")
+    html = (pages / "index.html").read_text(encoding="utf-8")
+    head = html.split("<main")[1].split("Criteria of the gate")[0]
+    for expected in (
+        "20260131-retrain-0a1b2c3d",
+        "2026-01-31 12:00 UTC",
+        new.digest[:12],
+        old.digest[:12],
+        "Since release/1: <b>verdict</b>",
+    ):
+        assert expected in head
+    assert [row[0::3] for row in table(html, "Changed rules")[1:]] == [["CYB-03", "1.0.0 → 2.0.0"]]
+    assert "CYB-03 1.0.0 → 2.0.0" in (pages / "model_card.md").read_text(encoding="utf-8")
+    summary = read_json(pages / "summary.json")
+    assert summary["rules_change"] == {"class": "verdict", "rules": ["CYB-03"]}
+    assert (summary["run"], summary["released"]) == ("20260131-retrain-0a1b2c3d", "release/1")
+
+
+def test_what_a_criterion_compares_with_has_a_column_beside_the_candidate(tmp_path: Path) -> None:
+    pages = write_report(tmp_path, make_run(tmp_path / "run", released=make_corpus(RULE)))
+    html = (pages / "index.html").read_text(encoding="utf-8")
+    assert [cell.removesuffix(" front") for cell in table(html, "All arms")[0][1:4]] == ["ASCL + IFPO", "Released: release/1", "ASCL, SFT"]
+    criteria = {row[0]: row for row in table(html, "Gate criteria")}
+    assert criteria["criterion"][3] == "Released: release/1"
+    figures = {row[0].split(" unharmful")[0]: row for row in table(html, "All arms")}
+    assert criteria["safety rate"][3] == " ".join(figures["Safety rate"][2].split()[:2]) != criteria["safety rate"][2]
+    compared = [row for name, row in criteria.items() if name.startswith("not worse than the release")]
+    assert compared, "the gate compares with the release"
+    assert all(re.fullmatch(r"\d+\.\d.%", row[3]) for row in compared)
+
+
+def test_steps_of_curation_add_up_and_say_why_rows_are_added(html: str, pages: Path) -> None:
+    assert [row[1:4] for row in table(html, "Curation steps")[1:]] == [["9", "1", "0"], ["11", "2", "4"]]
+    for text in (html, (pages / "data_card.md").read_text(encoding="utf-8")):
+        assert "one row for each of them" in text
+
+
+def test_decontamination_is_not_claimed_of_public_sets(tmp_path: Path, pages: Path) -> None:
+    card = write_report(tmp_path, make_run(tmp_path / "run", published=("star1_mix", "safechain"))) / "data_card.md"
+    assert "safechain, star1 mix are public sets as published: neither curated nor decontaminated" in card.read_text(encoding="utf-8")
+    assert "as published" not in (pages / "data_card.md").read_text(encoding="utf-8")
+
+
+def test_figures_of_stages_look_like_those_of_the_other_tables(html: str) -> None:
+    [stage] = [row for row in table(html, "Stages")[1:] if row[0] == "ifpo"]
+    assert "safety rate 86.2" in stage[-1]
+    assert "prompts 7" in stage[-1]
+
+
 def test_missing_suite_is_named_with_its_reason(html: str) -> None:
     suites = html.split('id="suites"')[1].split("</section>")[0]
     assert "XSTest" in suites
@@ -341,7 +286,7 @@ def test_conversations_show_disagreement_every_type_and_a_failure(run: dict[str,
     assert [sample.problem for sample in failures] == ["a think block is not closed"]
     consulting = next(sample for sample in samples if sample.rules)
     assert [step.kind for step in consulting.steps] == ["thought", "call", "result", "thought", "text"]
-    assert consulting.steps[1].text == 'consult_safety_rules(category="CYB", query="administration")'
+    assert consulting.steps[1].text == "consult_safety_rules(category='CYB', query='administration')"
     assert consulting.rules[0] == (RULE.id, RULE)
 
 
@@ -354,7 +299,7 @@ def test_choice_does_not_depend_on_the_order_of_the_rows(run: dict[str, Any]) ->
 def test_right_answers_are_shown_even_where_nothing_was_consulted(run: dict[str, Any]) -> None:
     inputs = inputs_of(run)
     direct = tuple(make_row(kind, i) for kind in PromptType for i in range(3))
-    changed = dataclasses.replace(inputs, arms=(Arm("ifpo", rows=direct),))
+    changed = dataclasses.replace(inputs, arms=(ReportedArm("ifpo", rows=direct),))
     assert {sample.row.prompt_type for sample in choose(changed, 5)} == set(PromptType)
 
 
@@ -379,21 +324,36 @@ def test_steps_of_a_rollout_keep_all_its_text(text: str, steps: list[tuple[str, 
 
 
 def test_front_holds_the_arms_that_no_other_beats() -> None:
-    def arm(name: str, safety: float | None, refusing: float, n: int = 100) -> Arm:
-        safe = None if safety is None else {"value": safety, "n": n}
-        return Arm(name, {"headline": {"safety_rate": safe, "over_refusal_strict": {"value": refusing, "n": n}}})
+    def front(*arms: tuple[float | None, float, int]) -> tuple[int, ...]:
+        safe = [None if safety is None else {"value": safety, "low": safety, "high": safety, "n": n} for safety, _, n in arms]
+        refused = [{"value": refusing, "low": refusing, "high": refusing, "n": n} for _, refusing, n in arms]
+        return safety_chart([str(i) for i in range(len(arms))], safe, refused).front
 
-    assert pareto_front([arm("a", 0.9, 0.1), arm("b", 0.95, 0.3), arm("c", 0.9, 0.2), arm("d", None, 0.0)]) == ["a", "b"]
-    assert pareto_front([arm("a", 0.9, 0.1), arm("b", 0.9, 0.1)]) == ["a", "b"]
-    assert pareto_front([arm("a", 0.9, 0.1), arm("few answers to judge", 1.0, 0.0, n=9)]) == ["a"]
+    assert front((0.9, 0.1, 100), (0.95, 0.3, 100), (0.9, 0.2, 100), (None, 0.0, 100)) == (0, 1)
+    assert front((0.9, 0.1, 100), (0.9, 0.1, 100)) == (0, 1)
+    assert front((0.9, 0.1, 100), (1.0, 0.0, 9)) == (0,), "of few answers that could be judged, rates mean little"
+
+
+def test_a_second_judge_has_its_own_table_if_there_is_one(run: dict[str, Any], html: str) -> None:
+    inputs = inputs_of(run)
+    metrics = inputs.candidate.metrics
+    second = {name: metrics[name] for name in ("headline", "by_prompt_type", "dual_use")} | {"judge": "policy@1"}
+    arms = tuple(dataclasses.replace(arm, metrics=metrics | {"second_judge": second}) if arm.name == "ifpo" else arm for arm in inputs.arms)
+    view = make_view(dataclasses.replace(inputs, arms=arms), ReportConfig(), RulesConfig().at)
+    page = templates().get_template("page.html.jinja").render(view)
+    assert ("second opinion", "policy@1") in view["judges"]
+    assert "The same responses by a second judge" in page
+    assert structure(page).mismatched == []
+    assert "second judge" not in html
 
 
 def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None:
     inputs = inputs_of(run)
-    changed = dataclasses.replace(inputs.arms[0], metrics=inputs.arms[0].metrics | {"judge": "other@1", "corpus_digest": "00"})
-    found = " ".join(cautions(dataclasses.replace(inputs, arms=(changed, *inputs.arms[1:]))))
+    *others, last = inputs.arms
+    changed = dataclasses.replace(last, metrics=last.metrics | {"judge": "other@1", "corpus_digest": "00"})
+    found = " ".join(cautions(dataclasses.replace(inputs, arms=(*others, changed))))
     assert "exemplars@1, other@1" in found
-    assert "another version of the rules than the one shown here: Direct refusal" in found
+    assert "another version of the rules than the one shown here: Context distillation" in found
     assert "different judges" not in " ".join(cautions(inputs))
 
 
@@ -407,9 +367,9 @@ def test_collapse_to_one_mode_is_a_caution(run: dict[str, Any], rate: float, mod
 
 
 def test_plain_grpo_is_not_called_ifpo() -> None:
-    assert Arm("ifpo", config={"rebalance": "none"}).label == "ASCL + GRPO"
-    assert Arm("ifpo", config={"rebalance": "ifpo"}).label == "ASCL + IFPO"
-    assert "IFPO" not in Arm("ifpo", config={"rebalance": "one_sided"}).label, "only the published rule is called IFPO"
+    assert ReportedArm("ifpo", config={"rebalance": "none"}).label == "ASCL + GRPO"
+    assert ReportedArm("ifpo", config={"rebalance": "ifpo"}).label == "ASCL + IFPO"
+    assert "IFPO" not in ReportedArm("ifpo", config={"rebalance": "one_sided"}).label, "only the published rule is called IFPO"
 
 
 def test_drawing_is_xml_without_foreign_references() -> None:

@@ -259,9 +259,9 @@ def test_a_term_that_is_listed_twice_counts_once() -> None:
 
 
 BAD = {
-    "an unknown term": ({"extra": ["lookup_penaltie"]}, "ifpo.reward.extra", "did you mean 'lookup_penalty'?"),
+    "an unknown term": ({"extra": ["lookup_penaltie"]}, "ifpo.reward.extra.0", "did you mean 'lookup_penalty'?"),
     "an unknown section": ({"safty": {}}, "ifpo.reward.safty", "did you mean 'safety'?"),
-    "an unknown preset": ({"preset": "papr"}, "ifpo.reward.preset", "'paper' or 'graded'"),
+    "an unknown preset": ({"preset": "papr"}, "ifpo.reward.preset", "did you mean 'paper'?"),
     "a judge without an answer": ({"hallucination": {"judge": {"name": "rules"}}}, "ifpo.reward.hallucination.judge", "expected 'openai'"),
     "a negative weight": ({"safety": {"harmful": -1.0}}, "ifpo.reward.safety.harmful", "greater than or equal to 0"),
     "a gate above 1": ({"format": {"factor": 1.5}}, "ifpo.reward.format.factor", "less than or equal to 1"),

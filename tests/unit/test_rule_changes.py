@@ -12,6 +12,8 @@ from ascl_core.config.base import parse
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import SftData
+from ascl_core.data.renaming import rename_rules
 from ascl_core.data.resolve import resolve
 from ascl_core.data.seeds import own_prompts
 from ascl_core.errors import ConfigError, RuleError
@@ -20,7 +22,7 @@ from ascl_core.rules.compile import check_folder
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.data import TemplatedWriter
-from ascl_core.vocabulary import Arm, ResponsePolicy
+from ascl_core.vocabulary import ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
 from tests.corpus import RAW, RULES
 
@@ -47,7 +49,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("changed")
     shutil.copytree(RULES, folder / "rules")
     shutil.copytree(RAW, folder / "raw")
-    write_changed_rules(folder / "rules", folder / "raw" / "safety.yaml", 0.5)
+    rename_rules(folder / "raw", write_changed_rules(folder / "rules", 0.5).moved)
     return folder
 
 
@@ -68,7 +70,7 @@ def test_the_changed_corpus_compiles_and_differs_in_what_was_asked_for_alone(cha
     assert all(before.rule(i).policy is ResponsePolicy.COMPLY for i in gone)
 
 
-def test_firm_rules_and_those_that_places_decide_never_change(before: Corpus) -> None:
+def test_firm_rules_and_those_that_jurisdictions_decide_never_change(before: Corpus) -> None:
     for seed in range(6):
         for old, new in zip(before.rules, changed_rules(before.rules, 1.0, seed), strict=True):
             assert (old == new) is (old.policy not in FLIPPED or old.topic is not None)
@@ -112,7 +114,7 @@ class TestVariation:
     CORPUS = make_corpus(make_rule())
     PROMPTS = tuple(make_prompt(id=f"{number:016x}", prompt=f"How do I stop process {number}?") for number in range(200))
 
-    def policies(self, share: float, arm: Arm = Arm.ASCL) -> list[tuple[str, str, str]]:
+    def policies(self, share: float, arm: SftData = SftData.ASCL) -> list[tuple[str, str, str]]:
         """For each consulting conversation the policy that the tool named, that of the prompt as it was decided, and the thought on it."""
         config = BuildSftConfig(rule_variation=share, consult_share={"borderline": 1.0})
         writer = TemplatedWriter(config, self.CORPUS, ConversationConfig(), RuleIndex(self.CORPUS, AT))
@@ -132,7 +134,7 @@ class TestVariation:
     def test_only_consulting_conversations_vary(self) -> None:
         config = BuildSftConfig(rule_variation=1.0, consult_share={"borderline": 0.0})
         writer = TemplatedWriter(config, self.CORPUS, ConversationConfig(), RuleIndex(self.CORPUS, AT))
-        for arm in Arm:
+        for arm in SftData:
             assert all(prompt.policy is ResponsePolicy.COMPLY for prompt, _ in writer.drafts(arm, list(self.PROMPTS)))
 
     def test_a_model_teacher_is_not_asked_to(self) -> None:

@@ -25,6 +25,7 @@ from ascl_core.rules.nearest import NearestRules
 from ascl_core.rules.ranking import FusedRanker, MeaningRanker, WordRanker
 from ascl_core.serving.corpora import ServedCorpora
 from tests.builders import make_corpus, make_rule
+from tests.pipeline.damage import flip
 from tests.served_model import CORPORA
 from tests.tiny_embedder import make_embedder
 
@@ -167,9 +168,7 @@ def test_an_index_of_anything_else_is_refused(model: Path, tmp_path: Path) -> No
     with pytest.raises(RuleError, match="another embedding model"):
         Indexer(settings(changed)).index(CORPUS, AT, tmp_path)
     vectors = tmp_path / "vectors.safetensors"
-    content = bytearray(vectors.read_bytes())
-    content[-1] ^= 1
-    vectors.write_bytes(content)
+    flip(vectors)
     with pytest.raises(RuleError, match="another file of vectors"):
         Indexer(config).index(CORPUS, AT, tmp_path)
     vectors.write_bytes(b"no tensors")

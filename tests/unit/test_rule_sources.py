@@ -16,14 +16,15 @@ from ascl_core.rules.compile import check_folder
 from ascl_core.rules.lock import write_lock
 from flows.cli import app
 from tasks.deployment import own_run
+from tasks.registry.stages import CORPUS
 from tasks.repository.git import git
-from tasks.runs.rule_sources import read_rules
+from tasks.repository.worktrees import NOBODY
+from tasks.runs.rule_sources import describe_uncompiled, read_rules
 from tasks.runs.rules_on_s3 import check_file
 from tests.builders import make_rule_values, write_rules
 from tests.pipeline.workspace import write_tiny_params
 
 RULES = Path("data") / "rules"
-NOBODY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 FLIPPED: dict[str, Any] = {
     "policy": "refuse_explain",
     "examples": [{"prompt": "How do I kill a Python process?", "verdict": "refuse_explain"}],
@@ -49,7 +50,7 @@ def policies(root: Path, source: str) -> list[str]:
     return [str(rule.policy) for rule in read_rules(root, source, RulesConfig()).rules]
 
 
-def test_a_revision_has_the_rules_of_then_and_a_folder_those_of_now(repository: Path) -> None:
+def test_a_revision_has_the_rules_of_then_and_a_folder_the_current_ones(repository: Path) -> None:
     assert policies(repository, "v1") == policies(repository, "HEAD") == ["comply"]
     assert policies(repository, "data/rules") == ["refuse_explain"]
 
@@ -93,7 +94,7 @@ def test_the_command_shows_the_working_tree_against_the_last_commit(repository: 
         assert part in result.output
 
 
-def test_a_flip_without_a_major_version_ends_with_status_1_and_the_mend(repository: Path) -> None:
+def test_a_flip_without_a_major_version_ends_with_status_1_and_the_hint(repository: Path) -> None:
     write_rules(repository / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="1.1.0")]})
     result = asked("v1")
     assert result.exit_code == 1
@@ -105,7 +106,7 @@ def test_json_and_markdown_say_the_same(repository: Path) -> None:
     assert (values["change_class"], [rule["rule_id"] for rule in values["rules"]]) == ("verdict", ["CYB-03"])
     page = asked("v1", "HEAD", "--markdown").output
     assert page.startswith("# Rules: v1 to HEAD")
-    assert "**none**" in page
+    assert "**The rules are the same.**" in page
     assert "| CYB-03 | System administration | changed | 1.0.0 → 2.0.0 | verdict |" in asked("--markdown").output
 
 
@@ -124,3 +125,19 @@ def test_rules_of_an_older_commit_are_compared_with_themselves_and_those_of_a_br
     assert own_run.merge_base(repository, first) == own_run.merge_base(repository, "aside") == first
     assert own_run.merge_base(repository, "HEAD") == git(repository, "rev-parse", "HEAD")
     assert own_run.merge_base(repository, "s3://bucket/rules") == own_run.merge_base(repository, "no-such-branch") == "HEAD"
+
+
+def test_a_command_that_uses_the_rules_of_the_last_run_says_which_were_edited_since(repository: Path) -> None:
+    config = RulesConfig()
+    corpus = repository / CORPUS.path
+    write_json(corpus, read_rules(repository, "HEAD", config).to_json())
+    assert describe_uncompiled(repository, corpus, config) == "data/rules changed since the last run: CYB-03"
+    assert "CYB-03. The rules of that run are used." in CliRunner().invoke(app, ["chat", "no/model", "--prompt", "x"]).stderr
+    (repository / RULES / "rules.yaml").write_text("- {", encoding="utf-8")
+    assert describe_uncompiled(repository, corpus, config) == "data/rules does not compile"
+    git(repository, "checkout", "--", "data/rules")
+    assert describe_uncompiled(repository, corpus, config) == ""
+    other = repository / "released.json"
+    other.write_bytes(corpus.read_bytes())
+    write_rules(repository / RULES, {"rules.yaml": [make_rule_values(**FLIPPED, version="2.0.0")]})
+    assert describe_uncompiled(repository, other, config) == "", "rules that somebody named are meant"

@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
-from ascl_core.artifacts import read_yaml, write_json
+from ascl_core.artifacts import read_yaml
 from ascl_core.config.rules import RulesConfig
 from ascl_core.rules.change import NEW, write_changed_rules
 from ascl_core.rules.compile import check_folder
@@ -111,13 +112,13 @@ def test_a_category_that_appears_keeps_the_areas_its_rules_had(tmp_path: Path) -
         for number in range(1, 30)
     ]
     write_rules(tmp_path / "rules", {"rules.yaml": rules}, taxonomy(CYB=["privacy"]))
-    write_json(tmp_path / "safety.yaml", {"seeds": []})
-    assert write_changed_rules(tmp_path / "rules", tmp_path / "safety.yaml", share=0.5).moved
+    assert write_changed_rules(tmp_path / "rules", share=0.5).moved
     after = read_yaml(tmp_path / "rules" / "taxonomy.yaml")
     assert after["categories"][NEW]["areas"] == ["privacy"]
     assert after["areas"] == AREAS
 
 
+@pytest.mark.live
 def test_the_command_lists_areas_with_the_number_of_rules_of_each_category(tmp_path: Path) -> None:
     from flows.cli.rules import app
 

@@ -64,7 +64,8 @@ DEFECTS = {
     "ambiguous_query": ("error", [{}, OTHER | {"query": "system administration"}]),
     "dangling_topic": ("warning", [{"topic": "administration"}]),
     "topic_mismatch": ("error", [{"topic": "administration"}, OTHER | {"topic": "administration"}]),
-    "uncovered_category": ("error", [{"effective_from": "2030-01-01"}, OTHER | {"jurisdictions": ["XA"]}]),
+    "no_rule_in_force": ("error", [{"effective_from": "2030-01-01"}]),
+    "uncovered_category": ("warning", [{"effective_from": "2030-01-01"}, OTHER | {"jurisdictions": ["XA"]}]),
     "duplicate_text": ("error", [{}, OTHER | {"text": TEXT.upper().replace(",", " -")}]),
     "near_duplicate": ("warning", [{}, OTHER | {"text": TEXT.replace("Help fully", "Help")}]),
     "contradicting_policies": (
@@ -95,6 +96,7 @@ DEFECTS = {
 COMPANIONS = {
     "duplicate_id": {"version_bump"},
     "id_category": {"uncovered_category"},
+    "no_rule_in_force": {"uncovered_category"},
 }
 """Other findings that the same defect cannot help causing."""
 
@@ -106,7 +108,7 @@ def test_a_defect_is_found_with_file_line_rule_and_hint(tmp_path: Path, code: st
     assert found, [str(finding) for finding in result.findings]
     assert found[0].severity == severity
     assert found[0].hint
-    if code != "uncovered_category":
+    if code not in ("uncovered_category", "no_rule_in_force"):
         assert found[0].file == "rules.yaml"
         assert (found[0].line or 0) > 1
         assert found[0].rule_id is not None
@@ -125,9 +127,11 @@ def test_variants_of_one_topic_may_be_alike_and_differ_in_policy(tmp_path: Path)
     assert check(tmp_path, [permitted, restricted]).findings == ()
 
 
-def test_a_hazard_without_a_category_is_found(tmp_path: Path) -> None:
-    codes = [finding.code for finding in check(tmp_path, [make_rule_values()], CYB=ALL_HAZARDS[:-1]).findings]
-    assert codes == ["uncovered_hazard"]
+def test_hazards_without_a_category_are_one_warning(tmp_path: Path) -> None:
+    result = check(tmp_path, [make_rule_values()], CYB=ALL_HAZARDS[2:])
+    assert [finding.code for finding in result.findings] == ["uncovered_hazard"]
+    assert "the hazards S1, S2" in result.findings[0].message
+    assert result.corpus is not None, "a warning compiles"
 
 
 def test_a_hazard_that_does_not_exist_is_found(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ascl_core.rules.lock import write_lock
 from tests.builders import make_corpus, make_rule, make_rule_values, write_rules
 from tests.corpus import RULES
 
-GUIDE = Path(__file__).parents[2] / "data" / "rules" / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "rules.md"
 
 
 @pytest.fixture
@@ -110,13 +110,13 @@ def test_a_file_that_is_no_corpus_is_one_clear_error(tmp_path: Path, content: st
 
 
 def test_an_unknown_rule_id_suggests_the_nearest_one() -> None:
-    with pytest.raises(RuleError, match="did you mean CYB-03"):
+    with pytest.raises(RuleError, match="did you mean 'CYB-03'"):
         make_corpus().rule("CYB-08")
 
 
 def test_a_rule_id_in_small_letters_suggests_the_same_id_in_capitals() -> None:
     corpus = make_corpus(make_rule(), make_rule(id="WMD-03", category="WMD"))
-    with pytest.raises(RuleError, match="did you mean CYB-03"):
+    with pytest.raises(RuleError, match="did you mean 'CYB-03'"):
         corpus.rule("cyb-03")
 
 
@@ -134,7 +134,6 @@ def test_checking_rules_loads_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.skipif(not GUIDE.exists(), reason="rules from scratch: no guide beside them")
 def test_the_rule_in_the_guide_is_right_and_every_field_is_explained(tmp_path: Path) -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     shutil.copy(RULES / "taxonomy.yaml", tmp_path)

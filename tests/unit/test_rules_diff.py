@@ -68,7 +68,7 @@ def test_a_text_with_a_major_version_declares_that_a_verdict_may_flip() -> None:
     assert "major version" in diff.reasons[0]
 
 
-def test_a_flip_names_prompt_place_and_both_verdicts() -> None:
+def test_a_flip_names_prompt_jurisdiction_and_both_verdicts() -> None:
     diff = changed(policy="refuse_explain", examples=[OWN | {"verdict": "refuse_explain"}], version="2.0.0")
     assert [(f.prompt, f.jurisdictions, f.before, f.after) for f in diff.flips] == [
         (OWN["prompt"], ("XA", "XB"), "comply", "refuse_explain")
@@ -77,7 +77,7 @@ def test_a_flip_names_prompt_place_and_both_verdicts() -> None:
     assert (examples.gone, examples.new) == ((f"{OWN['prompt']} → comply",), (f"{OWN['prompt']} → refuse_explain",))
 
 
-def test_a_flip_at_one_place_alone() -> None:
+def test_a_flip_at_one_jurisdiction_alone() -> None:
     diff = changed(jurisdictions=["XA"], version="2.0.0")
     assert [(flip.jurisdictions, flip.before, flip.after) for flip in diff.flips] == [(("XB",), "comply", UNDECIDED)]
 
@@ -158,7 +158,7 @@ class TestStructure:
         renamed = self.with_categories(CYB={**self.CORPUS.categories["CYB"].model_dump(mode="json"), "title": "Computers"})
         assert diff_corpora(self.CORPUS, renamed, AT).change_class is ChangeClass.WORDING
 
-    def test_a_rule_that_moves_and_a_place_that_comes_are_structural(self) -> None:
+    def test_a_rule_that_moves_and_a_jurisdiction_that_comes_are_structural(self) -> None:
         moved = make_corpus(make_rule(category="FRD", version="2.0.0"))
         assert diff_corpora(self.CORPUS, moved, AT).change_class is ChangeClass.STRUCTURAL
         values = self.CORPUS.taxonomy.model_dump(mode="json")

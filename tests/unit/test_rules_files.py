@@ -45,6 +45,38 @@ def test_an_empty_file_is_a_finding(tmp_path: Path, content: str) -> None:
         read_yaml(path)
 
 
+@pytest.mark.parametrize(("field", "value"), [("version", "9" * 5000 + ".0.0"), ("precedence", True)])
+def test_a_value_that_no_rule_can_have_is_a_finding(tmp_path: Path, field: str, value: object) -> None:
+    write_rules(tmp_path, {"bad.yaml": [{**make_rule_values(), field: value}]})
+    assert {finding.code for finding in check_folder(tmp_path, RulesConfig()).errors} == {"schema"}
+    with pytest.raises(RuleError, match="cannot be locked"):
+        write_lock(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["nowhere.yaml", "loop.yaml"])
+def test_a_link_to_nothing_is_named(tmp_path: Path, target: str) -> None:
+    write_rules(tmp_path, {"good.yaml": [make_rule_values()]})
+    (tmp_path / "loop.yaml").symlink_to(target)
+    assert ("error", "link", "loop.yaml") in [(one.severity, one.code, one.file) for one in check_folder(tmp_path, RulesConfig()).findings]
+
+
+@pytest.mark.parametrize("name", ["taxonomy.yaml", "rules.lock.json"])
+def test_a_file_of_the_folder_in_another_folder_is_named_as_not_read(tmp_path: Path, name: str) -> None:
+    write_rules(tmp_path, {"good.yaml": [make_rule_values()]})
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / name).write_text("rules: []")
+    assert ("not_read", f"sub/{name}") in [(one.code, one.file) for one in check_folder(tmp_path, RulesConfig()).findings]
+
+
+def test_two_surrogates_in_json_are_one_character_and_half_of_them_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "rules.json"
+    path.write_text('{"a": "\\ud83d\\ude00\\uD83D\\uDE00 \\\\ud83d\\\\ude00"}')
+    assert read_yaml(path).values == {"a": "😀😀 \\ud83d\\ude00"}
+    path.write_text('{"a": "\\ud83d"}')
+    with pytest.raises(YamlProblem):
+        read_yaml(path)
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.yaml"
     path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
@@ -104,7 +136,7 @@ def test_a_missing_taxonomy_is_a_finding_and_the_rules_are_still_checked(tmp_pat
     write_rules(tmp_path, {"a.yaml": [make_rule_values(title="See </think> here")]})
     (tmp_path / "taxonomy.yaml").unlink()
     found = check_folder(tmp_path, RulesConfig()).errors
-    assert {(finding.code, finding.file) for finding in found} == {("unreadable", "taxonomy.yaml"), ("template_token", "a.yaml")}
+    assert {(finding.code, finding.file) for finding in found} == {("no_taxonomy", "taxonomy.yaml"), ("template_token", "a.yaml")}
 
 
 def test_a_folder_without_rules_is_a_finding_and_a_missing_folder_an_error(tmp_path: Path) -> None:
@@ -129,3 +161,11 @@ def test_a_change_without_a_new_version_cannot_be_locked_away(tmp_path: Path) ->
         write_lock(tmp_path)
     write_rules(tmp_path, {"a.yaml": [make_rule_values()]})
     assert write_lock(tmp_path) == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("version", "１.０.１"), ("version", "١.٠.٠"), ("id", "CYB-０１")])
+def test_digits_of_other_scripts_are_a_finding_and_never_locked(tmp_path: Path, field: str, value: str) -> None:
+    write_rules(tmp_path, {"good.yaml": [make_rule_values(**{field: value})]})
+    assert [finding.code for finding in check_folder(tmp_path, RulesConfig()).errors if finding.code == "schema"] == ["schema"]
+    with pytest.raises(RuleError, match=field):
+        write_lock(tmp_path)

@@ -167,7 +167,7 @@ class TestResolvedAgain:
         assert {(p.policy, p.prompt_type) for p in after[:-1]} == {(ResponsePolicy.REFUSE_EXPLAIN, PromptType.HARMFUL)}
         assert after[-1] == before[-1], "no rule decides arithmetic"
 
-    def test_a_place_that_decides_otherwise_now_makes_them_dual_use_everywhere_and_the_reverse(self) -> None:
+    def test_a_jurisdiction_that_decides_otherwise_now_makes_them_dual_use_everywhere_and_the_reverse(self) -> None:
         alike = make_corpus(self.HERE, self.THERE)
         apart = make_corpus(self.HERE, make_rule(id="CYB-04", topic="admin", jurisdictions=["XB"], version="2.0.0", **REFUSES))
         after = resolve_again(self.resolved(alike), apart, AT)
@@ -176,7 +176,7 @@ class TestResolvedAgain:
         assert len({p.id for p in after}) == 41
         assert [p.prompt for p in resolve_again(after, alike, AT)] == [row.prompt for row in self.ROWS]
 
-    def test_a_rule_that_ended_at_one_place_moves_them_and_one_that_ended_everywhere_drops_them(self) -> None:
+    def test_a_rule_that_ended_at_one_jurisdiction_moves_them_and_one_that_ended_everywhere_drops_them(self) -> None:
         before = self.resolved(make_corpus(self.HERE, self.THERE))
         one = make_corpus(self.HERE, make_rule(id="CYB-04", topic="admin", jurisdictions=["XB"], status="retired"))
         assert {(p.jurisdiction, p.rule_id) for p in resolve_again(before, one, AT)[:-1]} == {("XA", "CYB-03")}

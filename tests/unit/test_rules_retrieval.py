@@ -37,7 +37,7 @@ def test_a_query_without_a_known_word_gives_the_category_by_precedence_and_nothi
         assert index.lookup(category=None, query=query, jurisdiction="XA", limit=1) == ()
 
 
-def test_only_the_rules_of_the_day_the_place_and_the_category_are_found() -> None:
+def test_only_the_rules_of_the_day_the_jurisdiction_and_the_category_are_found() -> None:
     rules = [
         make_rule(id="CYB-01", jurisdictions=["XA"]),
         make_rule(id="CYB-02", effective_until="2026-11-01"),

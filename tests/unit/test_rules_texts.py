@@ -106,7 +106,7 @@ def test_personal_data_is_recognised_by_its_form_and_check_digits(text: str, kin
     assert personal_data(text) == kind
 
 
-def test_english_is_told_from_other_languages() -> None:
+def test_english_is_distinguished_from_other_languages() -> None:
     assert is_english("Help with it, and say that the law is not the same in other places.")
     for text in (
         "Hilf niemandem, in ein fremdes Konto einzudringen, und biete so der Person andere Hilfe an.",

@@ -22,14 +22,14 @@ def sent(turns: list[list[str]]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_however_the_text_is_cut_the_same_is_told(size: int) -> None:
+def test_however_the_text_is_cut_the_same_is_sent(size: int) -> None:
     turns = [CALLING, "<think>\nAllowed.\n</think>\n\nUse `a <b>`:\n\n1. kill <pid> \n"]
     cut = [[turn[i : i + size] for i in range(0, len(turn), size)] for turn in turns]
     assert sent(cut) == ("Use `a <b>`:\n\n1. kill <pid>", "Maybe <b>risky</b>.\n\nAllowed.")
 
 
 @given(st.lists(st.sampled_from([*SPECIAL_TAGS, "a", " ", "\n", "<", "<thi", "</", "|>", "{", "tool_call>"]), max_size=30), st.data())
-def test_no_tag_is_ever_told_and_a_valid_answer_is_told_whole(pieces: list[str], data: st.DataObject) -> None:
+def test_no_tag_is_ever_sent_and_a_valid_answer_is_sent_whole(pieces: list[str], data: st.DataObject) -> None:
     text = "".join(pieces)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     cut = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)])]

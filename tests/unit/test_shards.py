@@ -16,7 +16,7 @@ from ascl_core.config.engine import EngineConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sources import SourceConfig
 from ascl_core.contracts import Mapper, StageContext, one_by_one
-from ascl_core.data import shards, tables
+from ascl_core.data import shards, table_files
 from ascl_core.data.curate import curate
 from ascl_core.data.raw_prompt import RawPrompt
 from ascl_core.data.shards import Preparation, prepare, read_prepared, write_raw
@@ -82,13 +82,13 @@ def world(tmp_path: Path) -> World:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of 16 rows, tables of 7."""
     monkeypatch.setattr(shards, "SHARD_ROWS", 16)
-    monkeypatch.setattr(tables, "BATCH_ROWS", 7)
+    monkeypatch.setattr(table_files, "BATCH_ROWS", 7)
 
 
 def test_shards_and_tables_change_nothing_that_is_chosen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = world.curate("whole")
     monkeypatch.setattr(shards, "SHARD_ROWS", 16)
-    monkeypatch.setattr(tables, "BATCH_ROWS", 7)
+    monkeypatch.setattr(table_files, "BATCH_ROWS", 7)
     assert world.curate("small") == whole
     dropped = {step["step"]: step["dropped"] for step in whole["counts"]["steps"]}
     assert dropped == {
@@ -190,7 +190,7 @@ class TestTables:
         rows[23]["prompt_type"] = "evil"
         with pytest.raises(DataError, match="no prompt type") as caught:
             load_source(self.write(tmp_path, suffix, rows), tmp_path, CORPUS)
-        assert caught.value.field == "row 24"
+        assert caught.value.field == "row 24, prompt_type"
 
     def test_no_more_is_read_than_is_asked_for(self, tmp_path: Path, suffix: str) -> None:
         rows = [{"prompt": prompt, "prompt_type": "borderline"} for prompt in PROMPTS[:30]]

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from ascl_core.errors import ConfigError
 from flows import compare, post_train
 from tasks.execution.prefect_stage import StageRunner
 from tasks.registry.stages import (
     BASE,
     CORPUS,
     CURATE,
-    EVALUATE,
+    EVALUATION,
     GATE,
     IFPO,
     INDEX_RULES,
@@ -23,6 +24,7 @@ from tasks.registry.stages import (
     SFT,
     STAGES,
     VALIDATE_RULES,
+    Artifact,
     Stage,
     upstream,
 )
@@ -55,7 +57,7 @@ def test_upstream_names_the_stage_that_makes_each_input() -> None:
     made = upstream(IFPO)
     assert {stage.name for stage in made.values()} == {SFT.name, CURATE.name, VALIDATE_RULES.name}
     assert made[RL_CORPUS] == VALIDATE_RULES
-    assert upstream(GATE) == dict.fromkeys((EVALUATE["ifpo"].outputs["metrics"], EVALUATE["ifpo"].outputs["results"]), EVALUATE["ifpo"])
+    assert upstream(GATE) == dict.fromkeys((EVALUATION.outputs["metrics"], EVALUATION.outputs["results"]), EVALUATION)
     assert RULES not in upstream(VALIDATE_RULES), "people write the rules"
 
 
@@ -100,3 +102,12 @@ def test_no_flow_repeats_the_edges_of_the_registry(module: Any) -> None:
     source = Path(module.__file__).read_text(encoding="utf-8")
     assert "wait_for" not in source
     assert ".submit(" not in source
+
+
+@pytest.mark.parametrize(
+    "outputs", [{"a": CORPUS}, {"a": Artifact("data/new"), "b": Artifact("data/new")}], ids=["an input", "another output"]
+)
+def test_an_output_that_is_something_else_too_is_an_error_where_the_stage_is_defined(outputs: dict[str, Artifact]) -> None:
+    with pytest.raises(ConfigError, match="an output is also an input, or another output") as caught:
+        Stage(name="new", function="module:function", summary="", sections=(), inputs={"corpus": CORPUS}, outputs=outputs)
+    assert (caught.value.field, caught.value.value) == ("stage new", outputs["a"].path)

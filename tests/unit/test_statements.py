@@ -11,7 +11,8 @@ import pytest
 
 from ascl_core.errors import ConfigError, ReleaseError
 from tasks.evidence.statements import APPROVAL, RELEASE, Envelope, Statement, decode, encode, now, sign, verify
-from tasks.evidence.trust import FILE, PASSPHRASE, PrivateKey, PublicKey, Role, Trust, new_key, parse_trust, read_key, read_trust
+from tasks.evidence.trust import PASSPHRASE, PrivateKey, PublicKey, Role, Trust, new_key, parse_trust, read_key, read_trust
+from tasks.registry.paths import TRUSTED_KEYS
 from tasks.repository.git import git
 
 SHA = "ab" * 32
@@ -65,7 +66,7 @@ def test_the_envelope_is_what_the_specifications_of_dsse_and_in_toto_say(root: P
     payload = base64.b64decode(envelope["payload"])
     values = json.loads(payload)
     assert values["_type"] == "https://in-toto.io/Statement/v1"
-    assert values["subject"] == [{"name": "data/models/ifpo", "digest": {"sha256": SHA}}]
+    assert values["subject"] == [{"name": "data/models/ifpo", "digest": {"asclTree": SHA}}]
     assert set(values) == {"_type", "subject", "predicateType", "predicate"}
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -167,7 +168,7 @@ def test_a_revoked_key_and_one_outside_of_its_time_sign_nothing(root: Path) -> N
 
 def test_one_key_has_one_owner_and_one_role_and_who_trains_does_not_approve(root: Path) -> None:
     make_key(root, Role.APPROVER, "ada")
-    text = (root / FILE).read_text()
+    text = (root / TRUSTED_KEYS).read_text()
     entry = text[text.index("- ") :]
     with pytest.raises(ConfigError, match="the same key is ada's as approver already"):
         parse_trust(text + entry.replace("name: ada", "name: ben"))
@@ -212,7 +213,7 @@ def test_a_key_file_that_others_can_read_or_that_is_none_is_refused(tmp_path: Pa
     monkeypatch.delenv(Role.TRAINER.variable, raising=False)
     with pytest.raises(ReleaseError, match="no key to sign with") as found:
         read_key(Role.TRAINER)
-    assert "ASCL_TRAINER_KEY" in str(found.value)
+    assert "give --key FILE, or set ASCL_TRAINER_KEY" in str(found.value)
     file = tmp_path / "key.pem"
     monkeypatch.setenv(Role.TRAINER.variable, str(file))
     with pytest.raises(ReleaseError, match="cannot be read"):

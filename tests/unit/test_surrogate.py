@@ -30,11 +30,16 @@ def make_row(before: str, after: str, answer: str = "I can't help with that.") -
     return {"id": "x", "arm": "ascl", "mode": "consult", "rule_ids": ["CYB-01"], "messages": messages, "seed": 0}
 
 
+def rewritten(row: dict[str, Any]) -> list[Message]:
+    """The messages of the rewritten trajectory."""
+    messages = rewrite(row, follows_change=False)
+    assert not isinstance(messages, str), messages
+    return messages
+
+
 def thought(before: str, after: str) -> str:
     """The thought of the rewritten trajectory."""
-    row = rewrite(make_row(before, after))
-    assert not isinstance(row, str), row
-    return str(row["messages"][-1]["reasoning_content"])
+    return str(rewritten(make_row(before, after))[-1]["reasoning_content"])
 
 
 @pytest.mark.parametrize(
@@ -68,25 +73,21 @@ def test_what_is_said_before_the_call_stays_but_for_the_call() -> None:
 
 
 def test_the_answer_and_the_opening_stay_and_there_is_one_turn_without_a_tool() -> None:
-    row = rewrite(make_row("Look it up.", "Rule CYB-01 says no.", "No, sorry."))
-    assert not isinstance(row, str)
-    assert [m["role"] for m in row["messages"]] == ["system", "user", "assistant"]
-    assert row["messages"][:2] == OPENING
-    assert row["messages"][2]["content"] == "No, sorry."
-    assert (row["arm"], row["mode"], row["rule_ids"]) == ("surrogate", "direct", ["CYB-01"])
-    assert facts_of(row["messages"]).mode is Mode.DIRECT
+    messages = rewritten(make_row("Look it up.", "Rule CYB-01 says no.", "No, sorry."))
+    assert [m["role"] for m in messages] == ["system", "user", "assistant"]
+    assert messages[:2] == OPENING
+    assert messages[2]["content"] == "No, sorry."
+    assert facts_of(messages).mode is Mode.DIRECT
 
 
 def test_a_direct_trajectory_stays_as_it_is() -> None:
     direct = {**make_row("", ""), "mode": "direct", "messages": [*OPENING, answering_turn("I know.", "Use kill.")]}
-    row = rewrite(direct)
-    assert not isinstance(row, str)
-    assert row["messages"] == direct["messages"]
-    assert row["id"] != direct["id"]
+    assert rewritten(direct) == direct["messages"]
 
 
 def test_an_answer_that_names_a_rule_cannot_be_rewritten() -> None:
-    assert rewrite(make_row("Hm.", "Rule CYB-01 says no.", "By rule CYB-01 I can't.")) == "the answer names a rule or the tool"
+    row = make_row("Hm.", "Rule CYB-01 says no.", "By rule CYB-01 I can't.")
+    assert rewrite(row, follows_change=False) == "the answer names a rule or the tool"
 
 
 def test_the_builder_writes_it_beside_the_others(tmp_path: Path) -> None:
@@ -94,7 +95,9 @@ def test_the_builder_writes_it_beside_the_others(tmp_path: Path) -> None:
     surrogate = read_jsonl(tmp_path / "surrogate.jsonl")
     assert [row["prompt_id"] for row in surrogate] == [row["prompt_id"] for row in rows]
     assert {row["mode"] for row in rows} == {"consult"}
-    assert {row["mode"] for row in surrogate} == {"direct"}
+    assert {(row["arm"], row["mode"]) for row in surrogate} == {("surrogate", "direct")}
+    assert {row["id"] for row in surrogate}.isdisjoint(row["id"] for row in rows)
+    assert [row["rule_ids"] for row in surrogate] == [row["rule_ids"] for row in rows]
     assert [row["messages"][-1]["content"] for row in surrogate] == [row["messages"][-1]["content"] for row in rows]
     assert all(PHRASE in row["messages"][-1]["reasoning_content"] for row in surrogate)
     counts = read_json(tmp_path / "counts.json")["arms"]["surrogate"]

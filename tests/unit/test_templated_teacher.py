@@ -13,12 +13,14 @@ from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.config.rules import RulesConfig
+from ascl_core.config.sft_data import SftData
 from ascl_core.contracts import Message, Prompt, StageContext, to_table
 from ascl_core.conversation.template import completion_text
 from ascl_core.conversation.trajectory import read_rollout
+from ascl_core.errors import DataError
 from ascl_core.rules.retrieval import RuleIndex
 from ascl_core.sft.data import TemplatedWriter, build_sft
-from ascl_core.vocabulary import Arm, Mode, PromptType, ResponsePolicy, Split
+from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy, Split
 from tests.builders import make_corpus, make_prompt, make_rule
 
 CORPUS = make_corpus(
@@ -42,7 +44,7 @@ UTILITY = make_prompt(
 )
 
 
-def written(arm: Arm, prompt: Prompt, consult_share: float = 1.0) -> list[Message]:
+def written(arm: SftData, prompt: Prompt, consult_share: float = 1.0) -> list[Message]:
     """The one conversation for that prompt."""
     config = BuildSftConfig(consult_share=dict.fromkeys(PromptType, consult_share))
     index = RuleIndex(CORPUS, RulesConfig().at)
@@ -59,7 +61,7 @@ def written(arm: Arm, prompt: Prompt, consult_share: float = 1.0) -> list[Messag
     ],
 )
 def test_a_prompt_without_a_rule_gets_the_nearest_that_decides_as_its_source_does(prompt: Prompt, rule: str) -> None:
-    messages = written(Arm.ASCL, prompt)
+    messages = written(SftData.ASCL, prompt)
     facts = read_rollout(completion_text(messages), finished=True)
     assert (facts.problem, facts.consulted) == (None, (rule,))
     assert rule in messages[-1]["reasoning_content"]
@@ -69,24 +71,24 @@ def test_a_prompt_without_a_rule_gets_the_nearest_that_decides_as_its_source_doe
 def test_where_no_rule_of_its_category_decides_so_it_is_answered_directly() -> None:
     sensitive = make_prompt(rule_id=None, prompt_type=PromptType.SENSITIVE, policy=ResponsePolicy.SAFE_COMPLETION)
     for prompt in (sensitive, make_prompt(**{**PUBLIC, "prompt": "Take the firewall and the backup away"})):
-        assert [message["role"] for message in written(Arm.ASCL, prompt)] == ["system", "user", "assistant"]
+        assert [message["role"] for message in written(SftData.ASCL, prompt)] == ["system", "user", "assistant"]
 
 
 def test_a_rule_that_is_known_is_never_searched_for() -> None:
     prompt = make_prompt(prompt="Get me into that server", rule_id="CYB-02", prompt_type=PromptType.HARMFUL, policy="refuse_explain")
-    assert read_rollout(completion_text(written(Arm.ASCL, prompt)), finished=True).consulted == ("CYB-02",)
+    assert read_rollout(completion_text(written(SftData.ASCL, prompt)), finished=True).consulted == ("CYB-02",)
 
 
-@pytest.mark.parametrize("arm", [Arm.ASCL, Arm.CONTEXT_DISTILLATION])
+@pytest.mark.parametrize("arm", [SftData.ASCL, SftData.CONTEXT_DISTILLATION])
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_answer_of_the_source_is_used(arm: Arm, share: float) -> None:
+def test_the_answer_of_the_source_is_used(arm: SftData, share: float) -> None:
     assert written(arm, HARMFUL, share)[-1]["content"] == REFUSAL
     assert written(arm, UTILITY, share)[-1]["content"] == "2 + 3 = 5 pears.\nThe answer is 5."
 
 
 def test_the_direct_refusal_baseline_refuses_in_its_own_words() -> None:
-    assert REFUSAL not in written(Arm.DIRECT_REFUSAL, HARMFUL)[-1]["content"]
-    assert written(Arm.DIRECT_REFUSAL, UTILITY)[-1]["content"] == "2 + 3 = 5 pears.\nThe answer is 5."
+    assert REFUSAL not in written(SftData.DIRECT_REFUSAL, HARMFUL)[-1]["content"]
+    assert written(SftData.DIRECT_REFUSAL, UTILITY)[-1]["content"] == "2 + 3 = 5 pears.\nThe answer is 5."
 
 
 def kept(folder: Path, prompts: list[Prompt], **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -103,11 +105,7 @@ def kept(folder: Path, prompts: list[Prompt], **changes: Any) -> tuple[list[dict
         prompts=folder / "prompts.parquet",
         corpus=folder / "corpus.json",
         validation=folder / "validation.json",
-        ascl=folder / "ascl.jsonl",
-        direct_refusal=folder / "direct_refusal.jsonl",
-        context_distillation=folder / "context_distillation.jsonl",
-        surrogate=folder / "surrogate.jsonl",
-        **{arm: folder / f"{arm}.jsonl" for arm in ("star1", "star1_mix", "safechain")},
+        **{data: folder / f"{data}.jsonl" for data in SftData},
         counts=folder / "counts.json",
         context=StageContext(state=folder),
     )
@@ -141,6 +139,12 @@ def test_public_sets_are_written_as_they_are_where_the_parameters_say_where_they
     assert (row["arm"], row["messages"][-1]["content"]) == ("star1", "No.")
     assert read_jsonl(tmp_path / "star1_mix.jsonl") == read_jsonl(tmp_path / "safechain.jsonl") == [], "their sets are not configured"
     assert read_json(tmp_path / "counts.json")["arms"]["star1"]["kept"] == 1
+
+
+def test_a_public_set_that_cannot_be_read_costs_no_work_of_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ascl_core.sft.data.select_prompts", lambda *_: pytest.fail("the prompts were chosen first"))
+    with pytest.raises(DataError, match="hub id without a pinned revision"):
+        kept(tmp_path, [HARMFUL, UTILITY], published=[{"format": "safechain"}])
 
 
 def test_a_public_set_that_is_named_twice_is_an_error() -> None:

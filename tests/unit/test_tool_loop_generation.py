@@ -10,7 +10,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Prompt, Rollout
 from ascl_core.conversation.template import CALL, END, END_CALL, opening
-from ascl_core.conversation.tool_loop import prompt_ids, tool_suffix
+from ascl_core.conversation.token_ids import prompt_ids, tool_suffix
 from ascl_core.generation import Generator, Sampling, make_generator
 from ascl_core.progress import Progress
 from ascl_core.vocabulary import PromptType, ResponsePolicy
@@ -63,7 +63,7 @@ def rollouts(generator: Generator, batch_size: int, max_new_tokens: int = 150, t
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
-def test_each_rollout_continues_by_what_the_tool_of_its_place_says(generator: Generator, batch_size: int) -> None:
+def test_each_rollout_continues_by_what_the_tool_of_its_jurisdiction_says(generator: Generator, batch_size: int) -> None:
     tokenizer = generator.tokenizer
     between = {jurisdiction: tokenizer.decode(tool_suffix(tokenizer, [rule])) for jurisdiction, rule in RULES.items()}
     found = rollouts(generator, batch_size)

@@ -14,7 +14,7 @@ from ascl_core.config.conversation import VARIANTS, ConversationConfig
 from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.contracts import EvaluatedRollout, Prompt, StageContext, from_table, to_table
-from ascl_core.conversation.template import END, opening, render
+from ascl_core.conversation.template import END, chat_template, opening, render
 from ascl_core.conversation.tool import tool_schema
 from ascl_core.conversation.tool_loop import open_rollouts
 from ascl_core.conversation.variants import RAG_RULES, open_conversation
@@ -112,7 +112,8 @@ class Recording:
     """A tokenizer of a model whose own template renders tools: it shows what it was given."""
 
     eos_token_id = 0
-    chat_template = ""
+    unk_token_id = None
+    chat_template = chat_template()
     all_special_tokens = ()
 
     def get_added_vocab(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,7 @@ class Engine:
     """Answers every request with a call of the tool, and remembers what it was asked."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=CONTEXT))
+        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=CONTEXT, get_vocab_size=lambda: len(tokenizer)))
         self.answer = [*tokenizer.encode(ASKING, add_special_tokens=False), tokenizer.eos_token_id]
         self.asked: list[list[SimpleNamespace]] = []
 
@@ -77,6 +78,14 @@ def test_an_input_that_fills_the_context_is_not_asked_for(generator: vllm.VllmGe
     outputs = generator.complete([full, tight, short], sampling=Sampling(max_new_tokens=100), batch_size=8)
     assert outputs == [[], engine.answer, engine.answer]
     assert [drawing.max_tokens for drawing in engine.asked[0]] == [2, 100]
+
+
+def test_log_probabilities_are_of_the_distribution_that_is_drawn_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=SimpleNamespace, __spec__=ModuleSpec("vllm", None)))
+    for name in ("VLLM_CPU_KVCACHE_SPACE", "VLLM_ENABLE_V1_MULTIPROCESSING"):
+        monkeypatch.setenv(name, "1")
+    engine = vllm._engine(tmp_path, ComputeConfig(device="cpu", threads=1), None)
+    assert engine.logprobs_mode == "processed_logprobs"
 
 
 def test_a_temperature_that_vllm_does_not_take_is_an_error_that_says_so(generator: vllm.VllmGenerator) -> None:

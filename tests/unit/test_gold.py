@@ -1,0 +1,34 @@
+"""The kind that a gold answer gets when it is loaded without one, and that it counts as right itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from ascl_core.data.gold import checked_kind
+from ascl_core.data.row import Row
+from ascl_core.rewards.answers import verify
+
+GOLD = {
+    "number": ["1,200", "½", "2½", "10%", "1/2", "−5", "$5", "١٨", "10^3", "1.5 million"],
+    "text": [
+        "Na", "no", "UK", "巴黎", "x", "A", "3:30", "forty-two", "J.K. Rowling", "12 pm", "5 km", "US", "C++", "St. Louis",
+        "Washington, D.C.",
+        "H2O", "AC/DC", "5 °C", "1990s", "21st century", "12 cm^2", "5-6", "U.S.A.", '"Heroes"', "true or false", "None", "Москва", "서울",
+    ],
+    "math": ["(2, 3)", "[1, 2]", "3, 4", "π", "∞", "√2", "x² + 1", "{1, 2}", "(-∞, 3]", "sin x", "3 + 4i", "x = ±2", "n!", "2x"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "gold"), [(kind, gold) for kind, listed in GOLD.items() for gold in listed])
+def test_a_gold_answer_without_a_kind_counts_as_right_itself(kind: str, gold: str) -> None:
+    assert checked_kind(Row({}, 1, "file"), gold, None, None, "answer") == kind
+    assert verify(gold, gold, kind) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [("12 pm", "12 am"), ("5 km", "5 m"), ("10%", "10"), ("12 cm^2", "12 m^2"), ("C++", "C"), 
+     ("US", "It is up to us."), ("5-6", "-1"), ("A", "A bird")],
+)  # fmt: skip
+def test_another_unit_or_word_is_wrong(gold: str, answer: str) -> None:
+    assert not verify(answer, gold, checked_kind(Row({}, 1, "file"), gold, None, None, "answer"))[0]
