@@ -228,6 +228,11 @@ class _Source(Sparse):
         return own and (self.model or own)
 
     @property
+    def unknown_limit(self) -> float:
+        """The largest share of responses without a verdict, in [0, 1]: the configured one, or else the judge's own."""
+        return self._part.max_unknown if self.max_unknown is None else self.max_unknown
+
+    @property
     def _part(self) -> JudgePart:
         return ALL[self.name]
 

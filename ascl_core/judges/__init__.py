@@ -102,7 +102,7 @@ def get_judge(judge: str | JudgeConfig, compute: ComputeConfig | None = None, ru
     from ascl_core.judges.ensemble import EnsembleJudge
 
     members = [_counted(member, compute, judge.cache, rules) for member in judge.members]
-    return CountedJudge(EnsembleJudge(members), 1.0 if judge.max_unknown is None else judge.max_unknown, members)
+    return CountedJudge(EnsembleJudge(members), judge.unknown_limit, members)
 
 
 def _counted(config: AnyConfig, compute: ComputeConfig, cache: str | None, rules: RuleIndex | None) -> CountedJudge:
@@ -116,4 +116,4 @@ def _counted(config: AnyConfig, compute: ComputeConfig, cache: str | None, rules
         from ascl_core.judges.cache import CachedJudge
 
         judge = CachedJudge(judge, cache, by_jurisdiction=part.needs_rules)
-    return CountedJudge(judge, part.max_unknown if config.max_unknown is None else config.max_unknown)
+    return CountedJudge(judge, config.unknown_limit)

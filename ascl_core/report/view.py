@@ -130,9 +130,12 @@ def sentence(inputs: Inputs) -> str:
 def cautions(inputs: Inputs) -> list[str]:
     """Return the caveats that a reader needs before comparing the figures."""
     found = ["Each arm was trained once, with one seed: the intervals cover the choice of prompts and answers, not the luck of training."]
-    judges = {arm.metrics["judge"] for arm in inputs.arms if arm.metrics.get("judge")}
-    if len(judges) > 1:
-        found.append(f"The arms were judged by different judges ({', '.join(sorted(judges))}): their figures are not comparable.")
+    readings = [("The judge", {arm.label: arm.metrics for arm in inputs.arms})]
+    readings.append(("The second judge", {arm.label: arm.second_opinion for arm in inputs.arms}))
+    for _, metrics in readings:
+        judges = {values["judge"] for values in metrics.values() if values.get("judge")}
+        if len(judges) > 1:
+            found.append(f"The arms were judged by different judges ({', '.join(sorted(judges))}): their figures are not comparable.")
     stale = [arm.label for arm in inputs.arms if arm.metrics.get("corpus_digest") not in (None, inputs.corpus.digest)]
     if stale:
         found.append(f"Evaluated with another version of the rules than the one shown here: {', '.join(stale)}.")
@@ -140,10 +143,10 @@ def cautions(inputs: Inputs) -> list[str]:
     if consulting and not _COLLAPSED < consulting["value"] < 1 - _COLLAPSED:
         mode = "consult" if consulting["value"] > 0.5 else "direct"
         found.append(f"{inputs.candidate.label} has collapsed to one mode: nearly all of its responses are {mode}.")
-    covered = [(arm.label, c["value"]) for arm in inputs.arms if (c := arm.estimate("coverage"))]
-    low = [f"{label} {percent(value)}" for label, value in covered if value < 0.9]
-    if low:
-        found.append(f"The judge had no verdict on many responses; coverage: {', '.join(low)}.")
+    for judge, metrics in readings:
+        covered = [(label, c["value"]) for label, values in metrics.items() if (c := (values.get("headline") or {}).get("coverage"))]
+        if low := [f"{label} {percent(value)}" for label, value in covered if value < 0.9]:
+            found.append(f"{judge} had no verdict on many responses; coverage: {', '.join(low)}.")
     if absent := inputs.manifest.get("missing"):
         found.append(f"Suites without data: {', '.join(sorted(absent))}.")
     dirty = sorted(str(r.get("stage")) for r in inputs.records if (r.get("git") or {}).get("dirty"))

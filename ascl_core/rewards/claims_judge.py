@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from ascl_core.config.judge import JUDGES, JudgeConfig
+from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.reward import RewardConfig
 from ascl_core.contracts import Message, Prompt, RolloutFacts
 from ascl_core.judges import check_share
@@ -62,8 +62,13 @@ class ModelClaimsJudge:
 
     def check(self) -> None:
         """See `ClaimsJudge`."""
-        most = JUDGES[self.config.name].max_unknown if self.config.max_unknown is None else self.config.max_unknown
-        check_share(self.unknown, self.asked, most, judge=str(self.config.model), field="reward.hallucination.judge.max_unknown")
+        check_share(
+            self.unknown,
+            self.asked,
+            self.config.unknown_limit,
+            judge=str(self.config.model),
+            field="reward.hallucination.judge.max_unknown",
+        )
 
 
 def get_claims_judge(config: RewardConfig) -> ClaimsJudge:

@@ -27,7 +27,7 @@ from ascl_core.report.inputs import ReportedArm
 from ascl_core.report.plots import safety_plot
 from ascl_core.report.templates import templates
 from ascl_core.report.view import cautions, make_view
-from ascl_core.report.wording import markdown
+from ascl_core.report.wording import markdown, percent
 from ascl_core.vocabulary import PromptType
 from tasks.registry.stages import REPORT
 from tests.builders import make_corpus, make_rule
@@ -355,6 +355,23 @@ def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None
     assert "exemplars@1, other@1" in found
     assert "another version of the rules than the one shown here: Context distillation" in found
     assert "different judges" not in " ".join(cautions(inputs))
+
+
+def test_a_caution_says_whether_the_second_judge_differs_or_gives_few_verdicts(run: dict[str, Any]) -> None:
+    inputs = inputs_of(run)
+    seconds = [
+        {"judge": "rules@5", "headline": {"coverage": {"value": 0.95}}},
+        {"judge": "policy@2", "headline": {"coverage": {"value": 0.4}}},
+    ]
+    arms = tuple(
+        dataclasses.replace(arm, metrics=arm.metrics | {"second_judge": second})
+        for arm, second in zip(inputs.arms[-2:], seconds, strict=True)
+    )
+    found = cautions(dataclasses.replace(inputs, arms=arms))
+    assert [caution for caution in found if "policy@2" in caution] == [
+        "The arms were judged by different judges (policy@2, rules@5): their figures are not comparable."
+    ]
+    assert f"The second judge had no verdict on many responses; coverage: {arms[1].label} {percent(0.4)}." in found
 
 
 @pytest.mark.parametrize(("rate", "mode"), [(0.001, "direct"), (0.3, None), (0.999, "consult")])
