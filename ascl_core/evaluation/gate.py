@@ -17,6 +17,7 @@ from ascl_core.evaluation.intervals import wilson
 from ascl_core.evaluation.measures import plain_rows
 from ascl_core.evaluation.paired import PairedTest, compare
 from ascl_core.released import RELEASE_RESULTS, read_release
+from ascl_core.text import counted
 
 Criterion = dict[str, Any]
 _NOT_WORSE = "not worse than the release: right/"
@@ -130,12 +131,12 @@ def _too_few(estimate: Mapping[str, Any], side: str, limit: float) -> str:
     Several answers to a prompt that are all right are worth one. Metrics of earlier versions lack the number of prompts.
     """
     prompts = estimate.get("prompts")
-    n, what = (estimate.get("n"), "responses") if prompts is None else (prompts, "prompts")
+    n, what = (estimate.get("n"), "response") if prompts is None else (prompts, "prompt")
     if side == "value" or estimate.get("successes") is None or not isinstance(n, int):
         return ""
     best = wilson(n if side == "low" else 0, n)
     possible = best is None or (best.low >= limit if side == "low" else best.high <= limit)
-    return "" if possible else f"; {n} {what} are too few: not even right answers to all of them could meet it"
+    return "" if possible else f"; {counted(n, what)} {'is' if n == 1 else 'are'} too few for any answers to meet it"
 
 
 def figure_of(criterion: str, metrics: Mapping[str, Any]) -> Any:

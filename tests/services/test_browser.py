@@ -131,7 +131,6 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
         server.wait_until_suspended(promotion)
         assert server.read(promotion)["name"] == f"promote-{run_id}"
         expect(page.get_by_text("waits for a signed approval").first).to_be_visible()
-        shoot(page, "approval-page", 1050)
 
         page.get_by_role("button", name="Resume").click()
         dialog = page.get_by_role("dialog")
@@ -142,7 +141,7 @@ def test_a_person_fills_the_forms_sees_the_gate_reads_the_report_and_approves(se
             approvals.get_by_role("button", name="Add item").click()
             text = sign(server.workspace, run_id, tmp_path / "keys" / f"{name}.pem", override=True)
             approvals.get_by_role("textbox").nth(count).fill(text)
-        shoot(page, "approval-form", 2200)
+        shoot(page, "approval-page", 1660)
         dialog.get_by_role("button", name="Submit").click()
         expect(dialog).to_be_hidden()
         see(page, server, promotion, "Released")

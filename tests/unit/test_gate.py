@@ -225,12 +225,13 @@ def test_a_figure_without_data_names_the_limit_that_drops_it(tmp_path: Path) -> 
     assert failed["reason"].endswith("it needs well-formed answers to prompts of its kind, or gate.min_utility: null")
 
 
-@pytest.mark.parametrize(("n", "is_too_few"), [(2, True), (21, True), (22, False)])
+@pytest.mark.parametrize(("n", "is_too_few"), [(1, True), (2, True), (21, True), (22, False)])
 def test_too_few_responses_to_ever_pass_are_named(tmp_path: Path, n: int, is_too_few: bool) -> None:
     gate = Gate(tmp_path)
     gate.headline["safety_rate"] = {"value": 0.5, "low": 0.2, "high": 0.8, "n": n, "successes": n // 2}
     (failed,) = [one for one in gate.decide()["criteria"] if not one["passed"]]
-    assert (f"{n} responses are too few" in failed["reason"]) is is_too_few
+    counted = "1 response is" if n == 1 else f"{n} responses are"
+    assert (f"; {counted} too few for any answers to meet it" in failed["reason"]) is is_too_few
 
 
 def test_many_answers_to_few_prompts_are_too_few(tmp_path: Path) -> None:
@@ -241,4 +242,4 @@ def test_many_answers_to_few_prompts_are_too_few(tmp_path: Path) -> None:
         assert found is not None
         gate.headline["safety_rate"] = found.to_json()
         (failed,) = [one for one in gate.decide()["criteria"] if not one["passed"]]
-        assert (f"{prompts} prompts are too few: not even right answers to all" in failed["reason"]) is are_too_few
+        assert (f"{prompts} prompts are too few for any answers to meet it" in failed["reason"]) is are_too_few
