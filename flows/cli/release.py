@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ascl_core.artifacts import write_json
 from ascl_core.errors import AsclError, ReleaseError
+from flows.cli.causes import causes
 from flows.cli.console import (
     out,
     print_gate,
@@ -171,6 +172,9 @@ def verify(tag: Tag = None) -> None:
     _print_release(release)
 
 
+app.command()(causes)
+
+
 @app.command()
 def rollback(
     tag: Annotated[str, typer.Argument(metavar="TAG", help="The earlier release, release/N.")],
@@ -239,6 +243,8 @@ def _print_candidate(found: Candidate) -> None:
             out.print(f"[green]✓[/] {escape(criterion['name'])}: {escape(criterion['reason'])}")
     failing = [f"{criterion['name']}: {criterion['reason']}" for criterion in criteria if not criterion["passed"]]
     print_gate(judged.passed, found.decision["summary"], failing)
+    if found.replaces:
+        print_line(f"whether the rules or the weights changed an answer since {found.replaces}: ascl release causes")
 
 
 def _print_release(release: Release) -> None:

@@ -333,3 +333,20 @@ def second_release(person: Person) -> str:
         bring_up_to_date(stage, root=person.root)
     person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
     return "release/2"
+
+
+def test_changed_answers_have_a_cause_and_an_evaluation_that_is_done_is_not_repeated(released: Person) -> None:
+    forbid(released.workspace)
+    for stage in ("validate_rules", "index_rules"):
+        released.ascl("stages", "run", stage)
+    cells = released.root / "scratch/causes"
+    found = json.loads(released.ascl("release", "causes", "--json"))
+    assert found["prompts"] > 20
+    assert {cause for cause, number in found["causes"].items() if number} <= {"rules"}, "the weights are those of the release"
+    assert sum(found["causes"].values()) == found["changed"]
+    done = {path: path.stat().st_mtime_ns for path in cells.glob("*/results.parquet")}
+    assert len(done) == 2, "under the old and the new rules: the same weights answer once"
+    said = released.ascl("release", "causes")
+    assert f"answers that differ: {found['changed']} of {found['prompts']} prompts" in said
+    assert done == {path: path.stat().st_mtime_ns for path in cells.glob("*/results.parquet")}
+    assert "--against: is no release" in " ".join(released.ascl("release", "causes", "--against", "data/models/sft", status=1).split())
