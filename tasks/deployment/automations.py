@@ -108,7 +108,8 @@ def notify(webhook: UUID) -> list[AutomationCore]:
 
 
 def apply_automation(client: SyncPrefectClient, wanted: AutomationCore) -> Change:
-    """Create or update the automation of that name."""
+    """Create or update the automation of that name, and switch it on if a person switched it off."""
+    wanted = wanted.model_copy(update={"enabled": wanted.enabled})  # the client sends only what was set
     found = client.read_automations_by_name(wanted.name)
     present = AutomationCore.model_validate(found[0].model_dump()) if found else None
     return apply(

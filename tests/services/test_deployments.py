@@ -81,6 +81,8 @@ def test_a_second_deployment_changes_nothing_and_what_a_person_changed_is_brough
         f"automation         {automation['name']}",
     }
     assert server.ask("GET", "/work_pools/cpu")["description"] == pool["description"]
+    assert server.ask("GET", f"/automations/{automation['id']}")["enabled"]
+    assert set(rows(server.workspace.ascl("deploy")).values()) == {"unchanged"}
 
 
 def test_the_watcher_is_scheduled_only_where_a_deploy_says_so_and_the_command_says_what_that_starts(server: Deployed) -> None:
