@@ -23,6 +23,7 @@ from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint, Reply, check_replies
 from ascl_core.generation.load import identity
+from ascl_core.generation.thoughts import split_thought
 
 if TYPE_CHECKING:
     from ascl_core.generation import Generator
@@ -146,8 +147,9 @@ def _endpoint_reply(reply: Reply) -> Message:
     """Return the endpoint's reply, read like a local model's text."""
     if reply.problem is not None:
         return answering_turn("", "")
-    text = f"{THINK}{reply.thought}{END_THINK}" if reply.thought else ""
-    text += reply.content
+    said, content = split_thought(reply.content)
+    thought = reply.thought or said
+    text = f"{THINK}{thought}{END_THINK}{content}" if thought else content
     for name, arguments in reply.calls[:1]:
         text += f'{CALL}{{"name": {json.dumps(name)}, "arguments": {arguments}}}{END_CALL}'
     return read_reply(text)

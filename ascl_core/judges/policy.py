@@ -20,8 +20,9 @@ from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import TRUNCATED, Endpoint, Reply
 from ascl_core.generation.load import identity
+from ascl_core.generation.thoughts import CHANNEL
 from ascl_core.judges import AnyConfig, Item
-from ascl_core.judges.endpoint import CHANNEL, ask, open_endpoint
+from ascl_core.judges.endpoint import ask, open_endpoint
 from ascl_core.judges.policy_formats import Format, Opinion, Ruling, rule_line
 from ascl_core.rules.corpus import Rule
 from ascl_core.rules.rendering import count_tokens
