@@ -254,7 +254,7 @@ def test_a_reply_is_read(text: str, thought: str, content: str, call: dict[str, 
 def test_an_endpoint_sees_calls_and_results_joined_by_ids_and_no_thoughts() -> None:
     tool = {"role": "tool", "name": "consult_safety_rules", "content": "No rule matches."}
     messages = with_call_ids([consulting_turn("t", CALL), tool, consulting_turn("t", CALL), tool])
-    assert [m.get("tool_call_id") or m["tool_calls"][0]["id"] for m in messages] == ["call_0", "call_0", "call_2", "call_2"]
+    assert [m.get("tool_call_id") or m["tool_calls"][0]["id"] for m in messages] == ["call00000", "call00000", "call00002", "call00002"]
     assert not any("reasoning_content" in m for m in messages)
 
 
