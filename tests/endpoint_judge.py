@@ -32,7 +32,7 @@ def make_judge(url: str, *, attempts: int = 3, **changes: Any) -> EndpointJudge:
     return judge
 
 
-def ending(finish_reason: str | None, content: Any = FULL, **more: Any) -> bytes:
+def ending(finish_reason: Any, content: Any = FULL, **more: Any) -> bytes:
     """A completion that ends for that reason."""
     message = {"role": "assistant", "content": content, **more}
     return json.dumps({"choices": [{"message": message, "finish_reason": finish_reason}]}).encode()

@@ -48,6 +48,7 @@ SUPPORTED = "Qwen2.5, Qwen3, Qwen3-2507, Qwen3.5, Llama 3.1 and gpt-oss"
 _EOS = "<|end of text|>"
 """Stands for the tokenizer's own end token while a template is examined."""
 _CONTROL = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|<\|end of text\|>")
+_PART_OF_TAG = re.compile(r"<[^<>]*\Z")
 _CALL_MARK, _ANSWER_MARK, _THOUGHT_MARK = "kqzfind", "kqzanswer", "kqzthought"
 _USER: Message = {"role": "user", "content": "Hello."}
 
@@ -100,6 +101,18 @@ def end_of_answer(tokenizer: Any) -> str | None:
     """Return the control string with which the template closes an answer; None where it closes it with the end token, or not at all."""
     ends = _ends(_template(tokenizer))
     return ends[0] if ends and ends[0] != _EOS else None
+
+
+def template_ids(tokenizer: Any, messages: Sequence[Message], **options: Any) -> list[int]:
+    """Return the token ids of messages in the tokenizer's chat template; `ModelError` where the template refuses them."""
+    from jinja2 import TemplateError
+
+    try:
+        return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False, **options))
+    except (TemplateError, TypeError, ValueError) as error:
+        problem = f"its chat template refuses the messages: {str(error)[:200]}"
+        hint = "take a model whose template renders what is asked of it, such as a system message or calls"
+        raise ModelError(problem, field="chat_template", value=template_name(tokenizer), hint=hint) from error
 
 
 def native(messages: Sequence[Message], tokenizer: Any) -> list[Message]:
@@ -169,7 +182,7 @@ def _format_of(template: str) -> Format | None:
     made = [with_objects(consulting_turn("", call)), tool_turn("[CYB-01] comply: It helps."), answering_turn("", _ANSWER_MARK)]
     turns = [{name: value for name, value in one.items() if name != "reasoning_content"} for one in made]
     prompt, whole = _render(template, [_USER], add_generation_prompt=True), _render(template, [_USER, *turns])
-    common = prompt[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False)))]
+    common = _PART_OF_TAG.sub("", prompt[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False)))])
     if not common or _CALL_MARK not in whole:
         return None
     for one in (HERMES, XML, LLAMA, HARMONY):

@@ -7,7 +7,7 @@ from typing import Any
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import markup_of, neutralise
-from ascl_core.conversation.formats import end_ids, format_of, native
+from ascl_core.conversation.formats import end_ids, format_of, native, template_ids
 from ascl_core.conversation.template import tool_turn
 from ascl_core.conversation.tool import TOOL_NAME, tool_schema
 
@@ -25,7 +25,7 @@ def prompt_ids(tokenizer: Any, messages: list[Message], conversation: Conversati
     neutral = native(neutralise(messages, tokenizer)[0], tokenizer)
     options: dict[str, Any] = {} if conversation.variant == "ascl" else {"describe_tools": True}
     options |= {"tools": offered_tools(conversation), "add_generation_prompt": True}
-    return list(tokenizer.apply_chat_template(neutral, tokenize=True, return_dict=False, **options))
+    return template_ids(tokenizer, neutral, **options)
 
 
 def offered_tools(conversation: ConversationConfig) -> list[dict[str, Any]] | None:

@@ -17,12 +17,13 @@ from ascl_core.config.chat import ChatConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
-from ascl_core.conversation.formats import canonical_text, end_ids, with_objects
+from ascl_core.conversation.formats import canonical_text, end_ids, template_ids, with_objects
 from ascl_core.conversation.template import CALL, END_CALL, END_THINK, THINK, answering_turn, consulting_turn
 from ascl_core.conversation.trajectory import read_calls
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import DEFAULT_URL, Endpoint, Reply, check_replies
 from ascl_core.generation.load import identity
+from ascl_core.generation.thoughts import split_thought
 
 if TYPE_CHECKING:
     from ascl_core.generation import Generator
@@ -69,11 +70,10 @@ class LocalChat:
     def replies(
         self, conversations: Conversations, *, sampling: Sampling, tools: Schemas = (), seeds: Sequence[int] | None = None
     ) -> list[Message]:
-        """See `ChatModel`; `ModelError` if the model cannot be loaded."""
+        """See `ChatModel`; `ModelError` if the model cannot be loaded, or its template refuses the messages."""
         tokenizer = self._generator.tokenizer
-        options = {"tools": list(tools) or None, "add_generation_prompt": True, "tokenize": True, "return_dict": False}
         neutral = (neutralise([with_objects(message) for message in messages], tokenizer)[0] for messages in conversations)
-        inputs = [list(tokenizer.apply_chat_template(messages, **options)) for messages in neutral]
+        inputs = [template_ids(tokenizer, messages, tools=list(tools) or None, add_generation_prompt=True) for messages in neutral]
         outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE, seeds=seeds)
         return [_local_reply(ids, tokenizer) for ids in outputs]
 
@@ -129,7 +129,7 @@ def with_call_ids(messages: Sequence[Message]) -> list[Message]:
     for number, message in enumerate(messages):
         plain = {key: message[key] for key in ("role", "content")}
         if calls := message.get("tool_calls"):
-            call_id = f"call_{number}"
+            call_id = f"call{number:05}"  # Mistral's models take nine letters and digits, and nothing else
             plain["tool_calls"] = [{"id": call_id, **call} for call in calls]
         elif message["role"] == "tool":
             plain["tool_call_id"] = call_id
@@ -146,8 +146,9 @@ def _endpoint_reply(reply: Reply) -> Message:
     """Return the endpoint's reply, read like a local model's text."""
     if reply.problem is not None:
         return answering_turn("", "")
-    text = f"{THINK}{reply.thought}{END_THINK}" if reply.thought else ""
-    text += reply.content
+    said, content = split_thought(reply.content)
+    thought = reply.thought or said
+    text = f"{THINK}{thought}{END_THINK}{content}" if thought else content
     for name, arguments in reply.calls[:1]:
         text += f'{CALL}{{"name": {json.dumps(name)}, "arguments": {arguments}}}{END_CALL}'
     return read_reply(text)

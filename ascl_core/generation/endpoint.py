@@ -14,6 +14,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,16 @@ _MOST_REFUSALS = 16
 _LATE_ATTEMPTS = 2
 """The number of late answers after which the request is given up: each has cost the whole time limit."""
 _FINISHED = frozenset(
-    ["stop", "tool_calls", "tool_call", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "end", "complete", "completed"]
+    [
+        *("stop", "tool_calls", "tool_call", "tool_use", "function_call", "eos", "eos_token", "end_turn", "stop_sequence"),
+        *("end", "complete", "completed", "done"),
+    ]
 )
 _CUT_OFF = frozenset(
-    ["length", "limit", "max_tokens", "model_length", "max_output_tokens", "max_new_tokens", "model_context_window_exceeded"]
+    [
+        *("length", "max_length", "limit", "token_limit", "max_tokens", "model_length", "max_output_tokens", "max_new_tokens"),
+        "model_context_window_exceeded",
+    ]
 )
 _BLOCKED = frozenset(["safety", "refusal", "recitation", "blocklist", "prohibited_content", "spii", "sensitive", "guardrail_intervened"])
 _OTHER_REASONS = ("native_finish_reason", "stop_reason", "done_reason", "finish_details", "incomplete_details")
@@ -189,6 +196,8 @@ class Endpoint:
         text = error.response.content.decode("utf-8", "replace")
         status = error.status_code
         problem = f"HTTP {status}: {self._shown(text)}{_times(attempts)}"
+        if status == 500 and (reason := refusal_of(status, text)) is not None:  # a server that fails at one question
+            return Reply(problem=reason)
         if status not in STATUSES:
             busy = status == 429 or status >= 500
             hint = "raise the server's limits, or try again later" if busy else f"check {KEY_VARIABLE}, base_url and model"
@@ -238,7 +247,7 @@ def read_reply(content: bytes) -> Reply | None:
     Reply(content='Hi.', thought='', calls=(), problem=None)
     """
     try:
-        body = _encodable(json.loads(content.decode("utf-8", "replace")))
+        body = _encodable(json.loads(content.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or "choices" not in body:
@@ -253,14 +262,15 @@ def read_reply(content: bytes) -> Reply | None:
     text, thought = _texts(message.get("content"))
     text = text or _texts(message.get("refusal"))[0]
     thoughts = (_texts(message.get(name))[0] for name in ("reasoning_content", "reasoning"))
-    calls = tuple(_calls(message.get("tool_calls")))
+    calls = tuple(_calls(message.get("tool_calls") or [{"function": message.get("function_call")}]))
     problem = _problem(choice, message, body) or (None if text.strip() or calls else EMPTY)
     return Reply(text, next(filter(None, thoughts), thought), calls, problem)
 
 
 def _problem(*parts: dict[str, Any]) -> str | None:
     """Return the problem that a choice, its message and the body state; a server that gives no reason has finished."""
-    said = str(next(filter(None, map(parts[0].get, ("finish_reason", "native_finish_reason"))), "stop")).lower()
+    stated = next(filter(None, map(parts[0].get, ("finish_reason", "native_finish_reason"))), "stop")
+    said = _reason(stated) or str(stated)
     reasons = [said, *(_reason(part.get(name)) for part in parts for name in _OTHER_REASONS)]
     if any(reason in _CUT_OFF for reason in reasons):
         return TRUNCATED
@@ -295,6 +305,10 @@ def _calls(calls: object) -> list[tuple[str, str]]:
 
 
 def _arguments(arguments: object) -> str:
+    """Return the arguments as JSON; some servers send them encoded twice."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(arguments, str) and isinstance(inner := json.loads(arguments), str):
+            return inner
     return arguments if isinstance(arguments, str) else json.dumps({} if arguments is None else arguments)
 
 

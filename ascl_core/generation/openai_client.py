@@ -1,7 +1,7 @@
 """The official `openai` client, set up so that an answer has one time limit, the key stays with its host, and nothing else is reported.
 
-The client waits and tries again by itself after 408, 409, 429, every 5xx and a broken connection: as long as the server asks, up to two
-minutes, or 0.5 s doubling up to 8 s. Fifteen attempts span more than a minute, the window of most rate limits.
+The client waits and tries again by itself after 408, 409, 425, 429, 498, every 5xx and a broken connection: as long as
+the server asks, up to two minutes, or 0.5 s doubling up to 8 s. Fifteen attempts span more than a minute, the window of most rate limits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
 """The waits of the client itself, in seconds: the first, and the longest."""
 _DEADLINE = "ascl_deadline"
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
+_PASSING = (425, 498)
+"""Too early, and no capacity: passing failures that the client does not know."""
 _RETRY_COUNT = "x-stainless-retry-count"
 
 
@@ -69,6 +71,8 @@ class _Http(httpx2.Client):
         except (httpx2.ReadTimeout, httpx2.WriteTimeout):
             raise LateAnswer(request=request) from None
         response.status_code = _status_of(response)
+        if response.status_code in _PASSING:
+            response.headers["x-should-retry"] = "true"
         _lengthen_wait(response, attempts_of(request))
         return response
 

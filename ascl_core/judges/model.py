@@ -19,6 +19,7 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.judge import JUDGES
 from ascl_core.contracts import Verdict
 from ascl_core.conversation.content import markup_of
+from ascl_core.conversation.formats import template_ids
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import identity
@@ -167,7 +168,7 @@ class ModelJudge(ABC):
         if tokenizer.chat_template is None:
             raise ModelError("has no chat template", file=model, hint="give a guard model, whose own template writes the judge's prompt")
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-        return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
+        return template_ids(tokenizer, messages)
 
 
 class Qwen3Guard(ModelJudge):

@@ -15,13 +15,14 @@ from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.judge import FORMATS, PolicyConfig
 from ascl_core.contracts import Message, Verdict
 from ascl_core.conversation.content import Markup, markup_of
-from ascl_core.conversation.formats import end_ids
+from ascl_core.conversation.formats import end_ids, template_ids
 from ascl_core.errors import ModelError
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.endpoint import TRUNCATED, Endpoint, Reply
 from ascl_core.generation.load import identity
+from ascl_core.generation.thoughts import CHANNEL
 from ascl_core.judges import AnyConfig, Item
-from ascl_core.judges.endpoint import CHANNEL, ask, open_endpoint
+from ascl_core.judges.endpoint import ask, open_endpoint
 from ascl_core.judges.policy_formats import Format, Opinion, Ruling, rule_line
 from ascl_core.rules.corpus import Rule
 from ascl_core.rules.rendering import count_tokens
@@ -89,10 +90,7 @@ class PolicyJudge:
         tokenizer = self._generator.tokenizer
         if tokenizer.chat_template is None:
             raise ModelError("has no chat template", file=self.config.model, hint="give a chat model, or one behind an endpoint: base_url")
-        inputs = [
-            list(tokenizer.apply_chat_template(question, tokenize=True, add_generation_prompt=True, return_dict=False))
-            for question in questions
-        ]
+        inputs = [template_ids(tokenizer, question, add_generation_prompt=True) for question in questions]
         sampling = Sampling(self.config.temperature, self.config.max_tokens)
         outputs = self._generator.complete(inputs, sampling=sampling, batch_size=_BATCH_SIZE)
         skip, ends = CHANNEL not in tokenizer.get_added_vocab(), end_ids(tokenizer)

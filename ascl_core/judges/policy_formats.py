@@ -21,8 +21,9 @@ from typing import Any
 
 from ascl_core.contracts import Message
 from ascl_core.conversation.content import Markup
+from ascl_core.generation.thoughts import answer_of
 from ascl_core.judges import Item
-from ascl_core.judges.endpoint import answer_of, last_object, read_refusal, word_of
+from ascl_core.judges.endpoint import last_object, read_refusal, word_of
 from ascl_core.rules.corpus import Rule
 from ascl_core.rules.rendering import plain, render_rule
 from ascl_core.vocabulary import Refusal, ResponsePolicy

@@ -49,11 +49,12 @@ def make_app(service: Service) -> FastAPI:
     async def metrics() -> Response:
         return measures.response(service)
 
+    @app.get("/v1/models/", dependencies=guarded)
     @app.get("/v1/models", dependencies=guarded)
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [_described(service)]}
 
-    @app.get("/v1/models/{name}", dependencies=guarded)
+    @app.get("/v1/models/{name:path}", dependencies=guarded)
     async def model(name: str) -> dict[str, Any]:
         if name != service.settings.name:
             raise RequestError(f"no model {name[:80]!r}", 404, field="model", code="model_not_found")

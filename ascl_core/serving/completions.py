@@ -57,7 +57,7 @@ def read_completions(service: Service, values: dict[str, Any]) -> list[ChatReque
         raise RequestError("completions are not streamed", field="stream", code="unsupported_parameter", hint="use /v1/chat/completions")
     if given.get("suffix") == "":
         del given["suffix"]
-    if scored is not None:
+    if scored is not None and scored is not False:
         given |= {"logprobs": True, "top_logprobs": scored}
     texts = [one if isinstance(one, str) else service.text_of(one) for one in prompts]
     return [chat_request({**given, "messages": [{"role": "user", "content": text}]}, service.settings.on_unknown) for text in texts]

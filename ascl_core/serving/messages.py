@@ -27,11 +27,15 @@ class TextPart(Config):
 class RefusalPart(Config):
     """An earlier refusal as a part of a message's content."""
 
+    model_config = ConfigDict(extra="ignore")
+
     type: Literal["refusal"]
     refusal: str
 
 
 _PARTS = (*get_args(TextPart.model_fields["type"].annotation), "refusal")
+THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+"""The types of parts and of items of a conversation that are earlier thoughts, which are ignored."""
 
 
 class ChatMessage(Config):
@@ -48,8 +52,11 @@ class ChatMessage(Config):
     @field_validator("content", mode="before")
     @classmethod
     def _of_text(cls, value: Any) -> Any:
-        kinds = [part.get("type") for part in value if isinstance(part, dict)] if isinstance(value, list | tuple) else []
-        if others := sorted({str(kind)[:40] for kind in kinds if kind not in _PARTS}):
+        if not isinstance(value, list | tuple):
+            return value
+        value = [part for part in value if not (isinstance(part, dict) and part.get("type") in THOUGHTS)]
+        kinds = [part.get("type") for part in value if isinstance(part, dict)]
+        if others := sorted({encodable(str(kind))[:40] for kind in kinds if kind not in _PARTS}):
             raise ValueError(f"only text can be read, not {', '.join(others)}")
         return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ascl_core.errors import AsclError
+from ascl_core.text import encodable
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -30,4 +31,4 @@ class RequestError(AsclError):
         """Return the body of the response."""
         message = f"{self.problem}; {self.hint}" if self.hint else self.problem
         kind = _KINDS.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        return {"error": {"message": message, "type": kind, "param": self.field, "code": self.code}}
+        return {"error": {"message": encodable(message), "type": kind, "param": self.field, "code": self.code}}

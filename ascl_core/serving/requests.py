@@ -12,13 +12,20 @@ from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.errors import ConfigError
 from ascl_core.serving.messages import ChatMessage, check_messages
 from ascl_core.serving.problems import RequestError
+from ascl_core.text import encodable
 
 OnUnknown = Literal["refuse", "ignore"]
 """What to do with a parameter that the server does not know: refuse the request, or ignore the parameter and say so."""
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "bad_words": ([],),
     "best_of": (1,),
     "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "echo": (False,),
     "frequency_penalty": (0,),
+    "ignore_eos": (False,),
+    "include_stop_str_in_output": (False,),
     "length_penalty": (1,),
     "logit_bias": ({},),
     "min_p": (0,),
@@ -28,7 +35,9 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repetition_penalty": (1,),
     "response_format": ({"type": "text"},),
     "skip_special_tokens": (True,),
+    "stop_token_ids": ([],),
     "top_k": (-1, 0),
+    "typical_p": (1,),
     "use_beam_search": (False,),
     "web_search_options": (),
 }
@@ -45,8 +54,10 @@ _HINTS = {"reasoning_effort": (), "verbosity": (), "store": (False,)}
 class StreamOptions(Config):
     """Options of a stream."""
 
-    include_usage: bool = False
-    include_obfuscation: bool = False
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    """Accepted and ignored."""
+    continuous_usage_stats: Literal[False] | None = None
     """Accepted and ignored."""
 
 
@@ -98,7 +109,7 @@ class ChatRequest(Config):
     @property
     def with_usage(self) -> bool:
         """Whether a stream ends with a separate chunk for the usage."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
 _LEAVE_OUT = "leave it out, or start the server with --on-unknown ignore"
@@ -142,7 +153,7 @@ def chat_request(values: dict[str, Any], on_unknown: OnUnknown = "refuse") -> Ch
     if request.top_logprobs and not request.logprobs:
         raise RequestError("top_logprobs needs logprobs", field="top_logprobs", code="invalid_value", hint="set logprobs to true")
     check_messages(request.messages)
-    request._ignored = tuple(ignored)
+    request._ignored = tuple(map(encodable, ignored))
     return request
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ascl_core.serving.answers import Answer, usage
 from ascl_core.serving.exchange import Outcome
+from ascl_core.serving.messages import THOUGHTS
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest, OnUnknown, chat_request, read_json
 from ascl_core.serving.splitting import Piece
@@ -14,7 +15,7 @@ from ascl_core.serving.streaming import STILL_AT_WORK, Events, event_line, probl
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "background": (False,),
-    "include": ([],),
+    "include": ([], ["reasoning.encrypted_content"]),
     "reasoning": ({},),
     "text": ({"format": {"type": "text"}}, {}),
     "truncation": ("disabled",),
@@ -33,8 +34,11 @@ def read_response(content: bytes, on_unknown: OnUnknown) -> ChatRequest:
     values = {name: value for name, value in values.items() if value is not None and value not in _NEUTRAL.get(name, ())}
     asked = values.pop("input", None)
     messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
-    if not isinstance(messages, list) or not all(isinstance(one, dict) and one.get("type", "message") == "message" for one in messages):
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
         raise RequestError("input must be a text or a list of messages", field="input", code="invalid_value")
+    messages = [one for one in messages if one.get("type") not in THOUGHTS]
+    if others := sorted({str(one["type"])[:40] for one in messages if one.get("type") not in (None, "message")}):
+        raise RequestError(f"only messages can be read, not {', '.join(others)}", field="input", code="invalid_value")
     if instructions := values.pop("instructions", None):
         messages = [{"role": "system", "content": instructions}, *messages]
     if (most := values.pop("max_output_tokens", None)) is not None:

@@ -28,6 +28,7 @@ from ascl_core.serving.look_up_log import LookUpLog
 from ascl_core.serving.messages import OnSystem, split_system
 from ascl_core.serving.problems import RequestError
 from ascl_core.serving.requests import ChatRequest, OnUnknown
+from ascl_core.text import encodable
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class Service:
 
     def tokens(self, prompt: str | Sequence[int]) -> list[int]:
         """Return the tokens of a prompt to be scored, a text or token ids; `RequestError` if they are none, too many or unknown."""
+        if isinstance(prompt, str) and prompt != encodable(prompt):
+            raise RequestError("the prompt contains half of a surrogate pair", field="prompt", code="invalid_value")
         with self._tokenizing:
             ids = self._tokenizer.encode(prompt, add_special_tokens=False) if isinstance(prompt, str) else [*prompt]
             known = len(self._tokenizer)

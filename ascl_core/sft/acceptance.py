@@ -9,6 +9,7 @@ from typing import Any
 from ascl_core.contracts import Message, Prompt, RolloutFacts
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.template import completion_text
+from ascl_core.conversation.tool import TOOL_NAME
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.judges import Item, Judge
 from ascl_core.rewards.answers import verify
@@ -37,7 +38,8 @@ def accept(
     rejected: list[Rejected] = []
     for draft, fact, verdict in zip(drafts, facts, judge.judge(items), strict=True):
         faulty = "a faulty tool call" if fact.faulty else None
-        problem = fact.problem or faulty or stray_tag(draft[1]) or too_long(draft[1], max_words)
+        as_text = "the answer names the tool" if TOOL_NAME in fact.answer else None
+        problem = fact.problem or faulty or as_text or stray_tag(draft[1]) or too_long(draft[1], max_words)
         reason = problem or _wrong(draft[0], fact.answer, verdict.refusal, corpus)
         kept.append(draft) if reason is None else rejected.append((draft, reason))
     return kept, rejected

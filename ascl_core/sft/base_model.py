@@ -17,7 +17,7 @@ from ascl_core.generation.load import check_embeddings, check_finite, check_tens
 from ascl_core.generation.packages import PREFIX, packaged_weights
 from ascl_core.generation.proof import check_saved
 from ascl_core.released import LICENCE
-from ascl_core.sft.checkpoint import OWN_LICENCE, licence_of
+from ascl_core.sft.checkpoint import OWN_LICENCE, generation_config, licence_of
 from ascl_core.sft.tool_template import PAD, ensure_tool_template
 
 
@@ -35,6 +35,8 @@ def base_model(
     first, *others = sorted(end_ids(tokenizer), key=lambda one: one != tokenizer.eos_token_id)
     model.config.eos_token_id, model.generation_config.eos_token_id = first, [first, *others] if others else first
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+    if base_model.path is not None:  # settings that contradict each other load, but cannot be saved
+        model.generation_config = generation_config(model, tokenizer, 1.0)
     model.save_pretrained(base, safe_serialization=True)
     tokenizer.save_pretrained(base)
     check_saved(model.to("cpu"), base, compute.threads)

@@ -32,11 +32,17 @@ def reply(server: Server, answer: bytes, status: int = 200) -> dict[str, Any]:
     return message
 
 
-@pytest.mark.parametrize("arguments", [json.dumps(CALL), CALL])
+@pytest.mark.parametrize("arguments", [json.dumps(CALL), CALL, json.dumps(json.dumps(CALL))])
 @pytest.mark.parametrize("content", [None, "", []])
 def test_arguments_are_read_as_text_and_as_an_object(server: Server, arguments: Any, content: Any) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "consult_safety_rules", "arguments": arguments}}
     message = reply(server, body("tool_calls", content=content, tool_calls=[call]))
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == CALL
+
+
+def test_a_call_in_the_older_form_is_read(server: Server) -> None:
+    call = {"name": "consult_safety_rules", "arguments": json.dumps(CALL)}
+    message = reply(server, body("function_call", content=None, function_call=call))
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == CALL
 
 
@@ -47,11 +53,23 @@ def test_arguments_are_read_as_text_and_as_an_object(server: Server, arguments: 
         {"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}], "reasoning_content": "greet"},
         {"content": "Hello.", "reasoning": "greet"},
         {"content": "<think>greet</think>Hello."},
+        {"content": "<think>greet</think>Hello.", "reasoning_content": "greet"},
+        {"content": "\n<thinking>\ngreet\n</thinking>\n\nHello."},
+        {"content": "[THINK]greet[/THINK]Hello."},
+        {"content": "◁think▷greet◁/think▷Hello."},
+        {"content": "<seed:think>greet</seed:think>Hello."},
+        {"content": "<|channel>thought\ngreet<channel|>Hello."},
     ],
 )
 def test_thought_and_answer_are_read_from_text_and_from_parts(server: Server, parts: dict[str, Any]) -> None:
     message = reply(server, body(**parts))
     assert (message["reasoning_content"], message["content"]) == ("greet", "Hello.")
+
+
+def test_a_thought_without_an_end_is_no_answer_and_a_mark_in_an_answer_begins_no_thought(server: Server) -> None:
+    assert reply(server, body(content="<thinking>Perhaps greet"))["content"] == ""
+    server.script.clear()
+    assert reply(server, body(content="Write <thinking> before it."))["content"] == "Write <thinking> before it."
 
 
 @pytest.mark.parametrize(

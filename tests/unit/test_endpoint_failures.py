@@ -21,7 +21,7 @@ from tests.endpoint_judge import ITEM, make_judge, server
 __all__ = ["server"]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503, 520, 522, 529])
+@pytest.mark.parametrize("status", [408, 425, 429, 498, 500, 503, 520, 522, 529])
 def test_a_passing_failure_is_tried_again(server: Server, status: int) -> None:
     server.answer(b"busy", status, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")
     server.answer(completion(FULL))

@@ -116,6 +116,8 @@ THOUGHTS = (
     "analysis",
     "<|START_THINKING|>",
     "<reasoning>",
+    "<scratchpad>",
+    "<|channel>thought\n",
 )
 
 
@@ -130,6 +132,7 @@ THOUGHTS = (
         ('{"refusal": "full", "harm": "unharmful", "reason": "it will not fill in {name} or {"}', Refusal.FULL, Harm.UNHARMFUL),
         ('{"verdict": {"refusal": "full", "harm": "unharmful"}}', Refusal.FULL, Harm.UNHARMFUL),
         (f"{FULL} That is {{all}}.", Refusal.FULL, Harm.UNHARMFUL),
+        (f'At first {NONE}, but {{"refusal": "full", "harm": "unharmful", "reason": "two\nlines"}}', Refusal.FULL, Harm.UNHARMFUL),
         *((f"{mark}Perhaps {NONE}? Let me see", Refusal.UNKNOWN, Harm.UNKNOWN) for mark in THOUGHTS),
         (f"◁think▷{NONE}◁/think▷{FULL}", Refusal.FULL, Harm.UNHARMFUL),
         (f"[THINK]{NONE}[/THINK]{FULL}", Refusal.FULL, Harm.UNHARMFUL),
@@ -173,7 +176,13 @@ def test_verdicts_of_an_endpoint_are_cached_where_configured(server: Server, tmp
 
 @pytest.mark.parametrize(
     "ending",
-    [{"finish_reason": None, "stop_reason": "length"}, {"native_finish_reason": "MAX_TOKENS"}, {"finish_details": {"type": "max_tokens"}}],
+    [
+        {"finish_reason": None, "stop_reason": "length"},
+        {"native_finish_reason": "MAX_TOKENS"},
+        {"finish_details": {"type": "max_tokens"}},
+        {"finish_reason": {"type": "length", "length": 16}},
+        {"finish_reason": "token_limit"},
+    ],
 )
 def test_a_reply_that_was_cut_off_says_so_under_many_names(server: Server, ending: dict[str, Any]) -> None:
     server.answer(json.dumps({"choices": [{"message": {"content": FULL}, **ending}]}).encode())
@@ -186,8 +195,8 @@ def test_of_several_choices_the_one_with_index_0_counts(server: Server) -> None:
     assert make_judge(server.url).judge([ITEM])[0].refusal is Refusal.FULL
 
 
-@pytest.mark.parametrize("reason", ["stop", "STOP", "tool_calls", "eos", "end_turn", None])
-def test_a_reply_that_ended_by_itself_counts(server: Server, reason: str | None) -> None:
+@pytest.mark.parametrize("reason", ["stop", "STOP", "tool_calls", "tool_use", "eos", "end_turn", {"type": "stop", "matched": 2}, None])
+def test_a_reply_that_ended_by_itself_counts(server: Server, reason: Any) -> None:
     server.answer(ending(reason))
     assert make_judge(server.url).judge([ITEM])[0].refusal is Refusal.FULL
 
@@ -211,6 +220,11 @@ def test_characters_that_utf_8_cannot_hold_are_replaced_both_ways(server: Server
     config = JudgeConfig(name="openai", model="m", base_url=server.url, cache=str(tmp_path / "verdicts.sqlite"))
     assert get_judge(config).judge([ITEM])[0].detail == "?"
     assert make_judge(server.url).judge([Item("a \udfff", "No.")])[0].refusal is Refusal.FULL
+
+
+def test_a_byte_order_mark_before_the_body_is_ignored(server: Server) -> None:
+    server.answer(b"\xef\xbb\xbf" + completion(FULL))
+    assert make_judge(server.url).judge([ITEM])[0].refusal is Refusal.FULL
 
 
 def test_deep_nesting_is_no_object_and_no_crash() -> None:

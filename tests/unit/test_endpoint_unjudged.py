@@ -37,6 +37,7 @@ TOO_LONG_PROMPT = {"object": "error", "message": "This model's maximum context l
         (200, b'{"choices": []}', "empty"),
         (400, json.dumps(TOO_LONG_PROMPT).encode(), "too long"),
         (413, b"<html>Request Entity Too Large</html>", "too long"),
+        (500, b'{"error": {"code": 500, "message": "the request exceeds the available context size", "type": "server_error"}}', "too long"),
     ],
 )
 def test_one_response_that_gets_no_verdict_is_unknown_and_counted_and_the_others_are_judged(
@@ -45,7 +46,7 @@ def test_one_response_that_gets_no_verdict_is_unknown_and_counted_and_the_others
     server.answer(completion(FULL))
     server.answer(body, status)
     server.answer(completion(FULL))
-    judge = make_judge(server.url)
+    judge = make_judge(server.url, attempts=1)
     with caplog.at_level(logging.WARNING):
         verdicts = [judge.judge([ITEM])[0] for _ in range(3)]
     assert [verdict.refusal for verdict in verdicts] == [Refusal.FULL, Refusal.UNKNOWN, Refusal.FULL]

@@ -11,7 +11,7 @@ import trl.chat_template_utils as templates
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.contracts import ToolCall
 from ascl_core.conversation.content import neutralise
-from ascl_core.conversation.formats import canonical_text, end_ids, format_of, native
+from ascl_core.conversation.formats import canonical_text, end_ids, format_of, native, opened_thought, template_ids
 from ascl_core.conversation.template import answering_turn, chat_template, consulting_turn, tool_turn
 from ascl_core.conversation.token_ids import offered_tools, prompt_ids
 from ascl_core.conversation.tool_loop import OpenConversation
@@ -135,6 +135,23 @@ def test_a_template_is_recognised_by_what_it_renders(name: str, before: str, beh
     ensure_tool_template(tokenizer)
     assert format_of(tokenizer).name == FORMATS.get(name, "hermes")
     assert template_problem(tokenizer) is None
+
+
+def test_a_template_that_opens_a_thought_where_it_renders_a_call_without_one_is_recognised() -> None:
+    turn = "{{- '<|im_start|>assistant\\n' }}"
+    template = TEMPLATES["qwen3"].replace(turn, turn.replace("assistant\\n", "assistant\\n<think>\\n"))
+    tokenizer = make_family_tokenizer(template, [str(TRAJECTORY)])
+    assert (format_of(tokenizer).name, opened_thought(tokenizer)) == ("hermes", "<think>\n")
+    ensure_tool_template(tokenizer)
+    assert template_problem(tokenizer) is None
+
+
+@pytest.mark.parametrize("template", [templates.gemma_chat_template, "{{ raise_exception('no') }}", "{% for", None])
+def test_a_template_that_refuses_the_messages_is_a_model_error(template: str | None) -> None:
+    tokenizer = make_family_tokenizer(template or "", [str(TRAJECTORY)])
+    tokenizer.chat_template = template
+    with pytest.raises(ModelError, match="refuses the messages"):
+        template_ids(tokenizer, TRAJECTORY[:2], add_generation_prompt=True)
 
 
 def test_our_own_template_with_a_comment_more_is_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
+from ascl_core.config.base_model import BaseModelConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.lora import LoraConfig
 from ascl_core.config.parallel import ONE_PROCESS
+from ascl_core.contracts import StageContext
 from ascl_core.errors import ConfigError, ModelError
 from ascl_core.generation import make_generator
 from ascl_core.generation.load import context_length, load_model, load_tokenizer
 from ascl_core.generation.proof import check_saved, difference, sample_logits
+from ascl_core.progress import Progress
+from ascl_core.sft.base_model import base_model
 from ascl_core.sft.checkpoint import trainable_model
 from tests.tiny_model import make_model, save
 
@@ -98,6 +103,28 @@ def test_a_configuration_that_cannot_be_loaded_is_one_line(checkpoint: Path, tmp
     with pytest.raises(ModelError, match=said) as caught:
         load_model(tmp_path / "model", CPU)
     assert "\n" not in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"do_sample": False, "temperature": 0.9, "top_p": 0.6},
+        {"temperature": 0.6, "repetition_penalty": 1.1},
+        {"use_cache": False, "cache_implementation": "hybrid"},
+    ],
+)
+def test_an_imported_model_is_sampled_from_its_whole_distribution_whatever_its_settings(
+    checkpoint: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    shutil.copytree(checkpoint, tmp_path / "model")
+    file = tmp_path / "model" / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    context = StageContext(state=tmp_path / "state", progress=Progress(os.devnull))
+    config = BaseModelConfig(path=str(tmp_path / "model"))
+    base_model(base_model=config, compute=CPU, trajectories=(), base=tmp_path / "base", context=context)
+    saved = GenerationConfig.from_pretrained(tmp_path / "base")
+    assert (saved.do_sample, saved.temperature, saved.top_k, saved.repetition_penalty) == (True, 1.0, 0, None)
+    assert saved.eos_token_id == load_tokenizer(tmp_path / "base").eos_token_id
 
 
 def test_named_templates_without_a_default_are_refused(checkpoint: Path, tmp_path: Path) -> None:

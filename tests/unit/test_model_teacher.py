@@ -12,17 +12,20 @@ import pytest
 from ascl_core.config.build_sft import BuildSftConfig
 from ascl_core.config.compute import ComputeConfig
 from ascl_core.config.conversation import ConversationConfig
+from ascl_core.config.judge import JudgeConfig
 from ascl_core.config.rules import RulesConfig
 from ascl_core.config.sft_data import FROM_TEACHER, SftData
 from ascl_core.contracts import Message, Prompt, ToolCall
-from ascl_core.conversation.template import answering_turn, completion_text, consulting_turn
+from ascl_core.conversation.template import answering_turn, completion_text, consulting_turn, opening
 from ascl_core.conversation.tool import tool_schema
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.errors import ConfigError, ModelError
 from ascl_core.generation import Sampling
 from ascl_core.generation.chat_model import LocalChat, read_reply, with_call_ids
+from ascl_core.judges import get_judge
 from ascl_core.rules.corpus import Corpus
 from ascl_core.rules.retrieval import RuleIndex
+from ascl_core.sft.acceptance import accept
 from ascl_core.sft.model_teacher import ModelWriter
 from ascl_core.vocabulary import Mode, PromptType, ResponsePolicy
 from tests.builders import make_corpus, make_prompt, make_rule
@@ -189,6 +192,21 @@ def test_a_teacher_that_never_stops_calling_ends_as_a_malformed_draft(corpus: Co
     assert not facts.valid
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"name": "consult_safety_rules", "parameters": {"query": "processes"}}',
+        "[consult_safety_rules(query='processes')]",
+        "```tool_code\nconsult_safety_rules(query='processes')\n```",
+    ],
+)
+def test_a_call_that_is_written_as_an_answer_is_no_answer(corpus: Corpus, said: str) -> None:
+    drafts = [(BORDERLINE, [*opening(BORDERLINE, CONVERSATION), answering_turn("Hm.", text)]) for text in (said, "Use the kill command.")]
+    kept, rejected = accept(drafts, get_judge(JudgeConfig(name="rules", cache=None)), corpus, 1, None)
+    assert [reason for _, reason in rejected] == ["the answer names the tool"]
+    assert kept == drafts[1:]
+
+
 def test_shares_decide_the_mode_and_a_dual_use_prompt_gets_both(corpus: Corpus) -> None:
     prompts = [make_prompt(id=f"{i:016x}") for i in range(200)]
     writer, _ = scripted_writer(corpus, good_teacher, consult_share={"borderline": 0.25})
@@ -236,7 +254,7 @@ def test_a_reply_is_read(text: str, thought: str, content: str, call: dict[str, 
 def test_an_endpoint_sees_calls_and_results_joined_by_ids_and_no_thoughts() -> None:
     tool = {"role": "tool", "name": "consult_safety_rules", "content": "No rule matches."}
     messages = with_call_ids([consulting_turn("t", CALL), tool, consulting_turn("t", CALL), tool])
-    assert [m.get("tool_call_id") or m["tool_calls"][0]["id"] for m in messages] == ["call_0", "call_0", "call_2", "call_2"]
+    assert [m.get("tool_call_id") or m["tool_calls"][0]["id"] for m in messages] == ["call00000", "call00000", "call00002", "call00002"]
     assert not any("reasoning_content" in m for m in messages)
 
 

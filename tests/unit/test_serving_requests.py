@@ -92,6 +92,15 @@ NEUTRAL: dict[str, Any] = {
     "frequency_penalty": 0.0,
     "prompt_cache_retention": "24h",
     "logit_bias": {},
+    "echo": False,
+    "ignore_eos": False,
+    "add_generation_prompt": True,
+    "continue_final_message": False,
+    "include_stop_str_in_output": False,
+    "stop_token_ids": [],
+    "bad_words": [],
+    "typical_p": 1.0,
+    "stream_options": {"include_usage": None, "continuous_usage_stats": False},
 }
 
 
@@ -144,7 +153,15 @@ ANSWERED: dict[str, Any] = {
     },
     "in parts": {"role": "assistant", "content": [{"type": "output_text", "text": "Good day", "annotations": [], "logprobs": []}]},
     "a refusal": {"role": "assistant", "content": None, "refusal": "Good day"},
-    "a refusal in parts": {"role": "assistant", "content": [{"type": "refusal", "refusal": "Good day"}]},
+    "a refusal in parts": {"role": "assistant", "content": [{"type": "refusal", "refusal": "Good day", "annotations": []}]},
+    "with thoughts in parts": {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "A greeting.", "signature": "x"},
+            {"type": "reasoning", "text": "A greeting."},
+            {"type": "text", "text": "Good day"},
+        ],
+    },
     "of a response": {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": "Good day"},
 }
 
@@ -153,6 +170,17 @@ ANSWERED: dict[str, Any] = {
 def test_the_server_s_own_answer_is_an_earlier_turn_in_every_form(message: dict[str, Any]) -> None:
     request = read_chat(json.dumps({**ASKED, "messages": [*ASKED["messages"], message, *ASKED["messages"]]}).encode())
     assert [one.text for one in request.messages] == ["Hello", "Good day", "Hello"]
+
+
+def test_a_response_continues_with_the_items_of_the_last_one() -> None:
+    thought = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": None, "status": None}
+    answer = {"id": "msg_1", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Good day"}]}
+    asked = [{"type": None, **ASKED["messages"][0]}, thought, answer, *ASKED["messages"]]
+    body = {"model": "m", "input": asked, "include": ["reasoning.encrypted_content"], "store": False}
+    request = read_response(json.dumps(body).encode(), "refuse")
+    assert [one.text for one in request.messages] == ["Hello", "Good day", "Hello"]
+    with pytest.raises(RequestError, match="only messages can be read, not function_call"):
+        read_response(json.dumps({"model": "m", "input": [*asked, {"type": "function_call", "name": "f"}]}).encode(), "refuse")
 
 
 @pytest.mark.parametrize("store", [{}, {"store": True}, {"store": False}])
@@ -179,6 +207,15 @@ def test_system_messages_are_ignored_appended_or_refused_as_the_operator_chose()
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(RequestError, match=r"not valid JSON|not a JSON object"):
         read_chat(body)
+
+
+def test_half_a_surrogate_pair_in_a_name_can_be_sent_back() -> None:
+    part = refusal(messages=[{"role": "user", "content": [{"type": "\ud800"}]}])
+    item = {"model": "m", "input": [{"type": "\ud800"}]}
+    with pytest.raises(RequestError) as caught:
+        read_response(json.dumps(item).encode(), "refuse")
+    ignored = read_chat(json.dumps({**ASKED, "\ud800": 1}).encode(), "ignore").ignored
+    json.dumps([part.to_json(), caught.value.to_json(), ignored], ensure_ascii=False).encode()
 
 
 def test_text_parts_are_one_text_and_pictures_are_refused() -> None:
