@@ -359,18 +359,12 @@ def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None
 
 def test_a_caution_says_whether_the_second_judge_differs_or_gives_few_verdicts(run: dict[str, Any]) -> None:
     inputs = inputs_of(run)
-    seconds = [
-        {"judge": "rules@5", "headline": {"coverage": {"value": 0.95}}},
-        {"judge": "policy@2", "headline": {"coverage": {"value": 0.4}}},
-    ]
     arms = tuple(
-        dataclasses.replace(arm, metrics=arm.metrics | {"second_judge": second})
-        for arm, second in zip(inputs.arms[-2:], seconds, strict=True)
+        dataclasses.replace(arm, metrics={"second_judge": {"judge": judge, "headline": {"coverage": {"value": value}}}})
+        for arm, judge, value in zip(inputs.arms[-2:], ("rules@5", "policy@2"), (0.95, 0.4), strict=True)
     )
     found = cautions(dataclasses.replace(inputs, arms=arms))
-    assert [caution for caution in found if "policy@2" in caution] == [
-        "The arms were judged by different judges (policy@2, rules@5): their figures are not comparable."
-    ]
+    assert "The arms were judged by different judges (policy@2, rules@5): their figures are not comparable." in found
     assert f"The second judge had no verdict on many responses; coverage: {arms[1].label} {percent(0.4)}." in found
 
 
