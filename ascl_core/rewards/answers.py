@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ascl_core.rewards.answer_text import clean
+from ascl_core.rewards.answer_text import MARKUP, clean
 from ascl_core.rewards.choices import extract_choice as extract_choice
 from ascl_core.rewards.expressions import means
 from ascl_core.rewards.numbers import extract_number as extract_number
@@ -40,8 +40,10 @@ def verify(answer: str, gold: str, kind: str, choices: str | None = None) -> tup
         return letter is not None and letter == gold.strip().upper(), letter is not None
     if kind == "text":
         return says(answer, gold)
+    if whole := MARKUP.fullmatch(gold.strip()):
+        gold = whole[1] or gold
     right, read = means(answer, gold)
-    return (right, read) if right or not _WORDS.fullmatch(gold.strip()) else says(answer, gold)
+    return (right, read) if right or not _WORDS.fullmatch(MARKUP.sub(r"\1", gold.strip())) else says(answer, gold)
 
 
 def kind_of(gold: str, choices: str | None = None) -> str:
