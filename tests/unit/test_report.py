@@ -360,7 +360,7 @@ def test_cautions_name_other_judges_and_other_rules(run: dict[str, Any]) -> None
 def test_a_caution_says_whether_the_second_judge_differs_or_gives_few_verdicts(run: dict[str, Any]) -> None:
     inputs = inputs_of(run)
     seconds = [
-        {"judge": "rules@5", "headline": {"coverage": {"value": 0.95}}},
+        {"judge": "rules@6", "headline": {"coverage": {"value": 0.95}}},
         {"judge": "policy@2", "headline": {"coverage": {"value": 0.4}}},
     ]
     arms = tuple(
@@ -369,7 +369,7 @@ def test_a_caution_says_whether_the_second_judge_differs_or_gives_few_verdicts(r
     )
     found = cautions(dataclasses.replace(inputs, arms=arms))
     assert [caution for caution in found if "policy@2" in caution] == [
-        "The arms were judged by different judges (policy@2, rules@5): their figures are not comparable."
+        "The arms were judged by different judges (policy@2, rules@6): their figures are not comparable."
     ]
     assert f"The second judge had no verdict on many responses; coverage: {arms[1].label} {percent(0.4)}." in found
 
