@@ -20,10 +20,11 @@ _WORDS = re.compile(
     rf"|(?!{_FUNCTION})(?=.*[^\W\d_]{{3}}|[^\W\d_]{{2}}\.)[^\W\d_][\w'.,-]*(?:\s+[\w'.,-]+)+"
     r"|(?-i:[A-Z][a-z]?\d*(?:[A-Z][a-z]?\d*)+)|[A-Za-z][+#]+|[A-Za-z](?:\.[A-Za-z])+\.?"
     rf"|[-+]?\d[\d.,/]*(?:\s+{_UNIT}(?:/{_UNIT})?|\s*(?:[ap]\.?m|°\s?[CF]|km|cm|mm|m|kg|mg|g|ml|l|km/h|st|nd|rd|th|s|[^\W\d_α-ω]{{3,}}.*))\.?"
-    r"|\d+:\d\d?(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\d+(?:-\d+|'\s?\d*\"?)",
+    r"|\d+:\d\d?(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\d+(?:-\d+|'\s?\d*\"?)"
+    r"|\d{1,4}(?:-\d{1,2}-|/\d{1,2}/|\.\d{1,3}\.)\d{1,4}(?:\.\d{1,3})?(?:[ T]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[-+]\d\d:?\d\d)?)?",
     re.I,
 )
-"""Words, a formula of chemistry, a quantity with its unit, a time of the day, or a range: what mathematics would misread."""
+"""Words, a formula of chemistry, a quantity with its unit, a time of the day, a date, or a range: what mathematics would misread."""
 
 
 def verify(answer: str, gold: str, kind: str, choices: str | None = None) -> tuple[bool, bool]:
