@@ -13,15 +13,17 @@ _OPENED = r"[\s*_`:=.\"'“‘«→⇒>—―-]*[*_`(\[{\"'“‘«]{0,4}"
 _LEAD = unicodedata.normalize(
     "NFKC",  # as the texts are
     r"(?:\b(?:answers?|ans|choices?|options?|select(?:ed)?|choose|chose|pick(?:ed)?|(?:correct|right|best) (?:one|letter|statement)"
-    r"|go(?:ing)? with)\b"
-    r"(?:[\s,]+(?:is|are|was|would|must|should|be|option|choice|letter|correct|best|probably|likely|most|clearly|indeed|definitely|simply|therefore|thus"
+    r"|go(?:ing)? with|letter|guess|vote|lean(?:ing)? towards?|leav(?:es|ing)(?: only)?)\b"
+    r"(?:[\s,]+(?:is|ist|est|are|was|would|must|should|be|option|choice|letter|correct|best|probably|likely|most|clearly|indeed|definitely|simply|therefore|thus"
     r"|appears?|seems?|to|here|this|the|question|i|think|believe|both|either)){0,8}"
     r"|\b(?:antwort|antwoord|svar(?:et)?|respuesta|réponse|risposta|resposta|răspuns(?:ul)?|opción|opzione|opção|alternativa|jawaban(?:nya)?|vastaus"
-    r"|odpověď|odpowiedź|válasz|cevap|yanıt|đáp án|ответ|вариант|відповідь|απάντηση|richtig)\b"
-    r"(?:\s+(?:ist|lautet|is|är|er|es|est|este|è|é|la|le|l|a|correcta|correcte|corretta|correta|certa|corect|bonne|opción|option|opzione|opção|letra|lettre|lettera"
+    r"|odpověď|odpowiedź|válasz|cevap|yanıt|đáp án|ответ|вариант|lösung"
+    r"|letra|seçenek|câu trả lời|chọn|správně|відповідь|απάντηση|richtig)\b"
+    r"(?:\s+(?:ist|lautet|donc|giusta|tepat|is|är|er|es|est|este"
+    r"|è|é|la|le|l|a|correcta|correcte|corretta|correta|certa|corect|bonne|opción|option|opzione|opção|letra|lettre|lettera"
     r"|alternativa|yang|benar|adalah|on|je|to|jest|poprawna|helyes|doğru|là|đúng|это|είναι)\b){0,5}"
-    r"|(?:答案|正解|答え|正答|정답은?|답은?|(?:正确|正確)的?(?:选项|選項)|(?<!不)(?<!非)(?:选项|選項|選択肢))\s*(?:应该|應該)?(?:是|为|為|は|选|選)?|(?<![不非])(?:选择|選擇|选|選)(?:项|項)?"
-    r"|(?:الإجابة|الجواب|התשובה|उत्तर|উত্তর|คำตอบ)\s*(?:الصحيحة|الصحيح|הנכונה|सही|ที่ถูกต้อง)?\s*(?:هي|هو|היא|है|হল|คือ)?"
+    r"|(?:答案|正解|答え|正答|정답은?|답은?|선택지|(?:正确|正確)的?(?:选项|選項)|(?<!不)(?<!非)(?:选项|選項|選択肢))\s*(?:应该|應該|应|應|就)?(?:是|为|為|は|选|選)?|(?<![不非])(?:选择|選擇|选|選)(?:项|項)?"
+    r"|(?:الإجابة|الجواب|התשובה|उत्तर|উত্তর|الخيار|विकल्प|คำตอบคือข้อ|คำตอบ|ข้อ)\s*(?:الصحيحة|الصحيح|הנכונה|सही|ที่ถูกต้อง)?\s*(?:هي|هو|היא|है|হল|คือ)?"
     rf"){_OPENED}",
 )
 """Words that mark a letter as an answer, in the most frequent languages of multiple-choice answers."""
@@ -87,7 +89,8 @@ def extract_choice(text: str, letters: str = "ABCDE") -> str | None:
         rf"\*\*\(?([{upper}])\b[^*\n]*\*\*",
         rf"(?:^|\n)\s*\(?([{upper}])(?:[).:](?:\s|$)| [-–—] |\s*(?:\n|$))",
         rf"^\(?([{either}])[).:]\s",
-        rf"^([{upper}])(?:, (?!{OR}\b|{AND}\b|(?i:{HEDGE}|however|but)\b)[A-Za-z][a-z]| (?:because|since|as|due to)\b|\s?\([^()]*\)$)",
+        rf"^([{upper}])(?:, (?!{OR}\b|{AND}\b|(?i:{HEDGE}|however|but)\b)(?:[A-Za-z][a-z]|I )"
+        r"| (?:because|since|as|due to)\b|\s?\([^()]*\)$)",
         rf"\(([{upper}])\)",
         rf"(?:^|[\n.,;])\s*([{upper}]) ?(?:です|だ|が正解|が答え|是?正确|是?正確|입니다|[가이] 정답)",
         rf"(?:^|[\n:=,;?>]|'s|\b(?i:is|be|with|for|say|so|thus|hence|therefore|but|definitely|probably|certainly|clearly))\s*([{upper}])\W*(?:</\w+>)?$",

@@ -190,6 +190,17 @@ CHOICES = {
     "german, the other way round": ("Richtig ist B.", "B"),
     "japanese alone": ("Bです。", "B"),
     "japanese, the other way round": ("B が正解です。", "B"),
+    "guess": ("I guess C", "C"),
+    "leaning": ("I lean towards C", "C"),
+    "what is left": ("leaving only C", "C"),
+    "opinion after it": ("C, I think", "C"),
+    "french with an adverb": ("La bonne réponse est donc C", "C"),
+    "german noun": ("Die richtige Option ist C", "C"),
+    "vietnamese": ("Câu trả lời đúng là C", "C"),
+    "hindi option": ("सही विकल्प C है", "C"),
+    "thai option": ("คำตอบคือข้อ C", "C"),
+    "korean option": ("선택지 C", "C"),
+    "chinese adverb": ("答案就是C", "C"),
     "chinese verdicts": ("A错误，B正确", "B"),
 }
 NOT_CHOICES = [
