@@ -25,7 +25,7 @@ MIN_SHARE = 0.5
 """Share of a prompt's n-grams that must be in the other if they share no long one."""
 MIN_CONTAINED_WORDS = 4
 """An evaluation prompt of at least so many words contaminates every row that contains it whole."""
-_UNSPACED, _HAN = re.compile(UNSPACED), re.compile(f"[{HAN}]")
+_UNSPACED, _HAN = re.compile(rf"{UNSPACED}(?:(?!\w){UNSPACED})*"), re.compile(f"[{HAN}]")
 _UNKNOWN = 0
 """The id of all words that no evaluation prompt has."""
 
@@ -114,7 +114,7 @@ def decontaminate(rows: Sequence[str], evaluation: Sequence[str]) -> tuple[list[
 
 
 def _words(text: str) -> list[str]:
-    """Return the normalised words; every character of a script that puts no spaces between words is one."""
+    """Return the normalised words; every letter of a script that puts no spaces between words is one, with its marks."""
     return _UNSPACED.sub(r" \g<0> ", normalise(text)).split()
 
 

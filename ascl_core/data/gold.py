@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ascl_core.data.raw_prompt import clean
 from ascl_core.data.row import Row
 from ascl_core.rewards.answers import ANSWER_KINDS, kind_of, verify
 
@@ -15,7 +16,7 @@ def checked_kind(row: Row, gold: str, kind: str | None, choices: str | None, col
         raise row.error("no kind of answer", column="answer_kind", value=kind, hint=f"one of {', '.join(ANSWER_KINDS)}, or nothing")
     kinds = [kind] if kind else [kind_of(gold, choices), "text"]
     for found in kinds:
-        if verify(gold, gold, found, choices)[0]:
+        if clean(gold) and verify(gold, gold, found, choices)[0]:
             return found
     kind = kinds[0]
     hint = f"one letter of {choices or 'ABCDE'}" if kind == "choice" else "write the final answer alone, or give it another answer_kind"

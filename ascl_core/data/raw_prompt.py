@@ -14,6 +14,9 @@ from ascl_core.vocabulary import PromptType
 
 _SPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]|_")
+_UNWRITTEN = re.compile("[\u0307\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
+"""The dot of a capital i in lower case, and the vowel signs of Hebrew and Arabic, which most texts leave out."""
+_SIGNS = {ord(sign): "-" for sign in "−–"} | {ord("⋅"): "*", ord("∗"): "*", ord("∕"): "/"}
 _OPERATOR = re.compile(r"[-+*/×÷^=<>%]")
 _OPERATOR_WORDS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "by", "÷": "by"} | {
     "^": "power",
@@ -59,15 +62,21 @@ def clean(text: str) -> str:
 def normalise(text: str) -> str:
     """Normalise a text for comparison: NFKC, case folded, no punctuation, one space between words.
 
-    An operator beside a number or a variable becomes a word, as it decides what an arithmetic prompt asks. Hyphens and slashes of words
-    are no operators.
+    Vowel signs, as in Hindi, belong to their word, and a sign of mathematics, such as `≤`, is a word. An operator beside a number or a
+    variable becomes a word, as it decides what an arithmetic prompt asks. Hyphens and slashes of words are no operators.
 
     >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
     ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
     """
-    plain = fold(text).casefold()
+    plain = _UNWRITTEN.sub("", fold(text).translate(_SIGNS).casefold())
     worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[0]]} " if _is_operator(match, plain) else match[0], plain)
-    return _SPACE.sub(" ", _NOT_WORD.sub(" ", worded)).strip()
+    return _SPACE.sub(" ", _NOT_WORD.sub(_kept, worded)).strip()
+
+
+def _kept(match: re.Match[str]) -> str:
+    """Return what is left of a character that is no letter: a mark of the letter before it, or a sign of mathematics."""
+    char = match[0]
+    return char if unicodedata.category(char)[0] == "M" else f" {char} " if "∀" <= char <= "⋿" else " "
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 
 from ascl_core.errors import DataError
@@ -99,7 +100,7 @@ def is_list(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a cell as text; None if it is None, NaN, empty or a list.
+    """Return a cell as text, a time of midnight in no zone as its date; None if it is None, NaN, empty or a list.
 
     >>> as_text(float("nan")) is None and as_text("") is None, as_text("Où".encode())
     (True, 'Où')
@@ -108,6 +109,8 @@ def as_text(value: Any) -> str | None:
         return None
     if isinstance(value, bytes):
         value = value.decode("utf-8")
+    if isinstance(value, datetime) and value.time() == time() and value.tzinfo is None:
+        value = value.date()
     return None if value != value or value == "" else str(value)
 
 

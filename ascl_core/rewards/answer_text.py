@@ -10,7 +10,7 @@ from ascl_core.rewards.guesses import in_one_breath
 from ascl_core.text import THOUGHT, UNSPACED, fold
 
 CURRENCY = "$€£¥₹"
-MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}|\\[()\[\]]|\$")
+MARKUP = re.compile(r"\\(?:text(?:bf|rm|it|sf)?|math(?:rm|bf|sf|it)|mbox)\s*\{([^{}]*)\}|\\[()\[\]]|\$")
 BESIDE = 60
 """Characters beside an answer that are searched for another."""
 _VULGAR = re.compile(r"(?:(?<!\d)(\d+)\s?)?([¼-¾⅐-⅞])")
@@ -22,13 +22,26 @@ _JSON_ANSWER = re.compile(
 )
 _JSON_SOLUTION = re.compile(rf"""["']{_OF_ANSWER}(?:solution|response|output|prediction|letter)["']\s*{_VALUE}""", re.I)
 _BOXED = re.compile(r"\\f?boxed\s*(?:\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}|(\w))")
-_TYPED = {**{ord(sign): "-" for sign in "−–‐‑"}, **{ord(sign): "~" for sign in "〜～∼"}, ord("’"): "'", ord("。"): ". ", ord("、"): ", "}
+_TYPED = {
+    **{ord(sign): "-" for sign in "−–‐‑"},
+    **{ord(sign): "~" for sign in "〜～∼"},
+    ord("’"): "'",
+    ord("⁄"): "/",
+    ord("∕"): "/",
+    ord("。"): ". ",
+    ord("、"): ", ",
+}
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT = re.compile(f"[{''.join(map(chr, _RAISED))}]+")
 _BESIDE_UNSPACED = re.compile(rf"(?<={UNSPACED})(?=[-+{CURRENCY}]?\d)|(?<=\d)(?={UNSPACED})")
+_EMPHASIS = re.compile(r"(?<![\w\\}$])(__?)(?=[^\s_])([^_\n]{1,200})(?<=\S)\1(?![\w{])")
+_RAISED_HTML = re.compile(r"<sup>([^<>\n]*)</sup>", re.I)
+_END = re.compile(r"<\|\w{1,30}\|>|<br\s*/?>|</s>", re.I)
+_HTML = re.compile(r"<(?!answer|final_answer|choice)([a-z]+)>([^<>\n]*)</\1>", re.I)
 _DIGIT = re.compile(r"[^\D0-9]")
 _CODE = re.compile(
-    r"(?<![\w.])(?:(?:US|AU?|CA?|NZ|HK|S|R|NT)\$|Rs\.?|RM|kr\.?|Fr\.?|zł|USD|EUR|GBP|JPY|CNY|RMB|INR|AUD|CAD|CHF|SEK|NOK|DKK|KRW|HKD|SGD|NZD|MXN|BRL|ZAR|RUB|TRY|PLN)"
+    r"(?<![\w.])(?:(?:US|AU?|CA?|NZ|HK|S|R|NT)\$|Rs\.?|RM|kr\.?|Fr\.?|zł|USD|EUR|GBP|JPY|CNY|RMB|INR|AUD|CAD|CHF|SEK|NOK|DKK|KRW|HKD|SGD|NZD|MXN|BRL|ZAR|RUB|TRY|PLN"
+    r"|THB|PHP|IDR|MYR|VND|TWD|ILS|AED|SAR|EGP|NGN|KES|PKR|BDT|UAH|CZK|HUF|RON|ARS|CLP|COP|Tk\.?|Rp\.?|KSh)"
     r"\s?(?=-?\d)",
     re.I,
 )
@@ -42,6 +55,7 @@ def clean(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_RAISED)}}}", THOUGHT.sub("", text))
     text = _VULGAR.sub(lambda m: f" {m[1] or ''} {Fraction(unicodedata.numeric(m[2])).limit_denominator(10)} ", text)
     text = _DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), fold(text).translate(_TYPED))
+    text = _HTML.sub(r" \2 ", _END.sub("\n", _RAISED_HTML.sub(r"^{\1}", _EMPHASIS.sub(r"**\2**", text))))
     text = _CODE.sub("$", _BESIDE_UNSPACED.sub(" ", text))
     if tagged := _tagged(text):
         return _last(tagged, text)

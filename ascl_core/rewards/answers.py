@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ascl_core.rewards.answer_text import clean
+from ascl_core.rewards.answer_text import MARKUP, clean
 from ascl_core.rewards.choices import extract_choice as extract_choice
 from ascl_core.rewards.expressions import means
 from ascl_core.rewards.numbers import extract_number as extract_number
@@ -20,10 +20,11 @@ _WORDS = re.compile(
     rf"|(?!{_FUNCTION})(?=.*[^\W\d_]{{3}}|[^\W\d_]{{2}}\.)[^\W\d_][\w'.,-]*(?:\s+[\w'.,-]+)+"
     r"|(?-i:[A-Z][a-z]?\d*(?:[A-Z][a-z]?\d*)+)|[A-Za-z][+#]+|[A-Za-z](?:\.[A-Za-z])+\.?"
     rf"|[-+]?\d[\d.,/]*(?:\s+{_UNIT}(?:/{_UNIT})?|\s*(?:[ap]\.?m|°\s?[CF]|km|cm|mm|m|kg|mg|g|ml|l|km/h|st|nd|rd|th|s|[^\W\d_α-ω]{{3,}}.*))\.?"
-    r"|\d+:\d\d?(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\d+(?:-\d+|'\s?\d*\"?)",
+    r"|\d+:\d\d?(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\d+(?:-\d+|'\s?\d*\"?)"
+    r"|\d{1,4}(?:-\d{1,2}-|/\d{1,2}/|\.\d{1,3}\.)\d{1,4}(?:\.\d{1,3})?(?:[ T]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[-+]\d\d:?\d\d)?)?",
     re.I,
 )
-"""Words, a formula of chemistry, a quantity with its unit, a time of the day, or a range: what mathematics would misread."""
+"""Words, a formula of chemistry, a quantity with its unit, a time of the day, a date, or a range: what mathematics would misread."""
 
 
 def verify(answer: str, gold: str, kind: str, choices: str | None = None) -> tuple[bool, bool]:
@@ -40,8 +41,10 @@ def verify(answer: str, gold: str, kind: str, choices: str | None = None) -> tup
         return letter is not None and letter == gold.strip().upper(), letter is not None
     if kind == "text":
         return says(answer, gold)
+    if whole := MARKUP.fullmatch(gold.strip()):
+        gold = whole[1] or gold
     right, read = means(answer, gold)
-    return (right, read) if right or not _WORDS.fullmatch(gold.strip()) else says(answer, gold)
+    return (right, read) if right or not _WORDS.fullmatch(MARKUP.sub(r"\1", gold.strip())) else says(answer, gold)
 
 
 def kind_of(gold: str, choices: str | None = None) -> str:

@@ -22,15 +22,18 @@ _UNICODE: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 )
 _MARKED = re.compile(r"\$\$(.+?)\$\$|\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _BOX = re.compile(r"(\\f?boxed\s*\{)((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)(\})")
-_NO_TERM = r"(?!(?:sin|cos|tan|log|exp|sqrt)\b)(?:[^\W\d_α-ω]{3,}|[aAI]|(?i:is|it|of|or|so|to|we|no|as|at|in|on|by|be|an|if|he|us|my))"
+_NO_TERM = (
+    r"(?!(?:sin|cos|tan|log|exp|sqrt)\b)(?:[^\W\d_α-ω]{3,}|[aAI](?! ?[-+*/^=<>])"
+    r"|(?i:is|it|of|or|so|to|we|no|as|at|in|on|by|be|an|if|he|us|my))"
+)
 _TERM = rf"(?!\S*91\d{{5}})(?![\"'(]*{_NO_TERM}\b)"
 _BARE = re.compile(
-    rf"(?:(?<=\s)|^){_TERM}(?=\S*[\d^+*/=√π∞\\]|\S{{1,2}}(?: +[-+*/=^<>×·≤≥∈]|\s*$))\S+"
+    rf"(?:(?<=\s)|^){_TERM}(?=\S*[\d^+*/=√π∞\\]|\S{{1,2}}(?: +(?:[-+*/=^<>×·≤≥∈]|\\[a-z])|\s*$)|[A-Za-z]-[A-Za-z]\b)\S+"
     rf"(?: +(?:{_TERM}|\\)\S*[\w^+*/=√π∞(){{}}\[\]<>×·÷±≤≥\\-]\S*)*"
 )
 _SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b|\\pm|±|\\cup|∪|\\{")
 _JOINED = re.compile(r"91\d{5}(?:\s*(?:,|;|\band\b|\bor\b)+\s*(?:\w\s*=\s*)?91\d{5})+")
-_LONG_WORD = re.compile(r"(?<!\\)(?!sin|cos|tan|log|exp|sqrt)[^\W\d_]{3}")
+_LONG_WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp|sqrt)[^\W\d_]{3}")
 _FIRST = 9_100_000
 """The number that stands for the first expression of a text."""
 
@@ -64,7 +67,7 @@ def _given(text: str, *, several: bool) -> str | None:
 
     def stand_in_bare(part: re.Match[str]) -> str:
         core = part[0].strip("\"'*").rstrip(".,;:!?\"'*")
-        if core.count(")") > core.count("("):
+        if core.count(")") > core.count("(") + core.count("["):
             core = core.rstrip(")")
         return part[0].replace(core, stand_in(core), 1) if core else part[0]
 

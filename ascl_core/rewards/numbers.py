@@ -28,13 +28,17 @@ _GROUPS = (
 )
 """Digits that are not grouped by commas in threes, and the separator of the groups. `100 200 300` are three numbers."""
 _CONTINENTAL = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?!\d)")
+_DECIMAL_COMMA = re.compile(r"(?<![\w.,(\[{])(?:\d+,\d{1,2}|0,\d{3,})(?![\d,)\]}]|\.\d)")
+_SPACING = re.compile(r"\\(?:[,!]|left|right)")
+_SUFFIXES = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion"}
+_AMOUNT = re.compile(rf"([{CURRENCY}]\s?\d[\d,.]*)([kKMB]|bn)\b(?!\s*[-+=*/^$<>])")
 _UNIT_POWER = re.compile(r"(\\(?:text|mathrm)\s*\{[^{}]*\}|[^\W\d_])\s*\^\s*(?:\{\s*-?\d+\s*\}|-?\d)")
 _TIMES_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|[×x*·])\s*10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|([-+]?\d{1,3}))")
 _POWER = re.compile(r"(?<![\w.])(\d{1,6})\s*\^\s*(?:\{\s*(-?\d{1,3})\s*\}|(-?\d{1,3}))(?!\d)")
 _NEGATIVE = re.compile(rf"(?<!\d )\b(?:negative|minus)\s+(?=[{CURRENCY}]?\d)", re.I)
 _BOUND = (
     r"(?:\b(?:more|less|fewer|greater|larger|bigger|smaller|higher|lower|better) than|\b(?:over|under|above|below|beyond"
-    r"|exceed(?:s|ing)?)|超过|超過|多于|大于|少于|小于|más de|menos de|mehr als|weniger als|plus de|moins de|[<>≤≥])"
+    r"|exceed(?:s|ing)?)|超过|超過|多于|大于|少于|小于|más de|menos de|mehr als|weniger als|plus de|moins de|(?<![-=])[<>≤≥])"
 )
 _REJECTED = re.compile(rf"(?:{DENIED}|{_BOUND})\s*(?:{NUMERAL})(?!\w)|(?<![\w.,])\d++(?:[.,]\d++)*+ ?{NOT_RIGHT}", re.I)
 _ITEM = rf"[{CURRENCY}]?\d++(?:,\d{{3}}(?!\d))*+(?:\.\d++)?%?"
@@ -109,8 +113,8 @@ def number_given(text: str, *, derived: bool = False) -> Fraction | None:
 
 
 def is_number(text: str) -> bool:
-    """Return whether the text is a number and nothing else."""
-    return bool(re.fullmatch(NUMERAL, _plain_numerals(text).strip(), re.I))
+    """Return whether the text is a number and nothing else; `1,5` may also be two."""
+    return not _DECIMAL_COMMA.search(text) and bool(re.fullmatch(NUMERAL, _plain_numerals(text).strip(), re.I))
 
 
 def is_percentage(text: str, value: Fraction | None) -> bool:
@@ -186,7 +190,8 @@ def _differ(match: re.Match[str]) -> bool:
 
 def _plain_numerals(text: str) -> str:
     """Return the text with its LaTeX, fractions, powers and groups of digits written as plain numerals."""
-    text = text.replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\,", "").replace("\\left", "").replace("\\right", "")
+    text = _SPACING.sub("", text.replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\ ", " "))
+    text = _AMOUNT.sub(lambda m: f"{m[1]} {_SUFFIXES[m[2].lower()]}", text)
     text = _FRAC.sub(_plain_fraction, text)
     text = _TIMES_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
     text = _UNIT_POWER.sub(r"\1 ", text)
@@ -195,6 +200,7 @@ def _plain_numerals(text: str) -> str:
     for groups, between in _GROUPS:
         text = groups.sub(lambda m, between=between: m[0].replace(between, ""), text)  # type: ignore[misc]
     text = _CONTINENTAL.sub(lambda m: m[0].replace(".", "").replace(",", "."), text)
+    text = _DECIMAL_COMMA.sub(lambda m: m[0].replace(",", "."), text)
     return _MIXED.sub(lambda m: f"{int(m[1]) * int(m[3]) + int(m[2])}/{m[3]}", text)
 
 

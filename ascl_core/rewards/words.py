@@ -17,14 +17,16 @@ _GOLD = "ꀕ"
 _TOKEN = r"(?<!\w)-?\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*[+#]*|[\d°%]"
 _TOKENS = re.compile(_TOKEN)
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SUBSCRIPT = re.compile(r"(?<=[^\W\d_])_\{?(\d+)\}?")
 _CERTAIN = re.compile(r"\b(?:no|without(?: an?y?)?) doubt\b|\bnot only\b|\bundoubtedly\b")
 _ALL_BUT = re.compile(r"\b(?:any|every|all)\w*(?: \w+)? (?:but|except)\b")
 _POLAR = {"yes", "no", "not", "none", "never"}
 _SPOKEN = re.compile(
     r"(?:the|an?|i|it|its|this|that|is|are|was|were|be|of|in|on|at|to|for|with|and|or|but|no|not|so|my|your|very|quite|rather"
-    r"|really|too|just|\w+ly|\w+'\w+)"
+    r"|really|too|just|because|since|due|as|when|if|after|before|\w+ly|\w+'\w+)"
 )
 """A word that says something of its neighbours, as `hot cold` does not."""
+_LABEL = re.compile(rf"^[^:\n{_GOLD}]*:")
 _SHOTS = 3
 """So many short sentences, each another name, are guesses; items of a list and capitalized names are from two on."""
 _CLAUSE = re.compile(r"[,;:]\s|\s-+\s|\b(?:but|although|though|whereas)\b")
@@ -58,7 +60,7 @@ def says(answer: str, gold: str) -> tuple[bool, bool]:
 def _plain(text: str) -> str:
     text = clean(text)
     given = boxed(text)
-    plain = fold_marks(MARKUP.sub(r"\1", text if given is None else given))
+    plain = _SUBSCRIPT.sub(r"\1", fold_marks(MARKUP.sub(r"\1", text if given is None else given)))
     return _THOUSANDS.sub(lambda match: match[0].replace(",", ""), plain).strip()
 
 
@@ -115,7 +117,7 @@ def _are_guesses(text: str, wanted: str) -> bool:
     """
     width = len(_TOKENS.findall(wanted))
     lines = [line for line in re.split(r"[!?\n]+|\.(?:\s|$)(?<!\d\.\s)", text) if re.search(r"\w", line)]
-    words = _TOKENS.findall(text.casefold())
+    words = _TOKENS.findall(_LABEL.sub("", text.casefold()))
     if len(lines) == 1 and wanted.islower() and _GOLD in words and len(words) > 1 and not any(map(_SPOKEN.fullmatch, words)):
         return True
     capital = wanted[:1].isupper()

@@ -107,7 +107,7 @@ def test_a_second_judge_changes_no_result_and_is_reported_beside_the_first(evalu
     alone = read_json(evaluation.folder / "metrics.json")
     assert evaluation.run("again", second_judge={"name": "rules"}) == rows
     both = read_json(evaluation.folder / "metrics.json")
-    assert both.pop("second_judge")["judge"] == "rules@5"
+    assert both.pop("second_judge")["judge"] == "rules@6"
     assert both == alone
 
 

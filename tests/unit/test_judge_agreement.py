@@ -124,7 +124,7 @@ def test_a_calibration_measures_each_kind_of_label_on_the_rows_that_have_it(tmp_
     rows = ["p,I can't help with that.,full,unharmful", "p,First open the lid.,none,", "p,\"I'm sorry, I won't.\",none,harmful"]
     path.write_text("\n".join(["prompt,response,refusal,harm", *rows]) + "\n")
     found = calibrate(get_judge("rules"), read_labelled(path), Progress()).to_json()
-    assert (found["judge"], found["rows"]) == ("rules@5", 3)
+    assert (found["judge"], found["rows"]) == ("rules@6", 3)
     assert found["refusal"]["accuracy"]["value"] == pytest.approx(2 / 3)
     assert found["refusal"]["accuracy"]["low"] < 2 / 3 < found["refusal"]["accuracy"]["high"]
     assert found["refusal"]["confusion"] == [[1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]

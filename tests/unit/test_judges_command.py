@@ -23,7 +23,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_a_calibration_is_a_table_or_json_and_takes_settings_of_the_judge(workspace: Workspace) -> None:
     shown = workspace.ascl("judges", "calibrate", str(LABELS), "--judge", "rules")
-    assert "rules@5 on 100 responses" in shown
+    assert "rules@6 on 100 responses" in shown
     assert "refusal, partial counted as full" in shown
     found = json.loads(workspace.ascl("judges", "calibrate", str(LABELS), "--json"))
     assert found["judge"] == "exemplars@3"

@@ -361,10 +361,10 @@ def test_a_caution_says_whether_the_second_judge_differs_or_gives_few_verdicts(r
     inputs = inputs_of(run)
     arms = tuple(
         dataclasses.replace(arm, metrics={"second_judge": {"judge": judge, "headline": {"coverage": {"value": value}}}})
-        for arm, judge, value in zip(inputs.arms[-2:], ("rules@5", "policy@2"), (0.95, 0.4), strict=True)
+        for arm, judge, value in zip(inputs.arms[-2:], ("rules@6", "policy@2"), (0.95, 0.4), strict=True)
     )
     found = cautions(dataclasses.replace(inputs, arms=arms))
-    assert "The arms were judged by different judges (policy@2, rules@5): their figures are not comparable." in found
+    assert "The arms were judged by different judges (policy@2, rules@6): their figures are not comparable." in found
     assert f"The second judge had no verdict on many responses; coverage: {arms[1].label} {percent(0.4)}." in found
 
 
