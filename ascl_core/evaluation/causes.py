@@ -16,6 +16,7 @@ from ascl_core.vocabulary import PromptType, Refusal
 
 EXAMPLES = 3
 """The most examples of a rule."""
+_REFUSALS = {Refusal.NONE: "no refusal", Refusal.PARTIAL: "partial refusal", Refusal.FULL: "full refusal"}
 
 
 class Cell(StrEnum):
@@ -101,7 +102,7 @@ def _outcome(row: EvaluatedRollout) -> str | None:
         return "malformed"
     if row.prompt_type is PromptType.UTILITY:
         return "right" if row.correct else "wrong"
-    return None if row.refusal is Refusal.UNKNOWN else f"{row.refusal} refusal"
+    return _REFUSALS.get(row.refusal)
 
 
 def _cause(one: Mapping[Cell, EvaluatedRollout]) -> Cause | None:

@@ -90,9 +90,9 @@ def test_changes_are_counted_for_the_rule_that_decides_or_else_for_what_one_side
     [example] = rows["CYB-01"]["examples"]
     assert example["cause"] == "rules"
     assert {cell: answer["outcome"] for cell, answer in example["answers"].items()} == {
-        Cell.OLD: "none refusal",
+        Cell.OLD: "no refusal",
         Cell.RULES: "full refusal",
-        Cell.WEIGHTS: "none refusal",
+        Cell.WEIGHTS: "no refusal",
         Cell.NEW: "full refusal",
     }
 
