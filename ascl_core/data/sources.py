@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ascl_core.catalogue import dataset
 from ascl_core.config.sources import OWN, ROWS, SourceConfig
+from ascl_core.config.suites import SuiteConfig
 from ascl_core.data.raw_prompt import RawPrompt, content_hash
 from ascl_core.data.seeds import own_prompts
 from ascl_core.data.shaped import shaped_prompts
@@ -32,7 +33,11 @@ def stream_source(source: SourceConfig, own: Path, corpus: Corpus) -> Iterator[R
     if source.format == OWN:
         rows = iter(own_prompts(own, corpus))
     else:
-        rows = table_prompts(source, corpus) if source.format == ROWS else shaped_prompts(source, dataset(source.format))
+        rows = (
+            table_prompts(source, corpus, needs_answers=isinstance(source, SuiteConfig))
+            if source.format == ROWS
+            else shaped_prompts(source, dataset(source.format))
+        )
     is_empty = True
     for row in rows if source.max_rows is None else choose_rows(rows, source.max_rows, lambda row: row.prompt):
         is_empty = False

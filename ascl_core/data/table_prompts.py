@@ -52,7 +52,8 @@ def no_own_prompts(folder: Path) -> DataError:
 def table_prompts(source: SourceConfig, corpus: Corpus, *, needs_answers: bool = False) -> Iterator[RawPrompt]:
     """Yield the prompts of a table; columns that `COLUMNS` does not know are ignored.
 
-    With `needs_answers` a utility prompt without an answer is an error, because nothing could verify a response to it.
+    With `needs_answers` a utility prompt without an answer is an error, because nothing could verify a response to it. Otherwise it is read
+    as it is, and the stage `validate_data` stops at it.
     """
     rules = {rule.id: rule for rule in corpus.rules}
     needed: list[tuple[str, ...]] = [column_at(path) for path in (source.prompt_column, source.answer_column) if path]
@@ -67,7 +68,7 @@ def table_prompts(source: SourceConfig, corpus: Corpus, *, needs_answers: bool =
         if kind not in set(PromptType):
             raise row.error("no prompt type", column="prompt_type", value=kind, hint=_types(kind))
         answer = row.text(source.answer_column) if source.answer_column else None
-        if (needs_answers or source.answer_column) and kind == PromptType.UTILITY and answer is None:
+        if needs_answers and kind == PromptType.UTILITY and answer is None:
             hint = "put it there, or drop the row" if source.answer_column else "add the column, or drop the row"
             raise row.error("gold answer is missing", column=source.answer_column or "answer", hint=hint)
         answer_kind, choices = row.text("answer_kind"), row.text("choices")

@@ -9,6 +9,7 @@ import pytest
 from ascl_core.data.raw_prompt import RawPrompt
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import PromptType
+from tests.public_files import load_suite
 from tests.source_files import load, write
 
 
@@ -68,7 +69,6 @@ class TestPublicFiles:
         ({"answer": "2", "answer_kind": "choice", "choices": "ABC"}, "one letter of ABC"),
         ({"answer": "7", "answer_kind": "numeric"}, "one of number, choice, math, text"),
         ({"answer": "between 3 and 4", "answer_kind": "number"}, "would count as wrong itself"),
-        ({"answer": None}, "gold answer is missing"),
     ],
 )
 def test_a_gold_answer_that_no_response_could_match_is_named_with_its_row(tmp_path: Path, row: dict[str, str], says: str) -> None:
@@ -76,6 +76,20 @@ def test_a_gold_answer_that_no_response_could_match_is_named_with_its_row(tmp_pa
     with pytest.raises(DataError, match="row 2") as raised:
         load(path, answer_column="answer", prompt_type="utility")
     assert says in str(raised.value)
+
+
+def test_numbers_as_gold_answers_are_read_digit_by_digit_where_others_are_missing(tmp_path: Path) -> None:
+    golds = [4, 9007199254740993, None, 2.50, 1e3]
+    rows = [{"prompt": f"What is it, {i}?", "answer": gold} for i, gold in enumerate(golds)] + [{"prompt": "What is not known?"}]
+    read = load(write(tmp_path / "gold.jsonl", rows), answer_column="answer", prompt_type="utility")
+    assert [row.answer for row in read] == ["4", "9007199254740993", None, "2.5", "1000.0", None]
+    assert [row.answer_kind for row in read] == ["number", "number", None, "number", "number", None]
+
+
+def test_a_suite_needs_every_gold_answer_because_it_is_scored(tmp_path: Path) -> None:
+    path = write(tmp_path / "gold.jsonl", [{"prompt": "What is 2 + 2?", "answer": "4"}, {"prompt": "How many?", "answer": None}])
+    with pytest.raises(DataError, match="row 2, answer: gold answer is missing"):
+        load_suite("rows", path, name="sums", prompt_type="utility", answer_column="answer")
 
 
 def test_the_kind_of_a_gold_answer_follows_from_it(tmp_path: Path) -> None:
