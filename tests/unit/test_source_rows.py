@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ascl_core.config.base import parse
+from ascl_core.config.suites import SuiteConfig
 from ascl_core.data.raw_prompt import RawPrompt
+from ascl_core.data.sources import load_source
 from ascl_core.errors import DataError
 from ascl_core.vocabulary import PromptType
-from tests.public_files import load_suite
+from tests.builders import make_corpus
 from tests.source_files import load, write
 
 
@@ -88,8 +91,9 @@ def test_numbers_as_gold_answers_are_read_digit_by_digit_where_others_are_missin
 
 def test_a_suite_needs_every_gold_answer_because_it_is_scored(tmp_path: Path) -> None:
     path = write(tmp_path / "gold.jsonl", [{"prompt": "What is 2 + 2?", "answer": "4"}, {"prompt": "How many?", "answer": None}])
+    values = {"name": "sums", "format": "rows", "path": str(path), "prompt_type": "utility", "answer_column": "answer"}
     with pytest.raises(DataError, match="row 2, answer: gold answer is missing"):
-        load_suite("rows", path, name="sums", prompt_type="utility", answer_column="answer")
+        load_source(parse(SuiteConfig, values, file="test"), tmp_path, make_corpus())
 
 
 def test_the_kind_of_a_gold_answer_follows_from_it(tmp_path: Path) -> None:
