@@ -143,6 +143,9 @@ def test_a_retraining_that_is_pending_or_late_for_long_is_noticed_by_the_watcher
     put(server, run["id"], "SCHEDULED", name="Late")
     assert retrainings.recover(client, RETRAIN, "HEAD", digest) is None, "it is not late for long"
     monkeypatch.setattr(retrainings, "_LATE_S", 0.0)
+    wait_until(
+        lambda: all(one.status != "ONLINE" for one in client.read_workers_for_work_pool("gpu")), "the ended worker of gpu is offline", 180
+    )
     waits = retrainings.recover(client, RETRAIN, "HEAD", digest)
     assert waits is not None
     assert (waits.action, waits.message.endswith("ascl worker --pool gpu")) == ("lost", True), waits
