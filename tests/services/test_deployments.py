@@ -278,9 +278,13 @@ def test_a_promotion_of_a_run_that_did_not_pass_is_refused_and_an_override_waits
         assert server.ask("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})["status"] == "ACCEPT"
         wait_until(lambda expected=expected: expected in server.logs(run_id), expected)  # type: ignore[misc]
     server.wait_until_suspended(run_id)
-    events = server.ask("POST", "/events/filter", {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50})["events"]
-    heard = sorted(events, key=lambda event: str(event["received"]))
-    assert heard[-1]["event"] == "prefect.flow-run.waits-for-approval", "what the server hears last is no heartbeat"
+
+    def heard_last() -> str:
+        asked = {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50}
+        return str(max(server.ask("POST", "/events/filter", asked)["events"], key=lambda event: str(event["received"]))["event"])
+
+    wait_until(lambda: not server.processes(run_id), "the end of the suspended process")
+    wait_until(lambda: heard_last() == "prefect.flow-run.waits-for-approval", "what the server hears last is no heartbeat", 30)
     server.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
