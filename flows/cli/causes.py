@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ascl_core.artifacts import digest, read_json, read_parquet, sha256_json
+from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.params import load_params
 from ascl_core.contracts import EvaluatedRollout, from_table
 from ascl_core.errors import ReleaseError, shortened
@@ -56,27 +57,31 @@ def causes(
         raise ReleaseError("is no release", field="--against", value=against, hint="name one: ascl release list")
     require_folder(Path(new.model))
     warn_of_uncompiled_rules(root, new.corpus)
+    rules = {one: read_json(one.corpus)["digest"] for one in (old, new)}
+    weights = {one: checkpoint_digest(Path(one.model)) for one in (old, new)}
+    params = load_params(root / PARAMETERS)
+    params = params.model_copy(update={"evaluate": greedy(params.evaluate)})
+    asked = [params.model_dump(mode="json"), digest(root / SUITES.path)]
     sides = {Cell.OLD: (old, old), Cell.RULES: (new, old), Cell.WEIGHTS: (old, new), Cell.NEW: (new, new)}
-    found = find_causes({cell: _answers(root, cell, *sides[cell]) for cell in Cell})
+    folders = {
+        cell: root / SCRATCH / "causes" / sha256_json([*asked, weights[by], rules[under]])[:16] for cell, (under, by) in sides.items()
+    }
+    found = find_causes({cell: _answers(root, cell, *sides[cell], folders[cell], params.evaluate) for cell in Cell})
     if as_json:
         out.print_json(json.dumps(found))
         return
-    rules = [read_json(one.corpus)["digest"] for one in (old, new)]
-    print_line(f"{old.release} → {new.release or checkpoint}; rules {' → '.join(one[:12] for one in rules)}")
+    print_line(f"{old.release} → {new.release or checkpoint}; rules {rules[old][:12]} → {rules[new][:12]}")
     _print_causes(found)
 
 
-def _answers(root: Path, cell: Cell, rules: NamedCheckpoint, weights: NamedCheckpoint) -> list[EvaluatedRollout]:
-    """Return the judged answers of one evaluation, which is made unless its folder in `scratch/causes` has them already."""
-    params = load_params(root / PARAMETERS)
-    evaluate, model = greedy(params.evaluate), Path(weights.model)
-    asked = params.model_copy(update={"evaluate": evaluate}).model_dump(mode="json")
-    inputs = [asked, checkpoint_digest(model), read_json(rules.corpus)["digest"], digest(root / SUITES.path)]
-    folder = root / SCRATCH / "causes" / sha256_json(inputs)[:16]
+def _answers(
+    root: Path, cell: Cell, rules: NamedCheckpoint, weights: NamedCheckpoint, folder: Path, evaluate: EvaluateConfig
+) -> list[EvaluatedRollout]:
+    """Return the judged answers of one evaluation, which is made unless the folder of its inputs has them already."""
     if not (folder / "metrics.json").is_file():
         sections = {"evaluate": evaluate}
         with Watching() as watching, watching.stage(replace(EVALUATION, name=cell)) as progressed:
-            evaluate_checkpoint(root, model, folder, rules.corpus, progressed, sections=sections, index=rules.index)
+            evaluate_checkpoint(root, Path(weights.model), folder, rules.corpus, progressed, sections=sections, index=rules.index)
     file = folder / "results.parquet"
     return from_table(read_parquet(file), EvaluatedRollout, file=file)
 
