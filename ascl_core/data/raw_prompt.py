@@ -68,9 +68,11 @@ def normalise(text: str) -> str:
     >>> normalise("Solve x - 1 = 3!"), normalise("-5 + 3"), normalise("A well-known and/or 9-year-old trick")
     ('solve x minus 1 equals 3', 'minus 5 plus 3', 'a well known and or 9 year old trick')
     """
-    plain = _UNWRITTEN.sub("", fold(text).translate(_SIGNS).casefold())
+    plain = fold(text).casefold()
+    if not plain.isascii():
+        plain = _UNWRITTEN.sub("", plain.translate(_SIGNS))
     worded = _OPERATOR.sub(lambda match: f" {_OPERATOR_WORDS[match[0]]} " if _is_operator(match, plain) else match[0], plain)
-    return _SPACE.sub(" ", _NOT_WORD.sub(_kept, worded)).strip()
+    return _SPACE.sub(" ", _NOT_WORD.sub(" " if worded.isascii() else _kept, worded)).strip()
 
 
 def _kept(match: re.Match[str]) -> str:
