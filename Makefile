@@ -16,7 +16,7 @@ LOCK ?= requirements/$(MACHINE).lock
 INSTALLED := .venv/.installed-$(basename $(notdir $(LOCK)))
 VLLM_LOCK := requirements/$(if $(filter gpu,$(MACHINE)),gpu,cpu-vllm).lock
 VLLM_INSTALLED := .venv-vllm/.installed-$(basename $(notdir $(VLLM_LOCK)))
-VLLM_TESTS = $(shell grep -lw BACKENDS tests/unit/*.py tests/services/*.py)
+VLLM_TESTS = $(shell grep -lwE 'BACKENDS|WITH_VLLM' tests/unit/*.py tests/services/*.py)
 UV_PIP := $(BIN)/uv pip
 ARGS ?=
 COMPILE := $(UV_PIP) compile pyproject.toml --python-version 3.11 --python-platform linux --no-header --no-annotate --quiet --extra all --extra dev
@@ -67,7 +67,7 @@ test-services: setup ## Set up, then the tests that start real servers: Prefect,
 # Without vLLM the tests would be skipped, so it is imported first.
 test-vllm: $(VLLM_INSTALLED) ## Install vLLM into .venv-vllm, then run the tests that sample with it
 	@.venv-vllm/bin/python -c 'import vllm'
-	@.venv-vllm/bin/python -m pytest -m vllm $(or $(VLLM_TESTS),$(error no test names BACKENDS)) $(ARGS)
+	@.venv-vllm/bin/python -m pytest -m vllm $(or $(VLLM_TESTS),$(error no test samples with vLLM)) $(ARGS)
 
 check: lint types setup ## Everything of `make test` but the tests
 	@$(BIN)/lint-imports --no-cache

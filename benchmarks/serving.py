@@ -75,7 +75,7 @@ def main() -> None:
         params.write_text("compute: {threads: 1}\n", encoding="utf-8")
         checkpoint, corpus = options.served or (make_consulting(work / "model"), write_corpus(work / "corpus.json", "allowed"))
         queue = str(options.streams)
-        with model_server(checkpoint, corpus, "--queue", queue, "--params", str(params), "--backend", "transformers") as server:
+        with model_server(checkpoint, corpus, "--queue", queue, "--params", str(params)) as server:
             server.ask(QUESTION)
             load = os.getloadavg()[0]
             reading, slow = asyncio.run(open_all(server, options.streams))

@@ -13,10 +13,14 @@ from ascl_core.config.base_model import ScratchConfig
 from ascl_core.conversation.template import END, chat_template
 from ascl_core.sft.base_model import scratch_model, train_tokenizer
 
-_NEEDS_VLLM = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
-_ITS_WARNINGS = pytest.mark.filterwarnings("ignore")
-BACKENDS = ["transformers", pytest.param("vllm", marks=(pytest.mark.vllm, _NEEDS_VLLM, _ITS_WARNINGS))]
-"""What samples, for tests that hold for each. `make test-vllm` runs every file that names this list with vLLM."""
+WITH_VLLM = (
+    pytest.mark.vllm,
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
+    pytest.mark.filterwarnings("ignore"),
+)
+"""The marks of tests that sample with vLLM. `make test-vllm` runs every file that names them or `BACKENDS`."""
+BACKENDS = ["transformers", pytest.param("vllm", marks=WITH_VLLM)]
+"""What samples, for tests that hold for each."""
 ADDED_TOKENS = (
     *("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|endoftext|>"),
     *("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|call|>", "<|return|>"),

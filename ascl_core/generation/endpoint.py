@@ -168,11 +168,11 @@ class Endpoint:
         import httpx2
         import openai
 
-        from ascl_core.generation.openai_client import LateAnswer, attempts_of, post_chat
+        from ascl_core.generation.openai_client import LateAnswer, attempts_of, post
 
         client = self._client
         try:
-            content = post_chat(client, body, has_key=self._key is not None)
+            content = post(client, "/chat/completions", body)
         except LateAnswer:
             return None
         except openai.APIStatusError as error:

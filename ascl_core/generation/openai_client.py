@@ -1,6 +1,6 @@
-"""The official `openai` client, set up so that an answer has one time limit, the key stays with its host, and nothing else is reported.
+"""The official `openai` clients, set up so that an answer has one time limit, the key stays with its host, and nothing else is reported.
 
-The client waits and tries again by itself after 408, 409, 425, 429, 498, every 5xx and a broken connection: as long as
+They wait and try again by themselves after 408, 409, 425, 429, 498, every 5xx and a broken connection: as long as
 the server asks, up to two minutes, or 0.5 s doubling up to 8 s. Fifteen attempts span more than a minute, the window of most rate limits.
 """
 
@@ -52,19 +52,14 @@ class _Body(httpx2.SyncByteStream):
 class _Http(httpx2.Client):
     """Connections that follow no redirect, reach this machine directly, and send nothing about it."""
 
-    def __init__(self, host: str, timeout_s: float) -> None:
-        super().__init__(
-            timeout=httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)),
-            follow_redirects=False,
-            trust_env=not is_this_machine(host),
-            event_hooks={"response": [_limit_body]},
-        )
+    def __init__(self, host: str, timeout_s: float, has_key: bool) -> None:
+        super().__init__(**_connections(host, timeout_s), event_hooks={"response": [_limit_body]})
         self.limit_s = timeout_s
+        self.has_key = has_key
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Return the answer; `LateAnswer` where it is not complete in time."""
-        for name in [name for name in request.headers if name.startswith("x-stainless-") and name != _RETRY_COUNT]:
-            del request.headers[name]
+        _remove_headers(request, self.has_key)
         request.extensions[_DEADLINE] = time.monotonic() + self.limit_s
         try:
             response = super().send(request, **options)
@@ -77,16 +72,54 @@ class _Http(httpx2.Client):
         return response
 
 
+class _StreamingHttp(httpx2.AsyncClient):
+    """The same for streams: the time limit is that of each silence."""
+
+    def __init__(self, host: str, timeout_s: float, has_key: bool) -> None:
+        super().__init__(**_connections(host, timeout_s), limits=httpx2.Limits(max_connections=None))
+        self.has_key = has_key
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Return the answer, whose body may be still to come; `LateAnswer` where it does not begin in time."""
+        _remove_headers(request, self.has_key)
+        try:
+            return await super().send(request, **options)
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout):
+            raise LateAnswer(request=request) from None
+
+
 def open_client(base_url: str, host: str, key: str | None, *, timeout_s: float, attempts: int) -> openai.OpenAI:
-    """Return a client for the endpoint."""
-    http = _Http(host, timeout_s)
+    """Return a client for the endpoint, which sends `Authorization` only if there is a key."""
+    http = _Http(host, timeout_s, key is not None)
     return openai.OpenAI(api_key=key or "none", base_url=base_url, max_retries=attempts - 1, http_client=http)
 
 
-def post_chat(client: openai.OpenAI, body: dict[str, Any], *, has_key: bool) -> bytes:
-    """Return the body of the answer to a chat request, with `Authorization` only if there is a key; raises `openai.OpenAIError`."""
-    headers = {} if has_key else {"Authorization": openai.Omit()}
-    return client.post("/chat/completions", body=body, cast_to=httpx2.Response, options={"headers": headers}).content
+def open_streaming_client(base_url: str, host: str, key: str | None, *, timeout_s: float, attempts: int) -> openai.AsyncOpenAI:
+    """Return a client for any number of streams at a time; a stream has no time limit as long as something keeps arriving."""
+    http = _StreamingHttp(host, timeout_s, key is not None)
+    return openai.AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=attempts - 1, http_client=http)
+
+
+def _connections(host: str, timeout_s: float) -> dict[str, Any]:
+    timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
+    return {"timeout": timeout, "follow_redirects": False, "trust_env": not is_this_machine(host)}
+
+
+def _remove_headers(request: httpx2.Request, has_key: bool) -> None:
+    """Remove what the client says about this machine, and the placeholder that it sends for want of a key."""
+    unwanted = [name for name in request.headers if name.startswith("x-stainless-") and name != _RETRY_COUNT]
+    for name in [*unwanted, *([] if has_key else ["authorization"])]:
+        request.headers.pop(name, None)
+
+
+def post(client: openai.OpenAI, path: str, body: dict[str, Any]) -> bytes:
+    """Return the body of the answer to a request; raises `openai.OpenAIError`."""
+    return client.post(path, body=body, cast_to=httpx2.Response).content
+
+
+def get(client: openai.OpenAI, path: str) -> bytes:
+    """Return what is there; raises `openai.OpenAIError`."""
+    return client.get(path, cast_to=httpx2.Response).content
 
 
 def attempts_of(request: httpx2.Request) -> int:

@@ -41,8 +41,9 @@ def _serve(options: argparse.Namespace) -> None:
     params, corpora = open_rules(options)
     name = options.name or Path(options.checkpoint).name
     limits = {"batch_size": options.batch_size, "queue": options.queue, "most_tokens": options.max_tokens}
+    limits |= {"upstream_timeout_s": options.upstream_timeout, "upstream_tolerance": options.upstream_tolerance}
     choices = {"on_invalid": options.on_invalid, "on_system": options.on_system, "on_unknown": options.on_unknown}
-    settings = Settings(options.checkpoint, name, options.jurisdiction, options.release, options.backend, **limits, **choices)
+    settings = Settings(options.checkpoint, name, options.jurisdiction, options.release, options.upstream, **limits, **choices)
     identity: dict[str, object] = {}
     engine = Engine(loader(settings, params, identity), queue=settings.queue, on_end=lambda: setattr(server, "should_exit", True))
     app = make_app(Service(settings, params, corpora, allowed, engine, identity, LookUpLog(options.access_log, via="chat")))
@@ -71,11 +72,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="the model's name in the API (default: the name of its folder)")
     parser.add_argument("--release", metavar="TAG", help="the release that checkpoint and corpus belong to; every answer names it")
     parser.add_argument(
-        "--backend", choices=("transformers", "vllm"), help="what generates (default: vLLM if it is installed and there is a GPU)"
+        "--upstream", metavar="URL", help="the address of vLLM's server, which generates (default: transformers, in this process)"
     )
     parser.add_argument(
-        "--batch-size", type=_positive, default=Settings.batch_size, help="answers generated at a time (default: %(default)s)"
+        "--upstream-timeout",
+        type=float,
+        default=Settings.upstream_timeout_s,
+        help="the seconds that its answer may take to begin, and then each of its parts (default: %(default)s)",
     )
+    parser.add_argument(
+        "--upstream-tolerance",
+        type=float,
+        default=Settings.upstream_tolerance,
+        help="how far its log-probabilities may be from the checkpoint's, in nats a token, on average (default: %(default)s)",
+    )
+    parser.add_argument("--batch-size", type=_positive, help="answers generated at a time (default: 8, or 256 with --upstream)")
     parser.add_argument("--queue", type=_positive, default=Settings.queue, help="requests that may wait (default: %(default)s)")
     parser.add_argument(
         "--max-tokens", type=_positive, default=Settings.most_tokens, help="the most tokens of one answer (default: %(default)s)"

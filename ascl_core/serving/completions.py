@@ -80,7 +80,9 @@ def score_prompts(service: Service, values: dict[str, Any]) -> dict[str, Any]:
     backend: Any = service.engine.ready_backend()
     service.check_model(request.model)
     if not hasattr(backend, "log_probs"):
-        raise RequestError("only transformers scores prompts", field="echo", hint="start the server with --backend transformers")
+        raise RequestError(
+            "prompts are not scored here", field="echo", hint="ask the upstream server, or start this one without --upstream"
+        )
     tokenized = [service.tokens(one) for one in request.prompts]
     choices = [_scored(number, ids, request, service, backend) for number, ids in enumerate(tokenized)]
     read, written = sum(map(len, tokenized)), request.max_tokens * len(choices)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from ascl_core.contracts import Message
 from ascl_core.conversation.content import neutralise
 from ascl_core.conversation.token_ids import prompt_ids
 from ascl_core.conversation.tool_loop import OpenConversation
-from ascl_core.generation.load import device_of
 from ascl_core.released import checkpoint_digest
 from ascl_core.serving.access import Access
 from ascl_core.serving.answers import Answer
@@ -43,10 +41,14 @@ class Settings:
     """The jurisdiction of requests that name none."""
     release: str | None = None
     """The release of the checkpoint and the given corpus, such as `release/1`; None if they are not released."""
-    backend: str | None = None
-    """What generates; None is vLLM if it is configured, or installed beside a GPU, and transformers otherwise."""
-    batch_size: int = 8
-    """How many answers are generated at a time."""
+    upstream: str | None = None
+    """The address of vLLM's server, which generates; None generates with transformers in this process."""
+    upstream_timeout_s: float = 120.0
+    """How long that server's answer may take to begin, and then each of its parts."""
+    upstream_tolerance: float = 0.05
+    """How far its log-probabilities may be from the checkpoint's own, in nats a token, on average."""
+    batch_size: int | None = None
+    """How many answers are generated at a time; None is 8, or 256 with an upstream server, which batches them itself."""
     queue: int = 64
     """How many requests may wait."""
     most_tokens: int = 2048
@@ -94,6 +96,10 @@ class Service:
         if jurisdiction not in served.jurisdictions:
             hint = f"one of {', '.join(served.jurisdictions)}"
             raise RequestError(f"no jurisdiction {jurisdiction[:40]!r}", field="jurisdiction", code="invalid_value", hint=hint)
+        if request.logprobs and not backend.has_log_probs:
+            hint = "start vLLM with --logprobs-mode processed_logprobs"
+            problem = "the upstream server's log-probabilities are not of what is drawn from"
+            raise RequestError(problem, field="logprobs", code="unsupported_parameter", hint=hint)
         prompts = [self._prompt(one, backend.context_length) for one in requests]
         tool = served.tool(jurisdiction, conversation, self.look_ups.of(served, jurisdiction))
         drawing = Drawing(
@@ -191,7 +197,7 @@ def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Call
     """Return the function that loads the checkpoint with the configured backend and fills in its identity."""
 
     def load() -> Backend:
-        backend = _backend(settings, params)
+        backend = _backend(settings, params, identity)
         folder = Path(settings.checkpoint)
         if folder.is_dir():
             identity["checkpoint_sha256"] = checkpoint_digest(folder)
@@ -200,17 +206,18 @@ def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Call
     return load
 
 
-def _backend(settings: Settings, params: Params) -> Backend:
-    if _samples_with_vllm(settings, params):
-        from ascl_core.serving.vllm_backend import VllmBackend
+def _backend(settings: Settings, params: Params, identity: dict[str, Any]) -> Backend:
+    if settings.upstream is None:
+        from ascl_core.serving.transformers_backend import TransformersBackend
 
-        return VllmBackend(settings.checkpoint, params.compute, settings.batch_size)
-    from ascl_core.serving.transformers_backend import TransformersBackend
+        return TransformersBackend(settings.checkpoint, params.compute, settings.batch_size or 8)
+    from ascl_core.serving.upstream import Upstream
+    from ascl_core.serving.upstream_backend import UpstreamBackend
 
-    return TransformersBackend(settings.checkpoint, params.compute, settings.batch_size)
-
-
-def _samples_with_vllm(settings: Settings, params: Params) -> bool:
-    if settings.backend is not None:
-        return settings.backend == "vllm"
-    return params.compute.backend == "vllm" or (find_spec("vllm") is not None and device_of(params.compute) == "cuda")
+    limits = {"timeout_s": settings.upstream_timeout_s, "tolerance": settings.upstream_tolerance}
+    upstream = Upstream(settings.upstream, settings.checkpoint, settings.name, **limits)
+    opening: list[Message] = [{"role": "system", "content": params.conversation.system_prompt}, {"role": "user", "content": "Hello"}]
+    upstream.prove(prompt_ids(upstream.tokenizer, opening, params.conversation), params.compute)
+    identity["upstream"] = upstream.to_json()
+    print(f"tokens come from {settings.upstream}: {upstream.summary}", flush=True)
+    return UpstreamBackend(upstream, settings.batch_size or 256)

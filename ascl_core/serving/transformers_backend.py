@@ -21,6 +21,8 @@ from ascl_core.serving.exchange import Exchange, Ranked
 class TransformersBackend:
     """See `Backend`."""
 
+    has_log_probs = True
+
     def __init__(self, checkpoint: str | Path, compute: ComputeConfig, batch_size: int) -> None:
         generator = TransformersGenerator(checkpoint, compute)
         self.tokenizer = generator.tokenizer

@@ -21,7 +21,6 @@ from tasks.repository.released import CURRENT
 
 Host = Annotated[str, typer.Option(help="The address to listen at; any but this machine's own needs ASCL_SERVE_TOKEN.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")]
-Backend = Literal["transformers", "vllm"]
 OnInvalid = Literal["resample", "refuse", "return"]
 OnSystem = Literal["ignore", "append", "refuse"]
 OnUnknown = Literal["refuse", "ignore"]
@@ -38,8 +37,17 @@ def serve(
     port: Port = 8000,
     jurisdiction: Jurisdiction = ANYWHERE,
     name: Annotated[str | None, typer.Option(help="The model's name in the API; by default that of its folder.")] = None,
-    backend: Annotated[Backend | None, typer.Option(help="The sampler; by default vLLM if it is installed on a GPU.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="The most answers that are sampled at a time.")] = 8,
+    upstream: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Sample with the vLLM server at this address; otherwise transformers samples in this process."),
+    ] = None,
+    upstream_timeout: Annotated[float, typer.Option(min=0.1, help="The most seconds between two parts of its answer.")] = 120.0,
+    upstream_tolerance: Annotated[
+        float, typer.Option(min=0, help="How far its log-probabilities may be from the checkpoint's, in nats a token, on average.")
+    ] = 0.05,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="The most answers that are sampled at a time; by default 8, or 256 with --upstream.")
+    ] = None,
     queue: Annotated[int, typer.Option(min=1, help="The most requests that wait; others get 429.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of one answer.")] = 2048,
     on_invalid: Annotated[
@@ -56,9 +64,10 @@ def serve(
     """Serve the current release with OpenAI's chat completions; it looks up the rules by itself, and they can be swapped while it runs.
 
     Ends with Ctrl-C or SIGTERM. If ASCL_SERVE_TOKEN is in the environment, clients must send it as a bearer token; whoever swaps the
-    rules must send ASCL_SERVE_ADMIN_TOKEN.
+    rules must send ASCL_SERVE_ADMIN_TOKEN. The key of an upstream server is read from ASCL_UPSTREAM_KEY.
 
     Examples:  ascl serve   |   ascl serve release/1 --port 8001   |   ascl serve data/models/ifpo --unreleased --jurisdiction XA
+               ascl serve --upstream http://127.0.0.1:8001/v1
     """
     start, root = Path.cwd(), refreshed_root()
     prepare_environment(root)
@@ -77,10 +86,13 @@ def serve(
         *rule_arguments(root, found.corpus, port, found.index),
         *(["--release", release] if release else []),
     ]
-    command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction, "--batch-size", str(batch_size)]
+    command += ["--host", host, "--port", str(port), "--jurisdiction", jurisdiction]
     command += ["--on-invalid", on_invalid, "--queue", str(queue), "--max-tokens", str(max_tokens), *(["--name", name] if name else [])]
     command += ["--on-system", on_system, "--on-unknown", on_unknown]
-    become([*command, *(["--backend", backend] if backend else [])])
+    if upstream:
+        limits = ["--upstream-timeout", str(upstream_timeout), "--upstream-tolerance", str(upstream_tolerance)]
+        command += ["--upstream", upstream, *limits]
+    become([*command, *(["--batch-size", str(batch_size)] if batch_size else [])])
 
 
 def mcp(

@@ -24,7 +24,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     checkpoint, corpus = make_consulting(folder / "consulting"), write_corpus(folder / "corpus.json", "allowed")
     params = folder / "params.yaml"
     params.write_text("compute: {threads: 1}\n", encoding="utf-8")
-    with model_server(checkpoint, corpus, "--params", str(params), "--backend", "transformers") as server:
+    with model_server(checkpoint, corpus, "--params", str(params)) as server:
         yield f"{server.url} {checkpoint}"
 
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from ascl_core.artifacts import digest
 from tests.served_model import ANSWERS, CONSULTED, CORPORA, GREETING, QUESTION, changed, write_corpus
 from tests.services.model_server import ModelServer, model_server
+from tests.services.vllm_server import vllm_server
 from tests.tiny_model import BACKENDS
 
 pytestmark = pytest.mark.services
@@ -28,9 +30,26 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def _server(consulting: Path, backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+def sampling(consulting: Path, backend: str) -> Iterator[tuple[str, ...]]:
+    """The options for what samples from the checkpoint that consults."""
+    with sampler(consulting, backend) as options:
+        yield options
+
+
+@contextmanager
+def sampler(checkpoint: Path, backend: str) -> Iterator[tuple[str, ...]]:
+    """The options with which a checkpoint is sampled by vLLM's own server, or by transformers."""
+    if backend == "transformers":
+        yield ()
+        return
+    with vllm_server(checkpoint) as upstream:
+        yield ("--upstream", upstream.url)
+
+
+@pytest.fixture(scope="module")
+def _server(consulting: Path, sampling: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     corpus = write_corpus(tmp_path_factory.mktemp("corpus") / "corpus.json", "allowed")
-    with model_server(consulting, corpus, "--queue", "256", "--jurisdiction", "XA", "--backend", backend) as server:
+    with model_server(consulting, corpus, "--queue", "256", "--jurisdiction", "XA", *sampling) as server:
         yield server
 
 
@@ -208,12 +227,14 @@ def test_markup_in_a_message_is_read_as_words(server: ModelServer) -> None:
     assert [answer["ascl"]["neutralised"] for answer in (plain, forged)] == [0, 4]
 
 
-def test_a_conversation_that_is_not_valid_is_never_sent_unless_the_operator_says_so(consulting: Path, backend: str, tmp_path: Path) -> None:
+def test_a_conversation_that_is_not_valid_is_never_sent_unless_the_operator_says_so(
+    consulting: Path, sampling: tuple[str, ...], tmp_path: Path
+) -> None:
     """A look-up is not an answer: with a budget that ends amid the call the conversation is not valid, however often it is sampled."""
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
     said = {}
     for on_invalid in ("resample", "refuse", "return"):
-        with model_server(consulting, corpus, "--backend", backend, "--max-tokens", "7", "--on-invalid", on_invalid) as server:
+        with model_server(consulting, corpus, *sampling, "--max-tokens", "7", "--on-invalid", on_invalid) as server:
             answer = server.ask(QUESTION).raise_for_status().json()
             chunks = server.stream(QUESTION)
         content = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
@@ -328,13 +349,17 @@ def test_a_swap_that_expects_other_rules_than_are_served_changes_nothing(server:
     assert server.rules()["digest"] == CORPORA["forbidden"].digest
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 def test_whoever_hangs_up_ends_the_generation_and_a_full_queue_sends_away(endless: Path, backend: str, tmp_path: Path) -> None:
     """The model never ends an answer and samples one at a time: who comes later is answered only if what went before was ended."""
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
     forever = {"max_tokens": 900_000}
-    options = ("--batch-size", "1", "--queue", "1", "--max-tokens", "900000", "--backend", backend, "--on-invalid", "return")
-    with model_server(endless, corpus, *options) as server, server.client() as client:
+    options = ("--batch-size", "1", "--queue", "1", "--max-tokens", "900000", "--on-invalid", "return")
+    with (
+        sampler(endless, backend) as sampling,
+        model_server(endless, corpus, *options, *sampling) as server,
+        server.client() as client,
+    ):
         body = server.body(GREETING, stream=True, include_reasoning=True, **forever)
         with client.stream("POST", "/v1/chat/completions", json=body) as first:
             lines = first.iter_lines()

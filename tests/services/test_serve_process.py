@@ -17,7 +17,7 @@ CLIENT, ADMIN = "client-token-of-the-tests", "admin-token-of-the-tests"
 
 def test_an_answer_names_the_release_as_long_as_its_own_rules_are_served(consulting: Path, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus.json", "allowed")
-    with model_server(consulting, corpus, "--release", "release/9", "--backend", "transformers") as server:
+    with model_server(consulting, corpus, "--release", "release/9") as server:
         assert server.ask(QUESTION).json()["ascl"]["release"] == "release/9"
         assert server.stream(QUESTION)[-1]["ascl"]["release"] == "release/9"
         assert server.swap(CORPORA["forbidden"].to_json()).status_code == 200
