@@ -19,6 +19,6 @@ class ComputeConfig(Config):
     threads: int = Field(default=2, ge=1, le=256)
     """CPU threads for torch; the same number gives the same bits on the same machine."""
     backend: Literal["transformers", "vllm"] = "transformers"
-    """The engine that generates responses outside training."""
+    """The engine that generates responses outside training and serving."""
     vllm_memory_share: float = Field(default=0.45, gt=0.0, lt=1.0)
     """The share of the GPU's memory for a vLLM engine outside training; policy and judge run side by side."""

@@ -85,8 +85,10 @@ class Backend(Protocol):
 
     tokenizer: Any
     context_length: int
-    has_log_probs: bool
-    """Whether log-probabilities are of the distribution that a token is drawn from."""
+
+    @property
+    def has_log_probs(self) -> bool:
+        """Whether log-probabilities are of the distribution that a token is drawn from."""
 
     def serve(self, waiting: Waiting) -> None:
         """Generate for the queue until it is closed; an exchange that cannot be served fails alone or with its batch."""

@@ -189,8 +189,13 @@ class Service:
         return f"fp_{str(self.identity.get('checkpoint_sha256', 'hub'))[:12]}_{served.digest[:12]}"
 
     def release_of(self, served: Served) -> str | None:
-        """Return the release of an answer with these rules; None after a swap to rules that were not released with the checkpoint."""
-        return self.settings.release if served.digest == self.corpora.given else None
+        """Return the release of an answer with these rules; None if it may have other rules or weights than were released together.
+
+        The rules are others after a swap. The weights of an upstream server may be, unless they were compared, and differ by rounding only.
+        """
+        upstream = self.identity.get("upstream", {"difference": 0.0})
+        is_same = upstream["difference"] is not None and upstream["difference"] <= Settings.upstream_tolerance
+        return self.settings.release if is_same and served.digest == self.corpora.given else None
 
 
 def loader(settings: Settings, params: Params, identity: dict[str, Any]) -> Callable[[], Backend]:

@@ -33,12 +33,16 @@ class UpstreamBackend:
     def __init__(self, upstream: Upstream, batch_size: int) -> None:
         self.tokenizer = upstream.tokenizer
         self.context_length = upstream.context_length
-        self.has_log_probs = upstream.has_log_probs
         self.batch_size = batch_size
         self._upstream = upstream
         self._ends = sorted(end_ids(self.tokenizer))
         self._proof: asyncio.Task[float] | None = None
         """The last proof, and the time when it ended."""
+
+    @property
+    def has_log_probs(self) -> bool:
+        """See `Backend`; it may be started again with another setting."""
+        return self._upstream.has_log_probs
 
     def serve(self, waiting: Waiting) -> None:
         """See `Backend`."""

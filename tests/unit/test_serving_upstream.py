@@ -6,18 +6,23 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ascl_core.config.compute import ComputeConfig
+from ascl_core.config.params import Params
 from ascl_core.conversation.template import END
 from ascl_core.conversation.token_ids import prompt_ids
 from ascl_core.conversation.tool_loop import OpenConversation
 from ascl_core.errors import AsclError, ConfigError, ModelError
+from ascl_core.serving.access import Access
 from ascl_core.serving.engine import Waiting
 from ascl_core.serving.exchange import Drawing, Event, Exchange, Outcome
 from ascl_core.serving.problems import RequestError
+from ascl_core.serving.requests import chat_request
+from ascl_core.serving.service import Service, Settings
 from ascl_core.serving.upstream import KEY_VARIABLE, Upstream
 from ascl_core.serving.upstream_backend import UpstreamBackend
 from tests.completion_server import CompletionServer, completion_server
@@ -230,3 +235,27 @@ def test_a_client_that_goes_away_frees_the_server(server: CompletionServer, ask:
     assert server.hung_up.wait(30) or not any(one.get("stream") for one in server.requests)
     server.hangs, server.cut_after = False, None
     assert isinstance(ask().answered(), Outcome), "its place is free"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "release"),
+    [(None, "release/1"), ({"difference": 0.01}, "release/1"), ({"difference": 0.2}, None), ({"difference": None}, None)],
+)
+def test_answers_name_the_release_only_if_the_weights_are_those_of_the_checkpoint(upstream: Any, release: str | None) -> None:
+    settings, rules = Settings("checkpoint", "tiny", "XA", "release/1"), SimpleNamespace(given="digest")
+    identity = {} if upstream is None else {"upstream": upstream}
+    service = cast(Any, SimpleNamespace(settings=settings, corpora=rules, identity=identity))
+    assert Service.release_of(service, cast(Any, SimpleNamespace(digest="digest"))) == release
+
+
+def test_log_probabilities_of_another_distribution_are_refused(made: tuple[Any, Any, Path]) -> None:
+    backend = SimpleNamespace(has_log_probs=False, tokenizer=made[1], context_length=512)
+    served = SimpleNamespace(jurisdictions=("XA",))
+    service = Service(
+        *(Settings("checkpoint", "tiny", "XA"), Params(), cast(Any, SimpleNamespace(current=served)), Access(True)),
+        cast(Any, SimpleNamespace(ready_backend=lambda: backend)),
+    )
+    request = chat_request({"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "logprobs": True}, "refuse")
+    with pytest.raises(RequestError, match="not of what is drawn from") as caught:
+        service.open([request], lambda *_: None)
+    assert "--logprobs-mode processed_logprobs" in (caught.value.hint or "")
