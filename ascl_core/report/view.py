@@ -14,8 +14,8 @@ from ascl_core.config.sft_data import PUBLISHED
 from ascl_core.evaluation.figures import BY_KEY, FIGURES, JUDGED, SHARE
 from ascl_core.evaluation.gate import figure_of
 from ascl_core.evaluation.measures import plain_rows, right
-from ascl_core.evaluation.metrics import rate
-from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.metrics import rate, rule_figures, to_json
+from ascl_core.evaluation.paired import PairedTest, compare
 from ascl_core.report import charts, plots
 from ascl_core.report.advice import advise, describe_failures
 from ascl_core.report.attacks import attack_tables
@@ -64,6 +64,7 @@ def make_view(inputs: Inputs, config: ReportConfig, at: date, run: str | None = 
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
         "paired": _paired(inputs),
+        "rule_board": _rule_board(inputs, at),
         "suites": suites,
         "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
         "curation": _curation(inputs.curation),
@@ -243,11 +244,29 @@ def _categories(inputs: Inputs) -> list[tuple[str, str, str, list[dict[str, Any]
     return [(titles.get(key, key), SHARE, key, [(arm.metrics.get("by_category") or {}).get(key) for arm in inputs.arms]) for key in ids]
 
 
+def _rule_board(inputs: Inputs, at: date) -> list[dict[str, Any]]:
+    """Return how far the candidate follows each rule in force: changed rules first, then the least followed, those without data last."""
+    changes = {change.rule_id: change for change in _rules_diff(inputs, at)}
+    figures, before = (arm.metrics.get("by_rule") or {} for arm in (inputs.candidate, inputs.arm(RELEASED)))
+    no_data = to_json(rule_figures(()))
+    board = [
+        {
+            "rule": rule,
+            "change": changes.get(rule.id),
+            "released": before.get(rule.id, no_data)["followed"],
+            **figures.get(rule.id, no_data),
+        }
+        for rule in inputs.corpus.active_anywhere(at)
+    ]
+    return sorted(board, key=lambda row: (row["change"] is None, row["followed"] is None, (row["followed"] or {}).get("value")))
+
+
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     """Return the paired tests against the checkpoint that the candidate was trained from, and against the release if there is one."""
     reference = [test.to_json() for test in compare(plain_rows(inputs.candidate.rows), plain_rows(inputs.reference.rows))]
     release = (inputs.decision.get("released") or {}).get("tag")
-    against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
+    of_kinds = [test for test in inputs.decision.get("paired") or [] if PairedTest(**test).rule_id is None]
+    against = [(inputs.reference.label, reference), (f"the release {release}", of_kinds if release else [])]
     return [{"against": name, "tests": [test_view(test) for test in tests]} for name, tests in against if tests]
 
 
