@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
+from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.report import ReportConfig
 from ascl_core.config.sft_data import PUBLISHED
 from ascl_core.evaluation.figures import BY_KEY, FIGURES, JUDGED, SHARE
@@ -26,6 +27,7 @@ from ascl_core.report.inputs import RELEASED, Inputs, ReportedArm
 from ascl_core.report.wording import KINDS, number, p_value, percent, points, points_interval, share_interval
 from ascl_core.rules.diff import RuleChange, diff_corpora
 from ascl_core.rules.reach import change
+from ascl_core.vocabulary import PromptType
 
 _COLLAPSED = 0.02
 """A consult rate within this of 0 or 1 means that the policy has collapsed to one mode."""
@@ -76,6 +78,7 @@ def make_view(inputs: Inputs, config: ReportConfig, at: date, run: str | None = 
         "revisions": _distinct(inputs.records, "git"),
         "seeds": _seeds(inputs),
         "judges": _judges(inputs),
+        "sampling": _sampling(inputs.records),
         "kinds": KINDS,
     }
 
@@ -354,3 +357,19 @@ def _judges(inputs: Inputs) -> list[tuple[str, str]]:
         ("accepting trajectories", inputs.sft.get("judge")),
     )
     return [(what, str(who)) for what, who in found if who]
+
+
+def _sampling(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return how answers of each kind were sampled, from the records' parameters; nothing if no record has them."""
+    recorded = next((values for record in records if (values := (record.get("parameters") or {}).get("evaluate"))), None)
+    if recorded is None:
+        return []
+    config = EvaluateConfig.model_validate(recorded)
+    kinds = (("safety", PromptType.HARMFUL), ("over-refusal", PromptType.BORDERLINE), ("utility", PromptType.UTILITY))
+    return [(name, _drawn(*config.sampling_of(kind)[:2])) for name, kind in kinds]
+
+
+def _drawn(temperature: float, top_p: float) -> str:
+    if not temperature:
+        return "greedy"
+    return f"temperature {temperature:g}" + (f" and top-p {top_p:g}" if top_p < 1 else "")
