@@ -158,7 +158,7 @@ def show(tag: Tag = None) -> None:
     _print_release(release)
     out.print_json(json.dumps(release.record.model_dump(mode="json")))
     for card in CARDS:
-        print_line(f"git show {release.commit[:12]}:{RELEASED.path}/{card}")
+        print_line(f"git show {release.commit[:12]}:{release.folder}/{card}")
 
 
 @app.command()
