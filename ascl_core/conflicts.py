@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 CONFLICT = "has a merge conflict that is not resolved"
+_MARK = "<" * 7
 _BEGIN, _END = (re.compile(rf"{mark}{{7}}( .*)?\s*") for mark in "<>")
 _THEN = {
     "dvc.lock": "git add it, and ascl run: stages whose inputs differ run again",
@@ -24,7 +25,7 @@ def conflict_line(text: str) -> int | None:
     >>> conflict_line("a: 1\\n<<<<<<< HEAD\\nb: 1\\n=======\\nb: 2\\n>>>>>>> theirs\\n"), conflict_line("a: <<<<<<< b")
     (2, None)
     """
-    return next((begin for begin, _ in conflicts(text.split("\n"))), None)
+    return next((begin for begin, _ in conflicts(text.split("\n"))), None) if _MARK in text else None
 
 
 def conflicts(lines: Iterable[str]) -> Iterator[tuple[int, int]]:

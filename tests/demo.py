@@ -194,7 +194,7 @@ def _served(demo: Demo) -> Iterator[str]:
     checkpoint = demo.keys.parent / "released"
     demo.workspace.ascl("release", "fetch", "--into", str(checkpoint))
     corpus = demo.keys.parent / "corpus.json"
-    corpus.write_text(demo.workspace.run("git", "show", "releases:data/released/corpora/served.json"), encoding="utf-8")
+    corpus.write_text(demo.workspace.run("git", "show", "releases:data/release/corpora/served.json"), encoding="utf-8")
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     with demo.workspace.running("ascl", "serve", str(checkpoint), "--corpus", str(corpus), "--port", str(port)) as started:

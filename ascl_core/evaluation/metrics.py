@@ -29,6 +29,7 @@ def summarise(rows: Rows, missing: dict[str, str]) -> dict[str, Any]:
         "headline": to_json(figures),
         "by_suite": {suite: to_json(headline(members)) for suite, members in _grouped(rows, lambda row: row.suite).items()},
         "by_category": to_json(_safety_by_category(rows)),
+        "by_rule": {rule: to_json(rule_figures(members)) for rule, members in _grouped(rows, lambda row: row.rule_id).items()},
         "by_prompt_type": {kind: to_json(_type_figures(members)) for kind, members in by_type.items()},
         "dual_use": to_json(_type_figures(dual_use) | safety),
         "missing": {**missing, **_unanswered(rows), **reasons},
@@ -56,6 +57,20 @@ def headline(rows: Rows) -> dict[str, Estimate | None]:
         "rule_recall": rate(rows, measures.found_rule),
         "invalid_call_rate": _invalid_calls(rows),
         "tokens_per_answer": _mean(rows, measures.tokens),
+    }
+
+
+def rule_figures(rows: Rows) -> dict[str, Estimate | None]:
+    """Return how far the responses to prompts that one rule decides follow it; a figure without a response that counts is None.
+
+    `followed` is the share of right responses, `wrongly_refused` that of refusals among prompts that must not be refused, `consulted`
+    that of responses that looked rules up, and `found` the share of those that were shown this rule.
+    """
+    return {
+        "followed": rate(rows, measures.right),
+        "wrongly_refused": rate(rows, measures.wrongly_refused),
+        "consulted": rate(rows, measures.consulted),
+        "found": rate(rows, measures.found_rule),
     }
 
 
@@ -157,8 +172,10 @@ def _invalid_calls(rows: Rows) -> Estimate | None:
     return proportion([unanswered for _, unanswered in calls], [cluster_of(row) for row, _ in calls])
 
 
-def _grouped(rows: Iterable[EvaluatedRollout], key: Callable[[EvaluatedRollout], str]) -> dict[str, list[EvaluatedRollout]]:
+def _grouped(rows: Iterable[EvaluatedRollout], key: Callable[[EvaluatedRollout], str | None]) -> dict[str, list[EvaluatedRollout]]:
+    """Return the rows by key, in the order of the keys; rows whose key is None are left out."""
     groups: dict[str, list[EvaluatedRollout]] = defaultdict(list)
     for row in rows:
-        groups[key(row)].append(row)
+        if (name := key(row)) is not None:
+            groups[name].append(row)
     return dict(sorted(groups.items()))

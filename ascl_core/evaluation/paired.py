@@ -14,6 +14,9 @@ from ascl_core.evaluation.intervals import resampled_ratio
 from ascl_core.evaluation.measures import right
 from ascl_core.vocabulary import PromptType
 
+Rows = Sequence[EvaluatedRollout]
+_OF_RULE = "rule/"
+
 
 @dataclass(frozen=True)
 class PairedTest:
@@ -32,15 +35,34 @@ class PairedTest:
     p_value: float
     """McNemar's exact two-sided test on `better` against `worse`."""
 
+    @property
+    def rule_id(self) -> str | None:
+        """The rule whose prompts are compared; None for a type of prompts."""
+        return self.metric.removeprefix(_OF_RULE) if self.metric.startswith(_OF_RULE) else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `decision.json`."""
         return asdict(self)
 
 
-def compare(candidate: Sequence[EvaluatedRollout], reference: Sequence[EvaluatedRollout], seed: int = 0) -> list[PairedTest]:
+def compare(candidate: Rows, reference: Rows, seed: int = 0) -> list[PairedTest]:
     """Return a paired test for each prompt type, and for dual-use prompts, that both sets have; types without data are left out."""
-    kinds = [*PromptType, "dual_use"]
-    tests = (_test(f"right/{kind}", _scores(candidate, kind), _scores(reference, kind), seed) for kind in kinds)
+    tests = [
+        _test(f"right/{kind}", [[row for row in rows if row.prompt_type == kind] for rows in (candidate, reference)], seed)
+        for kind in PromptType
+    ]
+    tests.append(_test("right/dual_use", [[row for row in rows if row.dual_use] for rows in (candidate, reference)], seed))
+    return [test for test in tests if test is not None]
+
+
+def compare_rules(candidate: Rows, reference: Rows, seed: int = 0) -> list[PairedTest]:
+    """Return a paired test for each rule that decides prompts in both sets.
+
+    Each response counts as right by the edition of the rule that it was judged by, so a changed rule is compared with itself before.
+    """
+    rules = sorted({row.rule_id for row in candidate if row.rule_id is not None})
+    pairs = ((rule, [[row for row in rows if row.rule_id == rule] for rows in (candidate, reference)]) for rule in rules)
+    tests = [_test(f"{_OF_RULE}{rule}", pair, seed) for rule, pair in pairs]
     return [test for test in tests if test is not None]
 
 
@@ -55,16 +77,16 @@ def mcnemar(better: int, worse: int) -> float:
     return float(binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
 
 
-def _scores(rows: Sequence[EvaluatedRollout], kind: str) -> dict[tuple[str, str], float]:
-    """Return the share of right answers to each prompt of a kind."""
+def _scores(rows: Rows) -> dict[tuple[str, str], float]:
+    """Return the share of right answers to each prompt."""
     scores: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for row in rows:
-        if row.dual_use if kind == "dual_use" else row.prompt_type == kind:
-            scores[row.suite, row.prompt_id].append(right(row))
+        scores[row.suite, row.prompt_id].append(right(row))
     return {key: sum(values) / len(values) for key, values in scores.items()}
 
 
-def _test(name: str, candidate: dict[tuple[str, str], float], reference: dict[tuple[str, str], float], seed: int) -> PairedTest | None:
+def _test(name: str, pair: Sequence[Rows], seed: int) -> PairedTest | None:
+    candidate, reference = map(_scores, pair)
     common = sorted(candidate.keys() & reference.keys())
     if not common:
         return None

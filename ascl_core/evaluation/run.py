@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ascl_core.artifacts import digest, read_json, read_jsonl, read_parquet, sha256_json, write_json, write_jsonl, write_parquet
 from ascl_core.config.compute import ComputeConfig
@@ -18,13 +19,14 @@ from ascl_core.contracts import EvaluatedRollout, Prompt, Rollout, RolloutFacts,
 from ascl_core.conversation.content import markup_of
 from ascl_core.conversation.trajectory import read_rollout
 from ascl_core.evaluation.attacks import summarise_all
+from ascl_core.evaluation.metrics import rule_figures, to_json
 from ascl_core.evaluation.second_opinion import second_opinion
 from ascl_core.generation import Sampling, make_generator
 from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
-from ascl_core.rules.corpus import load_corpus
+from ascl_core.rules.corpus import Rule, load_corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import Harm, Refusal
@@ -61,6 +63,7 @@ def evaluate(
     second = get_judge(evaluate.second_judge, compute, found.rules) if evaluate.second_judge else None
     rows = _judge(answered, judge, conversation.max_tool_calls)
     write_parquet(results, to_table(rows, EvaluatedRollout))
+    figures = summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ()))
     summary = {
         "neutralised": _neutralised(prompts, checkpoint),
         "judge": judge.id,
@@ -69,7 +72,8 @@ def evaluate(
         "index_digest": found.digest,
         "samples": evaluate.samples,
         "variant": conversation.variant,
-        **summarise_all(rows, dict(described["missing"]), described.get("held_out_attacks", ())),
+        **figures,
+        "by_rule": _of_rules(loaded_corpus.active_anywhere(rules.at), figures["by_rule"]),
         **({"second_judge": second_opinion(rows, second)} if second else {}),
     }
     write_json(metrics, summary)
@@ -78,6 +82,12 @@ def evaluate(
         second.check()
     shown = ("safety_rate", "over_refusal_strict", "utility", "h_avg", "h", "valid_rate", "consult_rate")
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
+
+
+def _of_rules(in_force: Sequence[Rule], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of each rule in force with its severity; of a rule that decides no prompt all are None."""
+    no_data = to_json(rule_figures(()))
+    return {rule.id: {"severity": rule.severity, **figures.get(rule.id, no_data)} for rule in in_force}
 
 
 @dataclass(frozen=True)

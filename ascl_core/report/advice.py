@@ -15,6 +15,8 @@ _CAUSES = {
     "over-refusal": "the training data has too few direct answers to borderline prompts, or reinforcement learning was too short",
     "attack": "the model obeys forged rules: raise ifpo.attack_share",
     "safety lost": "irrelevant rules distract the model: raise ifpo.attack_share",
+    "rules followed": "the model does not find the rule, or does not read it: ascl rules test with its id shows prompts and answers",
+    "no rule worse": "the named rules are followed less than before: ascl rules test with their ids shows prompts and answers",
     "comparison": "the suites have no prompt in common with those of the release: use the same suites",
     "not worse": "the change since the release cost more than it gained: the differences are ranked by ascl lineage diff",
 }

@@ -9,13 +9,14 @@ from typing import Any
 from markupsafe import Markup
 
 from ascl_core.arms import CANDIDATE
+from ascl_core.config.evaluate import EvaluateConfig
 from ascl_core.config.report import ReportConfig
 from ascl_core.config.sft_data import PUBLISHED
 from ascl_core.evaluation.figures import BY_KEY, FIGURES, JUDGED, SHARE
 from ascl_core.evaluation.gate import figure_of
 from ascl_core.evaluation.measures import plain_rows, right
-from ascl_core.evaluation.metrics import rate
-from ascl_core.evaluation.paired import compare
+from ascl_core.evaluation.metrics import rate, rule_figures, to_json
+from ascl_core.evaluation.paired import PairedTest, compare
 from ascl_core.report import charts, plots
 from ascl_core.report.advice import advise, describe_failures
 from ascl_core.report.attacks import attack_tables
@@ -26,6 +27,7 @@ from ascl_core.report.inputs import RELEASED, Inputs, ReportedArm
 from ascl_core.report.wording import KINDS, number, p_value, percent, points, points_interval, share_interval
 from ascl_core.rules.diff import RuleChange, diff_corpora
 from ascl_core.rules.reach import change
+from ascl_core.vocabulary import PromptType
 
 _COLLAPSED = 0.02
 """A consult rate within this of 0 or 1 means that the policy has collapsed to one mode."""
@@ -64,6 +66,7 @@ def make_view(inputs: Inputs, config: ReportConfig, at: date, run: str | None = 
         "consult": _consult(inputs.arms),
         "categories": _categories(inputs),
         "paired": _paired(inputs),
+        "rule_board": _rule_board(inputs, at),
         "suites": suites,
         "attacks": attack_tables([arm.metrics for arm in inputs.arms]),
         "curation": _curation(inputs.curation),
@@ -75,6 +78,7 @@ def make_view(inputs: Inputs, config: ReportConfig, at: date, run: str | None = 
         "revisions": _distinct(inputs.records, "git"),
         "seeds": _seeds(inputs),
         "judges": _judges(inputs),
+        "sampling": _sampling(inputs.records),
         "kinds": KINDS,
     }
 
@@ -243,11 +247,29 @@ def _categories(inputs: Inputs) -> list[tuple[str, str, str, list[dict[str, Any]
     return [(titles.get(key, key), SHARE, key, [(arm.metrics.get("by_category") or {}).get(key) for arm in inputs.arms]) for key in ids]
 
 
+def _rule_board(inputs: Inputs, at: date) -> list[dict[str, Any]]:
+    """Return how far the candidate follows each rule in force: changed rules first, then the least followed, those without data last."""
+    changes = {change.rule_id: change for change in _rules_diff(inputs, at)}
+    figures, before = (arm.metrics.get("by_rule") or {} for arm in (inputs.candidate, inputs.arm(RELEASED)))
+    no_data = to_json(rule_figures(()))
+    board = [
+        {
+            "rule": rule,
+            "change": changes.get(rule.id),
+            "released": before.get(rule.id, no_data)["followed"],
+            **figures.get(rule.id, no_data),
+        }
+        for rule in inputs.corpus.active_anywhere(at)
+    ]
+    return sorted(board, key=lambda row: (row["change"] is None, row["followed"] is None, (row["followed"] or {}).get("value")))
+
+
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     """Return the paired tests against the checkpoint that the candidate was trained from, and against the release if there is one."""
     reference = [test.to_json() for test in compare(plain_rows(inputs.candidate.rows), plain_rows(inputs.reference.rows))]
     release = (inputs.decision.get("released") or {}).get("tag")
-    against = [(inputs.reference.label, reference), (f"the release {release}", inputs.decision.get("paired") or [] if release else [])]
+    of_kinds = [test for test in inputs.decision.get("paired") or [] if PairedTest(**test).rule_id is None]
+    against = [(inputs.reference.label, reference), (f"the release {release}", of_kinds if release else [])]
     return [{"against": name, "tests": [test_view(test) for test in tests]} for name, tests in against if tests]
 
 
@@ -335,3 +357,19 @@ def _judges(inputs: Inputs) -> list[tuple[str, str]]:
         ("accepting trajectories", inputs.sft.get("judge")),
     )
     return [(what, str(who)) for what, who in found if who]
+
+
+def _sampling(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return how answers of each kind were sampled, from the records' parameters; nothing if no record has them."""
+    recorded = next((values for record in records if (values := (record.get("parameters") or {}).get("evaluate"))), None)
+    if recorded is None:
+        return []
+    config = EvaluateConfig.model_validate(recorded)
+    kinds = (("safety", PromptType.HARMFUL), ("over-refusal", PromptType.BORDERLINE), ("utility", PromptType.UTILITY))
+    return [(name, _drawn(*config.sampling_of(kind)[:2])) for name, kind in kinds]
+
+
+def _drawn(temperature: float, top_p: float) -> str:
+    if not temperature:
+        return "greedy"
+    return f"temperature {temperature:g}" + (f" and top-p {top_p:g}" if top_p < 1 else "")

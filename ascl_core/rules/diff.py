@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal
 
 from ascl_core.rules.corpus import Category, Corpus, Rule, version_numbers
@@ -183,7 +184,7 @@ class RuleDiff:
 def diff_corpora(old: Corpus, new: Corpus, at: date) -> RuleDiff:
     """Compare two corpora; verdicts are those of the given day."""
     before, after = ({rule.id: rule for rule in corpus.rules} for corpus in (old, new))
-    flips = _flips(old, new, at)
+    flips = _flips(*_touched(old, new), at)
     changes = (_rule_change(before.get(rule_id), after.get(rule_id), flips[rule_id]) for rule_id in sorted(before.keys() | after.keys()))
     rules = tuple(change for change in changes if change is not None)
     categories = tuple(_category_changes(old.categories, new.categories))
@@ -196,6 +197,7 @@ def diff_corpora(old: Corpus, new: Corpus, at: date) -> RuleDiff:
     ]
     change_class = max((one for one, _ in found), key=lambda one: one.reach, default=ChangeClass.NONE)
     active = [corpus.active_anywhere(at) for corpus in (old, new)]
+    sizes = {content: count_tokens(render_rule(rule)) for content, rule in {rule.sha256: rule for rule in chain(*active)}.items()}
     counts = [Counter(rule.category for rule in rules_in_force) for rules_in_force in active]
     return RuleDiff(
         old.digest,
@@ -207,7 +209,7 @@ def diff_corpora(old: Corpus, new: Corpus, at: date) -> RuleDiff:
         tuple(removed),
         rules,
         {name: Delta(a, b) for name in sorted({*counts[0], *counts[1]}) if (a := counts[0][name]) != (b := counts[1][name])},
-        Delta(*(sum(count_tokens(render_rule(rule)) for rule in rules_in_force) for rules_in_force in active)),
+        Delta(*(sum(sizes[rule.sha256] for rule in rules_in_force) for rules_in_force in active)),
         Delta(*(sum(len(rule.examples) for rule in corpus.rules) for corpus in (old, new))),
     )
 
@@ -308,6 +310,15 @@ def _version_problem(fields: set[str], flips: Sequence[Flip], bump: Bump, before
     if fields and bump is Bump.NONE:
         return f"the content changed and the version is still {before.version}", f"raise it to {major}.{minor}.{patch + 1}"
     return "", ""
+
+
+def _touched(old: Corpus, new: Corpus) -> Iterator[Corpus]:
+    """Yield both corpora with only the rules that differ, and those that share an example with one: no verdict of the others can flip."""
+    differing = {rule_id for rule_id, _ in {(rule.id, rule.sha256) for rule in old.rules} ^ {(rule.id, rule.sha256) for rule in new.rules}}
+    examples = {_key(one.prompt) for rule in chain(old.rules, new.rules) if rule.id in differing for one in rule.examples}
+    for corpus in (old, new):
+        rules = (r for r in corpus.rules if r.id in differing or any(_key(one.prompt) in examples for one in r.examples))
+        yield Corpus(taxonomy=corpus.taxonomy, rules=tuple(rules))
 
 
 def _flips(old: Corpus, new: Corpus, at: date) -> dict[str, list[Flip]]:

@@ -22,7 +22,7 @@ def personal_data(text: str) -> str | None:
     if "@" in text and _EMAIL.search(text):
         return "an e-mail address"
     digits = len(_DIGIT.findall(text))  # most texts have too few for the slower patterns
-    if (digits >= 4 or text.count(":") >= 2) and any(_is_ip_address(match) for match in _ADDRESS.findall(text)):
+    if ((digits >= 4 and text.count(".") >= 3) or text.count(":") >= 2) and any(_is_ip_address(match) for match in _ADDRESS.findall(text)):
         return "an IP address"
     if digits >= 2 and any(_is_iban(match) for match in _IBAN.findall(text)):
         return "a bank account number"

@@ -51,7 +51,7 @@ def make_ranker(rules: Sequence[Rule], vectors: RuleVectors | None) -> Ranker:
 
 def words(text: str) -> list[str]:
     """Return the lower-case words that say what a text is about: no stop words, and a plural `s` cut off."""
-    return [stem for word in _WORD.findall(text.lower()) if (stem := _stem(word))]
+    return list(filter(None, map(_stem, _WORD.findall(text.lower()))))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -112,8 +112,8 @@ class WordRanker:
         if self._index is None:
             return False
         highest_of, starts, rules, data = self._postings
-        words_ = [self._index.vocab_dict[word] for word in dict.fromkeys(query_words(query)) if word in self._idf]
-        spans = sorted((highest_of[word], starts[word], starts[word + 1]) for word in words_)
+        known = [self._index.vocab_dict[word] for word in set(query_words(query)) if word in self._idf]
+        spans = sorted([(highest_of[word], starts[word], starts[word + 1]) for word in known])
         lead = -_SURE
         for _, start, end in spans:
             found = bisect_left(rules, position, start, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -51,7 +52,7 @@ class RuleIndex:
         self.corpus = corpus
         self.at = at
         self.vectors = vectors
-        self._in_force: dict[str, tuple[Rule, ...]] = {}
+        self._in_force: dict[str, dict[str | None, tuple[Rule, ...]]] = {}
         self._canonical: dict[str, dict[tuple[str, ...], tuple[Rule, ...]]] = {}
         self._selections: dict[tuple[str, str | None], _Selection] = {}
         self._by_ids: dict[tuple[str, ...], _Selection] = {}
@@ -111,9 +112,7 @@ class RuleIndex:
 
     def _selection(self, jurisdiction: str, category: str | None) -> _Selection:
         if (jurisdiction, category) not in self._selections:
-            rules = self._rules_in(jurisdiction)
-            if category is not None:
-                rules = tuple(rule for rule in rules if rule.category == category)
+            rules = self._rules_in(jurisdiction, category)
             ids = tuple(rule.id for rule in rules)
             if ids not in self._by_ids:
                 self._by_ids[ids] = _Selection(rules, make_ranker(rules, self.vectors))
@@ -130,11 +129,14 @@ class RuleIndex:
             self._canonical[jurisdiction] = found
         return self._canonical[jurisdiction]
 
-    def _rules_in(self, jurisdiction: str) -> tuple[Rule, ...]:
+    def _rules_in(self, jurisdiction: str, category: str | None = None) -> tuple[Rule, ...]:
         if jurisdiction not in self._in_force:
-            rules = self.corpus.active(self.at, jurisdiction)
-            self._in_force[jurisdiction] = tuple(sorted(rules, key=lambda rule: (-rule.precedence, rule.id)))
-        return self._in_force[jurisdiction]
+            rules = sorted(self.corpus.active(self.at, jurisdiction), key=lambda rule: (-rule.precedence, rule.id))
+            by_category = defaultdict[str | None, list[Rule]](list, {None: rules})
+            for rule in rules:
+                by_category[rule.category].append(rule)
+            self._in_force[jurisdiction] = {name: tuple(members) for name, members in by_category.items()}
+        return self._in_force[jurisdiction].get(category, ())
 
 
 @dataclass(frozen=True)

@@ -162,16 +162,15 @@ class _Reader:
         parts: dict[str, Lines] = {}
         while type(event := self.next()) is not MappingEndEvent:
             line = _line(event)
-            key, _ = self._value(event)
-            is_scalar = type(event) is ScalarEvent
-            if not is_scalar:
+            if type(event) is not ScalarEvent:
+                self._value(event)
                 self._note("yaml_syntax", "a key must be a plain word", "fix the syntax", line)
-                key = None
-            elif key in values:
+                self._value(self.next())
+                continue
+            if (key := self._scalar(event)) in values:
                 self._note("duplicate_key", f"the key {key!r} occurs twice", "keep one of them", line)
             values[key], lines = self._value(self.next())
-            if is_scalar:
-                parts.setdefault(event.value, line if isinstance(lines, int) else (line, lines[1]))
+            parts.setdefault(event.value, line if isinstance(lines, int) else (line, lines[1]))
         return values, parts
 
     def _scalar(self, event: ScalarEvent) -> Any:
@@ -209,4 +208,5 @@ def _refuse_unsafe(event: Any) -> None:
 
 
 def _line(event: Event) -> int:
-    return int(event.start_mark.line) + 1
+    line: int = event.start_mark.line
+    return line + 1

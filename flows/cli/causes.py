@@ -26,6 +26,7 @@ from tasks.host import interpreter
 from tasks.host.environment import prepare_environment
 from tasks.registry.paths import PARAMETERS, SCRATCH
 from tasks.registry.stages import CHECKPOINT, EVALUATION, SUITES
+from tasks.releases.answer_causes import About, Sides, to_file
 from tasks.releases.checkpoint import NamedCheckpoint, named_checkpoint
 from tasks.repository.released import CURRENT
 
@@ -38,7 +39,7 @@ def causes(
         str, typer.Option("--against", metavar="TAG", help="The release to compare with; the current one by default.")
     ] = CURRENT,
     corpus: Corpus = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts and examples as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts and examples as JSON, for ascl approve --causes.")] = False,
 ) -> None:
     """Say of each answer that differs from the release's whether the rules or the weights changed it, rule by rule, with examples.
 
@@ -61,17 +62,25 @@ def causes(
     weights = {one: checkpoint_digest(Path(one.model)) for one in (old, new)}
     params = load_params(root / PARAMETERS)
     params = params.model_copy(update={"evaluate": greedy(params.evaluate)})
-    asked = [params.model_dump(mode="json"), digest(root / SUITES.path)]
+    suites = digest(root / SUITES.path)
+    asked = [params.model_dump(mode="json"), suites]
     sides = {Cell.OLD: (old, old), Cell.RULES: (new, old), Cell.WEIGHTS: (old, new), Cell.NEW: (new, new)}
     folders = {
         cell: root / SCRATCH / "causes" / sha256_json([*asked, weights[by], rules[under]])[:16] for cell, (under, by) in sides.items()
     }
     found = find_causes({cell: _answers(root, cell, *sides[cell], folders[cell], params.evaluate) for cell in Cell})
     if as_json:
-        out.print_json(json.dumps(found))
+        about = About(
+            release=old.release,
+            weights=Sides(old=weights[old], new=weights[new]),
+            rules=Sides(old=rules[old], new=rules[new]),
+            suites=suites,
+        )
+        out.print_json(json.dumps(to_file(about, found)))
         return
     print_line(f"{old.release} → {new.release or checkpoint}; rules {rules[old][:12]} → {rules[new][:12]}")
-    _print_causes(found)
+    print_causes(found)
+    print_examples(found)
 
 
 def _answers(
@@ -86,13 +95,18 @@ def _answers(
     return from_table(read_parquet(file), EvaluatedRollout, file=file)
 
 
-def _print_causes(found: Mapping[str, Any]) -> None:
+def print_causes(found: Mapping[str, Any]) -> None:
+    """Print how many answers changed, by cause and rule."""
     asked, unjudged = counted(found["prompts"], "prompt"), found["not_judged"]
     print_line(f"answers that differ: {found['changed']} of {asked}; {unjudged} not judged\n")
     total = {"rule": "all answers", **found}
     columns = ("rule", "changed", *(f"by {cause}" for cause in Cause))
     rows = [(row["rule"] or "none", row["changed"], *(row["causes"][cause] for cause in Cause)) for row in (total, *found["rules"])]
     print_table(columns, rows)
+
+
+def print_examples(found: Mapping[str, Any]) -> None:
+    """Print the examples of each rule, with all four answers."""
     for row in found["rules"]:
         for example in row["examples"]:
             print_line(f"\n{row['rule'] or 'no rule'}, by {example['cause']}: {shortened(fold_line(example['prompt']), _CHARS)}")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from ascl_core.artifacts import write_json
 from ascl_core.errors import AsclError, ReleaseError
-from flows.cli.causes import causes
+from flows.cli.causes import causes, print_causes, print_examples
 from flows.cli.console import (
     out,
     print_gate,
@@ -32,6 +32,7 @@ from tasks.lineage.export.release import Target, export_release
 from tasks.registry.paths import GIVEN_APPROVALS
 from tasks.registry.stages import RELEASED
 from tasks.releases.alone import release_alone
+from tasks.releases.answer_causes import causes_to_approve
 from tasks.releases.approvals import sign_approval, verify_approvals
 from tasks.releases.candidate import Candidate, candidate
 from tasks.releases.content import CARDS
@@ -57,21 +58,31 @@ def approve(
     run: Run = None,
     key: Key = None,
     override: Annotated[bool, typer.Option("--override", help="Approve although the gate did not pass; two people must sign.")] = False,
+    causes: Annotated[
+        Path | None, typer.Option("--causes", metavar="FILE", help="Sign why answers changed, too: what ascl release causes --json wrote.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
 ) -> None:
     """Show what a run made, and sign that it may be released; prints the approval as one line, to paste into a form.
 
-    Examples:  ascl approve --reason "criteria hold"   |   ascl approve run-7 --override --reason "..."
+    Examples:  ascl approve --reason "criteria hold" --causes causes.json   |   ascl approve run-7 --override --reason "..."
     """
     start, root = Path.cwd(), repository_root()
     run = run or keep_run(root)
     private = _key(Role.APPROVER, start, key)
     approver = read_trust(root).owner(private, Role.APPROVER)
     found = candidate(root, run)
+    why = causes_to_approve(start / causes, found) if causes else None
     _print_candidate(found)
+    if why:
+        print_line(f"\nwhy answers changed since {why.about.release}, by a file with SHA-256 {why.sha256}")
+        print_causes(why.model_dump(mode="json"))
+        print_examples(why.model_dump(mode="json"))
+    elif found.replaces:
+        print_line(f"to sign why answers changed since {found.replaces}, too: ascl release causes --json > FILE, then --causes FILE")
     if not yes:
         typer.confirm(f"Sign as {approver.name} that this may be released?", abort=True, err=True)
-    envelope = sign_approval(found, approver.name, reason, private, override=override)
+    envelope = sign_approval(found, approver.name, reason, private, override=override, causes=why)
     if found.judged.passed:
         verify_approvals(root, found, [envelope])
     file = root / GIVEN_APPROVALS / run / f"{approver.name}.json"
@@ -158,7 +169,7 @@ def show(tag: Tag = None) -> None:
     _print_release(release)
     out.print_json(json.dumps(release.record.model_dump(mode="json")))
     for card in CARDS:
-        print_line(f"git show {release.commit[:12]}:{RELEASED.path}/{card}")
+        print_line(f"git show {release.commit[:12]}:{release.folder}/{card}")
 
 
 @app.command()
@@ -243,8 +254,6 @@ def _print_candidate(found: Candidate) -> None:
             out.print(f"[green]✓[/] {escape(criterion['name'])}: {escape(criterion['reason'])}")
     failing = [f"{criterion['name']}: {criterion['reason']}" for criterion in criteria if not criterion["passed"]]
     print_gate(judged.passed, found.decision["summary"], failing)
-    if found.replaces:
-        print_line(f"whether the rules or the weights changed an answer since {found.replaces}: ascl release causes")
 
 
 def _print_release(release: Release) -> None:
@@ -255,6 +264,9 @@ def _print_release(release: Release) -> None:
     for approval in release.approvals:
         overridden = f" although these failed: {', '.join(approval.override)}" if approval.override else ""
         print_line(f"approved by {approval.approver} at {approval.time.isoformat()}{overridden}: {approval.reason}")
+        if why := approval.causes:
+            print_line(f"{approval.approver} signed why answers changed since {why.about.release}, by a file with SHA-256 {why.sha256}")
+            print_causes(why.model_dump(mode="json"))
     if people := record.in_both_roles:
         print_line(f"one person did all of it: {', '.join(people)} approved it and signed it")
     if unsigned:

@@ -46,6 +46,7 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder wi
 
 
 @app.command()
+@no_cycle_search()
 def check(folder: Folder = None) -> None:
     """Check every rule, and print file, line, rule and fix of each finding; exit status 1 if there is an error.
 
@@ -53,9 +54,8 @@ def check(folder: Folder = None) -> None:
     """
     folder, root = _folder(folder)
     config = _config(root)
-    with no_cycle_search():
-        result = check_look_ups(check_folder(folder, config))
-        _print_findings(result.findings)
+    result = check_look_ups(check_folder(folder, config))
+    _print_findings(result.findings)
     warnings = counted(len(result.findings) - len(result.errors), "warning")
     if result.corpus is None:
         out.print(f"[red]{counted(len(result.errors), 'error')}[/], {warnings} in {shown(folder, root)}")
@@ -139,6 +139,7 @@ def list_rules(
 
 
 @app.command()
+@no_cycle_search()
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help=f"The rules before: {RULES_SOURCE}.")] = "HEAD",
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same; the rules of the working tree by default.")] = RULES.path,
@@ -153,9 +154,8 @@ def diff(
     """
     here, root = Path.cwd(), root_for(old, new)
     config = _config(root)
-    with no_cycle_search():
-        before, after = (rules_at(source, here, root, config) for source in (old, new))
-        found = diff_corpora(before, after, config.at)
+    before, after = (rules_at(source, here, root, config) for source in (old, new))
+    found = diff_corpora(before, after, config.at)
     if as_json:
         out.print_json(json.dumps(found.to_json()))
     elif as_markdown:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ascl_core.errors import ConfigError, WorkspaceError
 from tasks.evidence.statements import decode
 from tasks.evidence.trust import Role, read_key, read_trust
-from tasks.releases.approvals import verify_approvals
+from tasks.releases.approvals import Approval, verify_approvals
 from tasks.releases.candidate import Candidate, candidate
 from tasks.releases.create import create_release
 
@@ -40,9 +40,10 @@ def question(found: Candidate, problem: str = "", *, push: bool) -> str:
     where = "pushes the checkpoint to the DVC remote, and the branch releases and a tag to origin" if push else "pushes nothing"
     first, second = judged.checkpoint[:_HALF], judged.checkpoint[_HALF:]
     sign = f"ascl approve {judged.run} --reason '…'" + ("" if judged.passed else " --override")
+    causes = f"To sign why answers changed since {found.replaces}, too: `ascl release causes --json > FILE`, then `--causes FILE`.\n\n"
     return (
         f"{again}Release the checkpoint of run `{judged.run}`, commit `{judged.commit[:12]}`?\n\n{gate}\n"
-        f"{who}; paste the printed line into *Signed approvals*:\n\n`{sign}`\n\n"
+        f"{who}; paste the printed line into *Signed approvals*:\n\n`{sign}`\n\n{causes if found.replaces else ''}"
         f"The checkpoint's SHA-256, which the line contains and the run's report names:\n\n`{first}` `{second}`\n\n"
         f"The release {where}.\n"
     )
@@ -69,9 +70,14 @@ def release(root: Path, run_id: str, approvals: Sequence[str], *, push: bool) ->
     Raises the error of the first check that fails.
     """
     released = create_release(root, run_id, [decode(text) for text in approvals], read_key(Role.TRAINER), push=push)
-    people = "; ".join(f"{approval.approver}: {approval.reason}" for approval in released.approvals)
+    people = "; ".join(map(_of_person, released.approvals))
     where = "pushed to the DVC remote and to origin" if push else "in the worker's repository only, nothing was pushed"
     return f"{run_id} as {released.tag}, approved by {people}; {where}"
+
+
+def _of_person(approval: Approval) -> str:
+    causes = f" ({approval.causes.summary})" if approval.causes else ""
+    return f"{approval.approver}: {approval.reason}{causes}"
 
 
 def _failing(found: Candidate) -> list[str]:

@@ -1,7 +1,7 @@
 """What is compared to verify an artifact: the records that it comes from, `dvc.lock`, and the content of all artifacts.
 
 Outputs are read on disk, or for a commit from the cache, into which what is missing is fetched. Sources, code and parameters are read on
-disk, or from a commit: for a release from that of its run, as `data/released` held the release before when its stages ran.
+disk, or from a commit: for a release from that of its run, as old releases replaced `data/released`, which its stages had read.
 """
 
 from __future__ import annotations

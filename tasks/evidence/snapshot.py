@@ -10,7 +10,8 @@ from typing import Any
 
 from tasks.registry.code import PACKAGE
 from tasks.registry.paths import DVC_LOCK, FETCHED
-from tasks.repository import cache, dvc_lock, outputs
+from tasks.registry.stages import RELEASED
+from tasks.repository import cache, dvc_lock, outputs, released
 from tasks.repository.git import export, git, show
 
 WORKING_TREE = "working tree"
@@ -44,6 +45,11 @@ class Snapshot:
     def md5s(self) -> dict[str, str]:
         """The MD5 of each output in `dvc.lock`, by path."""
         return dvc_lock.md5s(self.stages)
+
+    @cached_property
+    def release_folder(self) -> str:
+        """Where it holds a release: that of its own commit, or else the one that was current."""
+        return str(released.release_folder(self.root, self.commit)) if self.commit else RELEASED.path
 
     def code_of(self, stage: str) -> dict[str, str]:
         """Return the MD5 in `dvc.lock` of each file of code that the stage depends on, by path."""

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from ascl_core.artifacts import atomic_path
 from ascl_core.errors import ConfigError
 from ascl_core.evaluation.figures import FIGURES
+from ascl_core.released import RELEASE_FILE
 from ascl_core.report.templates import templates
 from ascl_core.text import counted
 from tasks.evidence.graph import Found, Graph, Node
@@ -28,7 +29,7 @@ from tasks.lineage.drawing import DESCRIPTIONS, SIZES, State, draw
 from tasks.lineage.embedded_rows import LEFT_OUT, Chunk, DataSet, chunks, data_sets, pack
 from tasks.lineage.find import find, snapshot_named
 from tasks.registry.paths import PAGES
-from tasks.registry.stages import CORPUS, DECISION, METRICS, RELEASED, RL_CORPUS, SFT_CORPUS
+from tasks.registry.stages import CORPUS, DECISION, METRICS, RL_CORPUS, SFT_CORPUS
 
 SCHEMA = "ascl.lineage-page/2"
 _TEMPLATE, _SCRIPT = "explorer.html.jinja", "explorer.js"
@@ -175,7 +176,7 @@ def _facts(found: Found) -> dict[str, Any]:
     graph = found.graph
     records = [node.record for node in graph.nodes.values()]
     gpu_seconds = [record.gpu_seconds for record in records]
-    release = graph.snapshot.json(f"{RELEASED.path}/release.json") if found.snapshot.commit else None
+    release = graph.snapshot.json(f"{graph.snapshot.release_folder}/{RELEASE_FILE}") if found.snapshot.commit else None
     of_this = release and release.get("checkpoint", {}).get("sha256") in {one.sha256 for one in graph.artifacts()}
     return {
         "release": release if of_this else None,

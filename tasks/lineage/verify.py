@@ -15,7 +15,7 @@ from tasks.evidence.trust import read_trust
 from tasks.evidence.verify import Verified, check_equal
 from tasks.evidence.verify import verify as verify_evidence
 from tasks.lineage.find import find, snapshot_named
-from tasks.registry.stages import CHECKPOINT, DECISION, RELEASED, STAGES
+from tasks.registry.stages import CHECKPOINT, DECISION, STAGES
 from tasks.releases import history
 from tasks.releases.content import RECORD
 from tasks.releases.model_signature import verify_model
@@ -51,7 +51,7 @@ def _is_release(snapshot: Snapshot) -> bool:
 
 def _run_commit(snapshot: Snapshot) -> str:
     """Return the commit of the run that a release is of."""
-    file = Path(RELEASED.path) / RECORD
+    file = Path(snapshot.release_folder) / RECORD
     try:
         return str(json.loads(show(snapshot.root, str(snapshot.commit), file))["commit"])
     except (ValueError, KeyError, TypeError):
@@ -66,6 +66,6 @@ def _check_release(evidence: Evidence) -> Release:
     if evidence.is_whole:
         check_equal("the checkpoint", judged.checkpoint, CHECKPOINT, evidence.contents[CHECKPOINT].sha256, release.tag)
         check_equal("the gate's decision", judged.decision, DECISION, evidence.contents[DECISION].sha256, release.tag)
-        if signature := show(root, commit, Path(RELEASED.path) / MODEL_SIGNATURE, missing=b""):
+        if signature := show(root, commit, release.folder / MODEL_SIGNATURE, missing=b""):
             verify_model(root, {name: file for name, file in evidence.snapshot.files(CHECKPOINT).items() if file}, signature)
     return release

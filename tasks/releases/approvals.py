@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, SerializerFunctionWrapHandler, model_serializer
 
-from ascl_core.config.base import Config
+from ascl_core.config.base import Config, parse
 from ascl_core.errors import ReleaseError
 from ascl_core.text import counted
 from tasks.evidence.statements import APPROVAL, Envelope, Signed, Statement, now, sign, time_of, verify
 from tasks.evidence.trust import NAME, PrivateKey, Role, Trust, read_trust
 from tasks.registry.paths import TRUSTED_KEYS
 from tasks.registry.stages import CHECKPOINT
+from tasks.releases.answer_causes import ApprovedCauses, check_about
 from tasks.releases.candidate import Candidate, Judged
 
 MAX_AGE = timedelta(days=7)
@@ -36,10 +37,21 @@ class Approval(Config):
     time: AwareDatetime
     override: tuple[str, ...]
     """The criteria that failed and that the person lists; empty where the gate passed."""
+    causes: ApprovedCauses | None = None
+    """Why answers changed since the release before; left out of the record where the person did not sign it."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name != "causes" or value}
 
 
-def sign_approval(candidate: Candidate, approver: str, reason: str, key: PrivateKey, *, override: bool = False) -> Envelope:
-    """Sign an approval. `ReleaseError` without a reason; `override` must be given if the gate did not pass, and only then."""
+def sign_approval(
+    candidate: Candidate, approver: str, reason: str, key: PrivateKey, *, override: bool = False, causes: ApprovedCauses | None = None
+) -> Envelope:
+    """Sign an approval, with why answers changed if that is given.
+
+    `ReleaseError` without a reason; `override` must be given if the gate did not pass, and only then.
+    """
     judged = candidate.judged
     if not reason.strip():
         raise ReleaseError("an approval needs a reason", field="reason", hint="say why, for those who read it later: --reason '…'")
@@ -51,12 +63,17 @@ def sign_approval(candidate: Candidate, approver: str, reason: str, key: Private
             problem, field="override", hint="leave override out" if override else "a second approver and override, or train on"
         )
     predicate = {**_bound(judged), "approver": approver, "reason": reason.strip(), "time": now()}
+    predicate |= {"causes": causes.model_dump(mode="json")} if causes else {}
     return sign(Statement(APPROVAL, CHECKPOINT, judged.checkpoint, predicate), key)
 
 
 def verify_approvals(root: Path, candidate: Candidate, envelopes: Sequence[Envelope]) -> tuple[Approval, ...]:
     """Return the approvals if they suffice to release the candidate now; `ReleaseError` names the first problem in any of them."""
-    return check_approvals(read_trust(root), candidate.judged, envelopes, datetime.now(UTC))
+    approvals = check_approvals(read_trust(root), candidate.judged, envelopes, datetime.now(UTC))
+    for approval in approvals:
+        if approval.causes:
+            check_about(approval.causes, candidate, file=f"{approval.approver}'s approval")
+    return approvals
 
 
 def check_approvals(
@@ -99,7 +116,8 @@ def _approval(signed: Signed, judged: Judged, at: datetime) -> Approval:
         problem = f"{name}'s approval is older than {MAX_AGE.days} days, or from the future"
         raise ReleaseError(problem, field="time", value=said["time"], hint=_how(judged))
     reason, override = str(said.get("reason", "")), tuple((said.get("override") or {}).get("failed_criteria", ()))
-    return Approval(approver=name, key=signed.key.id, reason=reason, time=time_of(signed.statement), override=override)
+    causes = parse(ApprovedCauses, said["causes"], file=f"{name}'s approval", section="causes") if "causes" in said else None
+    return Approval(approver=name, key=signed.key.id, reason=reason, time=time_of(signed.statement), override=override, causes=causes)
 
 
 def _check_same(name: str, field: str, found: object, wanted: object, judged: Judged) -> None:

@@ -33,6 +33,7 @@ from tasks.registry.stages import (
     RELEASED,
     REPORT,
     STAGES,
+    SUITES,
 )
 from tasks.releases.weights import check_weights
 from tasks.repository import outputs
@@ -75,6 +76,8 @@ class Candidate:
     """The digest of the corpus that it is evaluated with, and will be served with."""
     change_class: str | None
     """The class of the rules' change since the release that was current when the run began; None if there was none."""
+    suites: str
+    """SHA-256 of the file with the prompts of its evaluation."""
 
     @property
     def replaces(self) -> str | None:
@@ -134,13 +137,14 @@ def _candidate(evidence: Evidence, worktree: Path) -> Candidate:
     if not decision["criteria"] or bool(decision["passed"]) is bool(failed) or gate["passed"] is not decision["passed"]:
         raise ReleaseError("the gate's decision does not follow from its criteria", file=DECISION, hint="ascl run, and do not edit it")
     check_weights(worktree / CHECKPOINT)
-    sha256 = {path: evidence.contents[path].sha256 for path in (CHECKPOINT, DECISION)}
+    sha256 = {path: evidence.contents[path].sha256 for path in (CHECKPOINT, DECISION, SUITES.path)}
     return Candidate(
         Judged(run_id, str(evidence.snapshot.commit), sha256[CHECKPOINT], sha256[DECISION], failed),
         decision,
         evidence.json(METRICS)["headline"],
         evidence.json(CORPUS.path)["digest"],
         _change_class(worktree),
+        sha256[SUITES.path],
     )
 
 

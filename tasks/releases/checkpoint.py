@@ -10,7 +10,7 @@ from ascl_core.artifacts import atomic_path, digest, read_json
 from ascl_core.errors import ReleaseError
 from ascl_core.released import RELEASE_INDEX, checkpoint_digest
 from tasks.registry.paths import FETCHED_CHECKPOINTS
-from tasks.registry.stages import CHECKPOINT, CORPUS, RELEASED
+from tasks.registry.stages import CHECKPOINT, CORPUS
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.history import FIRST
@@ -58,8 +58,8 @@ def _released(root: Path, name: str) -> NamedCheckpoint:
         fetch(root, folder, release.tag)
     corpus = parent / f"{folder.name}.corpus.json"
     with atomic_path(corpus) as temporary:
-        temporary.write_bytes(show(root, release.commit, Path(RELEASED.path) / CORPORA["served"]))
-    index = Path(RELEASED.path) / RELEASE_INDEX
+        temporary.write_bytes(show(root, release.commit, release.folder / CORPORA["served"]))
+    index = release.folder / RELEASE_INDEX
     has_index = bool(git(root, "ls-tree", release.commit, "--", str(index)))
     exported = export(root, release.commit, index, parent / f"{folder.name}.files") if has_index else None
     return NamedCheckpoint(str(folder), corpus, release.tag, exported)

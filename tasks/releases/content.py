@@ -1,4 +1,4 @@
-"""What a release holds: `data/released` of its commit, with a record that the trainer's key signs together with every file beside it.
+"""What a release holds: `data/release` of its commit, with a record that the trainer's key signs together with every file beside it.
 
 release.json        the record: tag, run, digests, approvals
 results.parquet     every judged response, with which the next gate compares
@@ -26,8 +26,8 @@ from ascl_core.released import RELEASE_CORPORA, RELEASE_FILE, RELEASE_INDEX, REL
 from tasks.evidence.log import extended
 from tasks.evidence.statements import RELEASE, Envelope, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, PublicKey, Trust
-from tasks.registry.paths import COMMITTED_LOG
-from tasks.registry.stages import CHECKPOINT, CORPUS, EVALUATION, RELEASED, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
+from tasks.registry.paths import COMMITTED_LOG, RELEASE_FOLDER
+from tasks.registry.stages import CHECKPOINT, CORPUS, EVALUATION, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
 from tasks.releases.approvals import Approval
 from tasks.releases.candidate import Candidate, Judged
 from tasks.repository.git import show
@@ -96,8 +96,8 @@ def write_content(
     envelopes: Sequence[Envelope],
     in_both_roles: Sequence[str] = (),
 ) -> Record:
-    """Replace the files of the release before by those of this one, except the signature."""
-    folder, record = worktree / RELEASED.path, _record(tag, candidate, approvals, in_both_roles)
+    """Write the files of the release, except the signature."""
+    folder, record = worktree / RELEASE_FOLDER, _record(tag, candidate, approvals, in_both_roles)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / RELEASE_CORPORA).mkdir(parents=True)
     shutil.copy(worktree / EVALUATION.outputs["results"].path, folder / RELEASE_RESULTS)
@@ -114,17 +114,17 @@ def write_content(
 
 def sign_content(worktree: Path, record: Record, key: PrivateKey) -> None:
     """Add the trainer's signature over all files of the release."""
-    folder = worktree / RELEASED.path
+    folder = worktree / RELEASE_FOLDER
     files = sha256_tree(folder)
     write_json(folder / STATEMENT, sign(release_statement(record, files), key))
 
 
-def log_statements(worktree: Path, run: bytes) -> None:
-    """Append what people signed, in the order of `signed_names`, to the log of the release's run."""
-    folder = worktree / RELEASED.path
-    names = signed_names(str(file.relative_to(folder)) for file in folder.rglob("*.json"))
+def log_statements(worktree: Path, run: bytes, folder: Path = RELEASE_FOLDER) -> None:
+    """Append what people signed about the release in `folder`, in the order of `signed_names`, to the log of its run."""
+    files = worktree / folder
+    names = signed_names(str(file.relative_to(files)) for file in files.rglob("*.json"))
     with atomic_path(worktree / COMMITTED_LOG) as temporary:
-        temporary.write_bytes(extended(run, [read_json(folder / name) for name in names]))
+        temporary.write_bytes(extended(run, [read_json(files / name) for name in names]))
 
 
 def logged(root: Path, commit: str) -> bytes:
@@ -133,7 +133,7 @@ def logged(root: Path, commit: str) -> bytes:
 
 
 def signed_names(names: Iterable[str]) -> list[str]:
-    """Return the signed files among those of `data/released`: the approvals, the release and, if there is one, the rollback."""
+    """Return the signed files among those of a release: the approvals, the release and, if there is one, the rollback."""
     known = set(names)
     approvals = sorted(name for name in known if name.startswith(APPROVALS))
     return [name for name in (*approvals, STATEMENT, ROLLBACK_FILE) if name in known]

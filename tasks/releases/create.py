@@ -13,8 +13,8 @@ from ascl_core.evaluation.gate import decide_from_files
 from ascl_core.released import MODEL_SIGNATURE
 from tasks.evidence.statements import Envelope
 from tasks.evidence.trust import PrivateKey, Role, read_trust
-from tasks.registry.paths import PARAMETERS
-from tasks.registry.stages import CHECKPOINT, DECISION, EVALUATION, RELEASED
+from tasks.registry.paths import PARAMETERS, RELEASE_FOLDER
+from tasks.registry.stages import CHECKPOINT, DECISION, EVALUATION
 from tasks.releases import history
 from tasks.releases.approvals import verify_approvals
 from tasks.releases.candidate import Candidate, examined
@@ -54,7 +54,7 @@ def create_release(root: Path, run_id: str, approved: Approved, trainer_key: Pri
             tag = history.next_tag(root)
             both = people_in_both_roles(trainer, approvals, trust)
             record = write_content(worktree, tag, candidate, approvals, envelopes, both)
-            sign_model(root, worktree / CHECKPOINT, worktree / RELEASED.path / MODEL_SIGNATURE)
+            sign_model(root, worktree / CHECKPOINT, worktree / RELEASE_FOLDER / MODEL_SIGNATURE)
             sign_content(worktree, record, trainer_key)
             log_statements(worktree, logged(root, candidate.judged.commit))
             parents = [*([current.commit] if current else []), candidate.judged.commit]

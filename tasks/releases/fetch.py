@@ -9,7 +9,7 @@ from pathlib import Path
 from ascl_core.errors import ReleaseError
 from ascl_core.released import MODEL_CARD, MODEL_KEY, MODEL_SIGNATURE
 from tasks.registry.paths import MODEL_KEY as PUBLIC
-from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
+from tasks.registry.stages import CANDIDATE, CHECKPOINT
 from tasks.releases.content import CARDS
 from tasks.releases.verify import Release, check_checkpoint, verify_release
 from tasks.releases.weights import check_weights
@@ -38,17 +38,16 @@ def fetch(root: Path, into: Path, tag: str | None = None, *, with_card: bool = F
         shutil.copytree(worktree / CHECKPOINT, copied)
         check_checkpoint(copied, release.record)
         if with_card:
-            _add_card(root, release.commit, copied)
+            _add_card(root, release, copied)
         copied.rename(into)
     return release
 
 
-def _add_card(root: Path, commit: str, folder: Path) -> None:
+def _add_card(root: Path, release: Release, folder: Path) -> None:
     """Add the model card, and the weights' signature with its public key, of those that exist."""
-    released = Path(RELEASED.path)
     found = {
-        MODEL_CARD: show(root, commit, released / CARDS[0], missing=b""),
-        MODEL_SIGNATURE: show(root, commit, released / MODEL_SIGNATURE, missing=b""),
+        MODEL_CARD: show(root, release.commit, release.folder / CARDS[0], missing=b""),
+        MODEL_SIGNATURE: show(root, release.commit, release.folder / MODEL_SIGNATURE, missing=b""),
         MODEL_KEY: show(root, "HEAD", PUBLIC, missing=b""),
     }
     for name, content in found.items():

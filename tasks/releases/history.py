@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ascl_core.errors import ReleaseError, WorkspaceError, nearest
-from tasks.registry.paths import COMMITTED_LOG
+from tasks.registry.paths import COMMITTED_LOG, RELEASE_FOLDER
 from tasks.registry.stages import RELEASED
 from tasks.repository.git import commit_of, git, has_remote, is_ancestor
 from tasks.repository.locking import exclusive, lock_file
@@ -64,14 +64,14 @@ def next_tag(root: Path) -> str:
 
 def commits(root: Path) -> list[str]:
     """Return the commits of all releases and rollbacks, newest first."""
-    signed = f"{RELEASED.path}/statement.json"
+    signed = [f"{folder}/statement.json" for folder in (RELEASE_FOLDER, RELEASED.path)]
     head = released_commit(root)
-    return git(root, "rev-list", "--first-parent", head, "--", signed).splitlines() if head else []
+    return git(root, "rev-list", "--first-parent", head, "--", *signed).splitlines() if head else []
 
 
-def write_commit(worktree: Path, parents: Sequence[str], message: str) -> str:
-    """Commit `data/released` and the log of `worktree` on top of the files that are checked out there; no ref moves."""
-    git(worktree, "add", "--force", "--all", "--", RELEASED.path, str(COMMITTED_LOG))
+def write_commit(worktree: Path, parents: Sequence[str], message: str, folder: Path = RELEASE_FOLDER) -> str:
+    """Commit the release in `folder` and the log of `worktree` on top of the files that are checked out there; no ref moves."""
+    git(worktree, "add", "--force", "--all", "--", str(folder), str(COMMITTED_LOG))
     tree = git(worktree, "write-tree")
     return git(worktree, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message, environment=NOBODY)
 

@@ -1,7 +1,7 @@
 """The signature of a released checkpoint's folder in the format of sigstore's `model-signing`, which tools outside this project check.
 
 It is made where `ASCL_MODEL_KEY` names an elliptic-curve private key (PEM; P-256, P-384 or P-521, as `model-signing` knows no Ed25519),
-offline, and lies in `data/released/model.sig`, so the trainer's statement covers it. The public key that counts is
+offline, and lies in `data/release/model.sig`, so the trainer's statement covers it. The public key that counts is
 `data/trust/model.pub` of `HEAD`. Without this project: `model_signing verify key MODEL --signature model.sig --public-key model.pub`.
 """
 
@@ -15,8 +15,7 @@ from pathlib import Path
 from ascl_core.errors import ReleaseError
 from ascl_core.released import MODEL_SIGNATURE
 from tasks.evidence.trust import PASSPHRASE
-from tasks.registry.paths import MODEL_KEY
-from tasks.registry.stages import RELEASED
+from tasks.registry.paths import MODEL_KEY, RELEASE_FOLDER
 from tasks.repository.git import show
 
 VARIABLE = "ASCL_MODEL_KEY"
@@ -64,5 +63,5 @@ def verify_model(root: Path, files: Mapping[str, Path], signature: bytes) -> Non
             verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(links).verify(worktree, given)
         except (ValueError, TypeError, KeyError) as error:
             raise ReleaseError(
-                f"does not hold for the checkpoint: {error}", file=f"{RELEASED.path}/{MODEL_SIGNATURE}", hint="release again"
+                f"does not hold for the checkpoint: {error}", file=RELEASE_FOLDER / MODEL_SIGNATURE, hint="release again"
             ) from None

@@ -8,7 +8,7 @@ from ascl_core.artifacts import write_json
 from ascl_core.errors import ReleaseError
 from tasks.evidence.statements import ROLLBACK, Statement, now, sign
 from tasks.evidence.trust import PrivateKey, Role, read_trust
-from tasks.registry.stages import CANDIDATE, CHECKPOINT, RELEASED
+from tasks.registry.stages import CANDIDATE, CHECKPOINT
 from tasks.releases import history
 from tasks.releases.content import ROLLBACK_FILE, Record, log_statements, logged
 from tasks.releases.verify import Release, check_checkpoint, rollback_predicate, verify_commit, verify_release
@@ -35,9 +35,9 @@ def rollback(root: Path, tag: str, reason: str, key: PrivateKey, *, push: bool =
             outputs.check_out(worktree, [CANDIDATE])
             check_checkpoint(worktree / CHECKPOINT, target.record)
             statement = _statement(target.record, current, approver, reason)
-            write_json(worktree / RELEASED.path / ROLLBACK_FILE, sign(statement, key))
-            log_statements(worktree, logged(root, target.record.commit))
-            commit = history.write_commit(worktree, [current.commit], f"back to {tag}: {reason.strip()}")
+            write_json(worktree / target.folder / ROLLBACK_FILE, sign(statement, key))
+            log_statements(worktree, logged(root, target.record.commit), target.folder)
+            commit = history.write_commit(worktree, [current.commit], f"back to {tag}: {reason.strip()}", target.folder)
         release = verify_commit(root, commit, trust, even_revoked=True)
         history.move(root, commit, current.commit, push=push)
     return release

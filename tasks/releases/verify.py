@@ -15,7 +15,6 @@ from tasks.evidence.log import entries, extended
 from tasks.evidence.statements import RELEASE, ROLLBACK, Envelope, verify
 from tasks.evidence.trust import PublicKey, Role, Trust, read_trust
 from tasks.registry.paths import COMMITTED_LOG
-from tasks.registry.stages import RELEASED
 from tasks.releases import history
 from tasks.releases.approvals import Approval, check_approvals
 from tasks.releases.content import (
@@ -30,7 +29,7 @@ from tasks.releases.content import (
     signed_names,
 )
 from tasks.repository.git import git, show
-from tasks.repository.released import released_commit
+from tasks.repository.released import release_folder, released_commit
 
 _HINT = "fetch the branch releases from origin again"
 
@@ -52,6 +51,8 @@ class Release:
 
     record: Record
     commit: str
+    folder: Path
+    """Where the commit holds it."""
     trainer: str
     """Whose key signed the record."""
     approvals: tuple[Approval, ...]
@@ -80,24 +81,26 @@ def verify_release(root: Path, tag: str | None = None, *, even_revoked: bool = F
 
 def verify_commit(root: Path, commit: str, trust: Trust, *, even_revoked: bool = False) -> Release:
     """Return the release or rollback in a commit of the branch; `ReleaseError` if a signature or digest does not hold."""
-    folder = f"{RELEASED.path}/"
-    listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", folder).splitlines()
-    files = {path.removeprefix(folder): show(root, commit, Path(path)) for path in listed}
+    folder = release_folder(root, commit)
+    listed = git(root, "ls-tree", "-r", "--name-only", commit, "--", f"{folder}/").splitlines()
+    files = {str(Path(path).relative_to(folder)): show(root, commit, Path(path)) for path in listed}
     if missing := {RECORD, STATEMENT} - set(files):
-        raise ReleaseError("is missing, so this is not a signed release", file=f"{folder}{min(missing)}", field=commit, hint=_HINT)
-    record = parse(Record, _json(files[RECORD], RECORD), file=RECORD)
-    trainer = _check_statement(files, record, trust, even_revoked)
-    _check_tree(root, commit, record)
-    _check_log(root, commit, record, files)
-    envelopes = [_json(files[name], name) for name in sorted(files) if name.startswith(APPROVALS)]
+        raise ReleaseError("is missing, so this is not a signed release", file=folder / min(missing), field=commit, hint=_HINT)
+    record = parse(Record, _json(files[RECORD], folder / RECORD), file=RECORD)
+    trainer = _check_statement(files, folder, record, trust, even_revoked)
+    _check_tree(root, commit, folder, record)
+    _check_log(root, commit, record, [_json(files[name], folder / name) for name in signed_names(files)])
+    envelopes = [_json(files[name], folder / name) for name in sorted(files) if name.startswith(APPROVALS)]
     approvals = check_approvals(trust, record.judged, envelopes, record.time, even_revoked=even_revoked)
     if sorted(approvals, key=str) != sorted(record.approvals, key=str):
         raise ReleaseError("the record's approvals differ from those beside it", file=RECORD, field="approvals", hint=_HINT)
     if unsaid := set(people_in_both_roles(trainer, approvals, trust)) - set(record.in_both_roles):
         problem = f"does not say that {min(unsaid)} approved it and signed it, too"
-        raise ReleaseError(problem, file=f"{RELEASED.path}/{RECORD}", field="in_both_roles", hint=_HINT)
-    rollback = _rollback(root, commit, record, files[ROLLBACK_FILE], trust, even_revoked) if ROLLBACK_FILE in files else None
-    return Release(record, commit, trainer.name, approvals, rollback)
+        raise ReleaseError(problem, file=folder / RECORD, field="in_both_roles", hint=_HINT)
+    rollback = None
+    if ROLLBACK_FILE in files:
+        rollback = _rollback(root, commit, record, _json(files[ROLLBACK_FILE], folder / ROLLBACK_FILE), trust, even_revoked)
+    return Release(record, commit, folder, trainer.name, approvals, rollback)
 
 
 def released_over_time(root: Path) -> list[Release | tuple[str, AsclError]]:
@@ -131,51 +134,50 @@ def rollback_predicate(target: Record, left: str, replaced: str) -> dict[str, An
     return {"to": target.tag, "from": left, "replaced": replaced}
 
 
-def _check_statement(files: dict[str, bytes], record: Record, trust: Trust, even_revoked: bool) -> PublicKey:
-    signed = verify(_json(files[STATEMENT], STATEMENT), trust, RELEASE, Role.TRAINER, even_revoked=even_revoked)
+def _check_statement(files: dict[str, bytes], folder: Path, record: Record, trust: Trust, even_revoked: bool) -> PublicKey:
+    signed = verify(_json(files[STATEMENT], folder / STATEMENT), trust, RELEASE, Role.TRAINER, even_revoked=even_revoked)
     found = {name: sha256_bytes(content) for name, content in files.items() if name not in (STATEMENT, ROLLBACK_FILE)}
     said = dict(signed.statement.predicate.get("files") or {})
     for name in sorted({*found, *said}):
         if found.get(name) != said.get(name):
             problem = f"SHA-256 is {found.get(name)}, and {signed.key.name} signed {said.get(name)}"
-            raise ReleaseError(problem, file=f"{RELEASED.path}/{name}", hint=_HINT)
+            raise ReleaseError(problem, file=folder / name, hint=_HINT)
     if signed.statement != release_statement(record, found):
-        raise ReleaseError(f"{signed.key.name} signed another record", file=f"{RELEASED.path}/{RECORD}", hint=_HINT)
+        raise ReleaseError(f"{signed.key.name} signed another record", file=folder / RECORD, hint=_HINT)
     return signed.key
 
 
-def _check_tree(root: Path, commit: str, record: Record) -> None:
-    """Check that the commit equals the run's commit outside of `data/released` and the log."""
-    without = [f":(exclude){path}" for path in (RELEASED.path, COMMITTED_LOG)]
+def _check_tree(root: Path, commit: str, folder: Path, record: Record) -> None:
+    """Check that the commit equals the run's commit but for the release's folder and the log."""
+    without = [f":(exclude){path}" for path in (folder, COMMITTED_LOG)]
     changed = git(root, "diff-tree", "-r", "--name-only", record.commit, commit, "--", ".", *without)
     if changed:
         raise ReleaseError(f"the release differs from its run {record.run}", file=changed.splitlines()[0], field=commit, hint=_HINT)
 
 
-def _check_log(root: Path, commit: str, record: Record, files: dict[str, bytes]) -> None:
+def _check_log(root: Path, commit: str, record: Record, signed: list[Envelope]) -> None:
     """Check that the log is that of the run, followed by what people signed."""
-    signed = [_json(files[name], name) for name in signed_names(files)]
     if logged(root, commit) != extended(logged(root, record.commit), signed):
         problem = f"is not the log of the run {record.run} with the approvals and the release after it"
         raise ReleaseError(problem, file=str(COMMITTED_LOG), field=commit, hint=_HINT)
 
 
-def _rollback(root: Path, commit: str, record: Record, content: bytes, trust: Trust, even_revoked: bool) -> Rollback:
-    signed = verify(_json(content, ROLLBACK_FILE), trust, ROLLBACK, Role.APPROVER, even_revoked=even_revoked)
+def _rollback(root: Path, commit: str, record: Record, envelope: Envelope, trust: Trust, even_revoked: bool) -> Rollback:
+    signed = verify(envelope, trust, ROLLBACK, Role.APPROVER, even_revoked=even_revoked)
     said = signed.statement.predicate
     wanted = rollback_predicate(record, str(said.get("from")), git(root, "rev-parse", f"{commit}^1"))
     found = {name: said.get(name) for name in wanted}
     if found != wanted or signed.statement.sha256 != record.checkpoint.sha256 or said.get("approver") != signed.key.name:
         problem = f"{signed.key.name} signed the rollback {found}, but this one is {wanted}"
-        raise ReleaseError(problem, file=f"{RELEASED.path}/{ROLLBACK_FILE}", hint=_HINT)
+        raise ReleaseError(problem, file=ROLLBACK_FILE, hint=_HINT)
     return Rollback(signed.key.name, str(said["from"]), str(said.get("reason", "")), str(said["time"]))
 
 
-def _json(content: bytes, name: str) -> Envelope:
+def _json(content: bytes, file: Path) -> Envelope:
     try:
         values = json.loads(content)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise ReleaseError("expected a JSON object", file=f"{RELEASED.path}/{name}", hint=_HINT)
+        raise ReleaseError("expected a JSON object", file=file, hint=_HINT)
     return values

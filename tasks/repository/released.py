@@ -1,8 +1,8 @@
 """The current release: the head of the branch `releases`, here or at `origin`, whichever is ahead.
 
 The plan, runs, the gate, serving and `ascl release` all ask this module. The folder `data/released` of a working tree is a copy of that
-head's folder, which git ignores; a run updates it before it starts. Before the first release it contains only its own `.gitignore`, so that
-`dvc repro` finds it in a new clone.
+head's `data/release`, which git ignores; a run updates it before it starts. Before the first release it contains only its own `.gitignore`,
+so that `dvc repro` finds it in a new clone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from ascl_core.artifacts import sha256_tree
 from ascl_core.errors import DataError, WorkspaceError
 from ascl_core.released import PLACEHOLDER, RELEASE_FILE, read_release
-from tasks.registry.paths import RELEASE_COPIES
+from tasks.registry.paths import RELEASE_COPIES, RELEASE_FOLDER
 from tasks.registry.stages import RELEASED
 from tasks.repository.git import export, git, head_of, show
 from tasks.repository.locking import exclusive, lock_file
@@ -40,13 +40,18 @@ def released_commit(root: Path) -> str | None:
     return head_of(root, RELEASES)
 
 
+def release_folder(root: Path, commit: str) -> Path:
+    """Return the folder that holds a release in its commit: `data/release`, in old releases `data/released`."""
+    return RELEASE_FOLDER if git(root, "ls-tree", commit, "--", f"{RELEASE_FOLDER}/") else Path(RELEASED.path)
+
+
 def released_tag(root: Path) -> str | None:
     """Return the tag of the current release, such as `release/2`, as its record names it; no signature is checked."""
     commit = released_commit(root)
     if commit is None:
         return None
     try:
-        return str(json.loads(show(root, commit, Path(RELEASED.path) / RELEASE_FILE))["tag"])
+        return str(json.loads(show(root, commit, release_folder(root, commit) / RELEASE_FILE))["tag"])
     except (ValueError, KeyError, TypeError):
         raise _unreadable(commit) from None
 
@@ -85,10 +90,8 @@ def released_folder(root: Path) -> Iterator[Path]:
         return
     (root / RELEASE_COPIES).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root / RELEASE_COPIES, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / RELEASED.path
-        folder.mkdir(parents=True)
-        if commit is not None:
-            _export(root, commit, Path(scratch))
+        folder = _export(root, commit, Path(scratch)) if commit else Path(scratch) / RELEASED.path
+        folder.mkdir(parents=True, exist_ok=True)
         if (target / PLACEHOLDER).is_file():
             shutil.copy2(target / PLACEHOLDER, folder)
         yield target if target.is_dir() and sha256_tree(target) == sha256_tree(folder) else folder
@@ -109,10 +112,11 @@ def _holds_nothing(folder: Path) -> bool:
         return False
 
 
-def _export(root: Path, commit: str, into: Path) -> None:
-    if not git(root, "ls-tree", commit, "--", f"{RELEASED.path}/"):
+def _export(root: Path, commit: str, into: Path) -> Path:
+    folder = release_folder(root, commit)
+    if not git(root, "ls-tree", commit, "--", f"{folder}/"):
         raise _unreadable(commit)
-    export(root, commit, Path(RELEASED.path), into)
+    return export(root, commit, folder, into)
 
 
 def _unreadable(commit: str) -> WorkspaceError:

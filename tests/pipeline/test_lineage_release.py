@@ -122,12 +122,12 @@ def test_a_release_whose_signature_does_not_hold_does_not(world: World, tmp_path
     shutil.copytree(world.root, tmp_path / "root", symlinks=True)
     root, worktree = tmp_path / "root", tmp_path / "edited"
     git(root, "worktree", "add", "--quiet", "--detach", str(worktree), "release/1")
-    write_text(worktree / "data/released/model_card.md", "better than it was\n")
+    write_text(worktree / "data/release/model_card.md", "better than it was\n")
     git(worktree, "commit", "--quiet", "--all", "-m", "edited", environment=NOBODY)
     git(root, "update-ref", "refs/heads/releases", git(worktree, "rev-parse", "HEAD"))
     error = error_of(root, "released")
     assert isinstance(error, ReleaseError)
-    assert error.file == "data/released/model_card.md"
+    assert error.file == "data/release/model_card.md"
     verify(root, "release/1")
 
 
@@ -187,7 +187,7 @@ def test_a_released_checkpoint_is_signed_for_the_tools_of_others_where_a_key_is_
     git(root, "update-ref", "-d", "refs/heads/releases")
     git(root, "tag", "-d", "release/1")
     World(root, world.keys).release("yes", "ada")
-    assert "data/released/model.sig" in git(root, "ls-tree", "-r", "--name-only", "release/1").splitlines()
+    assert "data/release/model.sig" in git(root, "ls-tree", "-r", "--name-only", "release/1").splitlines()
     assert verify(root, "release/1").release
     assert sign_model(root, checkpoint, signature)
     files = {file.name: file for file in checkpoint.iterdir()}

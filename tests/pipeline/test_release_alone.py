@@ -326,13 +326,18 @@ def test_a_clone_that_is_behind_fetches_first_and_says_where_it_cannot(released:
 
 def second_release(person: Person) -> str:
     """Run again with other thresholds, and release that, too."""
+    decide_again(person)
+    person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
+    return "release/2"
+
+
+def decide_again(person: Person) -> None:
+    """Finish the run with other thresholds."""
     write_params(person.root, None, ["gate.significance=0.01"])
     person.workspace.run("git", "commit", "--quiet", "-m", "ask for more", "params.yaml")
     person.ascl("release", "sync")
     for stage in (VALIDATE_RULES, GATE, REPORT):
         bring_up_to_date(stage, root=person.root)
-    person.ascl("release", "alone", "--name", "ada", "--reason", "asked for more")
-    return "release/2"
 
 
 def test_changed_answers_have_a_cause_and_an_evaluation_that_is_done_is_not_repeated(released: Person) -> None:
@@ -350,3 +355,25 @@ def test_changed_answers_have_a_cause_and_an_evaluation_that_is_done_is_not_repe
     assert f"answers that differ: {found['changed']} of {found['prompts']} prompts" in said
     assert done == {path: path.stat().st_mtime_ns for path in cells.glob("*/results.parquet")}
     assert "--against: is no release" in " ".join(released.ascl("release", "causes", "--against", "data/models/sft", status=1).split())
+
+
+def test_why_answers_changed_is_shown_signed_and_kept_in_the_release(released: Person, tmp_path: Path) -> None:
+    """Other thresholds change no answer: `tests/unit/test_answer_causes.py` has counts by cause and rule."""
+    file, keys = tmp_path / "causes.json", released.home / ".config/ascl/keys"
+    decide_again(released)
+    run = json.loads(released.ascl("release", "causes", "--json"))
+    assert (run["schema"], run["about"]["release"]) == ("ascl.causes/1", "release/1")
+    file.write_text(json.dumps(run), encoding="utf-8")
+    approve = ("approve", "--reason", "the same answers", "--key", str(keys / "ada.pem"), "--yes", "--causes", str(file))
+    said = released.ascl(*approve)
+    assert f"why answers changed since release/1, by a file with SHA-256 {digest(file)}" in said
+    released.ascl("release", "create", "--key", str(keys / "ada-trainer.pem"))
+    [approval] = verify_release(released.root, "release/2").approvals
+    assert approval.causes
+    assert (approval.causes.prompts, approval.causes.changed, approval.causes.sha256) == (run["prompts"], 0, digest(file))
+    for command in ("show", "verify"):
+        assert f"ada signed why answers changed since release/1, by a file with SHA-256 {digest(file)}" in released.ascl("release", command)
+    assert not verify_release(released.root, "release/1").approvals[0].causes
+    file.write_text(json.dumps({**run, "about": {**run["about"], "suites": "0" * 64}}), encoding="utf-8")
+    refused = " ".join(released.ascl(*approve, status=1).split())
+    assert "about.suites: is about another candidate" in refused

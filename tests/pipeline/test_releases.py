@@ -43,13 +43,13 @@ def test_a_release_holds_what_was_evaluated_who_approved_it_and_who_made_it(worl
     assert commit_of(root, "refs/heads/releases") == commit_of(root, "refs/tags/release/1") == released.commit
     assert git(root, "cat-file", "-t", "refs/tags/release/1") == "tag"
     assert git(root, "rev-parse", f"{released.commit}^@") == commit_of(root, "runs/yes")
-    names = git(root, "ls-tree", "-r", "--name-only", released.commit, "--", "data/released/").splitlines()
-    assert {name.removeprefix("data/released/") for name in names if "/approvals/" not in name} == {
+    names = git(root, "ls-tree", "-r", "--name-only", released.commit, "--", "data/release/").splitlines()
+    assert {name.removeprefix("data/release/") for name in names if "/approvals/" not in name} == {
         *("release.json", "results.parquet", "statement.json", "model_card.md", "data_card.md"),
         *(f"corpora/{name}.json" for name in ("sft", "rl", "served")),
         "index/manifest.json",
     }
-    assert released.record.checkpoint.sha256 in git(root, "show", "release/1:data/released/model_card.md")
+    assert released.record.checkpoint.sha256 in git(root, "show", "release/1:data/release/model_card.md")
     assert verify_release(root) == verify_release(root, "release/1") == released
     assert git(root, "rev-parse", "HEAD") == before
     assert git(root, "status", "--porcelain") == git(root, "status", "--porcelain", "--untracked-files=all")
@@ -112,8 +112,8 @@ def test_a_release_that_was_edited_or_whose_keys_were_revoked_does_not_hold(worl
         verify_release(root)
     assert verify_release(root, even_revoked=True) == released
     for name, message in (
-        ("data/released/results.parquet", r"SHA-256 is \w+, and ci signed \w+"),
-        ("data/released/approvals/more.json", r"SHA-256 is \w+, and ci signed None"),
+        ("data/release/results.parquet", r"SHA-256 is \w+, and ci signed \w+"),
+        ("data/release/approvals/more.json", r"SHA-256 is \w+, and ci signed None"),
         ("params.yaml", "the release differs from its run yes"),
     ):
         tamper(root, released.commit, name)

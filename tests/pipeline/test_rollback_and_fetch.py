@@ -64,7 +64,7 @@ def test_a_rollback_releases_the_earlier_one_again_and_says_who_and_why(after: W
         "refuses too much",
     )
     assert git(root, "rev-parse", f"{back.commit}^@") == second.commit, "nothing that was released is forgotten"
-    assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == [str(COMMITTED_LOG), "data/released/rollback.json"]
+    assert git(root, "diff", "--name-only", "release/1", "releases").splitlines() == [str(COMMITTED_LOG), "data/release/rollback.json"]
     logged = [show(root, commit, COMMITTED_LOG) for commit in ("release/1", "releases")]
     assert logged[1].startswith(logged[0])
     assert [entry.statement.kind for entry in entries(logged[1], file=COMMITTED_LOG)][-3:] == [APPROVAL, RELEASE, ROLLBACK]
@@ -102,7 +102,7 @@ def test_a_deployment_gets_the_weights_that_were_signed_or_none(after: World, tm
     released = fetch(root, into, "release/1")
     assert digest(into) == released.record.checkpoint.sha256
     fetch(root, tmp_path / "with_card", "release/1", with_card=True)
-    assert (tmp_path / "with_card" / "README.md").read_bytes() == show(root, "release/1", Path("data/released/model_card.md"))
+    assert (tmp_path / "with_card" / "README.md").read_bytes() == show(root, "release/1", Path("data/release/model_card.md"))
     assert checkpoint_digest(tmp_path / "with_card") == released.record.checkpoint.sha256
     shutil.rmtree(tmp_path / "with_card")
     with pytest.raises(ReleaseError, match="is there already"):

@@ -15,7 +15,8 @@ from ascl_core.artifacts import read_json, to_json, write_json
 from tasks.evidence.statements import Envelope, Statement, sign
 from tasks.evidence.trust import Role, read_key
 from tasks.execution.up_to_date import bring_up_to_date
-from tasks.registry.stages import EVALUATION, GATE, IFPO, RELEASED, REPORT, STAGES, VALIDATE_RULES
+from tasks.registry.paths import RELEASE_FOLDER
+from tasks.registry.stages import EVALUATION, GATE, IFPO, REPORT, STAGES, VALIDATE_RULES
 from tasks.releases.content import RECORD, STATEMENT
 from tasks.repository import outputs
 from tasks.repository.git import git
@@ -229,8 +230,8 @@ def test_a_release_that_somebody_else_signed_or_edited_does_not_hold(world: Worl
     ):
         source = tmp_path / "forged"
         git(root, "worktree", "add", "--quiet", "--detach", str(source), released)
-        forge(source / RELEASED.path)
-        git(source, "add", "--all", "--force", "--", RELEASED.path)
+        forge(source / RELEASE_FOLDER)
+        git(source, "add", "--all", "--force", "--", str(RELEASE_FOLDER))
         git(source, "commit", "--quiet", "-m", "forged", environment=NOBODY)
         forged = git(source, "rev-parse", "HEAD")
         git(root, "worktree", "remove", "--force", str(source))

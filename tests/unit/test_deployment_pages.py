@@ -39,7 +39,7 @@ CRITERIA = [one["name"] for one in (*_thresholds(_CONFIG, {}), *_attacks(_CONFIG
 def make_candidate(*failed: str) -> Candidate:
     criteria = [{"name": name, "passed": name not in failed, "reason": f"{name} is too low"} for name in ("safety rate", "utility")]
     decision = {"criteria": criteria, "summary": f"failed: {', '.join(failed)}" if failed else "all 2 criteria hold", "released": None}
-    return Candidate(Judged("20260131-retrain-0a1b2c3d", "f" * 40, DIGEST, "e" * 64, failed), decision, {}, "d" * 64, None)
+    return Candidate(Judged("20260131-retrain-0a1b2c3d", "f" * 40, DIGEST, "e" * 64, failed), decision, {}, "d" * 64, None, "c" * 64)
 
 
 def headline(value: float) -> dict[str, dict[str, float] | None]:

@@ -88,7 +88,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "commit", "--quiet", "-m", "the run", environment=NOBODY)
     commit = git(root, "rev-parse", "HEAD")
     found = Candidate(
-        Judged("yes", commit, digest(root / CHECKPOINT), sha256_json("gate"), ()), {"released": None}, {}, corpus.digest, None
+        Judged("yes", commit, digest(root / CHECKPOINT), sha256_json("gate"), ()), {"released": None}, {}, corpus.digest, None, "0" * 64
     )
     envelopes = [sign_approval(found, "ada", "read it", read_key(Role.APPROVER, keys / "ada.pem"))]
     with temporary_worktree(root, commit) as worktree:

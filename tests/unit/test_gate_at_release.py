@@ -39,7 +39,7 @@ def recorded(worktree: Path, **changes: Any) -> Candidate:
 
     config: GateConfig = load_params(worktree / "params.yaml").gate
     decision = decide_from_files(config, metrics(worktree), worktree / "none.parquet", worktree / "data/released")
-    return Candidate(Judged("run-1", "0" * 40, "0" * 64, "0" * 64, ()), {**decision, **changes}, {}, "0" * 64, None)
+    return Candidate(Judged("run-1", "0" * 40, "0" * 64, "0" * 64, ()), {**decision, **changes}, {}, "0" * 64, None, "0" * 64)
 
 
 def test_the_decision_that_the_metrics_give_is_accepted(worktree: Path) -> None:

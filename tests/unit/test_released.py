@@ -43,14 +43,13 @@ def make_repository(root: Path, *, tracked: bool = False) -> Path:
     return root
 
 
-def release(root: Path, tag: str) -> str:
-    """Have the branch `releases` go on by a commit of that tag; nothing else of the repository changes."""
+def release(root: Path, tag: str, folder: str = "data/release") -> str:
+    """Have the branch `releases` go on by a commit of that tag in that folder; nothing else of the repository changes."""
     worktree = root.parent / f"{root.name}-{tag.replace('/', '-')}"
     git(root, "worktree", "add", "--quiet", "--detach", str(worktree), released_commit(root) or "HEAD")
-    write_json(worktree / "data/released/release.json", {"tag": tag})
-    write_json(worktree / "data/released/corpora/served.json", {"of": tag})
-    (worktree / "data/released/.gitignore").unlink(missing_ok=True)  # as a release replaces the whole folder
-    git(worktree, "add", "--force", "--all", "--", "data/released")
+    write_json(worktree / folder / "release.json", {"tag": tag})
+    write_json(worktree / folder / "corpora/served.json", {"of": tag})
+    git(worktree, "add", "--force", "--all", "--", folder)
     git(worktree, "commit", "--quiet", "-m", tag, environment=WHO)
     commit = git(worktree, "rev-parse", "HEAD")
     git(root, "worktree", "remove", "--force", str(worktree))
@@ -77,8 +76,8 @@ def test_a_clone_and_a_worktree_know_what_is_released_without_a_branch_or_a_file
 def test_the_folder_follows_the_head_and_git_sees_no_change(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "root")
     assert bring_up_to_date(root) is False
-    for tag in ("release/1", "release/2"):
-        release(root, tag)
+    for tag, place in (("release/1", "data/released"), ("release/2", "data/release"), ("release/3", "data/release")):
+        release(root, tag, place)
         with released_folder(root) as folder:
             promised = sha256_tree(folder)
             assert folder != root / "data/released"

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ascl_core.config.rules import RulesConfig
+from ascl_core.rules.change import changed_rules
 from ascl_core.rules.checks.texts import _INJECTION, _INJECTION_STEMS
 from ascl_core.rules.compile import check_folder
+from ascl_core.rules.corpus import Corpus, Rule
+from ascl_core.rules.diff import _flips, _touched
 from ascl_core.rules.personal_data import (
     _ADDRESS,
     _DECIMAL,
@@ -57,6 +60,22 @@ def test_jurisdictions_count_as_alike_only_with_the_same_rules_in_force() -> Non
         for other in corpus.jurisdictions:
             same = corpus.active(index.at, one) == corpus.active(index.at, other)
             assert (index.alike(one) == index.alike(other)) is same
+
+
+def test_flips_are_those_of_comparing_all_rules() -> None:
+    old = check_folder(RULES, RulesConfig()).corpus
+    assert old is not None
+    for seed in (1, 2):
+        first, second, *rest = changed_rules(old.rules, 0.1, seed)
+        first = Rule.model_validate({**first.model_dump(), "examples": (*first.examples, *rest[9].examples), "precedence": 1000})
+        new = Corpus(taxonomy=old.taxonomy, rules=(first, *rest))
+        touched = tuple(_touched(old, new))
+        assert len(touched[1].rules) < len(new.rules) / 2
+        assert second.id in {rule.id for rule in touched[0].rules}
+        assert rest[9].id in {rule.id for rule in touched[1].rules}
+        flips = _flips(old, new, RulesConfig().at)
+        assert flips
+        assert _flips(*touched, RulesConfig().at) == flips
 
 
 def test_every_alternative_of_an_order_holds_a_stem() -> None:

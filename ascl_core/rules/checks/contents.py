@@ -30,9 +30,11 @@ def duplicates(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """Check that no rule repeats, or nearly repeats, the text of an earlier one; variants of one topic may be alike."""
     reported = set[int]()
     for i, j, similarity in _similar_texts(corpus):
+        if j in reported:
+            continue
         first, second = corpus.rules[i], corpus.rules[j]
         same_topic = first.rule.topic is not None and first.rule.topic == second.rule.topic
-        if j in reported or same_topic or first.rule.id == second.rule.id:
+        if same_topic or first.rule.id == second.rule.id:
             continue
         reported.add(j)
         if _words(first.rule.text) == _words(second.rule.text):
@@ -71,7 +73,7 @@ def similar_pairs(sets: Sequence[frozenset[Any]], threshold: float) -> Iterator[
         least = min(least, shared_by[j])
         prefix = ordered[: len(ordered) - overlap + shared_by[j]]
         found = Counter(chain.from_iterable(holders[element] for element in prefix))
-        for i in sorted(i for i, number in found.items() if number >= least and number >= min(shared_by[i], shared_by[j])):
+        for i in sorted([i for i, number in found.items() if number >= _SHARED or least <= number >= min(shared_by[i], shared_by[j])]):
             similarity = 2 * len(sets[i] & members) / (len(sets[i]) + len(members))
             if similarity >= threshold:
                 yield i, j, similarity
@@ -88,13 +90,13 @@ def contradicting_policies(corpus: CorpusUnderCheck) -> Iterator[Finding]:
     """
     for (i, j), shared in sorted(_same_subject(corpus).items()):
         a, b = corpus.rules[i], corpus.rules[j]
-        if a.rule.policy != b.rule.policy and a.rule.precedence == b.rule.precedence and a.rule.overlaps(b.rule):
+        if a.rule.precedence == b.rule.precedence and a.rule.overlaps(b.rule):
             message = f"{b.rule.policy} contradicts {a.rule.policy} of {a.rule.id}: same {shared}, jurisdiction, time and precedence"
             yield b.error("contradicting_policies", message, "separate them by jurisdiction, dates or precedence")
 
 
 def _same_subject(corpus: CorpusUnderCheck) -> dict[tuple[int, int], str]:
-    """Return each pair of rules i < j on the same subject, with what they share."""
+    """Return each pair of rules i < j on the same subject with different policies, with what they share."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, located in enumerate(corpus.rules):
         rule = located.rule
@@ -102,12 +104,15 @@ def _same_subject(corpus: CorpusUnderCheck) -> dict[tuple[int, int], str]:
             groups["topic", rule.topic].append(number)
         groups["query", rule.category, rule.query].append(number)
         groups["title", rule.category, " ".join(_words(rule.title))].append(number)
+    policies = [located.rule.policy for located in corpus.rules]  # asked first: of a million pairs few differ
     pairs: dict[tuple[int, int], str] = {}
     for (shared, *_), members in groups.items():
-        for pair in combinations(members, 2):
-            pairs.setdefault(pair, shared)
+        for i, j in combinations(members, 2):
+            if policies[i] is not policies[j]:
+                pairs.setdefault((i, j), shared)
     for i, j, similarity in _similar_texts(corpus):
-        pairs.setdefault((i, j), "text" if similarity == 1 else "text but for a few words")
+        if policies[i] is not policies[j]:
+            pairs.setdefault((i, j), "text" if similarity == 1 else "text but for a few words")
     return pairs
 
 

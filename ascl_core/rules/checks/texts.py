@@ -159,6 +159,7 @@ def mixed_word(text: str) -> str | None:
     return next((word for word in _WORD.findall(text) if len({_script(letter) for letter in word} & _SCRIPTS) > 1), None)
 
 
+@lru_cache(maxsize=1 << 17)  # as above
 def is_english(text: str) -> bool:
     """Return whether the letters are Latin and 15 % of the words are common words of English alone."""
     words = _WORD.findall(text.lower())

@@ -161,9 +161,9 @@ def _report(found: Found) -> Mapping[str, Path | None]:
 
 
 def _statements(found: Found) -> Iterator[tuple[str, bytes]]:
-    """Yield what was signed about this artifact, and the log; `data/released` of a run is about the release before."""
+    """Yield what was signed about this artifact, and the log; the release that a run holds is the one before."""
     if _is_of_release(found):
-        for name, file in found.snapshot.files(RELEASED.path).items():
+        for name, file in found.snapshot.files(found.snapshot.release_folder).items():
             if file and name.endswith(".json") and not name.startswith(RELEASE_CORPORA):
                 yield f"statements/{name}", file.read_bytes()
             elif file and name == MODEL_SIGNATURE:
@@ -218,7 +218,7 @@ def _rules(found: Found) -> bytes | None:
 
 
 def _released_before(found: Found) -> Path | None:
-    """Return the served rules of the release before; in a release's own commit they are its own, so its run's commit is read."""
+    """Return the served rules of the release before; of a release, those in the commit of its run, as old ones replaced them."""
     snapshot = found.snapshot
     if snapshot.commit and _is_of_release(found):
         commit = git(snapshot.root, "rev-parse", f"{snapshot.commit}^@").splitlines()[-1]
@@ -227,8 +227,8 @@ def _released_before(found: Found) -> Path | None:
 
 
 def _is_of_release(found: Found) -> bool:
-    """Return whether `data/released` is about this artifact."""
-    return found.sha256.encode() in (found.snapshot.read(f"{RELEASED.path}/{RELEASE_FILE}") or b"")
+    """Return whether the release that the snapshot holds is about this artifact."""
+    return found.sha256.encode() in (found.snapshot.read(f"{found.snapshot.release_folder}/{RELEASE_FILE}") or b"")
 
 
 def _readme(found: Found, files: dict[str, bytes], missing: list[str]) -> str:

@@ -27,7 +27,6 @@ from ascl_core.released import LICENCE, MODEL_CARD
 from tasks.execution.adhoc import check_portable
 from tasks.host.interpreter import stage_python
 from tasks.lineage.export.pack import export_pack
-from tasks.registry.stages import RELEASED
 from tasks.releases.content import CORPORA
 from tasks.releases.fetch import fetch
 from tasks.releases.verify import Release
@@ -78,7 +77,7 @@ def export_release(root: Path, target: Target, into: Path, tag: str | None = Non
         about: dict[str, Any] = {"schema": "ascl.export/1", "target": target, "release": release.tag, "commit": release.commit}
         about |= {"checkpoint": record.checkpoint.sha256, "rules": record.rules}
         options = check_portable(root, folder, Path(scratch) / "work")
-        (folder / CORPUS).write_bytes(show(root, release.commit, Path(RELEASED.path) / CORPORA["served"]))
+        (folder / CORPUS).write_bytes(show(root, release.commit, release.folder / CORPORA["served"]))
         missing: tuple[str, ...] = ()
         if target is Target.HUB:
             _, missing = export_pack(root, release.tag, evidence)
