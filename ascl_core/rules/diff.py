@@ -312,13 +312,16 @@ def _version_problem(fields: set[str], flips: Sequence[Flip], bump: Bump, before
     return "", ""
 
 
-def _touched(old: Corpus, new: Corpus) -> Iterator[Corpus]:
-    """Yield both corpora with only the rules that differ, and those that share an example with one: no verdict of the others can flip."""
+def _touched(old: Corpus, new: Corpus) -> tuple[Corpus, Corpus]:
+    """Return both corpora with only the rules that differ, and those that share an example with one: no verdict of the others can flip."""
     differing = {rule_id for rule_id, _ in {(rule.id, rule.sha256) for rule in old.rules} ^ {(rule.id, rule.sha256) for rule in new.rules}}
     examples = {_key(one.prompt) for rule in chain(old.rules, new.rules) if rule.id in differing for one in rule.examples}
-    for corpus in (old, new):
+
+    def part_of(corpus: Corpus) -> Corpus:
         rules = (r for r in corpus.rules if r.id in differing or any(_key(one.prompt) in examples for one in r.examples))
-        yield Corpus(taxonomy=corpus.taxonomy, rules=tuple(rules))
+        return Corpus(taxonomy=corpus.taxonomy, rules=tuple(rules))
+
+    return part_of(old), part_of(new)
 
 
 def _flips(old: Corpus, new: Corpus, at: date) -> dict[str, list[Flip]]:

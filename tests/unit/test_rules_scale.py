@@ -69,7 +69,7 @@ def test_flips_are_those_of_comparing_all_rules() -> None:
         first, second, *rest = changed_rules(old.rules, 0.1, seed)
         first = Rule.model_validate({**first.model_dump(), "examples": (*first.examples, *rest[9].examples), "precedence": 1000})
         new = Corpus(taxonomy=old.taxonomy, rules=(first, *rest))
-        touched = tuple(_touched(old, new))
+        touched = _touched(old, new)
         assert len(touched[1].rules) < len(new.rules) / 2
         assert second.id in {rule.id for rule in touched[0].rules}
         assert rest[9].id in {rule.id for rule in touched[1].rules}
