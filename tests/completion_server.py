@@ -35,6 +35,8 @@ class CompletionServer:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    is_silent: threading.Event = field(default_factory=threading.Event)
+    """Set when it keeps a client waiting."""
     hung_up: threading.Event = field(default_factory=threading.Event)
     """Set when a client has gone that was kept waiting."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -105,6 +107,8 @@ def completion_server(model: Any, tokenizer: Any, **settings: Any) -> Iterator[C
                 for event in state.stream(body) if state.status == 200 else [b'{"error": {"message": "no"}}']:
                     self.wfile.write(event)
             self.connection.settimeout(0.05)
+            if state.hangs:
+                state.is_silent.set()
             while state.hangs and not state.ended.is_set() and not state.hung_up.is_set():
                 with contextlib.suppress(TimeoutError):
                     if self.connection.recv(1) == b"":
