@@ -37,8 +37,14 @@ ENOUGH = (
     "sft.batch_size=32",
     "sft.micro_batch_size=16",
     "evaluate.max_new_tokens=96",
+    "evaluate.temperature=1.0",
+    "evaluate.sampling.utility.temperature=1.0",
+    "evaluate.sampling.utility.top_p=1.0",
 )
-"""What a model needs to answer so often in the right form that the evaluation has something to say of each criterion."""
+"""What a model needs to answer so often in the right form that the evaluation has something to say of each criterion.
+
+It is not sampled greedily: a model that trained for seconds then answers all prompts of a kind alike, and one more step turns them all.
+"""
 
 
 @pytest.fixture(scope="session")
