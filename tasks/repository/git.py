@@ -92,6 +92,8 @@ def commit_of(root: Path, revision: str) -> str | None:
 
     `WorkspaceError` if git refuses to look, as in a folder that belongs to somebody else.
     """
+    if ":" in revision:  # a path in a commit, which git may refuse instead of not finding it
+        return None
     done = _run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", may_deny=True)
     return done.stdout.decode().strip() or None
 

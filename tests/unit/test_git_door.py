@@ -232,3 +232,8 @@ def test_a_new_project_does_not_copy_credentials_of_the_clone(root: Path, tmp_pa
     git(root, "remote", "add", "origin", "https://ada:secret@git.example.org/ascl.git")
     new_project._clone(root, tmp_path / "made")
     assert git(tmp_path / "made", "remote", "get-url", "upstream") == "https://git.example.org/ascl.git"
+
+
+@pytest.mark.parametrize("path", ["HEAD:kept.txt", "HEAD:../../etc/passwd", "HEAD:", ":kept.txt"])
+def test_a_path_in_a_commit_is_no_commit(root: Path, path: str) -> None:
+    assert resolve(root, path) is None
