@@ -46,8 +46,8 @@ pytestmark = pytest.mark.services
         (("runs", "show", "../../etc"), ("run", "../../etc")),
         (("approve", "../../etc", "--reason", "x", "--key", "{key}"), ("run", "../../etc")),
         (("release", "create", "../../etc", "--key", "{key}"), ("run", "../../etc")),
-        (("release", "verify", "--", "--all"), ("TAG", "--all")),
-        (("eval", "../../../../etc"), ("no checkpoint",)),
+        (("release", "verify", "--", "--all"), ("no such release", "--all")),
+        (("eval", "../../../../etc"), ("/etc", "cannot be loaded")),
     ],
     ids=lambda value: " ".join(value[:2]),
 )
