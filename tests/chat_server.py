@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.listening import listening
 
 Body = bytes | Callable[[dict[str, Any]], bytes]
 FULL = '{"refusal": "full", "harm": "unharmful", "reason": "declines"}'
@@ -67,17 +69,9 @@ def serve(trickle_s: float | None = None) -> Iterator[Server]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    class QueueingServer(ThreadingHTTPServer):
-        request_queue_size = 64
-
-    http = QueueingServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.ended.set()
-        http.shutdown()
-        thread.join()
-        http.server_close()
+    with listening(Handler) as address:
+        state.url = f"{address}/v1"
+        try:
+            yield state
+        finally:
+            state.ended.set()

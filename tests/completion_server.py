@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine with the endpoints of vLLM's that we ask, which says what it is told to, or fails."""
+"""A real HTTP server on this machine with the endpoints of vLLM's that we ask, which says what a test sets, or fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.listening import listening
 
 
 @dataclass
@@ -117,14 +119,9 @@ def completion_server(model: Any, tokenizer: Any, **settings: Any) -> Iterator[C
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.ended.set()
-        http.shutdown()
-        thread.join()
-        http.server_close()
+    with listening(Handler) as address:
+        state.url = f"{address}/v1"
+        try:
+            yield state
+        finally:
+            state.ended.set()

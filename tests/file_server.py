@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.listening import listening
 
 _REPOSITORY = re.compile(r"/api/datasets/(?P<id>[\w.-]+/[\w.-]+)/(?:revision|tree)/(?P<revision>\w+)")
 _RESOLVED = re.compile(r"/datasets/(?P<id>[\w.-]+/[\w.-]+)/resolve/(?P<revision>\w+)/(?P<file>.+)")
@@ -89,13 +90,5 @@ def file_server(folder: Path) -> Iterator[FileServer]:
                 self.wfile.write(content[: served.breaks_after])
             self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Handler) as served.url:
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from ascl_core.artifacts import digest, read_json, sha256_bytes, sha256_file, sha256_json, write_json, write_parquet, write_text
+from ascl_core.artifacts import digest, read_json, sha256_bytes, sha256_file, write_json, write_parquet, write_text
 from ascl_core.config.conversation import ConversationConfig
 from ascl_core.errors import ConfigError, ModelError, ReleaseError
 from ascl_core.generation.load import TOOLS, load_tokenizer, save_tokenizer
@@ -22,23 +22,19 @@ from ascl_core.rules.corpus import load_corpus
 from ascl_core.sft.checkpoint import OWN_LICENCE, generation_config
 from ascl_core.sft.portable import check_portable, vllm_options
 from flows.cli import app
-from tasks.evidence.trust import Role, new_key, read_key
 from tasks.lineage.export.release import CORPUS, EVIDENCE, RECORD, Target, command_for, convert, export_release
 from tasks.registry.paths import STAGE_SCRIPT
 from tasks.registry.stages import CANDIDATE, CHECKPOINT, EVALUATION, REPORT, RULE_INDEX, VALIDATE_RULES
-from tasks.releases import history
-from tasks.releases.approvals import sign_approval, verify_approvals
-from tasks.releases.candidate import Candidate, Judged
-from tasks.releases.content import log_statements, logged, sign_content, write_content
 from tasks.releases.verify import verify_release
 from tasks.repository import dvc
 from tasks.repository.git import git
-from tasks.repository.worktrees import NOBODY, temporary_worktree
+from tasks.repository.worktrees import NOBODY
 from tests.builders import make_corpus, make_prompt
 from tests.families import TEMPLATES, make_family_tokenizer
 from tests.packs import check_pack
 from tests.pipeline.damage import flip
 from tests.recorded_run import make_recorded_run
+from tests.signed_release import make_keys, sign_release
 from tests.tiny_model import make_model
 
 ROOT = Path(__file__).parents[2]
@@ -81,21 +77,11 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     make_recorded_run(root, corpus, [make_prompt()], change=change)
     keys = root.parent / "keys"
-    for role, name in ((Role.APPROVER, "ada"), (Role.TRAINER, "ci")):
-        new_key(root, role, name, keys / f"{name}.pem")
+    make_keys(root, keys)
     dvc.call(root, "commit", "--force", CANDIDATE.name, hint="")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "-m", "the run", environment=NOBODY)
-    commit = git(root, "rev-parse", "HEAD")
-    found = Candidate(
-        Judged("yes", commit, digest(root / CHECKPOINT), sha256_json("gate"), ()), {"released": None}, {}, corpus.digest, None, "0" * 64
-    )
-    envelopes = [sign_approval(found, "ada", "read it", read_key(Role.APPROVER, keys / "ada.pem"))]
-    with temporary_worktree(root, commit) as worktree:
-        record = write_content(worktree, "release/1", found, verify_approvals(root, found, envelopes), envelopes)
-        sign_content(worktree, record, read_key(Role.TRAINER, keys / "ci.pem"))
-        log_statements(worktree, logged(root, commit))
-        history.move(root, history.write_commit(worktree, [commit], "release/1"), None, tag="release/1", push=False)
+    sign_release(root, keys, corpus.digest)
     return root
 
 

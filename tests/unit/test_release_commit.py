@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ascl_core.artifacts import digest, sha256_json, write_json, write_text
-from tasks.evidence.trust import Role, new_key, read_key
+from ascl_core.artifacts import write_json, write_text
 from tasks.registry.stages import CANDIDATE, CHECKPOINT, CORPUS, EVALUATION, RELEASED, REPORT, RL_CORPUS, RULE_INDEX, SFT_CORPUS
 from tasks.releases import history
-from tasks.releases.approvals import sign_approval, verify_approvals
-from tasks.releases.candidate import Candidate, Judged
-from tasks.releases.content import CARDS, log_statements, logged, sign_content, write_content
+from tasks.releases.content import CARDS
 from tasks.releases.verify import verify_release
 from tasks.repository import dvc
 from tasks.repository.git import git
 from tasks.repository.worktrees import NOBODY, temporary_worktree
+from tests.signed_release import make_keys, sign_release
 
 RESULTS = EVALUATION.outputs["results"].path
 PAGE = REPORT.outputs["page"].path
@@ -37,21 +35,12 @@ def released(tmp_path: Path) -> Path:
     write_text(root / ".dvc/config", "[core]\n    analytics = false\n    remote = local\n['remote \"local\"']\n    url = ../../store\n")
     write_text(root / "dvc.yaml", STAGE)
     git(root, "init", "--quiet")
-    for role, name in ((Role.APPROVER, "ada"), (Role.TRAINER, "ci")):
-        new_key(root, role, name, keys / f"{name}.pem")
+    make_keys(root, keys)
     dvc.call(root, "commit", "--force", CANDIDATE.name, hint="")
     dvc.call(root, "push", hint="")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "-m", "the run", environment=NOBODY)
-    run = git(root, "rev-parse", "HEAD")
-    judged = Judged("yes", run, digest(root / CHECKPOINT), sha256_json("gate"), ())
-    found = Candidate(judged, {"released": None}, {}, "0" * 64, None, "0" * 64)
-    envelopes = [sign_approval(found, "ada", "read it", read_key(Role.APPROVER, keys / "ada.pem"))]
-    with temporary_worktree(root, run) as worktree:
-        record = write_content(worktree, "release/1", found, verify_approvals(root, found, envelopes), envelopes)
-        sign_content(worktree, record, read_key(Role.TRAINER, keys / "ci.pem"))
-        log_statements(worktree, logged(root, run))
-        history.move(root, history.write_commit(worktree, [run], "release/1"), None, tag="release/1", push=False)
+    sign_release(root, keys, "0" * 64)
     return root
 
 
