@@ -76,8 +76,8 @@ def test_a_clone_and_a_worktree_know_what_is_released_without_a_branch_or_a_file
 def test_the_folder_follows_the_head_and_git_sees_no_change(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "root")
     assert bring_up_to_date(root) is False
-    for tag, place in (("release/1", "data/released"), ("release/2", "data/release"), ("release/3", "data/release")):
-        release(root, tag, place)
+    for tag, folder in (("release/1", "data/released"), ("release/2", "data/release"), ("release/3", "data/release")):
+        release(root, tag, folder)
         with released_folder(root) as folder:
             promised = sha256_tree(folder)
             assert folder != root / "data/released"

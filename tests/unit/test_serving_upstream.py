@@ -235,7 +235,7 @@ def test_a_client_that_goes_away_frees_the_server(server: CompletionServer, ask:
     gone.exchange.cancel()
     assert server.hung_up.wait(30)
     server.hangs, server.cut_after = False, None
-    assert isinstance(ask().answered(), Outcome), "its place is free"
+    assert isinstance(ask().answered(), Outcome), "the next conversation can start"
 
 
 @pytest.mark.parametrize(
