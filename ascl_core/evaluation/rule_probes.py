@@ -72,7 +72,7 @@ def make_probes(rules: Iterable[Rule], corpus: Corpus, at: date, *, attacks: boo
     probes: list[Prompt] = []
     missing: dict[str, str] = {}
     for rule in rules:
-        jurisdiction = next((name for name, decides in corpus.deciding(rule, at).items() if decides is rule), None)
+        jurisdiction = corpus.first_decided(rule, at)
         if jurisdiction is None:
             missing[rule.id] = f"not in force on {at}, or another rule of its topic decides"
         elif not rule.examples:

@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ascl_core.generation.load import load_tokenizer
 from ascl_core.judges import Item, Judge, get_judge
 from ascl_core.progress import Progress
 from ascl_core.rewards.answers import verify
-from ascl_core.rules.corpus import Rule, load_corpus
+from ascl_core.rules.corpus import Corpus, load_corpus
 from ascl_core.rules.index import Indexer
 from ascl_core.rules.retrieval import RuleIndex, RuleTool
 from ascl_core.vocabulary import Harm, Refusal
@@ -73,7 +74,7 @@ def evaluate(
         "samples": evaluate.samples,
         "variant": conversation.variant,
         **figures,
-        "by_rule": _of_rules(loaded_corpus.active_anywhere(rules.at), figures["by_rule"]),
+        "by_rule": _of_rules(loaded_corpus, rules.at, figures["by_rule"]),
         **({"second_judge": second_opinion(rows, second)} if second else {}),
     }
     write_json(metrics, summary)
@@ -84,10 +85,11 @@ def evaluate(
     return {name: round(summary["headline"][name]["value"], 4) for name in shown if summary["headline"][name] is not None}
 
 
-def _of_rules(in_force: Sequence[Rule], figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of each rule in force with its severity; of a rule that decides no prompt all are None."""
+def _of_rules(corpus: Corpus, at: date, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of each rule that decides anything, with its severity; without a prompt of the suites all are None."""
     no_data = to_json(rule_figures(()))
-    return {rule.id: {"severity": rule.severity, **figures.get(rule.id, no_data)} for rule in in_force}
+    deciding = (rule for rule in corpus.active_anywhere(at) if corpus.first_decided(rule, at))
+    return {rule.id: {"severity": rule.severity, **figures.get(rule.id, no_data)} for rule in deciding}
 
 
 @dataclass(frozen=True)

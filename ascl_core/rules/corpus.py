@@ -226,6 +226,10 @@ class Corpus(Config):
         in_force = {name: [one for one in variants if one.in_force(at, name)] for name in self.jurisdictions}
         return {name: max(rules, key=lambda one: (one.precedence, one.id)) for name, rules in in_force.items() if rules}
 
+    def first_decided(self, rule: Rule, at: date) -> str | None:
+        """Return the first jurisdiction in which the rule decides its topic on that day; None if others decide it everywhere."""
+        return next((name for name, decides in self.deciding(rule, at).items() if decides is rule), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of `corpus.json`: the corpus, its digest, and a lock of every rule's version and SHA-256."""
         lock = {rule.id: {"version": rule.version, "sha256": rule.sha256} for rule in self.rules}

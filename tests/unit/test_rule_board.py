@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ascl_core.contracts import EvaluatedRollout
 from ascl_core.evaluation.gate import NO_RULE_WORSE, decide
 from ascl_core.evaluation.metrics import summarise
 from ascl_core.evaluation.paired import compare_rules
+from ascl_core.evaluation.run import _of_rules
 from ascl_core.vocabulary import Harm, Mode, PromptType, Refusal
 from tests.builders import make_corpus, make_result, make_rule
 from tests.report_files import RULE, make_run
@@ -52,6 +54,14 @@ def test_each_rule_has_the_figures_of_its_own_prompts() -> None:
     assert counts == {"followed": (3, 5), "wrongly_refused": (2, 5), "consulted": (2, 5), "found": (1, 2)}
     assert figures["CYB-02"]["followed"]["value"] == 0.0
     assert (figures["CYB-02"]["wrongly_refused"], figures["CYB-02"]["found"]) == (None, None)
+
+
+def test_a_rule_that_another_decides_everywhere_has_no_figures_and_so_no_limit() -> None:
+    hidden = make_rule(topic="administration", severity="critical")
+    corpus = make_corpus(hidden, make_rule(id="CYB-04", topic="administration", title="Stronger", precedence=20))
+    figures = _of_rules(corpus, date(2026, 11, 1), {})
+    assert figures == {"CYB-04": {"severity": "low", "followed": None, "wrongly_refused": None, "consulted": None, "found": None}}
+    assert decision(figures, CRITICAL)["passed"]
 
 
 def test_one_rule_that_is_certainly_below_fails_the_gate_and_is_named() -> None:
